@@ -1,0 +1,23 @@
+"""Deep Leuko: reads blood-smear images for signs of acute lymphoblastic leukaemia. Research use only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from leuko.models.classifier import Classifier
+
+__version__ = "0.1.0"
+
+RESEARCH_NOTICE = "Research use only. Not a medical device and not a diagnosis."
+
+
+def load(model: str | None = None) -> Classifier:
+    """Load a classifier from a model folder or a Hub id; without an argument, the embedded default.
+
+    Raises:
+        leuko.models.folder.ModelFolderError: the model is missing, incomplete, changed or untrained.
+    """
+    from leuko.models.classifier import Classifier
+
+    return Classifier.load(model)

@@ -1,0 +1,1 @@
+"""Evaluation: figures with their uncertainty, and the model card made from them."""

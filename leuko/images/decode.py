@@ -1,0 +1,103 @@
+"""The only door for image bytes: limits, content (never extension), orientation, and RGB.
+
+Everything that reads an image, in training and in serving, comes through `decode`, so that one set of limits and
+one set of conversions holds everywhere.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+MAX_BYTES = 50 * 1024**2
+MAX_PIXELS = 50_000_000
+MIN_SIDE = 16
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif")
+
+# Gradio opens some images before any code of ours does; Pillow's own guard then refuses what is over twice this.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+
+
+class ImageError(ValueError):
+    """An image that cannot be used; the message is one sentence for the user."""
+
+
+def decode(source: bytes | str | Path | BinaryIO) -> np.ndarray:
+    """Decode an image to upright 8-bit RGB.
+
+    Accepted are JPEG (also CMYK), PNG, TIFF, BMP, WebP and GIF (its first frame), recognised by content. EXIF
+    orientation is applied; transparency is laid on white, the background of a bright-field smear; 16-bit grey
+    values are scaled by the smallest bit depth that holds them, since 10- to 14-bit cameras leave the top empty.
+
+    Args:
+        source: the bytes of a file, its path, or an open binary file.
+
+    Returns:
+        uint8 array, height × width × 3, RGB.
+
+    Raises:
+        ImageError: empty, over `MAX_BYTES` or `MAX_PIXELS`, under `MIN_SIDE`, damaged, or no image at all.
+    """
+    data = _read(source)
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise ImageError(_too_many_pixels(f"{width * height / 1e6:.0f} megapixels"))
+            if min(width, height) < MIN_SIDE:
+                raise ImageError(
+                    f"The image is only {width} × {height} pixels; at least {MIN_SIDE} × {MIN_SIDE} are needed."
+                )
+            return _to_rgb(image)
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            "The file is not an image that can be read here; use JPEG, PNG, TIFF, BMP, WebP or GIF."
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(_too_many_pixels("far too many pixels")) from error
+    except MemoryError as error:
+        raise ImageError("The image needs more memory than there is; use a smaller one.") from error
+    except Exception as error:  # Pillow's decoders raise many kinds (OSError, SyntaxError, struct.error, …)
+        raise ImageError("The image file is damaged or cut off; export or copy it again.") from error
+
+
+def _read(source: bytes | str | Path | BinaryIO) -> bytes:
+    if isinstance(source, (str, Path)):
+        try:
+            with Path(source).open("rb") as file:
+                return _read(file)
+        except OSError as error:
+            raise ImageError(f"The file cannot be opened ({error.strerror}).") from error
+    data = source if isinstance(source, bytes) else source.read(MAX_BYTES + 1)
+    if not data:
+        raise ImageError("The file is empty (0 bytes); choose an image.")
+    if len(data) > MAX_BYTES:
+        raise ImageError(f"The file is larger than {MAX_BYTES // 1024**2} MB, the limit; use a smaller image.")
+    return data
+
+
+def _too_many_pixels(found: str) -> str:
+    return f"The image claims {found}; at most {MAX_PIXELS // 10**6} megapixels are accepted."
+
+
+def _to_rgb(image: Image.Image) -> np.ndarray:
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "F":
+        raise ImageError("Floating-point images have no agreed brightness scale; save the image with 8 or 16 bits.")
+    if image.mode.startswith("I"):
+        deep = np.asarray(image).clip(0, 65535)
+        bits = max(8, int(deep.max()).bit_length())
+        grey = (deep >> (bits - 8)).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return np.asarray(image.convert("RGB"))

@@ -1,0 +1,71 @@
+"""Where the network looked: Grad-CAM by gradients through the head alone.
+
+Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", 2017,
+arXiv:1610.02391. The last feature map A is all that the class score depends on behind the trunk, so that
+∂score/∂A needs no backward pass through the trunk, no hooks, and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+
+from leuko.models.backbones import Network
+
+OVERLAY_SIDE = 1024  # pixels; a heat map of 7 × 7 shows nothing more on a larger picture
+
+
+def grad_cam(network: Network, feature_map: torch.Tensor, class_index: int) -> np.ndarray:
+    """Grad-CAM of one image at the resolution of the feature map.
+
+    Equations 1 and 2 of the paper: α_k is the mean of ∂score/∂A_k over the map, and the result
+    ReLU(Σ_k α_k A_k), scaled to a maximum of 1.
+
+    Args:
+        network: in evaluation mode.
+        feature_map: one image's output of `network.trunk`, with a batch dimension of 1.
+        class_index: whose score is explained.
+
+    Returns:
+        float32, h × w, 0 to 1; all 0 where nothing speaks for the class.
+    """
+    leaf = feature_map.detach().requires_grad_(True)
+    with torch.enable_grad():
+        score = network.head(leaf)[0, class_index]
+        (gradient,) = torch.autograd.grad(score, leaf)
+    activation, gradient = network.spatial(leaf.detach())[0], network.spatial(gradient)[0]
+    weights = gradient.mean(dim=(1, 2))
+    cam = torch.relu(torch.einsum("k,khw->hw", weights, activation))
+    return (cam / cam.max().clamp_min(1e-7)).numpy().astype(np.float32)
+
+
+def upsample(cam: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A map scaled to height × width (bilinear), float32, 0 to 1."""
+    return np.clip(cv2.resize(cam, (width, height), interpolation=cv2.INTER_LINEAR), 0, 1)
+
+
+def overlay(image: np.ndarray, cam: np.ndarray, opacity: float = 0.5) -> np.ndarray:
+    """The image with the heat map laid over it.
+
+    The colours are those of `cividis`, made to read the same with and without colour-vision deficiency (Nuñez,
+    Anderton & Renslow 2018, doi:10.1371/journal.pone.0199239); the map is also the transparency, so that what did
+    not count stays as it was.
+
+    Args:
+        image: uint8, H × W × 3, RGB.
+        cam: float32, any size, 0 to 1.
+        opacity: of the strongest place, 0 to 1.
+
+    Returns:
+        uint8, RGB; the image's size, or smaller in proportion if it is larger than `OVERLAY_SIDE`.
+    """
+    height, width = image.shape[:2]
+    shrink = OVERLAY_SIDE / max(height, width)
+    if shrink < 1:
+        image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        height, width = image.shape[:2]
+    heat = upsample(cam, height, width)
+    colours = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_CIVIDIS)[..., ::-1]
+    alpha = (opacity * heat)[..., None]
+    return (image * (1 - alpha) + colours * alpha).round().astype(np.uint8)

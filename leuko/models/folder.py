@@ -1,0 +1,268 @@
+"""The model folder: what `train.py` writes, the Hub keeps and the app loads.
+
+    config.json          timm's Hub format: architecture, labels, preprocessing
+    model.safetensors    the weights, the temperature folded into the last layer
+    onnx/model.onnx      trunk and head in one pass: feature map and logits
+    leuko.json           decision, abstention, in-distribution statistics, data, versions
+    README.md            the model card
+    evaluation/          metrics.json and plots
+
+A folder is complete or it is refused: `leuko.json` is written last and names the digest of the weights. Matrices and
+kernels are stored in half precision (half the download; the network is rounded before it is evaluated, so that the
+figures are those of what is stored), vectors such as batch-norm statistics in single.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors.torch import load_file, save_file
+from timm.models._hub import save_config_for_hf
+
+from leuko import __version__
+from leuko.models.backbones import Network
+from leuko.models.calibration import Familiarity, OperatingPoint
+from leuko.models.export import export_onnx
+
+EMBEDDED = Path(__file__).parent / "embedded"
+CONFIG, WEIGHTS, LEUKO, ONNX = "config.json", "model.safetensors", "leuko.json", "onnx/model.onnx"
+_VERSIONED = ("torch", "timm", "transformers", "datasets")
+
+
+class ModelFolderError(ValueError):
+    """A model that cannot be served; the message is one sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes a network's input: the whole image, squashed to the input size, normalised.
+
+    Attributes:
+        size: (height, width) in pixels.
+        interpolation: `bicubic` or `bilinear`, as Pillow does it.
+        mean, std: of each channel, in the range 0 to 1.
+    """
+
+    size: tuple[int, int]
+    interpolation: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def as_timm(self) -> dict[str, Any]:
+        """As timm and transformers read it from `config.json`."""
+        return {
+            "input_size": [3, *self.size],
+            "interpolation": self.interpolation,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "crop_pct": 1.0,
+            "crop_mode": "squash",
+        }
+
+    @classmethod
+    def from_timm(cls, cfg: dict[str, Any]) -> Preprocessing:
+        """Read what `as_timm` wrote.
+
+        Raises:
+            ModelFolderError: the folder prescribes a crop, which would hide part of a smear.
+        """
+        if cfg.get("crop_mode") != "squash" or cfg.get("crop_pct") != 1.0:
+            raise ModelFolderError("This model crops its images; Deep Leuko needs one that sees the whole image.")
+        return cls(tuple(cfg["input_size"][1:]), cfg["interpolation"], tuple(cfg["mean"]), tuple(cfg["std"]))
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What a model knows beside its weights: the content of `leuko.json`.
+
+    Attributes:
+        name: of the model, for people.
+        positive: the labels that mean leukaemia.
+        temperature: already folded into the weights.
+        operating_point, familiarity: see `leuko.models.calibration`.
+        training: the run: data and their fingerprint, split and seed, settings, steps done.
+    """
+
+    name: str
+    positive: tuple[str, ...]
+    temperature: float
+    operating_point: OperatingPoint
+    familiarity: Familiarity
+    training: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded model folder; the network is in evaluation mode."""
+
+    network: Network
+    backbone: str
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    knowledge: Knowledge
+    version: str
+
+
+def round_to_stored(network: Network) -> None:
+    """Round the weights, in place, to what a folder stores."""
+    with torch.no_grad():
+        for tensor in network.timm_model.state_dict().values():
+            if tensor.is_floating_point() and tensor.ndim > 1:
+                tensor.copy_(tensor.half().float())
+
+
+def fold_temperature(network: Network, temperature: float) -> None:
+    """Divide the logits by `temperature` for good, in the weights of the last linear layer."""
+    last = network.timm_model.get_classifier()
+    with torch.no_grad():
+        for parameter in last.parameters():
+            parameter.div_(temperature)
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A temporary folder beside `target` that takes its place when the block ends well, and vanishes if not.
+
+    An existing model folder there is replaced in one step.
+    """
+    target = target.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        yield draft
+        draft.chmod(0o755)
+        if target.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+            os.replace(target, old / "replaced")
+            os.replace(draft, target)
+            shutil.rmtree(old)
+        else:
+            os.replace(draft, target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def save(folder: Path, network: Network, labels: tuple[str, ...], how: Preprocessing, knowledge: Knowledge) -> None:
+    """Write weights, configuration, ONNX and `leuko.json` into an existing folder, `leuko.json` last.
+
+    Call it inside `new_folder`, after `round_to_stored`; the card and the evaluation are written by who made them.
+    """
+    timm_model = network.timm_model
+    stored = {
+        name: tensor.half() if tensor.is_floating_point() and tensor.ndim > 1 else tensor.contiguous()
+        for name, tensor in timm_model.state_dict().items()
+    }
+    save_file(stored, folder / WEIGHTS, metadata={"format": "pt"})
+    save_config_for_hf(
+        timm_model,
+        str(folder / CONFIG),
+        model_config={"label_names": list(labels), "pretrained_cfg": how.as_timm()},
+        data_config={"input_size": (3, *how.size), "crop_pct": 1.0},
+    )
+    config = json.loads((folder / CONFIG).read_text())
+    # transformers 5 passes num_classes itself, and would run a half-precision file in half precision.
+    config.get("model_args", {}).pop("num_classes", None)
+    config["dtype"] = "float32"
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    export_onnx(network, how.size, folder / ONNX)
+    content = {
+        "format": 1,
+        "name": knowledge.name,
+        "positive": list(knowledge.positive),
+        "temperature": knowledge.temperature,
+        "operating_point": knowledge.operating_point.as_json(),
+        "training": knowledge.training,
+        "versions": {"leuko": __version__, **{name: version(name) for name in _VERSIONED}},
+        "sha256": {WEIGHTS: _digest(folder / WEIGHTS), ONNX: _digest(folder / ONNX)},
+        "familiarity": knowledge.familiarity.as_json(),
+    }
+    (folder / LEUKO).write_text(json.dumps(content, indent=1) + "\n")
+
+
+def locate(model: str | os.PathLike[str] | None) -> Path:
+    """The folder of a model given as a folder or a Hub id (`USER/NAME`); without one, the embedded default.
+
+    Raises:
+        ModelFolderError: there is no such folder, and the Hub has or gives no such model.
+    """
+    if not model:
+        return EMBEDDED
+    folder = Path(model)
+    if folder.is_dir():
+        return folder
+    try:
+        wanted = [CONFIG, WEIGHTS, LEUKO, ONNX]
+        return Path(snapshot_download(str(model), allow_patterns=wanted))
+    except HFValidationError as error:
+        raise ModelFolderError(
+            f"There is no model folder {str(model)!r}; give a folder written by train.py or a Hub id (USER/NAME)."
+        ) from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise ModelFolderError(
+            f"There is no model folder {str(model)!r}, and the Hub did not give a model of that name; check the name "
+            "and the connection."
+        ) from error
+
+
+def load(model: str | os.PathLike[str] | None = None) -> Model:
+    """Load a model folder or Hub id; without one, the embedded default.
+
+    Raises:
+        ModelFolderError: missing, half-written, changed, pickled or untrained.
+    """
+    folder = locate(model)
+    for name in (CONFIG, WEIGHTS, LEUKO):
+        if not (folder / name).is_file():
+            pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt*")) or any(folder.glob("*.pkl"))
+            why = "pickled weights are never loaded" if pickled else "it is not a complete model folder"
+            raise ModelFolderError(f"{folder} has no {name}: {why}; write one with train.py.")
+    try:
+        config = json.loads((folder / CONFIG).read_text())
+        stored = json.loads((folder / LEUKO).read_text())
+        knowledge = Knowledge(
+            name=stored["name"],
+            positive=tuple(stored["positive"]),
+            temperature=stored["temperature"],
+            operating_point=OperatingPoint.from_json(stored["operating_point"]),
+            familiarity=Familiarity.from_json(stored["familiarity"]),
+            training=stored["training"],
+        )
+        backbone, labels = config["architecture"], tuple(config["label_names"])
+        how = Preprocessing.from_timm(config["pretrained_cfg"])
+        steps, digest = stored["training"]["steps"], stored["sha256"][WEIGHTS]
+    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, ModelFolderError):
+            raise
+        raise ModelFolderError(f"{folder} is damaged: {CONFIG} or {LEUKO} cannot be read; train again.") from error
+    if not steps > 0:
+        raise ModelFolderError(f"{folder} holds an untrained network; it is never served. Train it with train.py.")
+    if _digest(folder / WEIGHTS) != digest:
+        raise ModelFolderError(
+            f"{folder / WEIGHTS} is incomplete or not the file that was trained; copy it again or train again."
+        )
+    try:
+        timm_model = timm.create_model(backbone, num_classes=len(labels), **config.get("model_args", {}))
+        timm_model.load_state_dict(load_file(folder / WEIGHTS))  # copied into single precision
+    except Exception as error:
+        raise ModelFolderError(f"The weights in {folder} do not fit {backbone}; train again.") from error
+    network = Network(timm_model).eval().requires_grad_(False)
+    return Model(network, backbone, labels, how, knowledge, digest[:12])
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Serving: what one upload becomes, and the page and endpoints around it."""

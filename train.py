@@ -1,0 +1,43 @@
+"""Fine-tune a timm network on smear images and write a model folder. See `python train.py --help`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    """Run the command line; the exit status is 1 if there is no model at the end."""
+    parser = argparse.ArgumentParser(description="Fine-tune a timm network on smear images and write a model folder.")
+    parser.add_argument("--dataset", required=True, help="image folder (D/CLASS/*.jpg) or Hub id (USER/NAME)")
+    parser.add_argument("--output", required=True, type=Path, help="model folder to write")
+    parser.add_argument("--backbone", default="resnet50", help="any timm name (default: %(default)s)")
+    parser.add_argument("--weights", default="auto", help="auto (timm's, from the Hub), none, or a safetensors file")
+    parser.add_argument("--finetune", default="partial", choices=["frozen", "partial", "full"],
+                        help="the last layer, the last stages, or all (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--lr", type=float, default=5e-4, help="peak learning rate (default: %(default)s)")
+    parser.add_argument("--dropout", type=float, default=0.2)
+    parser.add_argument("--image-size", type=int, default=224, help="side of the network's input in pixels")
+    parser.add_argument("--seed", type=int, default=0, help="of the split and of training")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of this output")
+    arguments = parser.parse_args()
+
+    # Imported late, so that --help and a wrong option answer at once.
+    from leuko.data.load import DataError
+    from leuko.images.decode import ImageError
+    from leuko.models.backbones import WeightsError
+    from leuko.training.fit import Settings, train
+
+    try:
+        train(Settings(**vars(arguments)))
+    except (DataError, ImageError, WeightsError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
