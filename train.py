@@ -14,8 +14,12 @@ def main() -> int:
     parser.add_argument("--output", required=True, type=Path, help="model folder to write")
     parser.add_argument("--backbone", default="resnet50", help="any timm name (default: %(default)s)")
     parser.add_argument("--weights", default="auto", help="auto (timm's, from the Hub), none, or a safetensors file")
-    parser.add_argument("--finetune", default="partial", choices=["frozen", "partial", "full"],
-                        help="the last layer, the last stages, or all (default: %(default)s)")
+    parser.add_argument(
+        "--finetune",
+        default="partial",
+        choices=["frozen", "partial", "full"],
+        help="the last layer, the last stages, or all (default: %(default)s)",
+    )
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--lr", type=float, default=5e-4, help="peak learning rate (default: %(default)s)")

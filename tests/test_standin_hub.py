@@ -84,13 +84,9 @@ def upload_and_download(folder: Path) -> dict[str, Any]:
     again = api.upload_folder(repo_id="tester/net", folder_path=folder)
     snapshot = Path(snapshot_download("tester/net"))
     single = Path(
-        hf_hub_download(
-            "tester/net", "model.safetensors", revision=first.oid, local_dir=folder.parent / "one"
-        )
+        hf_hub_download("tester/net", "model.safetensors", revision=first.oid, local_dir=folder.parent / "one")
     )
-    assert contents(snapshot) == contents(folder) | {
-        ".gitattributes": (snapshot / ".gitattributes").read_bytes()
-    }
+    assert contents(snapshot) == contents(folder) | {".gitattributes": (snapshot / ".gitattributes").read_bytes()}
     assert single.read_bytes() == (folder / "model.safetensors").read_bytes()
 
     info = api.model_info("tester/net", files_metadata=True)
@@ -100,9 +96,7 @@ def upload_and_download(folder: Path) -> dict[str, Any]:
         "metrics/empty.bin",
         "metrics/fold é 1.json",
     ]
-    assert [entry.path for entry in api.get_paths_info("tester/net", ["config.json", "none"])] == [
-        "config.json"
-    ]
+    assert [entry.path for entry in api.get_paths_info("tester/net", ["config.json", "none"])] == ["config.json"]
     assert api.list_repo_refs("tester/net").branches[0].target_commit == info.sha == first.oid == again.oid
 
     stale = raised(api.delete_file, "config.json", "tester/net", parent_commit="0" * 40)
@@ -114,9 +108,7 @@ def upload_and_download(folder: Path) -> dict[str, Any]:
     assert api.file_exists("tester/net", "config.json", revision=first.oid)
 
     api.create_repo("tester/app", repo_type="space", space_sdk="gradio")
-    api.upload_file(
-        path_or_fileobj=b"print()", path_in_repo="app.py", repo_id="tester/app", repo_type="space"
-    )
+    api.upload_file(path_or_fileobj=b"print()", path_in_repo="app.py", repo_id="tester/app", repo_type="space")
     return {
         "whoami": api.whoami()["name"],
         "url": url,
@@ -139,9 +131,7 @@ def test_upload_and_download(hub: StandInHub, tmp_path: Path, folder: Path) -> N
     assert hub.files("space", "tester/app")["app.py"] == b"print()"
     assert result["space"] == hub.commits("space", "tester/app")[0].id
     requests = Counter(hub.requests)
-    assert requests["POST", "/api/models/tester/net/commit/main"] == 5, (
-        "two were refused, the second upload sent none"
-    )
+    assert requests["POST", "/api/models/tester/net/commit/main"] == 5, "two were refused, the second upload sent none"
     assert [method for method, path in hub.requests if path.startswith("/objects/")].count("PUT") == 1
 
 
@@ -272,13 +262,9 @@ def load_datasets() -> dict[str, Any]:
     folders = load_dataset("tester/cells")
     picture = PillowImage.new("RGB", (4, 3), (10, 20, 30))
     features = Features({"image": Image(), "label": Value("int64")})
-    Dataset.from_dict({"image": [picture] * 3, "label": [0, 1, 2]}, features=features).push_to_hub(
-        "tester/smears"
-    )
+    Dataset.from_dict({"image": [picture] * 3, "label": [0, 1, 2]}, features=features).push_to_hub("tester/smears")
     parquet = load_dataset("tester/smears", split="train")
-    streamed = [
-        load_dataset(name, split="train", streaming=True) for name in ("tester/cells", "tester/smears")
-    ]
+    streamed = [load_dataset(name, split="train", streaming=True) for name in ("tester/cells", "tester/smears")]
     return {
         "splits": {split: rows.num_rows for split, rows in folders.items()},
         "classes": folders["train"].features["label"].names,

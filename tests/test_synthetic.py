@@ -55,9 +55,7 @@ def test_every_cell_asked_for_is_labelled(smear):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_ids_have_no_gaps_even_where_cells_hide_others(seed):
-    smear = render(
-        seed, width=224, height=224, um_per_px=0.42, white_cells={"blast": 9}, red_cover=0.9, rouleaux=0.8
-    )
+    smear = render(seed, width=224, height=224, um_per_px=0.42, white_cells={"blast": 9}, red_cover=0.9, rouleaux=0.8)
     for name in LABELS:
         found = ids(getattr(smear, name))
         assert found == set(range(1, len(found) + 1)), name
@@ -141,9 +139,7 @@ def test_blasts_are_larger_than_lymphocytes_and_full_of_nucleus():
 
 
 def test_the_scale_changes_the_pixels_not_the_scene():
-    fine, coarse = (
-        render(8, width=320 * k, height=240 * k, um_per_px=0.24 / k, white_cells=MIXED) for k in (2, 1)
-    )
+    fine, coarse = (render(8, width=320 * k, height=240 * k, um_per_px=0.24 / k, white_cells=MIXED) for k in (2, 1))
     assert fine.kinds == coarse.kinds
     for name in ("nuclei", "white_cells"):
         a, b = getattr(fine, name)[::2, ::2], getattr(coarse, name)

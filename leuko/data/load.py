@@ -81,9 +81,7 @@ def _from_folder(folder: Path) -> DatasetDict:
     names = sorted(c.name for c in parts["train"].iterdir() if c.is_dir() and _images(c))
     if not names:
         raise DataError(f"{folder} has no images; expected {folder}/CLASS/*.jpg.")
-    features = Features(
-        {"image": Image(decode=False), "label": ClassLabel(names=names), "file": Value("string")}
-    )
+    features = Features({"image": Image(decode=False), "label": ClassLabel(names=names), "file": Value("string")})
     return DatasetDict({split: _rows(part, names, features) for split, part in parts.items()})
 
 
@@ -128,9 +126,7 @@ def _from_hub(name: str) -> DatasetDict:
     if not isinstance(features[labels[0]], ClassLabel):
         names = sorted(set(map(str, splits["train"][labels[0]])))
         splits = splits.cast_column(labels[0], Value("string")).cast_column(labels[0], ClassLabel(names=names))
-    return DatasetDict(
-        {split: _uniform(rows, images[0], labels[0]) for split, rows in splits.items()}
-    )
+    return DatasetDict({split: _uniform(rows, images[0], labels[0]) for split, rows in splits.items()})
 
 
 def _uniform(rows: Dataset, image: str, label: str) -> Dataset:

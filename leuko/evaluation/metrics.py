@@ -13,14 +13,15 @@ from sklearn import metrics as sk
 from leuko.models.classifier import leukaemia_probability
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402  (the backend must be chosen first)
+from matplotlib import pyplot as plt
 
 RESAMPLES = 1000
 RESAMPLED = "over images of this test split; images of one patient are alike, so the true uncertainty is larger"
 
 
-def evaluate(probabilities: np.ndarray, truth: np.ndarray, labels: Sequence[str], positive: Sequence[str],
-             threshold: float) -> dict[str, Any]:
+def evaluate(
+    probabilities: np.ndarray, truth: np.ndarray, labels: Sequence[str], positive: Sequence[str], threshold: float
+) -> dict[str, Any]:
     """All figures of one test split, ready for JSON.
 
     Args:
@@ -77,24 +78,30 @@ def _with_interval(score: Callable[[np.ndarray], float], strata: np.ndarray) -> 
     """The score and its 95 % percentile bootstrap interval; resampled within classes, so that none vanishes."""
     rng = np.random.default_rng(0)
     members = [np.flatnonzero(strata == s) for s in np.unique(strata)]
-    draws = [
-        score(np.concatenate([rng.choice(rows, len(rows)) for rows in members])) for _ in range(RESAMPLES)
-    ]
+    draws = [score(np.concatenate([rng.choice(rows, len(rows)) for rows in members])) for _ in range(RESAMPLES)]
     low, high = np.quantile(draws, [0.025, 0.975])
     return {"value": float(score(np.arange(len(strata)))), "low": float(low), "high": float(high)}
 
 
 def as_text(report: dict[str, Any], labels: Sequence[str]) -> str:
     """The figures as lines for a terminal or, being Markdown, for a card."""
-    names = {"accuracy": "Accuracy", "precision": "Precision (macro)", "recall": "Recall (macro)",
-             "f1": "F1 (macro)", "auc_roc": "AUC-ROC (one against rest, macro)"}
+    names = {
+        "accuracy": "Accuracy",
+        "precision": "Precision (macro)",
+        "recall": "Recall (macro)",
+        "f1": "F1 (macro)",
+        "auc_roc": "AUC-ROC (one against rest, macro)",
+    }
     lines = [f"| figure ({report['images']} test images) | value | 95 % interval |", "|---|---|---|"]
     rows = [(title, report[key]) for key, title in names.items()]
     if "leukaemia" in report:
         ill = report["leukaemia"]
         at = f"at {ill['threshold']:.3f}"
-        rows += [("Leukaemia: AUC-ROC", ill["auc_roc"]), (f"Leukaemia: sensitivity {at}", ill["sensitivity"]),
-                 (f"Leukaemia: specificity {at}", ill["specificity"])]
+        rows += [
+            ("Leukaemia: AUC-ROC", ill["auc_roc"]),
+            (f"Leukaemia: sensitivity {at}", ill["sensitivity"]),
+            (f"Leukaemia: specificity {at}", ill["specificity"]),
+        ]
     lines += [f"| {t} | {v['value']:.3f} | {v['low']:.3f} to {v['high']:.3f} |" for t, v in rows]
     lines += ["", "| truth ↓ answer → | " + " | ".join(labels) + " | recall |", "|---" * (len(labels) + 2) + "|"]
     for name, row in zip(labels, report["confusion"], strict=True):
@@ -107,8 +114,13 @@ def plot(probabilities: np.ndarray, truth: np.ndarray, labels: Sequence[str], fo
     """Write `confusion_matrix.png` and `roc.png` into an existing folder."""
     figure, axes = plt.subplots(figsize=(4.5, 4), layout="constrained")
     sk.ConfusionMatrixDisplay.from_predictions(
-        truth, probabilities.argmax(axis=1), labels=np.arange(len(labels)), display_labels=labels, cmap="cividis",
-        colorbar=False, ax=axes,
+        truth,
+        probabilities.argmax(axis=1),
+        labels=np.arange(len(labels)),
+        display_labels=labels,
+        cmap="cividis",
+        colorbar=False,
+        ax=axes,
     )
     axes.set(xlabel="Network", ylabel="Truth", title=f"{len(truth)} test images")
     figure.savefig(folder / "confusion_matrix.png", dpi=150)

@@ -108,7 +108,5 @@ def burn(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         cv2.line(image, (x, base - tick), (x, base + tick // 2), ink, thick)
     text = f"{rng.choice([20, 50, 100, 200, 500])} {rng.choice(['um', 'px', 'pixels'])}"
     scale = box_w / cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 1)[0][0] * 0.8
-    cv2.putText(
-        image, text, (left + 3, base - tick), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thick, cv2.LINE_AA
-    )
+    cv2.putText(image, text, (left + 3, base - tick), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thick, cv2.LINE_AA)
     return image

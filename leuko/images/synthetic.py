@@ -159,9 +159,7 @@ def _around(blob: _Blob, distance: float, angles: np.ndarray) -> np.ndarray:
     return [blob.x, blob.y] + distance * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
 
 
-def _pick(
-    options: np.ndarray, radius: float, others: Sequence[_Blob], gap: float
-) -> tuple[float, float, float]:
+def _pick(options: np.ndarray, radius: float, others: Sequence[_Blob], gap: float) -> tuple[float, float, float]:
     """The first position (of k × 2) that leaves the gap to all others, else the freest: x, y, clearance."""
     x, y, radii = np.reshape([(blob.x, blob.y, blob.radius) for blob in others], (-1, 3)).T
     away = np.hypot(options[:, :1] - x, options[:, 1:] - y) - radii - radius
@@ -170,9 +168,7 @@ def _pick(
     return options[best, 0], options[best, 1], clearance[best]
 
 
-def _lay_white_cells(
-    rng: Rng, size: np.ndarray, wanted: Mapping[str, int], touching: float
-) -> list[_WhiteCell]:
+def _lay_white_cells(rng: Rng, size: np.ndarray, wanted: Mapping[str, int], touching: float) -> list[_WhiteCell]:
     cells: list[_WhiteCell] = []
     for kind in rng.permutation([kind for kind, count in wanted.items() for _ in range(count)]).tolist():
         look, bodies = _KINDS[kind], [cell.body for cell in cells]
@@ -191,9 +187,7 @@ def _lay_white_cells(
     return cells
 
 
-def _lay_red_cells(
-    rng: Rng, size: np.ndarray, whites: list[_Blob], cover: float, rouleaux: float
-) -> list[_Blob]:
+def _lay_red_cells(rng: Rng, size: np.ndarray, whites: list[_Blob], cover: float, rouleaux: float) -> list[_Blob]:
     margin = _RED_CELL_RADIUS_UM  # so that the border cuts cells
     free = np.prod(size + 2 * margin) - sum(np.pi * white.radius**2 for white in whites)
     cells: list[_Blob] = []

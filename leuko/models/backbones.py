@@ -138,9 +138,7 @@ def create(backbone: str, classes: int, *, weights: str = "auto", dropout: float
         near = ", ".join(timm.list_models(f"*{backbone.split('.')[0][:6]}*")[:5]) or "see timm.list_models()"
         raise WeightsError(f"timm has no network named {backbone!r}; did you mean one of: {near}?")
     try:
-        timm_model = timm.create_model(
-            backbone, pretrained=weights == "auto", num_classes=classes, drop_rate=dropout
-        )
+        timm_model = timm.create_model(backbone, pretrained=weights == "auto", num_classes=classes, drop_rate=dropout)
     except Exception as error:
         if weights != "auto":
             raise

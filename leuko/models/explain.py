@@ -45,27 +45,28 @@ def upsample(cam: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.clip(cv2.resize(cam, (width, height), interpolation=cv2.INTER_LINEAR), 0, 1)
 
 
+def shrink(image: np.ndarray) -> np.ndarray:
+    """The image at no more than `OVERLAY_SIDE` on its longer side, uint8, H × W × 3."""
+    scale = OVERLAY_SIDE / max(image.shape[:2])
+    return image if scale >= 1 else cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
 def overlay(image: np.ndarray, cam: np.ndarray, opacity: float = 0.5) -> np.ndarray:
     """The image with the heat map laid over it.
 
-    The colours are those of `cividis`, made to read the same with and without colour-vision deficiency (Nuñez,
-    Anderton & Renslow 2018, doi:10.1371/journal.pone.0199239); the map is also the transparency, so that what did
-    not count stays as it was.
+    The colours are those of `cividis`, from dark blue (nothing) to yellow (most), made to read the same with and
+    without colour-vision deficiency (Nuñez, Anderton & Renslow 2018, doi:10.1371/journal.pone.0199239).
 
     Args:
         image: uint8, H × W × 3, RGB.
         cam: float32, any size, 0 to 1.
-        opacity: of the strongest place, 0 to 1.
+        opacity: of the heat map, 0 to 1.
 
     Returns:
         uint8, RGB; the image's size, or smaller in proportion if it is larger than `OVERLAY_SIDE`.
     """
+    image = shrink(image)
     height, width = image.shape[:2]
-    shrink = OVERLAY_SIDE / max(height, width)
-    if shrink < 1:
-        image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-        height, width = image.shape[:2]
     heat = upsample(cam, height, width)
     colours = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_CIVIDIS)[..., ::-1]
-    alpha = (opacity * heat)[..., None]
-    return (image * (1 - alpha) + colours * alpha).round().astype(np.uint8)
+    return cv2.addWeighted(colours, opacity, image, 1 - opacity, 0)

@@ -59,8 +59,15 @@ def export_onnx(network: Network, size: tuple[int, int], file: Path) -> None:
         quiet.setLevel(before)
     model = _halved(program.model_proto)
     # The exporter notes stack traces and paths of the exporting machine.
-    for item in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer,
-                 *model.graph.input, *model.graph.output):
+    for item in (
+        model,
+        model.graph,
+        *model.graph.node,
+        *model.graph.value_info,
+        *model.graph.initializer,
+        *model.graph.input,
+        *model.graph.output,
+    ):
         del item.metadata_props[:]
         item.doc_string = ""
     onnx.save(model, file)

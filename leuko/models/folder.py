@@ -147,11 +147,11 @@ def new_folder(target: Path) -> Iterator[Path]:
         draft.chmod(0o755)
         if target.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-            os.replace(target, old / "replaced")
-            os.replace(draft, target)
+            target.replace(old / "replaced")
+            draft.replace(target)
             shutil.rmtree(old)
         else:
-            os.replace(draft, target)
+            draft.replace(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 

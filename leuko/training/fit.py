@@ -78,7 +78,7 @@ class _Fit(Trainer):
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any
     ) -> Any:
-        logits = model(inputs["pixel_values"].contiguous(memory_format=torch.channels_last))
+        logits = model(inputs["pixel_values"].contiguous(memory_format=torch.channels_last))  # faster on a CPU
         loss = nn.functional.cross_entropy(logits, inputs["labels"])
         return (loss, {"logits": logits}) if return_outputs else loss
 
@@ -111,13 +111,10 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> dict[str, A
 
     network = create(settings.backbone, len(labels), weights=settings.weights, dropout=settings.dropout)
     network.freeze(settings.finetune)
-    network.to(memory_format=torch.channels_last)  # a third faster on a CPU
     learning = sum(p.numel() for p in network.parameters() if p.requires_grad)
     say(f"{settings.backbone}: {learning:,} of {sum(p.numel() for p in network.parameters()):,} parameters learn.")
     cfg = network.timm_model.pretrained_cfg
-    how = folder.Preprocessing(
-        (settings.image_size,) * 2, "bicubic", tuple(cfg["mean"]), tuple(cfg["std"])
-    )
+    how = folder.Preprocessing((settings.image_size,) * 2, "bicubic", tuple(cfg["mean"]), tuple(cfg["std"]))
     steps = _optimise(network, parts, how, settings)
 
     folder.round_to_stored(network)
@@ -162,7 +159,9 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> dict[str, A
     return report
 
 
-def predict(network: Network, rows: Dataset, how: folder.Preprocessing, batch: int = 64) -> tuple[np.ndarray, np.ndarray]:
+def predict(
+    network: Network, rows: Dataset, how: folder.Preprocessing, batch: int = 64
+) -> tuple[np.ndarray, np.ndarray]:
     """Logits (N × classes) and pooled features (N × features) of a data set's rows, without augmentation."""
     logits, features = [], []
     with torch.no_grad():

@@ -1,0 +1,34 @@
+# make run: serve the app on 127.0.0.1:7860 · make test: everything the tests need, then the tests
+PYTHON ?= python3.11
+BIN := .venv/bin
+DATA ?= ../shared/data/aria
+
+.PHONY: run test install lint embedded
+
+run: .venv/installed
+	GRADIO_SERVER_PORT=$${GRADIO_SERVER_PORT:-7860} $(BIN)/python app.py
+
+test: .venv/installed-dev lint
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+install: .venv/installed
+
+# Trains five times, about ten minutes each on two cores.
+embedded: .venv/installed-dev build/efficientnet_lite0.safetensors
+	$(BIN)/python benchmarks/embedded_default.py $(DATA)
+
+build/efficientnet_lite0.safetensors: .venv/installed-dev
+	$(BIN)/python benchmarks/lite0_weights.py $@
+
+.venv/installed: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/installed-dev: .venv/installed requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@

@@ -1,0 +1,85 @@
+"""What several tests share: data, the embedded model, a smear, a running app."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from leuko.images import synthetic
+from leuko.models.classifier import Classifier
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Real smear images; they cannot be part of the repository."""
+    folder = Path(os.environ.get("LEUKO_TEST_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        if os.environ.get("CI"):
+            pytest.fail(f"CI must have the real images in {folder}")
+        pytest.skip(f"no real images in {folder} (set LEUKO_TEST_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_files(data: Path) -> list[Path]:
+    """Five files of each Aria class."""
+    return [f for name in ("Benign", "Early", "Pre", "Pro") for f in sorted((data / "aria" / name).iterdir())[7:507:100]]
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Classifier:
+    return Classifier.load()
+
+
+@pytest.fixture(scope="session")
+def smear() -> np.ndarray:
+    """A drawn field, 224 × 224, with ten blasts."""
+    return synthetic.render(
+        3, width=224, height=224, um_per_px=0.42, stain="blue", white_cells={"blast": 10}, blur_um=0.3
+    ).image
+
+
+def start_app(port: int, **environment: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env={**os.environ, "GRADIO_SERVER_PORT": str(port), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The real app with the embedded model, in a process of its own."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    process = start_app(port, GRADIO_TEMP_DIR=str(tmp_path_factory.mktemp("gradio")), LEUKO_MODEL="")
+    for _ in range(240):
+        assert process.poll() is None, process.stdout.read()
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+            break
+        except OSError:
+            time.sleep(0.5)
+    yield url
+    process.terminate()
+    process.wait(20)

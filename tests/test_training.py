@@ -1,0 +1,260 @@
+"""train.py, from a folder of drawn smears to a model folder that strangers load."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+import yaml
+from PIL import Image
+from sklearn import metrics as sk
+from transformers import AutoModelForImageClassification, pipeline
+
+from leuko.data.load import DataError, load, natural, recognise_positive
+from leuko.data.split import split_blocks
+from leuko.evaluation import metrics
+from leuko.images import synthetic
+from leuko.images.decode import decode
+from leuko.models import folder
+from leuko.models.classifier import Classifier, to_input
+from leuko.training.augment import Augmentation, restain
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory) -> Path:
+    """Two classes that differ in their cells, 30 small fields each."""
+    root = tmp_path_factory.mktemp("drawn")
+    for name, cells in {"blast": {"blast": 4}, "healthy": {"neutrophil": 3}}.items():
+        (root / name).mkdir()
+        for i in range(30):
+            smear = synthetic.render(i, width=96, height=96, um_per_px=0.7, white_cells=cells)
+            Image.fromarray(smear.image).save(root / name / f"{i}.png")
+    return root
+
+
+def run_train(drawn: Path, output: Path, *options: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "train.py", "--dataset", str(drawn), "--output", str(output), *SMALL, *options]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+SMALL = ["--backbone", "resnet10t", "--weights", "none", "--finetune", "full", "--image-size", "64", "--batch-size", "8"]
+
+
+@pytest.fixture(scope="module")
+def trained(drawn, tmp_path_factory) -> tuple[Path, str]:
+    output = tmp_path_factory.mktemp("models") / "small"
+    done = run_train(drawn, output, "--epochs", "2")
+    assert done.returncode == 0, done.stderr[-2000:]
+    return output, done.stdout
+
+
+def test_a_run_writes_the_whole_model_folder_and_nothing_else(trained):
+    output, printed = trained
+    written = {str(f.relative_to(output)) for f in output.rglob("*") if f.is_file()}
+    assert written == {
+        "README.md", "config.json", "leuko.json", "model.safetensors", "onnx/model.onnx",
+        "evaluation/metrics.json", "evaluation/confusion_matrix.png", "evaluation/roc.png",
+    }  # fmt: skip
+    assert list(output.parent.iterdir()) == [output]
+    for word in ("Accuracy", "Precision", "Recall", "F1", "AUC-ROC", "truth ↓", "Colour statistics alone"):
+        assert word in printed
+
+
+def test_the_card_says_what_was_measured(trained):
+    output, _ = trained
+    card = (output / "README.md").read_text()
+    front = yaml.safe_load(card.split("---")[1])
+    report = json.loads((output / "evaluation" / "metrics.json").read_text())
+    shown = {m["type"]: m["value"] for m in front["model-index"][0]["results"][0]["metrics"]}
+    assert shown["accuracy"] == round(report["accuracy"]["value"], 4)
+    assert "Research use only" in card and "colour statistics" in card
+    assert str(report["images"]) in card
+    assert str(ROOT) not in card and str(output) not in card
+
+
+def test_three_strangers_and_onnx_agree(trained, drawn):
+    output, _ = trained
+    ours = Classifier.load(output)
+    files = sorted((drawn / "blast").iterdir())[:3]
+    images = [decode(f)[:70] for f in files]  # not square
+    pixels = torch.from_numpy(np.stack([to_input(image, ours.model.preprocessing) for image in images]))
+    with torch.no_grad():
+        logits = ours.model.network(pixels).numpy()
+        by_timm = timm.create_model(f"local-dir:{output}", pretrained=True).eval()(pixels).numpy()
+        by_transformers = AutoModelForImageClassification.from_pretrained(output)(pixels).logits.numpy()
+    assert np.abs(by_timm - logits).max() < 1e-4
+    assert np.abs(by_transformers - logits).max() < 1e-4
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(output / "onnx" / "model.onnx")
+    feature_map, by_onnx = session.run(["feature_map", "logits"], {"pixel_values": pixels.numpy()})
+    assert np.abs(by_onnx - logits).max() < 1e-4
+    assert np.abs(feature_map - ours.model.network.trunk(pixels).numpy()).max() < 1e-3
+    ask = pipeline("image-classification", model=str(output))
+    for image in images:
+        theirs = {answer["label"]: answer["score"] for answer in ask(Image.fromarray(image))}
+        found = ours.classify(image).probabilities
+        assert all(abs(theirs[name] - found[name]) < 1e-3 for name in found)
+
+
+def test_a_killed_run_leaves_no_folder_and_can_be_resumed(drawn, tmp_path):
+    output = tmp_path / "model"
+    command = [sys.executable, "train.py", "--dataset", str(drawn), "--output", str(output), *SMALL, "--epochs", "3"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checkpoints = tmp_path / "model.checkpoints"
+    while not any(checkpoints.glob("checkpoint-*/trainer_state.json")) and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not output.exists()
+    done = run_train(drawn, output, "--epochs", "3", "--resume")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert Classifier.load(output).labels == ("blast", "healthy")
+    assert not checkpoints.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--dataset", "no/such-data"], "There is no folder"),
+        (["--backbone", "nonsense"], "no network named"),
+        (["--weights", "auto"], "--weights"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_in_one_line(drawn, tmp_path, options, words, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nothing listens there: the Hub is out of reach
+    done = run_train(drawn, tmp_path / "model", *options)
+    assert done.returncode == 1
+    assert words in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "model").exists()
+
+
+def spoil_nothing_left(f: Path) -> None:
+    for child in f.iterdir():
+        shutil.rmtree(child) if child.is_dir() else child.unlink()
+
+
+def edit(file: Path, change) -> None:
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def pickle_only(f: Path) -> None:
+    (f / "model.safetensors").rename(f / "pytorch_model.bin")
+
+
+def cut_off(f: Path) -> None:
+    (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:10_000])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (spoil_nothing_left, "no config.json"),
+        (lambda f: (f / "leuko.json").unlink(), "no leuko.json"),
+        (pickle_only, "pickled weights are never loaded"),
+        (cut_off, "incomplete"),
+        (lambda f: (f / "leuko.json").write_text('{"format": 1,'), "damaged"),
+        (lambda f: edit(f / "leuko.json", lambda c: c["training"].update(steps=0)), "untrained"),
+        (lambda f: edit(f / "config.json", lambda c: c["pretrained_cfg"].update(crop_pct=0.875)), "crops"),
+        (lambda f: edit(f / "config.json", lambda c: c.update(architecture="resnet18")), "do not fit"),
+    ],
+)
+def test_a_spoilt_folder_is_refused(trained, tmp_path, spoil, words):
+    broken = tmp_path / "broken"
+    shutil.copytree(trained[0], broken)
+    spoil(broken)
+    with pytest.raises(folder.ModelFolderError, match=words) as refusal:
+        folder.load(broken)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_failed_save_leaves_the_old_folder(tmp_path):
+    target = tmp_path / "model"
+    with folder.new_folder(target) as draft:
+        (draft / "a").write_text("old")
+    with pytest.raises(RuntimeError), folder.new_folder(target) as draft:
+        (draft / "a").write_text("half")
+        raise RuntimeError
+    assert (target / "a").read_text() == "old" and list(tmp_path.iterdir()) == [target]
+    with folder.new_folder(target) as draft:
+        (draft / "b").write_text("new")
+    assert [f.name for f in target.iterdir()] == ["b"] and list(tmp_path.iterdir()) == [target]
+
+
+def test_blocks_are_whole_apart_and_about_eighty_ten_ten():
+    labels = np.repeat([0, 1, 2, 3], [428, 838, 819, 683])
+    for seed in range(100):
+        split = split_blocks(labels, seed)
+        parts = [split.train, split.validation, split.test, split.guard]
+        assert sorted(np.concatenate(parts)) == list(range(len(labels)))
+        for label in range(4):
+            assert 0.08 < (labels[split.test] == label).sum() / (labels == label).sum() < 0.16
+        groups = [set(split.group[p]) for p in parts[:3]]
+        assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+        nearest = np.abs(split.test[:, None] - split.train[None])
+        nearest[labels[split.test][:, None] != labels[split.train][None]] = 10**6
+        assert nearest.min() > 10
+    assert (split_blocks(labels, 7).test == split_blocks(labels, 7).test).all()
+
+
+def test_folders_load_in_natural_order_with_and_without_splits(tmp_path, smear):
+    for part in ("train", "val", "test"):
+        for name in ("Benign", "Pro"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for i in (1, 2, 10):
+                Image.fromarray(smear[:64, :64]).save(tmp_path / part / name / f"Im{i}.png")
+    splits = load(str(tmp_path))
+    assert set(splits) == {"train", "validation", "test"}
+    assert splits["train"]["file"][:3] == ["Benign/Im1.png", "Benign/Im2.png", "Benign/Im10.png"]
+    assert list(load(str(tmp_path / "train"))) == ["train"]
+    with pytest.raises(DataError, match="no images"):
+        load(str(tmp_path / "train" / "Pro"))
+    assert natural("b9") < natural("b10")
+
+
+def test_leukaemic_classes_are_recognised():
+    assert recognise_positive(["Benign", "Early", "Pre", "Pro"]) == ("Early", "Pre", "Pro")
+    assert recognise_positive(["all", "hem"]) == ("all",)
+    assert recognise_positive(["WBC-Malignant-Pre", "normal", "prolymphocyte"]) == ("WBC-Malignant-Pre",)
+
+
+def test_figures_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, 300)
+    scores = rng.dirichlet([1, 1, 1], 300)
+    scores[np.arange(300), truth] += 0.4
+    scores /= scores.sum(axis=1, keepdims=True)
+    report = metrics.evaluate(scores, truth, ["hem", "pre", "pro"], ["pre", "pro"], 0.5)
+    answer = scores.argmax(axis=1)
+    assert report["accuracy"]["value"] == pytest.approx(sk.accuracy_score(truth, answer))
+    assert report["f1"]["value"] == pytest.approx(sk.f1_score(truth, answer, average="macro"))
+    assert report["auc_roc"]["value"] == pytest.approx(sk.roc_auc_score(truth, scores, multi_class="ovr"))
+    assert report["leukaemia"]["auc_roc"]["value"] == pytest.approx(sk.roc_auc_score(truth > 0, 1 - scores[:, 0]))
+    assert report["accuracy"]["low"] < report["accuracy"]["value"] < report["accuracy"]["high"]
+
+
+def test_views_differ_keep_the_size_and_follow_the_seed(smear):
+    augment = Augmentation((64, 64), (0.5,) * 3, (0.5,) * 3)
+    torch.manual_seed(1)
+    first, second = augment(smear), augment(smear)
+    torch.manual_seed(1)
+    again = augment(smear)
+    assert first.shape == (3, 64, 64) and not torch.equal(first, second) and torch.equal(first, again)
+
+
+def test_restaining_multiplies_absorbance(smear):
+    doubled = restain(smear, np.array([2.0, 1.0, 1.0]))
+    assert np.allclose(doubled[..., 0], 255 * (smear[..., 0] / 255) ** 2, atol=0.51)
+    assert (doubled[..., 1:] == smear[..., 1:]).all()
