@@ -34,7 +34,9 @@ def data() -> Path:
 @pytest.fixture(scope="session")
 def real_files(data: Path) -> list[Path]:
     """Five files of each Aria class."""
-    return [f for name in ("Benign", "Early", "Pre", "Pro") for f in sorted((data / "aria" / name).iterdir())[7:507:100]]
+    return [
+        f for name in ("Benign", "Early", "Pre", "Pro") for f in sorted((data / "aria" / name).iterdir())[7:507:100]
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,9 @@ def test_what_is_frozen_does_not_move(network, mode):
     """Also not the running statistics, although the Trainer sets train mode at every step."""
     name, net = network
     net.freeze(mode)
-    statistics = {k: v.clone() for m in net.frozen_batch_norms().values() for k, v in m.named_buffers(prefix=str(id(m)))}
+    statistics = {
+        k: v.clone() for m in net.frozen_batch_norms().values() for k, v in m.named_buffers(prefix=str(id(m)))
+    }
     before = {k: p.detach().clone() for k, p in net.named_parameters()}
     net.train()
     optimiser = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=0.01)

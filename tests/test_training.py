@@ -47,7 +47,18 @@ def run_train(drawn: Path, output: Path, *options: str) -> subprocess.CompletedP
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
-SMALL = ["--backbone", "resnet10t", "--weights", "none", "--finetune", "full", "--image-size", "64", "--batch-size", "8"]
+SMALL = [
+    "--backbone",
+    "resnet10t",
+    "--weights",
+    "none",
+    "--finetune",
+    "full",
+    "--image-size",
+    "64",
+    "--batch-size",
+    "8",
+]
 
 
 @pytest.fixture(scope="module")

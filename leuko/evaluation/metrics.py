@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from scipy.stats import rankdata
 from sklearn import metrics as sk
 
 from leuko.models.classifier import leukaemia_probability
@@ -36,51 +37,61 @@ def evaluate(
         a 95 % bootstrap interval), `per_class`, `confusion` (rows are the truth), `leukaemia`.
     """
     predicted = probabilities.argmax(axis=1)
-    classes = np.arange(len(labels))
-
-    def macro(score: Callable[..., Any]) -> Callable[[np.ndarray], float]:
-        return lambda i: score(truth[i], predicted[i], labels=classes, average="macro", zero_division=0)
-
-    everything = {
-        "accuracy": lambda i: sk.accuracy_score(truth[i], predicted[i]),
-        "precision": macro(sk.precision_score),
-        "recall": macro(sk.recall_score),
-        "f1": macro(sk.f1_score),
-        "auc_roc": lambda i: _auc(truth[i], probabilities[i]),
-    }
-    each = sk.precision_recall_fscore_support(truth, predicted, labels=classes, zero_division=0)
     report: dict[str, Any] = {"images": len(truth), "intervals": RESAMPLED}
-    report |= {name: _with_interval(score, truth) for name, score in everything.items()}
+    report |= _with_intervals(lambda i: _macro(probabilities[i], truth[i]), truth)
+    each = sk.precision_recall_fscore_support(truth, predicted, labels=np.arange(len(labels)), zero_division=0)
     report["per_class"] = {
         name: {"precision": float(p), "recall": float(r), "f1": float(f), "images": int(n)}
         for name, p, r, f, n in zip(labels, *each, strict=True)
     }
-    report["confusion"] = sk.confusion_matrix(truth, predicted, labels=classes).tolist()
+    report["confusion"] = sk.confusion_matrix(truth, predicted, labels=np.arange(len(labels))).tolist()
     if 0 < len(positive) < len(labels):
         ill = np.isin(truth, [labels.index(name) for name in positive])
         score = leukaemia_probability(probabilities, labels, positive)
-        called = score >= threshold
-        report["leukaemia"] = {
-            "auc_roc": _with_interval(lambda i: float(sk.roc_auc_score(ill[i], score[i])), ill),
-            "threshold": threshold,
-            "sensitivity": _with_interval(lambda i: float(called[i][ill[i]].mean()), ill),
-            "specificity": _with_interval(lambda i: float(1 - called[i][~ill[i]].mean()), ill),
-        }
+        report["leukaemia"] = {"threshold": threshold}
+        report["leukaemia"] |= _with_intervals(lambda i: _two_way(score[i], ill[i], threshold), ill)
     return report
 
 
-def _auc(truth: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean over the classes of one against the rest, as scikit-learn's `ovr` macro average."""
-    return float(np.mean([sk.roc_auc_score(truth == c, p) for c, p in enumerate(probabilities.T)]))
+def _macro(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Accuracy and macro means; one confusion matrix serves all, since a bootstrap asks a thousand times."""
+    classes = probabilities.shape[1]
+    confusion = np.bincount(truth * classes + probabilities.argmax(axis=1), minlength=classes**2)
+    confusion = confusion.reshape(classes, classes)
+    right, said, were = np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
+    precision, recall = right / np.maximum(said, 1), right / np.maximum(were, 1)
+    return {
+        "accuracy": right.sum() / len(truth),
+        "precision": precision.mean(),
+        "recall": recall.mean(),
+        "f1": (2 * right / np.maximum(said + were, 1)).mean(),
+        "auc_roc": np.mean([_auc(column, truth == c) for c, column in enumerate(probabilities.T)]),
+    }
 
 
-def _with_interval(score: Callable[[np.ndarray], float], strata: np.ndarray) -> dict[str, float]:
-    """The score and its 95 % percentile bootstrap interval; resampled within classes, so that none vanishes."""
+def _two_way(score: np.ndarray, ill: np.ndarray, threshold: float) -> dict[str, float]:
+    called = score >= threshold
+    return {"auc_roc": _auc(score, ill), "sensitivity": called[ill].mean(), "specificity": 1 - called[~ill].mean()}
+
+
+def _auc(score: np.ndarray, positive: np.ndarray) -> float:
+    """Area under the ROC curve as the Mann-Whitney statistic (Hanley & McNeil 1982); nan with one class only."""
+    n, m = positive.sum(), (~positive).sum()
+    return float((rankdata(score)[positive].sum() - n * (n + 1) / 2) / (n * m)) if n and m else float("nan")
+
+
+def _with_intervals(
+    figures: Callable[[np.ndarray], dict[str, float]], strata: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """Figures with 95 % percentile bootstrap intervals; resampled within classes, so that none vanishes."""
     rng = np.random.default_rng(0)
     members = [np.flatnonzero(strata == s) for s in np.unique(strata)]
-    draws = [score(np.concatenate([rng.choice(rows, len(rows)) for rows in members])) for _ in range(RESAMPLES)]
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return {"value": float(score(np.arange(len(strata)))), "low": float(low), "high": float(high)}
+    draws = [figures(np.concatenate([rng.choice(rows, len(rows)) for rows in members])) for _ in range(RESAMPLES)]
+    intervals = {}
+    for name, value in figures(np.arange(len(strata))).items():
+        low, high = np.quantile([draw[name] for draw in draws], [0.025, 0.975])
+        intervals[name] = {"value": float(value), "low": float(low), "high": float(high)}
+    return intervals
 
 
 def as_text(report: dict[str, Any], labels: Sequence[str]) -> str:

@@ -184,15 +184,22 @@ class Classifier:
         if not seen:
             yield "The image is unlike those the model was trained on, so its answer cannot be relied on."
         low, high = self.model.knowledge.operating_point.abstain
-        said = f"The network gives leukaemia a probability of {leukaemia:.1%}"
+        said = f"The network gives leukaemia a probability of {percent(leukaemia)}"
         if decision == "suspicious":
-            yield f"{said}; {high:.1%} and more counts as suspicious."
+            yield f"{said}; {percent(high)} and more counts as suspicious."
         elif decision == "not suspicious":
-            yield f"{said}; less than {low:.1%} counts as not suspicious."
+            yield f"{said}; less than {percent(low)} counts as not suspicious."
         else:
-            yield f"{said}, too close to call (between {low:.1%} and {high:.1%})."
+            yield f"{said}, too close to call (between {percent(low)} and {percent(high)})."
 
 
 def leukaemia_probability(probabilities: np.ndarray, labels: Sequence[str], positive: Sequence[str]) -> np.ndarray:
     """Sum of the positive classes' probabilities; probabilities … × classes → …."""
     return probabilities[..., [labels.index(name) for name in positive]].sum(axis=-1)
+
+
+def percent(probability: float) -> str:
+    """A probability, 0 to 1, in words that never claim certainty."""
+    if probability < 0.001:
+        return "under 0.1 %"
+    return "over 99.9 %" if probability > 0.999 else f"{100 * probability:.1f} %"

@@ -144,7 +144,8 @@ def new_folder(target: Path) -> Iterator[Path]:
     draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         yield draft
-        draft.chmod(0o755)
+        for written in (draft, *draft.rglob("*")):  # the temporary folder and safetensors keep others out
+            written.chmod(0o755 if written.is_dir() else 0o644)
         if target.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
             target.replace(old / "replaced")

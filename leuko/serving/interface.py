@@ -16,7 +16,7 @@ from PIL import Image
 from leuko import RESEARCH_NOTICE
 from leuko.images import synthetic
 from leuko.images.decode import MAX_BYTES, ImageError
-from leuko.models.classifier import Classifier, Finding
+from leuko.models.classifier import Classifier, Finding, percent
 from leuko.serving.analysis import Analysis, analyse, headline
 
 KEPT_SECONDS = 120  # how long uploads and overlays may lie in the server's temporary folder
@@ -124,7 +124,7 @@ def _page(classifier: Classifier) -> None:
                 placeholder="Drop a smear image here, or click to choose one",
                 elem_classes="picture",
             )
-            verdict = gr.HTML(_verdict(None))
+            verdict = gr.HTML(_verdict())
         with gr.Column():
             overlay = gr.Image(
                 label="Where the network looked",
@@ -133,6 +133,7 @@ def _page(classifier: Classifier) -> None:
                 format="png",
                 buttons=["download", "fullscreen"],
                 elem_classes="picture",
+                elem_id="overlay",
             )
             with gr.Row():
                 shown = gr.Radio(labels, label="Evidence for", interactive=True, scale=2)
@@ -144,24 +145,23 @@ def _page(classifier: Classifier) -> None:
 
     def judge(upload: Upload | None) -> tuple:
         if upload is None:
-            return None, _verdict(None), None, None, None, None
-        analysis = _analyse(classifier, upload)
+            return _verdict(), None, None, None, None, None
+        try:
+            analysis = analyse(classifier, upload.path)
+        except ImageError as error:
+            # The answer to an earlier image must not stay beside this one.
+            return _verdict(refusal=str(error)), None, None, None, None, None
         finding = analysis.finding
-        return (
-            analysis,
-            _verdict(finding),
-            finding.probabilities,
-            finding.label,
-            analysis.overlay(finding.label),
-            finding.as_json(upload.name),
-        )
+        overlay = analysis.overlay(finding.label)
+        answer = finding.as_json(upload.name)
+        return _verdict(finding), finding.probabilities, finding.label, overlay, answer, analysis
 
     def redraw(analysis: Analysis | None, label: str | None, strength: float) -> Any:
         if analysis is None or label is None:
             return gr.skip()
         return analysis.overlay(label, strength)
 
-    results = [kept, verdict, bars, shown, overlay, as_json]
+    results = [verdict, bars, shown, overlay, as_json, kept]
     image.upload(judge, image, results, api_visibility="private")
     image.clear(lambda: judge(None), None, results, api_visibility="private")
     with examples:
@@ -232,19 +232,23 @@ def _refusal(reason: object) -> gr.Error:
     return gr.Error(str(reason), title="Not possible", print_exception=False)
 
 
-def _verdict(finding: Finding | None) -> str:
-    if finding is None:
-        return (
-            f'<div class="verdict" style="--tone:{TONES["uncertain"]}" aria-live="polite"><h2>No image yet</h2>'
-            "Upload a smear image, or choose an example.</div>"
+def _verdict(finding: Finding | None = None, refusal: str = "") -> str:
+    """The card that says the decision in words, why an image was refused, or that there is none yet."""
+    tone, items = TONES["uncertain"], ""
+    if refusal:
+        title, text = "This file cannot be judged", html.escape(refusal)
+    elif finding is None:
+        title, text = "No image yet", "Upload a smear image, or choose an example below."
+    else:
+        tone = TONES[finding.decision]
+        title, advice = headline(finding)
+        text = (
+            f"Leukaemia probability <strong>{percent(finding.leukaemia_probability)}</strong>, pattern "
+            f"<strong>{html.escape(finding.label)}</strong> ({percent(finding.probabilities[finding.label])}). {advice}"
         )
-    title, advice = headline(finding)
-    reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in finding.reasons)
+        items = "".join(f"<li>{html.escape(reason)}</li>" for reason in finding.reasons)
     return (
-        f'<div class="verdict" style="--tone:{TONES[finding.decision]}" aria-live="polite"><h2>{title}</h2>'
-        f"<p>Leukaemia probability <strong>{finding.leukaemia_probability:.1%}</strong>, pattern "
-        f"<strong>{html.escape(finding.label)}</strong> ({finding.probabilities[finding.label]:.1%}). {advice}</p>"
-        f"<ul>{reasons}</ul></div>"
+        f'<div class="verdict" style="--tone:{tone}" role="status"><h2>{title}</h2><p>{text}</p><ul>{items}</ul></div>'
     )
 
 
