@@ -127,6 +127,12 @@ def test_temperature_undoes_overconfidence():
     assert log_loss(labels, softmax(honest * 4 / temperature, axis=1)) < log_loss(labels, softmax(honest * 4, axis=1))
 
 
+def test_a_faultless_validation_split_does_not_make_the_network_certain():
+    labels = np.arange(200) % 2
+    logits = np.where(np.arange(2) == labels[:, None], 2.0, -2.0)
+    assert 0.5 < fit_temperature(logits, labels) < 1
+
+
 def test_operating_point_keeps_its_promises():
     rng = np.random.default_rng(1)
     positive = rng.random(2000) < 0.5

@@ -25,7 +25,8 @@ from leuko.evaluation import metrics
 from leuko.images import synthetic
 from leuko.images.decode import decode
 from leuko.models import folder
-from leuko.models.classifier import Classifier, to_input
+from leuko.models.classifier import Classifier
+from leuko.models.preprocessing import to_input
 from leuko.training.augment import Augmentation, restain
 from tests.conftest import ROOT
 

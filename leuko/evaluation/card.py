@@ -51,7 +51,7 @@ def write_card(file: Path, knowledge: Knowledge, backbone: str, labels: Sequence
 
 **{RESEARCH_NOTICE}**
 
-A {backbone} that sorts blood-smear images into {", ".join(labels)}. Leukaemic classes:
+A network ({backbone}) that sorts blood-smear images into {", ".join(labels)}. Leukaemic classes:
 {", ".join(knowledge.positive) or "none"}. Written by Deep Leuko {__version__}.
 
 ## Use

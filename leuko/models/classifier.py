@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from scipy.special import softmax
 
 from leuko.images import quality
 from leuko.models import explain, folder
 from leuko.models.calibration import Decision
-
-_RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+from leuko.models.preprocessing import to_input
 
 
 @dataclass(frozen=True)
@@ -67,22 +65,6 @@ class Reading:
 
     finding: Finding
     feature_map: torch.Tensor
-
-
-def to_input(image: np.ndarray, how: folder.Preprocessing) -> np.ndarray:
-    """The network's input for an image, as timm and transformers make it from `config.json`.
-
-    Args:
-        image: uint8, H × W × 3, RGB; non-square images are squashed.
-        how: size, interpolation, mean and standard deviation.
-
-    Returns:
-        float32, 3 × height × width.
-    """
-    height, width = how.size
-    resized = Image.fromarray(image).resize((width, height), _RESAMPLING[how.interpolation])
-    scaled = np.asarray(resized, dtype=np.float32) / 255
-    return np.ascontiguousarray(((scaled - np.float32(how.mean)) / np.float32(how.std)).transpose(2, 0, 1))
 
 
 class Classifier:
@@ -199,7 +181,7 @@ def leukaemia_probability(probabilities: np.ndarray, labels: Sequence[str], posi
 
 
 def percent(probability: float) -> str:
-    """A probability, 0 to 1, in words that never claim certainty."""
+    """A probability, 0 to 1, in words that never claim certainty, with a space that does not break."""
     if probability < 0.001:
-        return "under 0.1 %"
-    return "over 99.9 %" if probability > 0.999 else f"{100 * probability:.1f} %"
+        return "under 0.1\u00a0%"
+    return "over 99.9\u00a0%" if probability > 0.999 else f"{100 * probability:.1f}\u00a0%"

@@ -37,6 +37,7 @@ from leuko import __version__
 from leuko.models.backbones import Network
 from leuko.models.calibration import Familiarity, OperatingPoint
 from leuko.models.export import export_onnx
+from leuko.models.preprocessing import CropError, Preprocessing
 
 EMBEDDED = Path(__file__).parent / "embedded"
 CONFIG, WEIGHTS, LEUKO, ONNX = "config.json", "model.safetensors", "leuko.json", "onnx/model.onnx"
@@ -45,44 +46,6 @@ _VERSIONED = ("torch", "timm", "transformers", "datasets")
 
 class ModelFolderError(ValueError):
     """A model that cannot be served; the message is one sentence that says what to do."""
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How an image becomes a network's input: the whole image, squashed to the input size, normalised.
-
-    Attributes:
-        size: (height, width) in pixels.
-        interpolation: `bicubic` or `bilinear`, as Pillow does it.
-        mean, std: of each channel, in the range 0 to 1.
-    """
-
-    size: tuple[int, int]
-    interpolation: str
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-    def as_timm(self) -> dict[str, Any]:
-        """As timm and transformers read it from `config.json`."""
-        return {
-            "input_size": [3, *self.size],
-            "interpolation": self.interpolation,
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "crop_pct": 1.0,
-            "crop_mode": "squash",
-        }
-
-    @classmethod
-    def from_timm(cls, cfg: dict[str, Any]) -> Preprocessing:
-        """Read what `as_timm` wrote.
-
-        Raises:
-            ModelFolderError: the folder prescribes a crop, which would hide part of a smear.
-        """
-        if cfg.get("crop_mode") != "squash" or cfg.get("crop_pct") != 1.0:
-            raise ModelFolderError("This model crops its images; Deep Leuko needs one that sees the whole image.")
-        return cls(tuple(cfg["input_size"][1:]), cfg["interpolation"], tuple(cfg["mean"]), tuple(cfg["std"]))
 
 
 @dataclass(frozen=True)
@@ -245,9 +208,9 @@ def load(model: str | os.PathLike[str] | None = None) -> Model:
         backbone, labels = config["architecture"], tuple(config["label_names"])
         how = Preprocessing.from_timm(config["pretrained_cfg"])
         steps, digest = stored["training"]["steps"], stored["sha256"][WEIGHTS]
+    except CropError as error:
+        raise ModelFolderError(f"{folder} cannot be used: {error}.") from error
     except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, ModelFolderError):
-            raise
         raise ModelFolderError(f"{folder} is damaged: {CONFIG} or {LEUKO} cannot be read; train again.") from error
     if not steps > 0:
         raise ModelFolderError(f"{folder} holds an untrained network; it is never served. Train it with train.py.")

@@ -26,7 +26,8 @@ from leuko.images.stain import colour_statistics
 from leuko.models import folder
 from leuko.models.backbones import FineTuning, Network, create
 from leuko.models.calibration import Familiarity, OperatingPoint, fit_temperature
-from leuko.models.classifier import to_input
+from leuko.models.classifier import leukaemia_probability
+from leuko.models.preprocessing import Preprocessing, to_input
 from leuko.training.augment import Augmentation
 
 PATIENCE = 4  # epochs without a better validation loss before training stops
@@ -65,11 +66,20 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class _Parts:
+class _Task:
+    """What is learnt: the parts of the data and what their labels mean."""
+
+    labels: tuple[str, ...]
+    positive: tuple[str, ...]
     train: Dataset
     validation: Dataset
     test: Dataset
-    how: str  # in words, for the card
+    split: str  # in words, for the card
+    fingerprint: str
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
 
 
 class _Fit(Trainer):
@@ -101,67 +111,76 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> dict[str, A
         leuko.images.decode.ImageError: an image cannot be used.
     """
     set_seed(settings.seed)
-    splits = load(settings.dataset)
-    labels = tuple(splits["train"].features["label"].names)
-    positive = recognise_positive(labels)
-    parts = _divide(splits, settings.seed)
-    sizes = {name: len(getattr(parts, name)) for name in ("train", "validation", "test")}
-    say(f"{settings.dataset}: classes {', '.join(labels)}; leukaemia: {', '.join(positive) or 'none recognised'}.")
-    say(f"{sizes['train']} training, {sizes['validation']} validation, {sizes['test']} test images; {parts.how}.")
+    task = _divide(load(settings.dataset), settings.seed)
+    sizes = ", ".join(f"{n} {part}" for part, n in task.sizes.items())
+    leukaemic = ", ".join(task.positive) or "none recognised"
+    say(f"{settings.dataset}: classes {', '.join(task.labels)}; leukaemia: {leukaemic}.")
+    say(f"Images: {sizes}; {task.split}.")
 
-    network = create(settings.backbone, len(labels), weights=settings.weights, dropout=settings.dropout)
+    network = create(settings.backbone, len(task.labels), weights=settings.weights, dropout=settings.dropout)
     network.freeze(settings.finetune)
     learning = sum(p.numel() for p in network.parameters() if p.requires_grad)
     say(f"{settings.backbone}: {learning:,} of {sum(p.numel() for p in network.parameters()):,} parameters learn.")
     cfg = network.timm_model.pretrained_cfg
-    how = folder.Preprocessing((settings.image_size,) * 2, "bicubic", tuple(cfg["mean"]), tuple(cfg["std"]))
-    steps = _optimise(network, parts, how, settings)
+    how = Preprocessing((settings.image_size,) * 2, "bicubic", tuple(cfg["mean"]), tuple(cfg["std"]))
+    steps = _optimise(network, task, how, settings)
+    report = _finish(network, task, how, settings, steps)
 
-    folder.round_to_stored(network)
-    network.eval().requires_grad_(False)
-    logits, _ = predict(network, parts.validation, how)
-    truth = np.asarray(parts.validation["label"])
-    temperature = fit_temperature(logits, truth)
-    folder.fold_temperature(network, temperature)
-    folder.round_to_stored(network)
-
-    logits, validation_features = predict(network, parts.validation, how)
-    some = np.random.default_rng(settings.seed).permutation(len(parts.train))[:FAMILIAR_IMAGES]
-    _, training_features = predict(network, parts.train.select(some), how)
-    ill = np.isin(truth, [labels.index(name) for name in positive])
-    point = OperatingPoint.fit(metrics.leukaemia_probability(softmax(logits, axis=1), labels, positive), ill)
-    logits, _ = predict(network, parts.test, how)
-    probabilities = softmax(logits.astype(np.float64), axis=1)
-    truth = np.asarray(parts.test["label"])
-    report = metrics.evaluate(probabilities, truth, labels, positive, point.threshold)
-    report["colour_baseline"] = colour_baseline(*_colours(parts.train), *_colours(parts.test))
-
-    run = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items()}
-    del run["output"], run["resume"]
-    run |= {"dataset": Path(settings.dataset).name if Path(settings.dataset).exists() else settings.dataset}
-    run |= {"weights": Path(settings.weights).name, "steps": steps, "split": parts.how, "images": sizes}
-    run["fingerprint"] = _fingerprint(splits)
-    name = f"Deep Leuko {settings.backbone} on {run['dataset']}"
-    knowledge = folder.Knowledge(
-        name, positive, temperature, point, Familiarity.fit(training_features, validation_features), run
-    )
-    with folder.new_folder(settings.output) as draft:
-        folder.save(draft, network, labels, how, knowledge)
-        (draft / "evaluation").mkdir()
-        (draft / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
-        metrics.plot(probabilities, truth, labels, draft / "evaluation")
-        write_card(draft / "README.md", knowledge, settings.backbone, labels, report)
     shutil.rmtree(_checkpoints(settings), ignore_errors=True)
-    say(metrics.as_text(report, labels))
+    say(metrics.as_text(report, task.labels))
     baseline = report["colour_baseline"]
     say(f"Colour statistics alone: accuracy {baseline['accuracy']:.3f}, F1 (macro) {baseline['f1']:.3f}.")
     say(f"Written: {settings.output}")
     return report
 
 
-def predict(
-    network: Network, rows: Dataset, how: folder.Preprocessing, batch: int = 64
-) -> tuple[np.ndarray, np.ndarray]:
+def _finish(network: Network, task: _Task, how: Preprocessing, settings: Settings, steps: int) -> dict[str, Any]:
+    """Calibrate on validation, evaluate on test, and write the model folder; the figures on the test split."""
+    folder.round_to_stored(network)
+    network.eval().requires_grad_(False)
+    logits, _ = predict(network, task.validation, how)
+    truth = np.asarray(task.validation["label"])
+    temperature = fit_temperature(logits, truth)
+    folder.fold_temperature(network, temperature)
+    folder.round_to_stored(network)
+
+    logits, validation_features = predict(network, task.validation, how)
+    ill = np.isin(truth, [task.labels.index(name) for name in task.positive])
+    point = OperatingPoint.fit(leukaemia_probability(softmax(logits, axis=1), task.labels, task.positive), ill)
+    some = np.random.default_rng(settings.seed).permutation(len(task.train))[:FAMILIAR_IMAGES]
+    _, training_features = predict(network, task.train.select(some), how)
+    knowledge = folder.Knowledge(
+        name=f"Deep Leuko {settings.backbone} on {Path(settings.dataset).name}",
+        positive=task.positive,
+        temperature=temperature,
+        operating_point=point,
+        familiarity=Familiarity.fit(training_features, validation_features),
+        training=_record(task, settings, steps),
+    )
+
+    logits, _ = predict(network, task.test, how)
+    probabilities = softmax(logits.astype(np.float64), axis=1)
+    truth = np.asarray(task.test["label"])
+    report = metrics.evaluate(probabilities, truth, task.labels, task.positive, point.threshold)
+    report["colour_baseline"] = colour_baseline(*_colours(task.train), *_colours(task.test))
+    with folder.new_folder(settings.output) as draft:
+        folder.save(draft, network, task.labels, how, knowledge)
+        (draft / "evaluation").mkdir()
+        (draft / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
+        metrics.plot(probabilities, truth, task.labels, draft / "evaluation")
+        write_card(draft / "README.md", knowledge, settings.backbone, task.labels, report)
+    return report
+
+
+def _record(task: _Task, settings: Settings, steps: int) -> dict[str, Any]:
+    """The run as `leuko.json` keeps it; of local paths only the names, which mean something elsewhere."""
+    run = {name: value for name, value in asdict(settings).items() if name not in ("output", "resume")}
+    run["dataset"] = Path(settings.dataset).name if Path(settings.dataset).exists() else settings.dataset
+    run["weights"] = Path(settings.weights).name
+    return run | {"steps": steps, "split": task.split, "images": task.sizes, "fingerprint": task.fingerprint}
+
+
+def predict(network: Network, rows: Dataset, how: Preprocessing, batch: int = 64) -> tuple[np.ndarray, np.ndarray]:
     """Logits (N × classes) and pooled features (N × features) of a data set's rows, without augmentation."""
     logits, features = [], []
     with torch.no_grad():
@@ -174,21 +193,24 @@ def predict(
     return np.concatenate(logits), np.concatenate(features)
 
 
-def _divide(splits: DatasetDict, seed: int) -> _Parts:
+def _divide(splits: DatasetDict, seed: int) -> _Task:
     if "test" in splits and "validation" in splits:
-        return _Parts(splits["train"], splits["validation"], splits["test"], "split as the data set gives it")
-    if len(splits) > 1:
+        parts, how = [splits["train"], splits["validation"], splits["test"]], "split as the data set gives it"
+    elif len(splits) > 1:
         raise DataError("Give train, validation and test folders, or class folders alone to have them split.")
-    rows = splits["train"]
-    split = split_blocks(np.asarray(rows["label"]), seed)
-    how = (
-        f"split 80:10:10 by {len(np.unique(split.group))} blocks of consecutive files, {len(split.guard)} images left "
-        f"out as guard gaps, seed {seed}"
-    )
-    return _Parts(rows.select(split.train), rows.select(split.validation), rows.select(split.test), how)
+    else:
+        rows = splits["train"]
+        split = split_blocks(np.asarray(rows["label"]), seed)
+        parts = [rows.select(split.train), rows.select(split.validation), rows.select(split.test)]
+        how = (
+            f"split 80:10:10 by {len(np.unique(split.group))} blocks of consecutive files, {len(split.guard)} left out "
+            f"as guard gaps, seed {seed}"
+        )
+    labels = tuple(splits["train"].features["label"].names)
+    return _Task(labels, recognise_positive(labels), *parts, how, _fingerprint(splits))
 
 
-def _optimise(network: Network, parts: _Parts, how: folder.Preprocessing, settings: Settings) -> int:
+def _optimise(network: Network, task: _Task, how: Preprocessing, settings: Settings) -> int:
     """Train in place, ending with the weights of the best validation loss; the number of steps done."""
     augmentation = Augmentation(how.size, how.mean, how.std)
 
@@ -224,8 +246,8 @@ def _optimise(network: Network, parts: _Parts, how: folder.Preprocessing, settin
             data_seed=settings.seed,
             report_to="none",
         ),
-        train_dataset=parts.train.with_transform(view(augmentation)),
-        eval_dataset=parts.validation.with_transform(view(lambda image: to_input(image, how))),
+        train_dataset=task.train.with_transform(view(augmentation)),
+        eval_dataset=task.validation.with_transform(view(lambda image: to_input(image, how))),
         compute_metrics=lambda p: {"accuracy": float((p.predictions.argmax(1) == p.label_ids).mean())},
         callbacks=[EarlyStoppingCallback(PATIENCE)],
     )

@@ -1,0 +1,69 @@
+"""From an image to a network's input, exactly as timm and transformers do it from `config.json`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+_RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+
+class CropError(ValueError):
+    """A prescription under which part of a smear would not be seen."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes a network's input: the whole image, squashed to the input size, normalised.
+
+    Attributes:
+        size: (height, width) in pixels.
+        interpolation: `bicubic` or `bilinear`, as Pillow does it.
+        mean, std: of each channel, in the range 0 to 1.
+    """
+
+    size: tuple[int, int]
+    interpolation: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def as_timm(self) -> dict[str, Any]:
+        """As timm and transformers read it from `config.json`."""
+        return {
+            "input_size": [3, *self.size],
+            "interpolation": self.interpolation,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "crop_pct": 1.0,
+            "crop_mode": "squash",
+        }
+
+    @classmethod
+    def from_timm(cls, cfg: dict[str, Any]) -> Preprocessing:
+        """Read what `as_timm` wrote.
+
+        Raises:
+            CropError: a crop is prescribed, which would hide part of a smear.
+        """
+        if cfg.get("crop_mode") != "squash" or cfg.get("crop_pct") != 1.0:
+            raise CropError("it crops its images, and Deep Leuko needs a model that sees the whole image")
+        return cls(tuple(cfg["input_size"][1:]), cfg["interpolation"], tuple(cfg["mean"]), tuple(cfg["std"]))
+
+
+def to_input(image: np.ndarray, how: Preprocessing) -> np.ndarray:
+    """The network's input for an image, as timm and transformers make it from `config.json`.
+
+    Args:
+        image: uint8, H × W × 3, RGB; non-square images are squashed.
+        how: size, interpolation, mean and standard deviation.
+
+    Returns:
+        float32, 3 × height × width.
+    """
+    height, width = how.size
+    resized = Image.fromarray(image).resize((width, height), _RESAMPLING[how.interpolation])
+    scaled = np.asarray(resized, dtype=np.float32) / 255
+    return np.ascontiguousarray(((scaled - np.float32(how.mean)) / np.float32(how.std)).transpose(2, 0, 1))
