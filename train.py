@@ -33,11 +33,11 @@ def main() -> int:
     from leuko.data.load import DataError
     from leuko.images.decode import ImageError
     from leuko.models.backbones import WeightsError
-    from leuko.training.fit import Settings, train
+    from leuko.training.fit import Settings, TrainingError, train
 
     try:
         train(Settings(**vars(arguments)))
-    except (DataError, ImageError, WeightsError) as error:
+    except (DataError, ImageError, TrainingError, WeightsError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

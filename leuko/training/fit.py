@@ -35,6 +35,10 @@ FAMILIAR_IMAGES = 500  # training images that say what is in distribution
 WARM_UP = 0.1  # share of the steps over which the learning rate rises
 
 
+class TrainingError(RuntimeError):
+    """Training that led nowhere; the message is one sentence that says what to do."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """One training run; the names are those of `train.py`'s options.
@@ -109,6 +113,7 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> dict[str, A
         leuko.data.load.DataError: the data cannot be trained on.
         leuko.models.backbones.WeightsError: the backbone or its initial weights cannot be had.
         leuko.images.decode.ImageError: an image cannot be used.
+        TrainingError: the loss diverged.
     """
     set_seed(settings.seed)
     task = _divide(load(settings.dataset), settings.seed)
@@ -139,6 +144,8 @@ def _finish(network: Network, task: _Task, how: Preprocessing, settings: Setting
     folder.round_to_stored(network)
     network.eval().requires_grad_(False)
     logits, _ = predict(network, task.validation, how)
+    if not np.isfinite(logits).all():
+        raise TrainingError("Training diverged (the network's answers are not numbers); use a lower --lr.")
     truth = np.asarray(task.validation["label"])
     temperature = fit_temperature(logits, truth)
     folder.fold_temperature(network, temperature)
@@ -241,7 +248,7 @@ def _optimise(network: Network, task: _Task, how: Preprocessing, settings: Setti
             remove_unused_columns=False,
             label_names=["labels"],
             dataloader_num_workers=2,
-            dataloader_persistent_workers=False,
+            dataloader_pin_memory=torch.cuda.is_available(),
             seed=settings.seed,
             data_seed=settings.seed,
             report_to="none",
