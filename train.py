@@ -27,17 +27,24 @@ def main() -> int:
     parser.add_argument("--image-size", type=int, default=224, help="side of the network's input in pixels")
     parser.add_argument("--seed", type=int, default=0, help="of the split and of training")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of this output")
-    arguments = parser.parse_args()
+    parser.add_argument("--push-to-hub", metavar="USER/NAME", help="publish the model folder when it is written")
+    arguments = vars(parser.parse_args())
+    repo = arguments.pop("push_to_hub")
 
     # Imported late, so that --help and a wrong option answer at once.
+    from leuko import hub
     from leuko.data.load import DataError
     from leuko.images.decode import ImageError
     from leuko.models.backbones import WeightsError
     from leuko.training.fit import Settings, TrainingError, train
 
     try:
-        train(Settings(**vars(arguments)))
-    except (DataError, ImageError, TrainingError, WeightsError) as error:
+        if repo:
+            hub.check_login()
+        train(Settings(**arguments))
+        if repo:
+            print(f"Published: {hub.publish_model(arguments['output'], repo)}")
+    except (DataError, ImageError, TrainingError, WeightsError, hub.HubError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -71,5 +71,5 @@ def _why(error: Exception, repo: str) -> str:
     if status == 404:
         return f"The Hub knows no {repo}; check the name, then run again."
     if status is not None:
-        return f"The Hub answered with an error ({status}); nothing was published. Run again later."
-    return "The connection to the Hub failed; nothing was published. Run again to finish."
+        return f"The Hub answered with an error ({status}); run again, or `hf upload {repo} FOLDER` later."
+    return f"The connection to the Hub failed; run again, or `hf upload {repo} FOLDER` later."
