@@ -19,7 +19,6 @@ from PIL import Image
 from sklearn import metrics as sk
 from transformers import AutoModelForImageClassification, pipeline
 
-from leuko.data.load import DataError, load, natural, recognise_positive
 from leuko.data.split import split_blocks
 from leuko.evaluation import metrics
 from leuko.images import synthetic
@@ -219,27 +218,6 @@ def test_blocks_are_whole_apart_and_about_eighty_ten_ten():
         nearest[labels[split.test][:, None] != labels[split.train][None]] = 10**6
         assert nearest.min() > 10
     assert (split_blocks(labels, 7).test == split_blocks(labels, 7).test).all()
-
-
-def test_folders_load_in_natural_order_with_and_without_splits(tmp_path, smear):
-    for part in ("train", "val", "test"):
-        for name in ("Benign", "Pro"):
-            (tmp_path / part / name).mkdir(parents=True)
-            for i in (1, 2, 10):
-                Image.fromarray(smear[:64, :64]).save(tmp_path / part / name / f"Im{i}.png")
-    splits = load(str(tmp_path))
-    assert set(splits) == {"train", "validation", "test"}
-    assert splits["train"]["file"][:3] == ["Benign/Im1.png", "Benign/Im2.png", "Benign/Im10.png"]
-    assert list(load(str(tmp_path / "train"))) == ["train"]
-    with pytest.raises(DataError, match="no images"):
-        load(str(tmp_path / "train" / "Pro"))
-    assert natural("b9") < natural("b10")
-
-
-def test_leukaemic_classes_are_recognised():
-    assert recognise_positive(["Benign", "Early", "Pre", "Pro"]) == ("Early", "Pre", "Pro")
-    assert recognise_positive(["all", "hem"]) == ("all",)
-    assert recognise_positive(["WBC-Malignant-Pre", "normal", "prolymphocyte"]) == ("WBC-Malignant-Pre",)
 
 
 def test_figures_are_those_of_scikit_learn():

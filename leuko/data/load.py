@@ -1,57 +1,66 @@
-"""Image folders and Hub data sets, as one kind of `datasets.DatasetDict`.
+"""Image folders, tables and Hub data sets, one or several, as one kind of `datasets.DatasetDict`.
 
 Every split has the columns `image` (undecoded: `leuko.images.decode` is the only door for bytes), `label`
-(a `ClassLabel`) and `file` (the name, in whose natural order the rows stand).
+(a `ClassLabel`), `file` (its name, unique), `source` (where it comes from) and, where patients, subjects or slides are
+known, `group`. Rows stand in the natural order of source, class and file. Images are opened one by one, when asked for,
+so that a data set may be larger than memory.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import datasets
+import httpx2
 import numpy as np
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
+import pyarrow.compute as pc
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value, concatenate_datasets
+from datasets.exceptions import DatasetNotFoundError
+from huggingface_hub.errors import HfHubHTTPError
 
-from leuko.images.decode import SUFFIXES, decode
+from leuko.data.folders import LABELS as LABEL_COLUMNS
+from leuko.data.folders import SPLITS, DataError, Row, column_of, group_column_of, read_folder
+from leuko.data.names import natural, told_by
+from leuko.images.decode import decode
 
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
-_POSITIVE = {"all", "leukaemia", "leukemia", "leukemic", "leukaemic", "blast", "blasts", "early", "pre", "pro"}
-_POSITIVE |= {"malignant", "cancer", "l1", "l2", "l3"}
+TEXT = Value("string")
+_POSITIVE = {"all", "leukaemia", "leukemia", "leukemic", "leukaemic", "blast", "blasts", "lymphoblast", "lymphoblasts"}
+_POSITIVE |= {"early", "pre", "pro", "malignant", "cancer", "l1", "l2", "l3"}
 
 
-class DataError(ValueError):
-    """Data that cannot be trained on; the message is one sentence that says what to do."""
-
-
-def load(source: str) -> DatasetDict:
-    """Load `D/CLASS/*.jpg`, `D/{train,validation,test}/CLASS/*.jpg`, or a data set of the Hub.
+def load(sources: str | Sequence[str], *, group_column: str | None = None) -> DatasetDict:
+    """Load one data set, or several as one, from folders and from the Hub.
 
     Args:
-        source: path of a folder or Hub id (`USER/NAME`).
+        sources: paths of folders (see `leuko.data.folders.read_folder`; parquet files too) and Hub ids (`USER/NAME`).
+            Of several sources the rows' `file` and `group` begin with the source's name.
+        group_column: the column that says which images belong together (patient, subject, slide); by default one that
+            is named like it, or what the file names carry.
 
     Returns:
-        Splits by name; only `train` where the source has none.
+        Splits by name; only `train` where the sources have none.
 
     Raises:
-        DataError: no such source, no images, fewer than two classes.
+        DataError: no such source, no images, fewer than two classes, or sources that do not go together.
     """
-    folder = Path(source)
-    splits = _from_folder(folder) if folder.is_dir() else _from_hub(source)
-    names = splits["train"].features["label"].names
-    if len(names) < 2:
-        raise DataError(f"{source} has only one class ({names[0]}); at least two are needed.")
-    return splits
+    names = [sources] if isinstance(sources, str) else list(sources)
+    loaded = [_load_one(name, group_column) for name in names]
+    if len({frozenset(splits) for splits in loaded}) > 1:
+        raise DataError(f"Of {', '.join(names)} only some have validation and test parts; give sources of one kind.")
+    titles = _titles(names)
+    labels = sorted({label for splits in loaded for rows in splits.values() for label in rows.features["label"].names})
+    if len(labels) < 2:
+        raise DataError(f"{', '.join(names)}: there is only one class ({labels[0]}); at least two are needed.")
+    together = DatasetDict()
+    for split in loaded[0]:
+        parts = [_of_source(s[split], title, labels, len(names) > 1) for s, title in zip(loaded, titles, strict=True)]
+        together[split] = concatenate_datasets(_with_groups_alike(parts))
+    if absent := set(labels) - {labels[i] for i in set(together["train"]["label"])}:
+        raise DataError(f"The training images lack classes that other parts have: {', '.join(sorted(absent))}.")
+    return together
 
 
 def open_image(row_image: dict) -> np.ndarray:
@@ -63,73 +72,134 @@ def open_image(row_image: dict) -> np.ndarray:
     return decode(row_image["bytes"] or row_image["path"])
 
 
-def natural(name: str) -> list[str | int]:
-    """Sort key under which file 9 comes before file 10."""
-    return [int(part) if part.isdigit() else part.lower() for part in re.split(r"(\d+)", name)]
-
-
 def recognise_positive(labels: Iterable[str]) -> tuple[str, ...]:
     """The class names that mean leukaemia in the field's data sets (all, blast, early, pre, pro, malignant, …)."""
     return tuple(n for n in labels if _POSITIVE & set(re.split(r"[^a-z0-9]+", n.lower())))
 
 
-def _from_folder(folder: Path) -> DatasetDict:
-    children = [child for child in folder.iterdir() if child.is_dir()]
-    parts = {_SPLITS[c.name.lower()]: c for c in children if c.name.lower() in _SPLITS}
-    if "train" not in parts:
-        parts = {"train": folder}
-    names = sorted(c.name for c in parts["train"].iterdir() if c.is_dir() and _images(c))
-    if not names:
-        raise DataError(f"{folder} has no images; expected {folder}/CLASS/*.jpg.")
+def _load_one(name: str, group_column: str | None) -> DatasetDict:
+    folder = Path(name)
+    if not folder.is_dir():
+        return _tidy(_from_hub(name), name, group_column)
+    if any(folder.rglob("*.parquet")):
+        return _tidy(_quietly(lambda: datasets.load_dataset(name), name), name, group_column)
+    return DatasetDict({split: _of_files(rows) for split, rows in read_folder(folder, group_column).items()})
+
+
+def _of_files(rows: list[Row]) -> Dataset:
+    names = sorted({row.label for row in rows})
+    content: dict[str, list] = {
+        "image": [str(row.path) for row in rows],
+        "label": [names.index(row.label) for row in rows],
+        "file": [row.file for row in rows],
+    }
     features = Features({"image": Image(decode=False), "label": ClassLabel(names=names), "file": Value("string")})
-    return DatasetDict({split: _rows(part, names, features) for split, part in parts.items()})
-
-
-def _images(folder: Path) -> list[Path]:
-    found = [file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES]
-    return sorted(found, key=lambda file: natural(file.name))
-
-
-def _rows(folder: Path, names: list[str], features: Features) -> Dataset:
-    strange = [c.name for c in folder.iterdir() if c.is_dir() and c.name not in names and _images(c)]
-    if strange:
-        raise DataError(f"{folder} has classes that the training images lack: {', '.join(strange)}.")
-    files = [(file, label) for label, name in enumerate(names) for file in _images(folder / name)]
-    return Dataset.from_dict(
-        {
-            "image": [str(file) for file, _ in files],
-            "label": [label for _, label in files],
-            "file": [str(file.relative_to(folder)) for file, _ in files],
-        },
-        features=features,
-    )
+    if any(row.group for row in rows):
+        content["group"] = [row.group or "" for row in rows]
+        features["group"] = Value("string")
+    return Dataset.from_dict(content, features=features)
 
 
 def _from_hub(name: str) -> DatasetDict:
     try:
-        loaded = datasets.load_dataset(name)
-    except Exception as error:  # many kinds, from the Hub, from the network and from the builders
+        return _quietly(lambda: datasets.load_dataset(name), name)
+    except DatasetNotFoundError as error:
         raise DataError(
-            f"There is no folder {name!r}, and the Hub did not give a data set of that name; check the name and the "
-            "connection."
+            f"There is no folder {name!r} and no such data set on the Hub; check the name and, if it is private, log "
+            "in with `hf auth login`."
         ) from error
-    splits = DatasetDict({_SPLITS.get(split, split): rows for split, rows in loaded.items()})
+    except (HfHubHTTPError, httpx2.HTTPError, OSError) as error:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if status in (401, 403):
+            raise DataError(
+                f"There is no folder {name!r}, and the Hub lets this token read no such data set; check HF_TOKEN."
+            ) from error
+        raise DataError(
+            f"There is no folder {name!r}, and the Hub could not be reached for a data set; check the name and the "
+            "connection, then run again."
+        ) from error
+
+
+def _quietly(read: Callable[[], DatasetDict], name: str) -> DatasetDict:
+    """What `datasets` reads, with its own many kinds of complaints about a damaged or strange source as one."""
+    try:
+        return read()
+    except (DatasetNotFoundError, HfHubHTTPError, httpx2.HTTPError, OSError):
+        raise
+    except Exception as error:  # the builders raise what their parsers raise
+        raise DataError(f"{name} cannot be read as a data set of images; check its files.") from error
+
+
+def _tidy(loaded: DatasetDict, name: str, group_column: str | None) -> DatasetDict:
+    """Name the splits and columns of a data set that `datasets` has read as ours are named."""
+    splits = DatasetDict({SPLITS.get(split, split): rows for split, rows in loaded.items()})
     if "train" not in splits:
         raise DataError(f"The data set {name!r} has no training split.")
     features = splits["train"].features
-    images = [column for column, feature in features.items() if isinstance(feature, Image)]
+    image = next((column for column, feature in features.items() if isinstance(feature, Image)), None)
     labels = [column for column, feature in features.items() if isinstance(feature, ClassLabel)]
-    labels += [column for column in ("label", "labels", "class") if column in features and column not in labels]
-    if not images or not labels:
+    label = labels[0] if labels else column_of(features, LABEL_COLUMNS)
+    if not image or not label:
         raise DataError(f"The data set {name!r} needs an image column and a label column.")
-    splits = splits.cast_column(images[0], Image(decode=False))
-    if not isinstance(features[labels[0]], ClassLabel):
-        names = sorted(set(map(str, splits["train"][labels[0]])))
-        splits = splits.cast_column(labels[0], Value("string")).cast_column(labels[0], ClassLabel(names=names))
-    return DatasetDict({split: _uniform(rows, images[0], labels[0]) for split, rows in splits.items()})
+    group = group_column_of([column for column in features if column not in (image, label)], group_column)
+    splits = splits.select_columns([column for column in (image, label, group) if column])
+    splits = splits.rename_columns({image: "image", label: "label"} | ({group: "group"} if group else {}))
+    return DatasetDict(
+        {split: _named(rows.cast_column("image", Image(decode=False))) for split, rows in splits.items()}
+    )
 
 
-def _uniform(rows: Dataset, image: str, label: str) -> Dataset:
-    rows = rows.select_columns([image, label]).rename_columns({image: "image", label: "label"})
-    files = [value["path"] or f"{i}" for i, value in enumerate(rows["image"])]
-    return rows.add_column("file", files)
+def _named(rows: Dataset) -> Dataset:
+    """Make classes of the labels, add the files' names, and take groups from the names if none are given."""
+    if not isinstance(rows.features["label"], ClassLabel):
+        values = [str(value) for value in rows["label"]]
+        classes = ClassLabel(names=sorted(set(values)))
+        rows = _with_column(rows, "label", classes.str2int(values), classes)
+    labels = rows.features["label"].int2str(rows["label"][:])
+    paths = pc.struct_field(rows.data.table["image"], "path").to_pylist()  # the column itself would read every image
+    files = []
+    for i, (label, path) in enumerate(zip(labels, paths, strict=True)):
+        files.append(f"{label}/{Path(path).name if path else f'{i:06d}'}")
+    count = Counter(files)
+    files = [file if count[file] == 1 else f"{file}#{i}" for i, file in enumerate(files)]
+    told = [told_by(file) for file in files]
+    if "group" not in rows.column_names and all(name and name.group for name in told):
+        rows = _with_column(rows, "group", [name.group for name in told if name])
+    return _with_column(rows, "file", files)
+
+
+def _with_column(rows: Dataset, name: str, values: list, feature: ClassLabel | Value = TEXT) -> Dataset:
+    """Add or replace a column; unlike a cast, this leaves the images where they are."""
+    return (rows.remove_columns(name) if name in rows.column_names else rows).add_column(name, values, feature=feature)
+
+
+def _titles(names: list[str]) -> list[str]:
+    """Short names of the sources: the folder's or the Hub id, with folders above it where two would be alike."""
+    titles = [Path(name).resolve().name if Path(name).exists() else name for name in names]
+    if len(set(titles)) < len(titles):
+        titles = ["/".join(Path(name).resolve().parts[-2:]) if Path(name).exists() else name for name in names]
+    if len(set(titles)) < len(titles):
+        raise DataError("A source is given twice; give each once.")
+    return titles
+
+
+def _of_source(rows: Dataset, title: str, labels: list[str], one_of_many: bool) -> Dataset:
+    """Mark rows with their source, number their classes as all sources together do, put them into natural order."""
+    names = rows.features["label"].names
+    rows = _with_column(rows, "label", [labels.index(names[i]) for i in rows["label"]], ClassLabel(names=labels))
+    rows = _with_column(rows, "source", [title] * len(rows))
+    for column in {"file", "group"} & set(rows.column_names):
+        values = [f"{title}/{value}" if value and one_of_many else str(value or "") for value in rows[column]]
+        rows = _with_column(rows, column, values)
+    order = sorted(
+        range(len(rows)), key=lambda i, label=rows["label"][:], file=rows["file"][:]: (label[i], natural(file[i]))
+    )
+    columns = ["image", "label", "file", "source", "group"]
+    return rows.select_columns([column for column in columns if column in rows.column_names]).select(order)
+
+
+def _with_groups_alike(parts: list[Dataset]) -> list[Dataset]:
+    """Give all parts a column of groups if one has it; a row without a group has an empty one."""
+    if not any("group" in rows.column_names for rows in parts):
+        return parts
+    return [rows if "group" in rows.column_names else _with_column(rows, "group", [""] * len(rows)) for rows in parts]

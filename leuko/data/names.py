@@ -1,0 +1,63 @@
+"""What file names tell: the conventions of the field's public data sets, and the order files were made in."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_PBC = {  # prefix → folder of the published data set
+    "BA": "basophil",
+    "BNE": "neutrophil",
+    "EO": "eosinophil",
+    "ERB": "erythroblast",
+    "IG": "ig",
+    "LY": "lymphocyte",
+    "MMY": "ig",
+    "MO": "monocyte",
+    "MY": "ig",
+    "NEUTROPHIL": "neutrophil",
+    "NGS": "neutrophil",
+    "PLATELET": "platelet",
+    "PMY": "ig",
+    "SNE": "neutrophil",
+}
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one file name tells; `group` is the patient or subject, where the name carries one."""
+
+    label: str
+    group: str | None = None
+
+
+def told_by(name: str) -> Told | None:
+    """Class and subject that a file name carries, by the conventions of four public data sets.
+
+    - ALL-IDB1 and ALL-IDB2 (Labati, Piuri & Scotti 2011, doi:10.1109/ICIP.2011.6115881): `Im001_1.jpg`, 1 is ALL.
+    - C-NMC 2019 (Gupta & Gupta, doi:10.7937/tcia.2019.dc64i46r): `UID_11_2_1_all.bmp`, `UID_H10_1_1_hem.bmp`: subject,
+      image, cell, class.
+    - Aria et al. 2021 (doi:10.34740/KAGGLE/DSV/2175623): `WBC-Malignant-Pre-001.jpg`, `WBC-Benign-001.jpg`.
+    - PBC (Acevedo et al. 2020, doi:10.1016/j.dib.2020.105474): `IG_102433.jpg`, a code of the cell type.
+
+    Args:
+        name: file name, with or without folders and suffix.
+
+    Returns:
+        What it tells, or None if it follows none of these.
+    """
+    stem = re.split(r"[/\\]", name)[-1].split(".")[0]
+    if found := re.fullmatch(r"Im\d+_([01])", stem, re.IGNORECASE):
+        return Told("ALL" if found[1] == "1" else "healthy")
+    if found := re.fullmatch(r"UID_(H?\d+)_\d+_\d+_(all|hem)", stem, re.IGNORECASE):
+        return Told(found[2].lower(), found[1].upper())
+    if found := re.fullmatch(r"WBC-(?:Malignant-(Early|Pre|Pro)|(Benign))-\d+", stem, re.IGNORECASE):
+        return Told((found[1] or found[2]).capitalize())
+    if (found := re.fullmatch(r"([A-Z]+)_\d+", stem)) and found[1] in _PBC:
+        return Told(_PBC[found[1]])
+    return None
+
+
+def natural(name: str) -> list[str | int]:
+    """Sort key under which file 9 comes before file 10."""
+    return [int(part) if i % 2 else part.lower() for i, part in enumerate(re.split(r"([0-9]+)", name))]
