@@ -22,6 +22,7 @@ from leuko.data.split import split_blocks
 from leuko.evaluation import metrics
 from leuko.evaluation.audit import colour_baseline
 from leuko.evaluation.card import write_card
+from leuko.evaluation.predict import predict
 from leuko.images.stain import colour_statistics
 from leuko.models import folder
 from leuko.models.backbones import FineTuning, Network, create
@@ -185,19 +186,6 @@ def _record(task: _Task, settings: Settings, steps: int) -> dict[str, Any]:
     run["dataset"] = Path(settings.dataset).name if Path(settings.dataset).exists() else settings.dataset
     run["weights"] = Path(settings.weights).name
     return run | {"steps": steps, "split": task.split, "images": task.sizes, "fingerprint": task.fingerprint}
-
-
-def predict(network: Network, rows: Dataset, how: Preprocessing, batch: int = 64) -> tuple[np.ndarray, np.ndarray]:
-    """Logits (N × classes) and pooled features (N × features) of a data set's rows, without augmentation."""
-    logits, features = [], []
-    with torch.no_grad():
-        for start in range(0, len(rows), batch):
-            images = rows[start : start + batch]["image"]
-            pixels = torch.from_numpy(np.stack([to_input(open_image(image), how) for image in images]))
-            feature_map = network.trunk(pixels.to(next(network.parameters()).device))
-            logits.append(network.head(feature_map).cpu().numpy())
-            features.append(network.pooled(feature_map).cpu().numpy())
-    return np.concatenate(logits), np.concatenate(features)
 
 
 def _divide(splits: DatasetDict, seed: int) -> _Task:
