@@ -1,14 +1,41 @@
-"""To the Hugging Face Hub: a model folder, whole and in one commit, or not at all."""
+"""To the Hugging Face Hub: a model folder, whole and in one commit, or not at all.
+
+By hand, for a folder that is already there: `python -m leuko.hub FOLDER USER/NAME`.
+"""
 
 from __future__ import annotations
 
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 from huggingface_hub import HfApi, get_token
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import (
+    are_progress_bars_disabled,
+    disable_progress_bars,
+    enable_progress_bars,
+    logging,
+    validate_repo_id,
+)
 
 from leuko.models import folder
+
+# Named one by one, because what else lies in a model folder may name or show images, and so patients: the split and
+# the findings of the cleaning list the data's files.
+PUBLISHED = (
+    "README.md",
+    folder.CONFIG,
+    folder.WEIGHTS,
+    folder.LEUKO,
+    folder.ONNX,
+    "evaluation/metrics.json",
+    "evaluation/confusion_matrix.png",
+    "evaluation/roc.png",
+)
 
 
 class HubError(RuntimeError):
@@ -22,8 +49,8 @@ def publish_model(source: Path, repo: str) -> str:
     changes nothing. The token comes from HF_TOKEN or the Hub's own login.
 
     Args:
-        source: a model folder as `train.py` writes it.
-        repo: `USER/NAME`; made if it does not exist.
+        source: a model folder as `train.py` writes it; only what `PUBLISHED` names leaves the machine.
+        repo: `USER/NAME`; made (public) if it does not exist.
 
     Returns:
         The address of the model.
@@ -32,44 +59,84 @@ def publish_model(source: Path, repo: str) -> str:
         leuko.models.folder.ModelFolderError: the folder cannot be served.
         HubError: no token, a wrong one, no rights, no such name, or no connection.
     """
+    check_login(repo)
     folder.load(source)
-    check_login()
-    api = HfApi()
-    try:
+    with _in_one_sentence(repo, then=f"`python -m leuko.hub {source} {repo}` finishes"):
+        api = HfApi()
         url = api.create_repo(repo, repo_type="model", exist_ok=True)
         api.upload_folder(
             repo_id=repo,
             folder_path=source,
             commit_message="Model written by Deep Leuko",
+            allow_patterns=list(PUBLISHED),
             delete_patterns="*",
         )
-    except HFValidationError as error:
-        raise HubError(f"{repo!r} is no Hub name; write USER/NAME.") from error
-    except (HfHubHTTPError, httpx2.HTTPError, OSError, RuntimeError) as error:
-        raise HubError(_why(error, repo)) from error
-    return str(url)
+        return str(url)
 
 
-def check_login() -> None:
-    """Make sure that there is a token, before hours are spent on what could not be pushed.
+def check_login(repo: str) -> None:
+    """Make sure that `repo` is a name and the token one that may write, before hours are spent on what is to be pushed.
 
     Raises:
-        HubError: there is none.
+        HubError: it is not.
     """
+    try:
+        validate_repo_id(repo)
+    except HFValidationError as error:
+        raise HubError(f"{repo!r} is no Hub name; write USER/NAME.") from error
+    if "/" not in repo:
+        raise HubError(f"{repo!r} lacks its owner; write USER/NAME.")
     if not get_token():
         raise HubError("There is no Hub token; set HF_TOKEN or run `hf auth login`, then run again.")
+    with _in_one_sentence(repo, then="run again"):
+        token = HfApi().whoami().get("auth", {}).get("accessToken", {})
+    if token.get("role") == "read":
+        raise HubError("This Hub token may only read; make one that may write and set HF_TOKEN, then run again.")
 
 
-def _why(error: Exception, repo: str) -> str:
-    """One sentence for what the Hub's client raised; the answer may hang on the error's cause."""
-    response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
-    status = getattr(response, "status_code", None)
+@contextmanager
+def _in_one_sentence(repo: str, then: str) -> Iterator[None]:
+    """Turn what the Hub's client raises into a `HubError`; its own warnings, and bars nobody watches, are not shown."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    hide_bars = not (sys.stderr.isatty() or are_progress_bars_disabled())
+    if hide_bars:
+        disable_progress_bars()
+    try:
+        yield
+    except (httpx2.HTTPError, OSError, RuntimeError) as error:
+        raise HubError(_why(folder.http_status(error), repo, then)) from error
+    finally:
+        logging.set_verbosity(verbosity)
+        if hide_bars:
+            enable_progress_bars()
+
+
+def _why(status: int | None, repo: str, then: str) -> str:
+    if status is None:
+        return f"The connection to the Hub failed; {then}."
     if status == 401:
-        return "The Hub does not accept the token; check HF_TOKEN or run `hf auth login`, then run again."
+        return f"The Hub does not accept the token; check HF_TOKEN or run `hf auth login`, and {then}."
     if status == 403:
-        return f"This token may not write to {repo}; use one with write access or another name, then run again."
+        return f"This token may not write to {repo}; with one that may, or another name, {then}."
     if status == 404:
-        return f"The Hub knows no {repo}; check the name, then run again."
-    if status is not None:
-        return f"The Hub answered with an error ({status}); run again, or `hf upload {repo} FOLDER` later."
-    return f"The connection to the Hub failed; run again, or `hf upload {repo} FOLDER` later."
+        return f"The Hub knows no {repo}; check the name, and {then}."
+    return f"The Hub answered with an error ({status}); later {then}."
+
+
+def main() -> int:
+    """Publish a folder from the command line; the exit status is 1 if it was not."""
+    parser = argparse.ArgumentParser(prog="python -m leuko.hub", description="Publish a model folder on the Hub.")
+    parser.add_argument("folder", type=Path, help="model folder as train.py writes it")
+    parser.add_argument("repo", metavar="USER/NAME", help="made, public, if it does not exist")
+    chosen = parser.parse_args()
+    try:
+        print(f"Published: {publish_model(chosen.folder, chosen.repo)}")
+    except (folder.ModelFolderError, HubError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

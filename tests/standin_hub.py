@@ -26,7 +26,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -273,9 +273,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     # Who asks, and for which repository
 
+    def _token(self) -> str:
+        return self.headers.get("Authorization", "").removeprefix("Bearer ")
+
+    def _reads_only(self) -> bool:
+        return self._token() in self.hub.read_only
+
     def _user(self, *, required: bool = False) -> str:
         """The token's owner, or nobody; a wrong token is refused even where none is needed, as on the Hub."""
-        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        token = self._token()
         if token and token not in self.hub.tokens:
             raise HubError(401, "Invalid credentials in Authorization header")
         if required and not token:
@@ -291,7 +297,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise HubError(401, "Invalid username or password.", "RepoNotFound")
         if repo is None or (repo.private and user != owner):
             raise HubError(404, "Repository not found", "RepoNotFound")
-        if write and user != owner:
+        if write and (user != owner or self._reads_only()):
             raise HubError(403, f"You don't have the rights to write to {repo_id}")
         return repo
 
@@ -300,7 +306,8 @@ class _Handler(BaseHTTPRequestHandler):
     @_route("GET", "/api/whoami-v2")
     def _whoami(self) -> Answer:
         user = self._user(required=True)
-        token = {"type": "access_token", "accessToken": {"displayName": "test", "role": "write"}}
+        role = "read" if self._reads_only() else "write"
+        token = {"type": "access_token", "accessToken": {"displayName": "test", "role": role}}
         return answer_json({"type": "user", "name": user, "fullname": user, "orgs": [], "auth": token})
 
     @_route("POST", "/api/validate-yaml")
@@ -313,7 +320,7 @@ class _Handler(BaseHTTPRequestHandler):
         user = self._user(required=True)
         asked = json.loads(self.body)
         owner, repo_type = asked.get("organization") or user, asked.get("type", "model")
-        if owner != user:
+        if owner != user or self._reads_only():
             raise HubError(403, f"You don't have the rights to create a {repo_type} under {owner}")
         repo_id, private = f"{owner}/{asked['name']}", asked.get("visibility") == "private"
         with self.hub.lock:
@@ -492,12 +499,20 @@ class _Server(ThreadingHTTPServer):
 class StandInHub:
     """The Hub as tests hold it: served inside ``with``, readable and writable from outside the protocol.
 
-    `tokens` maps each accepted token to its owner, who may write to the repositories under their own name.
+    `tokens` maps each accepted token to its owner, who may write to the repositories under their own name, but not
+    with a token of `read_only`.
     `faults` and `requests` may be changed at any time, e.g. cleared.
     """
 
-    def __init__(self, tokens: Mapping[str, str] | None = None, port: int = 0, page_size: int = 1000) -> None:
+    def __init__(
+        self,
+        tokens: Mapping[str, str] | None = None,
+        port: int = 0,
+        page_size: int = 1000,
+        read_only: Collection[str] = (),
+    ) -> None:
         self.tokens = dict(tokens or {})
+        self.read_only = frozenset(read_only)
         self.page_size = page_size
         self.repos: dict[tuple[str, str], Repo] = {}
         self.objects: dict[str, bytes] = {}

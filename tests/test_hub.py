@@ -1,115 +1,168 @@
-"""Publishing a model and using it from the Hub, over HTTP, through the real clients against the stand-in Hub."""
+"""The Hub when things go wrong: real clients in processes of their own, faults in the stand-in Hub's sockets.
+
+What a user gets is one sentence and an exit status of 1; what the Hub has is the whole model or nothing; and running
+again without the fault finishes.
+"""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+import shutil
+import socket
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
-from tests.conftest import ROOT
+from leuko.models.folder import EMBEDDED
+from tests.clients import run
 from tests.standin_hub import Fault, StandInHub
-from tests.test_training import SMALL, drawn  # noqa: F401  (a fixture)
 
-STRANGERS = """
-import json, sys, timm, torch
-from transformers import AutoModelForImageClassification
-import leuko
-torch.manual_seed(0)
-pixels = torch.randn(2, 3, 64, 64)
-name = sys.argv[1]
-with torch.no_grad():
-    logits = [
-        leuko.load(name).model.network(pixels),
-        timm.create_model(f"hf-hub:{name}", pretrained=True).eval()(pixels),
-        AutoModelForImageClassification.from_pretrained(name)(pixels).logits,
-    ]
-print(json.dumps([float((other - logits[0]).abs().max()) for other in logits]))
-"""
+TOKENS = {"hf_secret": "tester", "hf_reader": "tester", "hf_stranger": "stranger"}
+PRIVATE = {"evaluation/split.json", "evaluation/cleaning.json"}
+REPO = "tester/net"
+COMMIT = f"/api/models/{REPO}/commit/main"
+
+
+@dataclass(frozen=True)
+class Mishap:
+    """What goes wrong, and the sentence that says so (`{then}`: that running again finishes)."""
+
+    name: str
+    says: str
+    token: str | None = "hf_secret"
+    repo: str = REPO
+    fault: Fault | None = None
+    refused: bool = False
+    applied: bool = False  # the Hub has made the commit all the same
+
+
+PUBLISHING = [
+    Mishap("no token", "There is no Hub token; set HF_TOKEN or run `hf auth login`, then run again.", token=None),
+    Mishap(
+        "wrong token",
+        "The Hub does not accept the token; check HF_TOKEN or run `hf auth login`, and run again.",
+        token="hf_wrong",
+    ),
+    Mishap(
+        "read-only token",
+        "This Hub token may only read; make one that may write and set HF_TOKEN, then run again.",
+        token="hf_reader",
+    ),
+    Mishap(
+        "another's name",
+        "This token may not write to tester/net; with one that may, or another name, {then}.",
+        token="hf_stranger",
+    ),
+    Mishap("no name", "'no name at all' is no Hub name; write USER/NAME.", repo="no name at all"),
+    Mishap("no owner", "'net' lacks its owner; write USER/NAME.", repo="net"),
+    Mishap(
+        "unknown namespace",
+        "The Hub knows no tester/net; check the name, and {then}.",
+        fault=Fault("POST", "/api/repos/create", "status 404"),
+    ),
+    Mishap("connection refused", "The connection to the Hub failed; run again.", refused=True),
+    Mishap(
+        "connection cut while a large file is sent",
+        "The connection to the Hub failed; {then}.",
+        fault=Fault("PUT", "/objects/", "cut", times=100),
+    ),
+    Mishap(
+        "connection cut while the commit is sent",
+        "The connection to the Hub failed; {then}.",
+        fault=Fault("POST", COMMIT, "cut"),
+    ),
+    Mishap(
+        "commit made, its answer lost",
+        "The connection to the Hub failed; {then}.",
+        fault=Fault("POST", COMMIT, "lost"),
+        applied=True,
+    ),
+    Mishap(
+        "server error before the upload",
+        "The Hub answered with an error (503); later {then}.",
+        fault=Fault("POST", "/preupload/", "status 503", times=100),
+    ),
+    Mishap(
+        "server error at the commit",
+        "The Hub answered with an error (500); later {then}.",
+        fault=Fault("POST", COMMIT, "status 500"),
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Two runs, the first with the mishap, and what the Hub held after each."""
+
+    runs: tuple[CompletedProcess, CompletedProcess]
+    held: tuple[dict[str, bytes], dict[str, bytes]]
+    commits: int
+    home: Path
 
 
 @pytest.fixture(scope="module")
-def hub() -> Iterator[StandInHub]:
-    with StandInHub(tokens={"hf_test": "tester"}) as hub:
-        yield hub
-
-
-@pytest.fixture(scope="module")
-def published(hub, drawn, tmp_path_factory) -> Path:  # noqa: F811
-    """A model trained on drawn smears and pushed as tester/small."""
-    folder = tmp_path_factory.mktemp("hub") / "small"
-    command = ["train.py", "--dataset", drawn, "--output", folder, *SMALL, "--epochs", "1"]
-    done = run(hub, folder.parent, "hf_test", *command, "--push-to-hub", "tester/small")
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "Published: " in done.stdout and "hf_test" not in done.stdout + done.stderr
+def net(tmp_path_factory) -> Path:
+    """The embedded model, as if it had been trained here: with the split and the findings of the cleaning."""
+    folder = tmp_path_factory.mktemp("models") / "net"
+    shutil.copytree(EMBEDDED, folder)
+    for name in PRIVATE:
+        (folder / name).write_text('{"train": ["Jane Doe 01.jpg"]}')
     return folder
 
 
-def run(hub: StandInHub, home: Path, token: str | None, *command: object) -> subprocess.CompletedProcess:
-    environment = hub.environment(home, token=token)
-    return subprocess.run(
-        [sys.executable, *map(str, command)], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
+def published(folder: Path) -> dict[str, bytes]:
+    """What the Hub must hold of a model folder."""
+    files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
+    return {name: file.read_bytes() for name, file in files.items() if name not in PRIVATE}
 
 
-PUSH = """
-import sys
-from pathlib import Path
-from leuko import hub
-try:
-    print(hub.publish_model(Path(sys.argv[1]), sys.argv[2]))
-except hub.HubError as error:
-    sys.exit(str(error))
-"""
+def held(hub: StandInHub) -> dict[str, bytes]:
+    """What the repository holds, but for what every repository is born with."""
+    files = hub.files("model", REPO) if ("model", REPO) in hub.repos else {}
+    return {name: data for name, data in files.items() if name != ".gitattributes"}
 
 
-def test_the_hub_holds_exactly_the_folder_in_one_commit(hub, published):
-    files = {f.relative_to(published).as_posix(): f.read_bytes() for f in published.rglob("*") if f.is_file()}
-    assert hub.files("model", "tester/small").items() >= files.items()
-    before = len(hub.commits("model", "tester/small"))
-    assert before == 2  # the repository's birth, and the model
-    done = run(hub, published.parent, "hf_test", "-c", PUSH, published, "tester/small")
-    assert done.returncode == 0, done.stderr
-    assert len(hub.commits("model", "tester/small")) == before  # nothing changed, nothing committed
+def closed_address() -> str:
+    """An address that refuses connections."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{s.getsockname()[1]}"
 
 
-def test_strangers_load_it_from_the_hub_and_agree(hub, published, tmp_path):
-    done = run(hub, tmp_path, None, "-c", STRANGERS, "tester/small")
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert max(json.loads(done.stdout.splitlines()[-1])) < 1e-4
+def publish(mishap: Mishap, folder: Path, home: Path) -> Outcome:
+    with StandInHub(tokens=TOKENS, read_only={"hf_reader"}) as hub:
+        environment = hub.environment(home, mishap.token)
+        if mishap.refused:
+            environment["HF_ENDPOINT"] = closed_address()
+        if mishap.fault:
+            hub.faults.append(replace(mishap.fault))
+        first, after = run(environment, "-m", "leuko.hub", folder, mishap.repo), held(hub)
+        hub.faults.clear()
+        second = run(hub.environment(home, "hf_secret"), "-m", "leuko.hub", folder, REPO)
+        return Outcome((first, second), (after, held(hub)), len(hub.commits("model", REPO)), home)
 
 
-def test_the_command_line_takes_a_hub_id(hub, published, drawn, tmp_path):  # noqa: F811
-    done = run(hub, tmp_path, None, "-m", "leuko", "classify", drawn / "blast" / "0.png", "--model", "tester/small")
-    assert json.loads(done.stdout)["model"]["backbone"] == "resnet10t", done.stderr
+@pytest.fixture(scope="module")
+def outcomes(net, tmp_path_factory) -> Iterator[dict[str, Future[Outcome]]]:
+    """All mishaps side by side: the client tries again for 23 seconds where a large upload is cut."""
+    with ThreadPoolExecutor(4) as pool:
+        slow_first = sorted(PUBLISHING, key=lambda mishap: -(mishap.fault.times if mishap.fault else 0))
+        yield {m.name: pool.submit(publish, m, net, tmp_path_factory.mktemp("home")) for m in slow_first}
 
 
-@pytest.mark.parametrize(
-    ("token", "repo", "fault", "words"),
-    [
-        (None, "tester/other", None, "There is no Hub token"),
-        ("hf_wrong", "tester/other", None, "does not accept the token"),
-        ("hf_test", "somebody/other", None, "may not write to somebody/other"),
-        ("hf_test", "no name at all", None, "is no Hub name"),
-        ("hf_test", "tester/other", ("POST", "/api/models/tester/other/commit", "status 503"), "error (503)"),
-        ("hf_test", "tester/other", ("POST", "/api/models/tester/other/commit", "cut"), "connection to the Hub failed"),
-    ],
-)
-def test_what_goes_wrong_is_said_in_one_line_and_publishes_nothing(hub, published, tmp_path, token, repo, fault, words):
-    if fault:
-        hub.faults.append(Fault(*fault))
-    done = run(hub, tmp_path, token, "-c", PUSH, published, repo)
-    assert done.returncode == 1 and words in done.stderr.splitlines()[-1], done.stderr[-1500:]
-    assert "Traceback" not in done.stderr
-    assert not any(name.endswith(".safetensors") for name in files_if_there(hub, repo))
-    if fault:  # running again finishes
-        assert run(hub, tmp_path, token, "-c", PUSH, published, repo).returncode == 0
-        assert "model.safetensors" in files_if_there(hub, repo)
-        hub.repos.pop(("model", repo), None)
-
-
-def files_if_there(hub: StandInHub, repo: str) -> dict[str, bytes]:
-    return hub.files("model", repo) if ("model", repo) in hub.repos else {}
+@pytest.mark.parametrize("mishap", PUBLISHING, ids=lambda mishap: mishap.name)
+def test_a_push_that_fails_says_so_leaves_nothing_half_and_finishes_when_run_again(mishap, outcomes, net):
+    outcome = outcomes[mishap.name].result()
+    first, second = outcome.runs
+    sentence = mishap.says.format(then=f"`python -m leuko.hub {net} tester/net` finishes")
+    assert (first.returncode, first.stdout, first.stderr) == (1, "", sentence + "\n")
+    assert outcome.held[0] == (published(net) if mishap.applied else {})
+    assert second.returncode == 0, second.stderr
+    assert outcome.held[1] == published(net)
+    assert outcome.commits == 2  # the repository's birth, and the model
+    printed = "".join(run.stdout + run.stderr for run in outcome.runs)
+    written = b"".join(file.read_bytes() for file in outcome.home.rglob("*") if file.is_file())
+    assert mishap.token is None or (mishap.token not in printed and mishap.token.encode() not in written)
