@@ -17,7 +17,7 @@ from scipy.ndimage import uniform_filter1d
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-BLOCKS = 10  # wanted at least of each series, so that a tenth of it can be held out
+BLOCKS = 10  # of each series, or a multiple of it, so that a tenth of the files can be held out
 BLOCK = (10, 160)  # files: the shortest sensible, and the length where nothing is known of the colours
 GUARD = 6  # a gap is this part of a block: with two of ten blocks held out, a fifteenth of the files
 PERIODS = range(2, 9)  # of interleaving that are looked for
@@ -35,7 +35,7 @@ class Series:
         autocorrelation: float, n // 2, -1 to 1: of the colour statistics, at lags of 1, 2, … files; empty if not known.
         period: files of this many origins take turns; 1: they do not.
         reach: lag in files, a multiple of the period, at which the autocorrelation has faded; 0 if not known.
-        block: files in a block (about: all blocks of a series differ by one file at most).
+        count: of blocks: ten or a multiple of ten, in series of under ten files one for each.
         gap: files kept free where blocks in different parts of a split meet.
     """
 
@@ -45,7 +45,7 @@ class Series:
     autocorrelation: np.ndarray
     period: int
     reach: int
-    block: int
+    count: int
     gap: int
 
     @classmethod
@@ -64,15 +64,21 @@ class Series:
         period, reach = _period_and_reach(curve, len(rows)) if len(curve) else (1, 0)
         longest = len(rows) // BLOCKS
         block = int(np.clip(reach or BLOCK[1], min(BLOCK[0], longest), max(longest, 1)))
-        block = max(block, 1)
+        count = len(rows) // max(block, 1)
+        count -= count % BLOCKS if count > BLOCKS else 0
+        block = len(rows) // count
         gap = 0 if block == 1 else min(max(block // GUARD, period), block // 2)
-        return cls(label, source, rows, curve, period, reach, block, gap)
+        return cls(label, source, rows, curve, period, reach, count, gap)
+
+    @property
+    def block(self) -> int:
+        """Files in a block (some have one more)."""
+        return len(self.rows) // self.count
 
     @property
     def blocks(self) -> np.ndarray:
         """The block of every file, counted from 0; int, n, ascending."""
-        count = max(len(self.rows) // self.block, 1)
-        return np.arange(len(self.rows)) * count // len(self.rows)
+        return np.arange(len(self.rows)) * self.count // len(self.rows)
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,308 @@
-"""Grouped 80:10:10 splits.
+"""Splits by group: 80:10:10, and repeated cross-validation, both by the same assignment and the same checks.
 
-Where patients are not named, files of one patient stand next to one another, so that a random split tests a network
-on patients it has seen. Blocks of consecutive files are therefore the groups, and files next to a block of another
-part are left out of training (guard gap).
+A group (see `leuko.data.groups`) lies in one part only. Where blocks of consecutive files in different parts meet, the
+files next to the border are left out (guard gap): those of the training part, or, between validation and test, those of
+the validation part.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 
+from leuko.data.groups import Groups, Series
 from leuko.data.load import DataError
 
-SHARE = 0.1  # of the blocks of each class, for validation and for test
-BLOCK = (60, 160)  # files: the range over which colours are alike along the file order of the Aria images
+SHARES = (0.8, 0.1, 0.1)  # training, validation, test
+DRAWS = 200  # assignments tried at most
+NEAR_ENOUGH = 1.0  # percentage points: the first draw this near is taken, so that splits stay varied
+_PARTS = ("train", "validation", "test")
+_OUT = -1
+
+
+class LeakError(DataError):
+    """A split in which a group, a picture or a guard gap crosses from one part to another."""
 
 
 @dataclass(frozen=True)
 class Split:
+    """Row numbers of the parts, and of what was left out.
+
+    Attributes:
+        train, validation, test: int, ascending, disjoint; validation is empty in a fold.
+        left_out: int, ascending: guard gaps and spare copies; with the three parts, all rows.
+        groups: what was kept together.
+        how: one sentence: what kind of split this is.
+        seed: of all its chance.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    left_out: np.ndarray
+    groups: Groups
+    how: str
+    seed: int
+
+    @property
+    def group(self) -> np.ndarray:
+        """The group of every row; int, N."""
+        return self.groups.group
+
+    @property
+    def part(self) -> np.ndarray:
+        """The part of every row: 0 train, 1 validation, 2 test, -1 none; int, N."""
+        part = np.full(len(self.group), _OUT)
+        for number, name in enumerate(_PARTS):
+            part[getattr(self, name)] = number
+        return part
+
+    def save(self, path: Path, files: Sequence[str]) -> None:
+        """Write the split as JSON, by file names, so that it can be used again whatever the order of the rows.
+
+        Args:
+            path: file to write.
+            files: N, the names of the rows, each once.
+        """
+        names = [*_PARTS, "guard"]  # so that -1 is the guard
+        part = ["copy" if spare else names[p] for p, spare in zip(self.part, self.groups.spare, strict=True)]
+        series = [
+            {"label": s.label, "source": s.source, "files": [files[row] for row in s.rows]}
+            | {"period": s.period, "reach": s.reach, "count": s.count, "gap": s.gap}
+            | {"autocorrelation": s.autocorrelation.round(4).tolist()}
+            for s in self.groups.series
+        ]
+        rows = {file: [p, int(g)] for file, p, g in zip(files, part, self.group, strict=True)}
+        saved = {"how": self.how, "groups": self.groups.how, "seed": self.seed, "files": rows, "series": series}
+        path.write_text(json.dumps(saved, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path, files: Sequence[str]) -> Split:
+        """Read a split that `save` wrote.
+
+        Args:
+            path: file to read.
+            files: N, the names of the rows it is to be used for, in any order.
+
+        Raises:
+            DataError: no such file or not a split, or it was made for other files.
+            LeakError: it was changed by hand so that something crosses.
+        """
+        try:
+            saved = json.loads(path.read_text(encoding="utf-8"))
+            wanted, place = saved["files"], {file: row for row, file in enumerate(files)}
+            strangers = [*(wanted.keys() - place.keys()), *(place.keys() - wanted.keys())]
+            if strangers:
+                raise DataError(
+                    f"{path} was made for other files: {len(wanted.keys() - place.keys())} of its {len(wanted)} are "
+                    f"missing, {len(place.keys() - wanted.keys())} are new (one of them: {min(strangers)})."
+                )
+            part = np.array([wanted[file][0] for file in files])
+            group = np.array([wanted[file][1] for file in files])
+            series = []
+            for s in saved["series"]:
+                rows = np.array([place[file] for file in s.pop("files")])
+                series.append(Series(rows=rows, autocorrelation=np.array(s.pop("autocorrelation")), **s))
+            groups = Groups(group, part == "copy", tuple(series), saved["groups"])
+            parts = [np.flatnonzero(part == name) for name in _PARTS]
+            split = cls(*parts, np.flatnonzero(~np.isin(part, _PARTS)), groups, saved["how"], saved["seed"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"{path} is not there or does not hold a split; make a new one.") from error
+        verify(split)
+        return split
+
+
+def split_rows(labels: Sequence[int] | Sequence[str] | np.ndarray, groups: Groups, seed: int) -> Split:
+    """Split rows 80:10:10 by group, each class alike as far as the groups allow.
+
+    Args:
+        labels: N, the classes, as numbers or names (which read better in error messages).
+        groups: of the same rows.
+        seed: of the choice of groups.
+
+    Raises:
+        DataError: a class has too few groups to be in every part.
+    """
+    part = _assign(labels, groups, SHARES, lambda part: [part], np.random.default_rng(seed))
+    return _checked(part, groups, "80:10:10", seed)
+
+
+def folds(
+    labels: Sequence[int] | Sequence[str] | np.ndarray,
+    groups: Groups,
+    *,
+    count: int = 5,
+    repeats: int = 1,
+    seed: int = 0,
+) -> Iterator[Split]:
+    """Repeated cross-validation by group: in each repeat every group is in the test part once.
+
+    Args:
+        labels, groups: as for `split_rows`.
+        count: parts the data is divided into, at least 2.
+        repeats: how often it is divided anew.
+        seed: of the choice of groups.
+
+    Yields:
+        Splits with training and test rows; nothing is validation.
+
+    Raises:
+        DataError: a class has fewer groups than there are folds.
+    """
+
+    def in_turn(fold: np.ndarray) -> list[np.ndarray]:
+        return [np.where(fold == number, 2, 0) for number in range(count)]
+
+    for repeat in range(repeats):
+        fold = _assign(labels, groups, (1 / count,) * count, in_turn, np.random.default_rng([seed, repeat]))
+        for number, part in enumerate(in_turn(fold), start=1):
+            yield _checked(part, groups, f"Fold {number} of {count} (repeat {repeat + 1} of {repeats})", seed)
+
+
+def verify(split: Split, pictures: np.ndarray | None = None) -> None:
+    """Fail loudly if anything crosses from one part to another.
+
+    Args:
+        split: any split.
+        pictures: int, N, same number = same picture, or None.
+
+    Raises:
+        LeakError: a row is in two parts or twice in one, a group or a picture is in two parts, or rows of two parts
+            stand nearer in the file order than the guard gap.
+    """
+    used = np.concatenate([split.train, split.validation, split.test])
+    rows, times = np.unique(np.concatenate([used, split.left_out]), return_counts=True)
+    if (times > 1).any() or not np.array_equal(rows, np.arange(len(split.group))):
+        raise LeakError("The split uses a row twice or not at all; make a new one.")
+    part = split.part
+    for what, kind in (("group", split.group), ("picture", pictures)):
+        if kind is None:
+            continue
+        pairs = np.unique(np.stack([kind[used], part[used]]), axis=1)
+        crossing = len(pairs[0]) - len(np.unique(pairs[0]))
+        if crossing:
+            raise LeakError(f"{crossing} {what}{'s are' if crossing > 1 else ' is'} in two parts of the split at once.")
+    for series in split.groups.series:
+        place = np.flatnonzero(part[series.rows] != _OUT)
+        borders = np.diff(part[series.rows][place]) != 0
+        if (np.diff(place)[borders] <= series.gap).any():
+            raise LeakError(f"Files of {series.label} in two parts stand nearer than the guard gap of {series.gap}.")
+
+
+def class_shares_off(split: Split, labels: Sequence[int] | Sequence[str] | np.ndarray) -> float:
+    """How far the share of a class in a part is from its share in the whole, at worst; percentage points."""
+    label = np.unique(labels, return_inverse=True)[1]
+    table = _table(split.part, label)
+    return _shares_off(table[table.any(axis=1)], label)
+
+
+def _assign(
+    labels: Sequence,
+    groups: Groups,
+    shares: Sequence[float],
+    views: Callable[[np.ndarray], list[np.ndarray]],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """The part of each row before guarding, one part for each share: the best of several random assignments.
+
+    `views` makes of it the splits that are to be good: rows as 0, 1 and 2.
+    """
+    names, label = np.unique(labels, return_inverse=True)
+    counts = np.zeros((groups.group.max(initial=-1) + 1, len(names)))  # files of each group in each class
+    np.add.at(counts, (groups.group[~groups.spare], label[~groups.spare]), 1)
+    for name, number in zip(names, (counts > 0).sum(axis=0), strict=True):
+        if number < len(shares):
+            raise DataError(
+                f"Too few groups of class {name}: {number}; at least {len(shares)} are needed, so that each part of "
+                "the split has one."
+            )
+    best, least = None, np.inf
+    for _ in range(DRAWS):
+        drawn = _draw(counts, np.asarray(shares), rng)
+        if drawn is None:
+            continue
+        sizes = np.bincount(drawn, counts.sum(axis=1), len(shares)) / counts.sum()
+        off = 100 * np.abs(sizes - shares).max()
+        for view in views(drawn[groups.group]):
+            table = _table(_guarded(view, groups), label)[np.unique(view)]
+            off = max(off, _shares_off(table, label)) if table.all() else np.inf
+        if off < least:
+            best, least = drawn[groups.group], off
+        if least <= NEAR_ENOUGH:
+            break
+    if best is None:
+        raise DataError("The groups cannot be divided so that each part has all classes; more groups are needed.")
+    return best
+
+
+def _draw(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    """One random greedy assignment of groups (their files in each class, G × classes) to parts; None: it failed."""
+    totals = counts.sum(axis=0)
+    part, have = np.full(len(counts), _OUT), np.zeros((len(shares), len(totals)))
+    # Rare classes and small parts first: each part gets a group of each class before anything else is weighed.
+    for c in np.argsort((counts > 0).sum(axis=0)):
+        for p in np.argsort(shares):
+            if have[p, c] == 0:
+                free = np.flatnonzero((part == _OUT) & (counts[:, c] > 0))
+                if not len(free):
+                    return None
+                chosen = rng.choice(free)
+                part[chosen] = p
+                have[p] += counts[chosen]
+    excess = have - shares[:, None] * totals
+    for g in rng.permutation(np.flatnonzero(part == _OUT)):
+        # Where the squared distance from the wanted shares, over all classes, grows least.
+        part[g] = ((2 * excess + counts[g]) * counts[g] / totals**2).sum(axis=1).argmin()
+        excess[part[g]] += counts[g]
+    return part
+
+
+def _guarded(part: np.ndarray, groups: Groups) -> np.ndarray:
+    """Leave out spare copies, and rows within the gap of a row of a later part (train < validation < test)."""
+    guarded = np.where(groups.spare, _OUT, part)
+    for series in groups.series:
+        own = guarded[series.rows]
+        strongest = maximum_filter1d(own, 2 * series.gap + 1, mode="nearest")
+        guarded[series.rows] = np.where(strongest > own, _OUT, own)
+    return guarded
+
+
+def _checked(part: np.ndarray, groups: Groups, kind: str, seed: int) -> Split:
+    guarded = _guarded(part, groups)
+    *parts, left_out = (np.flatnonzero(guarded == number) for number in (0, 1, 2, _OUT))
+    how = f"{kind} by group, seed {seed}: {groups.how}"
+    gap = len(left_out) - groups.spare.sum()
+    if gap:
+        how += f"; {gap} files left out as guard gaps where parts meet"
+    split = Split(*parts, left_out, groups, how, seed)
+    verify(split)
+    return split
+
+
+def _table(part: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Files of each class in each of the three parts, 3 × classes."""
+    table = np.zeros((len(_PARTS), label.max() + 1))
+    np.add.at(table, (part[part != _OUT], label[part != _OUT]), 1)
+    return table
+
+
+def _shares_off(table: np.ndarray, label: np.ndarray) -> float:
+    whole = np.bincount(label) / len(label)
+    return float(100 * np.abs(table / table.sum(axis=1, keepdims=True) - whole).max())
+
+
+_BLOCK = (60, 160)
+
+
+@dataclass(frozen=True)
+class BlockSplit:
     """Row numbers of the three parts, and of what was left out between them.
 
     Attributes:
@@ -33,7 +317,7 @@ class Split:
     group: np.ndarray
 
 
-def split_blocks(labels: np.ndarray, seed: int) -> Split:
+def split_blocks(labels: np.ndarray, seed: int) -> BlockSplit:
     """Split rows into training, validation and test by blocks of consecutive rows of a class.
 
     Blocks hold a tenth of their class, at least 60 and at most 160 rows (fewer where a class has under 300). About a
@@ -54,21 +338,21 @@ def split_blocks(labels: np.ndarray, seed: int) -> Split:
         rows = np.flatnonzero(labels == label)
         if len(rows) < 10:
             raise DataError(f"Class number {label} has only {len(rows)} images; at least 10 are needed to split them.")
-        length = int(np.clip(len(rows) / 10, min(BLOCK[0], len(rows) / 5), BLOCK[1]))
+        length = int(np.clip(len(rows) / 10, min(_BLOCK[0], len(rows) / 5), _BLOCK[1]))
         count = round(len(rows) / length)
         block = np.arange(len(rows)) * count // len(rows)
-        held_out = max(1, round(SHARE * count))
+        held_out = max(1, round(0.1 * count))
         order = rng.permutation(count)
         role = np.zeros(count, dtype=int)
         role[order[:held_out]] = 2
         role[order[held_out : 2 * held_out]] = 1
         group[rows] = group.max() + 1 + block
-        part[rows] = _guarded(role[block], length // 6)
+        part[rows] = _block_guarded(role[block], length // 6)
     train, validation, test, guard = (np.flatnonzero(part == p) for p in range(4))
-    return Split(train, validation, test, guard, group)
+    return BlockSplit(train, validation, test, guard, group)
 
 
-def _guarded(part: np.ndarray, gap: int) -> np.ndarray:
+def _block_guarded(part: np.ndarray, gap: int) -> np.ndarray:
     guarded = part.copy()
     for border in np.flatnonzero(np.diff(part)) + 1:
         weaker = min(part[border - 1], part[border])
