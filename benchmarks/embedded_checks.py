@@ -14,10 +14,11 @@ import numpy as np
 from sklearn.metrics import f1_score
 
 from leuko.data.load import load, open_image
-from leuko.data.split import split_blocks
+from leuko.data.split import Split
 from leuko.images import scalebar
 from leuko.images.decode import decode
 from leuko.models.classifier import Classifier
+from leuko.models.folder import EMBEDDED
 
 PBC_EVERY = 10
 
@@ -25,8 +26,7 @@ PBC_EVERY = 10
 def main(data: Path) -> None:
     classifier = Classifier.load()
     rows = load(str(data / "aria"))["train"]
-    seed = classifier.model.knowledge.training["seed"]
-    test = rows.select(split_blocks(np.asarray(rows["label"]), seed).test)
+    test = rows.select(Split.load(EMBEDDED / "evaluation" / "split.json", rows["file"][:]).test)
     images, truth = [open_image(image) for image in test["image"]], np.asarray(test["label"])
     rng = np.random.default_rng(0)
     changes: dict[str, Callable[[np.ndarray], np.ndarray]] = {
