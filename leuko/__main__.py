@@ -28,6 +28,12 @@ def main(arguments: list[str] | None = None) -> int:
     one.add_argument("--cam", type=Path, metavar="DIR", help="write Grad-CAM as DIR/STEM.png and DIR/STEM.npy")
     one.add_argument("--class", dest="label", metavar="NAME", help="class to explain (default: the most probable)")
     one.set_defaults(run=classify)
+    data = commands.add_parser("eda", help="look over a data set: write a report of it")
+    data.add_argument("sources", nargs="+", metavar="D", help="image folders or Hub ids (USER/NAME)")
+    data.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder to write the report into")
+    data.add_argument("--model", help="model folder or Hub id whose features are shown (default: the embedded one)")
+    data.add_argument("--group-column", metavar="C", help="the column that names patients, subjects or slides")
+    data.set_defaults(run=eda)
     chosen = parser.parse_args(arguments)
     try:
         return chosen.run(chosen)
@@ -63,6 +69,15 @@ def classify(chosen: argparse.Namespace) -> int:
         if chosen.json:
             lines.close()
     return failed
+
+
+def eda(chosen: argparse.Namespace) -> int:
+    """Write the data report and say where it is."""
+    from leuko.evaluation.survey import survey  # late: it brings along what no other command needs
+
+    page = survey(chosen.sources, chosen.output, model=chosen.model, group_column=chosen.group_column)
+    print(f"The report is in {page}; open it in a browser.")
+    return 0
 
 
 def _files(given: list[Path]) -> Iterator[Path]:

@@ -1,0 +1,255 @@
+"""The figures of the data report: everything that plots and sentences rest on, computed once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+from datasets import Dataset
+from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import StandardScaler
+
+from leuko.data.clean import Cleaning
+from leuko.data.eda.records import STATISTICS, Records
+from leuko.data.groups import FADED, Groups
+
+DRAWN = 3000  # points in a scatter plot; more would only cover one another
+SIZES = 10  # lines in the plot of sizes
+_PLACES = (
+    ("in the upper left", "at the upper edge", "in the upper right"),
+    ("at the left edge", "in the middle", "at the right edge"),
+    ("in the lower left", "at the lower edge", "in the lower right"),
+)
+CAPTIONED = 8  # of 255 in any cell of the corners: an image bears burned-in writing
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All that is known of a data set when its report is written.
+
+    Attributes:
+        name: of the data set, for the title.
+        rows: every row, broken ones too, with the columns of `leuko.data.load`.
+        cleaning: findings of `leuko.data.clean.inspect` on `rows`.
+        records: measures of `rows`.
+        features: float32, N × D, deep features of `rows`; zero where a row cannot be read.
+        model: the name of the network they come from.
+        groups: of the rows that cleaning keeps.
+        audit: view → kind of split ("random", "grouped") → `accuracy`, `f1`, `low`, `high`.
+        audited: number of images the audit rests on.
+    """
+
+    name: str
+    rows: Dataset
+    cleaning: Cleaning
+    records: Records
+    features: np.ndarray
+    model: str
+    groups: Groups
+    audit: Mapping[str, Mapping[str, Mapping[str, float]]]
+    audited: int
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """int, N."""
+        return np.asarray(self.rows["label"])
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Names by label."""
+        return tuple(self.rows.features["label"].names)
+
+    @cached_property
+    def files(self) -> list[str]:
+        """Names of the rows' files."""
+        return self.rows["file"][:]
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the sources, in their order of appearance."""
+        return tuple(dict.fromkeys(self.rows["source"]))
+
+    @cached_property
+    def source(self) -> np.ndarray:
+        """int, N, numbers of `sources`."""
+        return np.array([self.sources.index(name) for name in self.rows["source"]])
+
+    @cached_property
+    def readable(self) -> np.ndarray:
+        """int, the rows that can be read."""
+        return np.flatnonzero(self.records.readable)
+
+    @cached_property
+    def projections(self) -> dict[str, Projection]:
+        """Principal components of the colour statistics and of the deep features."""
+        vectors = {"colour": self.records.colours, "deep": self.features}
+        return {name: project(table, self.readable) for name, table in vectors.items()}
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Two principal components of some rows.
+
+    Attributes:
+        rows: int, M, the rows drawn.
+        points: float, M × 2.
+        shares: of the variance, of both components.
+    """
+
+    rows: np.ndarray
+    points: np.ndarray
+    shares: tuple[float, float]
+
+
+def some(rows: np.ndarray, count: int = DRAWN) -> np.ndarray:
+    """At most `count` of the rows, chosen evenly at random but always the same, in order."""
+    if len(rows) <= count:
+        return rows
+    return np.sort(np.random.default_rng(0).choice(rows, count, replace=False))
+
+
+def project(vectors: np.ndarray, rows: np.ndarray) -> Projection:
+    """Principal components of the standardised vectors (N × D) of `rows`, and at most `DRAWN` of their points."""
+    standard = StandardScaler().fit(vectors[rows])
+    pca = PCA(2, svd_solver="covariance_eigh").fit(standard.transform(vectors[rows]))
+    drawn = some(rows)
+    points = pca.transform(standard.transform(vectors[drawn]))
+    return Projection(drawn, points, tuple(map(float, pca.explained_variance_ratio_)))
+
+
+def agreement(vectors: np.ndarray, rows: np.ndarray, codes: np.ndarray, count: int = 5) -> dict[str, float]:
+    """How far neighbours are of one kind: the share of the `count` nearest that have the same code, and by chance."""
+    rows = some(rows)
+    standard = StandardScaler().fit_transform(vectors[rows])
+    near = NearestNeighbors(n_neighbors=min(count, len(rows) - 1)).fit(standard).kneighbors(return_distance=False)
+    own = codes[rows]
+    share = np.bincount(own) / len(own)
+    return {"same": float((own[near] == own[:, None]).mean()), "chance": float((share**2).sum())}
+
+
+def explained(vectors: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """The share of each column's variance that lies between the kinds of `codes` (eta squared), 0 to 1."""
+    kinds, inverse = np.unique(codes, return_inverse=True)
+    vectors = vectors.astype(np.float64)
+    between = sum(
+        (inverse == k).sum() * (vectors[inverse == k].mean(axis=0) - vectors.mean(axis=0)) ** 2
+        for k in range(len(kinds))
+    )
+    return between / np.maximum(((vectors - vectors.mean(axis=0)) ** 2).sum(axis=0), 1e-12)
+
+
+def compute(survey: Survey) -> dict[str, Any]:
+    """The figures as JSON-ready values."""
+    readable = survey.readable
+    labels, colours = survey.labels[readable], survey.records.colours[readable]
+    table = np.zeros((len(survey.classes), len(survey.sources)), int)
+    np.add.at(table, (survey.labels, survey.source), 1)
+    counts = table.sum(axis=1)
+    present = counts[counts > 0]
+    return {
+        "name": survey.name,
+        "images": len(survey.rows),
+        "readable": len(readable),
+        "kept": len(survey.cleaning.kept),
+        "classes": dict(zip(survey.classes, map(int, counts), strict=True)),
+        "sources": {
+            source: dict(zip(survey.classes, map(int, table[:, i]), strict=True))
+            for i, source in enumerate(survey.sources)
+        },
+        "imbalance": float(present.max() / present.min()),
+        "sizes": _sizes(survey, readable),
+        "colours": {
+            "statistics": list(STATISTICS),
+            "by_class": {
+                survey.classes[c]: colours[labels == c].mean(axis=0).round(4).tolist() for c in np.unique(labels)
+            },
+            "explained_by_class": explained(colours, labels).round(4).tolist(),
+            "explained_by_source": explained(colours, survey.source[readable]).round(4).tolist(),
+            "correlations": _correlations(colours).round(4).tolist(),
+        },
+        "means": _means(survey, np.unique(labels)),
+        "captions": _captions(survey, readable),
+        "pca": {name: list(projection.shares) for name, projection in survey.projections.items()},
+        "neighbours": {
+            name: {
+                "class": agreement(vectors, readable, survey.labels),
+                "source": agreement(vectors, readable, survey.source),
+            }
+            for name, vectors in (("colour", survey.records.colours), ("deep", survey.features))
+        },
+        "groups": {
+            "how": survey.groups.how,
+            "count": len(np.unique(survey.groups.group)),
+            "given": not survey.groups.series,
+            "series": [
+                {
+                    "name": " · ".join(filter(None, [s.source * (len(survey.sources) > 1), survey.classes[s.label]])),
+                    "files": len(s.rows),
+                    "period": s.period,
+                    "reach": s.reach,
+                    "chance": max(FADED, 2 / len(s.rows) ** 0.5),
+                    "block": s.block,
+                    "gap": s.gap,
+                    "autocorrelation": s.autocorrelation.round(3).tolist(),
+                }
+                for s in survey.groups.series
+            ],
+        },
+        "audit": {
+            "majority": float(np.bincount(survey.labels[survey.cleaning.kept]).max() / len(survey.cleaning.kept)),
+            "images": survey.audited,
+            "views": {view: {k: dict(v) for k, v in kinds.items()} for view, kinds in survey.audit.items()},
+        },
+        "findings": dict(Counter(issue.kind for issue in survey.cleaning.issues)),
+        "duplicates": {
+            "exact_sets": len(survey.cleaning.duplicates.exact),
+            "near_sets": len(survey.cleaning.duplicates.near),
+            "images_in_near_sets": sum(map(len, survey.cleaning.duplicates.near)),
+        },
+        "model": survey.model,
+        "drawn": min(len(readable), DRAWN),
+    }
+
+
+def _correlations(colours: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):  # a statistic that never changes goes with nothing
+        return np.nan_to_num(np.corrcoef(colours.T))
+
+
+def _sizes(survey: Survey, readable: np.ndarray) -> dict[str, Any]:
+    sizes, inverse, counts = np.unique(survey.records.sizes[readable], axis=0, return_inverse=True, return_counts=True)
+    labels = survey.labels[readable]
+    common = np.argsort(-counts, kind="stable")[:SIZES]
+    by_class = np.zeros((len(sizes), len(survey.classes)), int)
+    np.add.at(by_class, (inverse, labels), 1)
+    return {
+        "different": len(sizes),
+        "smallest": sizes[sizes.prod(axis=1).argmin()].tolist(),
+        "largest": sizes[sizes.prod(axis=1).argmax()].tolist(),
+        "commonest": {f"{w} × {h}": by_class[i].tolist() for i in common for w, h in [sizes[i]]},
+        "others": int(counts.sum() - counts[common].sum()),
+    }
+
+
+def _means(survey: Survey, present: np.ndarray) -> dict[str, Any]:
+    """How far, and where, the classes' mean images differ apart from their overall colour."""
+    means = survey.records.means[present]
+    furthest = np.abs(means - means.mean(axis=0)).max()
+    level = means - means.mean(axis=(1, 2), keepdims=True)
+    spread = cv2.blur(np.ptp(level, axis=0).mean(axis=2), (9, 9))
+    y, x = np.divmod(int(spread.argmax()), spread.shape[1])
+    place = _PLACES[3 * y // spread.shape[0]][3 * x // spread.shape[1]]
+    return {"gain": float(np.clip(100 // max(furthest, 1), 1, 20)), "place": place, "difference": float(spread[y, x])}
+
+
+def _captions(survey: Survey, readable: np.ndarray) -> dict[str, float]:
+    """The share of each class's images that bear burned-in writing in a corner."""
+    written = survey.records.caption[readable].max(axis=1) >= CAPTIONED
+    labels = survey.labels[readable]
+    return {survey.classes[c]: round(float(written[labels == c].mean()), 4) for c in np.unique(labels)}

@@ -1,0 +1,91 @@
+"""Galleries: the few images a report shows are opened again, made small, and put into the page itself."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from datasets import Dataset
+
+from leuko.data.eda.figures import Survey
+from leuko.data.load import open_image
+from leuko.images.decode import ImageError
+
+SHOWN = 24  # sets or images a gallery shows at most
+SAMPLES = 8  # random images of each class
+_COPIES = 4  # images shown of one set of duplicates
+_THUMBNAIL = 128  # pixels
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A small image: a data URI (None: it cannot be read), the file it comes from, and what is said of it."""
+
+    uri: str | None
+    file: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Cards of one or several tiles; `title` may be empty, `more` says what is not shown."""
+
+    cards: tuple[tuple[Tile, ...], ...]
+    title: str = ""
+    more: str = ""
+
+
+def data_uri(data: bytes, kind: str) -> str:
+    """Bytes of an image of MIME type `image/KIND` as a data URI."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def duplicates(survey: Survey, sets: Sequence[tuple[int, ...]]) -> Gallery:
+    """A card for each set of rows that show one picture, side by side."""
+    cards = []
+    for rows in sets[:SHOWN]:
+        notes = [f"{len(rows) - _COPIES} more" if i == _COPIES - 1 and len(rows) > _COPIES else "" for i in range(4)]
+        cards.append(tuple(_tile(survey, row, note) for row, note in zip(rows, notes, strict=False)))
+    return Gallery(tuple(cards), more=_more(len(sets), "sets"))
+
+
+def findings(survey: Survey, kind: str) -> Gallery:
+    """A card for each image with a finding of this kind, the most striking first."""
+    issues = [issue for issue in survey.cleaning.issues if issue.kind == kind]
+    issues.sort(key=lambda issue: -(issue.score or 0))
+    cards = tuple((_tile(survey, issue.row, issue.message),) for issue in issues[:SHOWN])
+    return Gallery(cards, more=_more(len(issues), "images"))
+
+
+def samples(survey: Survey) -> list[Gallery]:
+    """Random images of each class, always the same ones."""
+    rng = np.random.default_rng(0)
+    shown = []
+    for number, name in enumerate(survey.classes):
+        rows = survey.readable[survey.labels[survey.readable] == number]
+        chosen = np.sort(rng.choice(rows, min(SAMPLES, len(rows)), replace=False))
+        shown.append(Gallery(tuple((_tile(survey, row),) for row in chosen), title=name))
+    return [gallery for gallery in shown if gallery.cards]
+
+
+def _tile(survey: Survey, row: int, note: str = "") -> Tile:
+    return Tile(_thumbnail(survey.rows, int(row)), survey.files[row], note)
+
+
+def _thumbnail(rows: Dataset, row: int) -> str | None:
+    try:
+        image = open_image(rows[row]["image"])
+    except ImageError:
+        return None
+    shrink = min(1, _THUMBNAIL / max(image.shape[:2]))
+    size = [max(1, round(side * shrink)) for side in image.shape[1::-1]]
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return data_uri(data.tobytes(), "jpeg")
+
+
+def _more(total: int, what: str) -> str:
+    return f"Shown are the first {SHOWN} of {total:,} {what}; cleaning.json names them all." if total > SHOWN else ""

@@ -1,0 +1,263 @@
+"""The plots of the data report, each a function from arrays to a PNG.
+
+Colours: Okabe & Ito, "Color Universal Design", 2008, told apart under every common colour blindness; markers repeat
+what colours say.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C00")
+MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<")
+DPI = 110
+WIDTH = 8.2  # inches
+_STYLE = {
+    "font.size": 11,
+    "font.family": "DejaVu Sans",
+    "axes.titlesize": 12,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#666666",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "legend.frameon": False,
+    "figure.dpi": DPI,
+    "figure.constrained_layout.use": True,
+}
+
+
+def _png(draw: Callable[..., Figure]) -> Callable[..., bytes]:
+    @wraps(draw)
+    def drawn(*given: object) -> bytes:
+        file = io.BytesIO()
+        with matplotlib.rc_context(_STYLE):
+            draw(*given).savefig(file, format="png")
+        return file.getvalue()
+
+    return drawn
+
+
+def colour(number: int) -> str:
+    """The colour of class or source number `number`."""
+    return PALETTE[number % len(PALETTE)]
+
+
+@_png
+def class_counts(table: np.ndarray, classes: Sequence[str], sources: Sequence[str]) -> Figure:
+    """Bars of the number of images; `table` is int, classes × sources."""
+    figure = Figure(figsize=(WIDTH, 1.3 + 0.42 * len(classes)))
+    axes = figure.subplots()
+    totals = table.sum(axis=1)
+    left = np.zeros(len(classes))
+    for number, source in enumerate(sources):
+        shades = [colour(i) for i in range(len(classes))] if len(sources) == 1 else colour(number)
+        axes.barh(range(len(classes)), table[:, number], left=left, color=shades, label=source, height=0.7)
+        left += table[:, number]
+    for place, total in enumerate(totals):
+        axes.annotate(
+            f"{total:,}  ({100 * total / max(totals.sum(), 1):.0f} %)",
+            (total, place),
+            (5, 0),
+            textcoords="offset points",
+            va="center",
+        )
+    axes.set_yticks(range(len(classes)), classes)
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    axes.set_xlim(0, max(totals.max(), 1) * 1.2)
+    axes.set_xlabel("images")
+    if len(sources) > 1:
+        figure.legend(loc="outside upper left", ncols=3)
+    return figure
+
+
+@_png
+def sizes(table: Mapping[str, Sequence[int]], classes: Sequence[str]) -> Figure:
+    """Bars of the commonest sizes; `table` gives the number of images of each class by size."""
+    figure = Figure(figsize=(WIDTH, 1.5 + 0.36 * len(table)))
+    axes = figure.subplots()
+    left = np.zeros(len(table))
+    for number, name in enumerate(classes):
+        counts = np.array([row[number] for row in table.values()])
+        axes.barh(range(len(table)), counts, left=left, color=colour(number), label=name, height=0.7)
+        left += counts
+    axes.set_yticks(range(len(table)), list(table))
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel("images")
+    axes.set_ylabel("width × height in pixels")
+    figure.legend(loc="outside upper left", ncols=4)
+    return figure
+
+
+@_png
+def histograms(shares: np.ndarray, classes: Sequence[str], present: Sequence[int]) -> Figure:
+    """Mean brightness histograms; `shares` is float, classes × 3 × bins."""
+    figure = Figure(figsize=(WIDTH, 6.6))
+    panels = figure.subplots(3, 1, sharex=True)
+    brightness = (np.arange(shares.shape[2]) + 0.5) * 256 / shares.shape[2]
+    for channel, (axes, name) in enumerate(zip(panels, ("Red", "Green", "Blue"), strict=True)):
+        for number in present:
+            axes.plot(brightness, 100 * shares[number, channel], color=colour(number), label=classes[number], lw=1.8)
+        axes.set_title(name)
+        axes.set_ylabel("% of pixels")
+        axes.set_ylim(bottom=0)
+    panels[-1].set_xlim(0, 256)
+    panels[-1].set_xlabel("brightness, 0 (black) to 255 (white)")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=4)
+    return figure
+
+
+@_png
+def mean_images(means: np.ndarray, classes: Sequence[str], present: Sequence[int], gain: float) -> Figure:
+    """Mean images (float, classes × side × side × 3, 0 to 255), and `gain` times what sets each apart from all."""
+    shown = list(present)[:8]
+    figure = Figure(figsize=(max(WIDTH, 1.9 * len(shown)), 4.6))
+    panels = figure.subplots(2, len(shown), squeeze=False)
+    overall = means[list(present)].mean(axis=0)
+    for column, number in enumerate(shown):
+        deviation = 128 + gain * (means[number] - overall)
+        for axes, image in zip(panels[:, column], (means[number], deviation), strict=True):
+            axes.imshow(np.clip(image, 0, 255).astype(np.uint8), interpolation="bilinear")
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.grid(visible=False)
+        panels[0, column].set_title(classes[number], loc="center")
+    panels[0, 0].set_ylabel("mean image")
+    panels[1, 0].set_ylabel(f"difference × {gain:.0f}")
+    return figure
+
+
+@_png
+def correlations(matrix: np.ndarray, names: Sequence[str]) -> Figure:
+    """Heat map of a correlation matrix, −1 to 1."""
+    figure = Figure(figsize=(WIDTH, 6.4))
+    axes = figure.subplots()
+    drawn = axes.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1)
+    for (y, x), value in np.ndenumerate(matrix):
+        ink = "white" if abs(value) > 0.6 else "black"
+        axes.text(x, y, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=9)
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.grid(visible=False)
+    figure.colorbar(drawn, ax=axes, label="correlation", shrink=0.8)
+    return figure
+
+
+@_png
+def scatter(panels: Sequence[tuple[str, np.ndarray, str, str]], codes: np.ndarray, names: Sequence[str]) -> Figure:
+    """Points coloured by class, side by side; a panel is (title, N × 2, x label, y label)."""
+    figure = Figure(figsize=(WIDTH, 4.6))
+    for axes, (title, points, across, up) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+        _points(axes, points, codes)
+        axes.set_title(title)
+        axes.set_xlabel(across)
+        axes.set_ylabel(up)
+    _legend(figure, codes, names, "outside upper left")
+    return figure
+
+
+@_png
+def projection(
+    points: np.ndarray, shares: Sequence[float], colourings: Sequence[tuple[str, np.ndarray, Sequence[str]]]
+) -> Figure:
+    """Two principal components (N × 2); one panel for each colouring (title, code of every point, names)."""
+    figure = Figure(figsize=(WIDTH, 5.2 if len(colourings) > 1 else 5.6))
+    parts = figure.subfigures(1, len(colourings), squeeze=False)[0]
+    for part, (title, codes, names) in zip(parts, colourings, strict=True):
+        axes = part.subplots()
+        _points(axes, points, codes)
+        axes.set_title(title)
+        axes.set_xlabel(f"first component ({100 * shares[0]:.0f} % of the variance)")
+        axes.set_ylabel(f"second component ({100 * shares[1]:.0f} %)")
+        _legend(part, codes, names, "outside lower center")
+    return figure
+
+
+def _points(axes: Axes, points: np.ndarray, codes: np.ndarray) -> None:
+    # Small lots in turn, so that the class drawn last does not hide the others.
+    order = np.random.default_rng(0).permutation(len(points))
+    for lot in np.array_split(order, max(1, min(20, len(points) // 20))):
+        for code in np.unique(codes[lot]):
+            chosen = lot[codes[lot] == code]
+            axes.scatter(
+                *points[chosen].T, s=15, color=colour(code), marker=MARKERS[code % 8], alpha=0.65, linewidths=0
+            )
+
+
+def _legend(figure: Figure, codes: np.ndarray, names: Sequence[str], place: str) -> None:
+    keys = [
+        Line2D([], [], ls="", marker=MARKERS[code % 8], color=colour(code), label=names[code])
+        for code in np.unique(codes)
+    ]
+    figure.legend(handles=keys, loc=place, ncols=4)
+
+
+@_png
+def order(series: Sequence[tuple[str, np.ndarray, float, int]]) -> Figure:
+    """Autocorrelation along the file order; a series is (title, values at lags 1, 2 …, what chance gives, block)."""
+    rows = (len(series) + 1) // 2
+    figure = Figure(figsize=(WIDTH, 0.6 + 2.4 * rows))
+    panels = figure.subplots(rows, min(2, len(series)), squeeze=False, sharey=True)
+    for axes, (title, values, bound, block) in zip(panels.flat, series, strict=False):
+        axes.axhspan(-bound, bound, color="#dddddd", lw=0)
+        axes.plot(np.arange(1, len(values) + 1), values, color=PALETTE[0], lw=1.2)
+        axes.axvline(block, color=PALETTE[1], lw=1.6, ls="--")
+        axes.set_title(title)
+        axes.set_xlabel("distance in files")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("likeness (1 = same)")
+    for axes in list(panels.flat)[len(series) :]:
+        axes.remove()
+    keys = [
+        Line2D([], [], color=PALETTE[0], label="measured"),
+        Line2D([], [], color="#dddddd", lw=8, label="chance"),
+        Line2D([], [], color=PALETTE[1], ls="--", label="block length"),
+    ]
+    figure.legend(handles=keys, loc="outside upper left", ncols=3)
+    return figure
+
+
+@_png
+def audit(views: Mapping[str, Mapping[str, Mapping[str, float]]], majority: float) -> Figure:
+    """Accuracy of each view alone under each kind of split (`accuracy`, `low`, `high`), beside the majority share."""
+    figure = Figure(figsize=(WIDTH, 1.6 + 0.62 * len(views)))
+    axes = figure.subplots()
+    kinds = list(next(iter(views.values())))
+    for number, kind in enumerate(kinds):
+        figures = [view[kind] for view in views.values()]
+        right = np.array([f["accuracy"] for f in figures])
+        span = [right - [f["low"] for f in figures], [f["high"] for f in figures] - right]
+        place = np.arange(len(views)) + 0.28 * (number - (len(kinds) - 1) / 2)
+        axes.errorbar(
+            100 * right,
+            place,
+            xerr=100 * np.maximum(span, 0),
+            ls="",
+            marker=MARKERS[number],
+            ms=8,
+            color=colour(number),
+            label=f"{kind} split",
+            capsize=3,
+        )
+        for x, y in zip(right, place, strict=True):
+            axes.annotate(f"{100 * x:.0f} %", (100 * x, y), (0, 7), textcoords="offset points", ha="center", fontsize=9)
+    axes.axvline(100 * majority, color="#444444", ls="--", label="always the commonest class")
+    axes.set_yticks(range(len(views)), list(views))
+    axes.invert_yaxis()
+    axes.set_ylim(len(views) - 0.4, -0.6)
+    axes.set_xlim(0, 104)
+    axes.set_xlabel("% of images whose class is guessed right")
+    figure.legend(loc="outside upper left", ncols=3)
+    return figure

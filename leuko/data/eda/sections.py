@@ -1,0 +1,170 @@
+"""The parts of the data report: which plots, galleries and sentences stand together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from leuko.data.eda import galleries, plots, words
+from leuko.data.eda.figures import Projection, Survey
+from leuko.data.eda.galleries import Gallery
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot: its name on disk, its PNG, and what it shows for those who cannot see it."""
+
+    name: str
+    png: bytes
+    alt: str
+
+    @property
+    def uri(self) -> str:
+        """The PNG as a data URI."""
+        return galleries.data_uri(self.png, "png")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page; `table` has its head as first line."""
+
+    key: str
+    title: str
+    sentences: list[str]
+    plots: tuple[Plot, ...] = ()
+    galleries: tuple[Gallery, ...] = ()
+    table: tuple[tuple[str, ...], ...] = ()
+
+
+def build(survey: Survey, f: dict[str, Any]) -> list[Section]:
+    """All parts of the report of a survey with the figures `f` (`leuko.data.eda.figures.compute`), in order."""
+    return [*_plotted(survey, f), *_shown(survey, f)]
+
+
+def _plotted(survey: Survey, f: dict[str, Any]) -> list[Section]:
+    records, classes = survey.records, survey.classes
+    present = [int(c) for c in np.unique(survey.labels[survey.readable])]
+    table = np.array([list(counts.values()) for counts in f["sources"].values()]).T
+    statistics = f["colours"]["statistics"]
+    drawn = survey.projections["colour"].rows
+    red, blue = records.colours[drawn, 0], records.colours[drawn, 2]
+    light, contrast = records.colours[drawn, :3].mean(axis=1), records.colours[drawn, 3:6].mean(axis=1)
+    panels = (
+        ("Red and blue", np.stack([red, blue], axis=1), "mean red", "mean blue"),
+        ("Light and contrast", np.stack([light, contrast], axis=1), "mean brightness", "mean spread"),
+    )
+
+    def section(key: str, title: str, sentences: list[str], png: bytes | None, alt: str) -> Section:
+        return Section(key, title, sentences, (Plot(key, png, alt),) if png else ())
+
+    return [
+        section(
+            "classes",
+            "Classes",
+            words.classes(f),
+            plots.class_counts(table, classes, survey.sources),
+            "Bars: number of images of each class",
+        ),
+        section(
+            "sizes",
+            "Image sizes",
+            words.sizes(f),
+            plots.sizes(f["sizes"]["commonest"], classes),
+            "Bars: number of images of each size, by class",
+        ),
+        section(
+            "colours",
+            "Colours",
+            words.colours(f),
+            plots.histograms(records.histograms, classes, present),
+            "Lines: histograms of red, green and blue brightness, one line for each class",
+        ),
+        section(
+            "means",
+            "Mean images",
+            words.mean_images(f),
+            plots.mean_images(records.means, classes, present, f["means"]["gain"]),
+            "The mean image of each class, and its exaggerated difference from the mean of all",
+        ),
+        section(
+            "correlations",
+            "Correlations of the colour statistics",
+            words.correlations(f),
+            plots.correlations(np.array(f["colours"]["correlations"]), statistics),
+            "Heat map: correlation of each colour statistic with each other",
+        ),
+        section(
+            "scatter",
+            "Colour against colour",
+            words.scatter(f),
+            plots.scatter(panels, survey.labels[drawn], classes),
+            "Points: images by mean red and blue, and by brightness and contrast, coloured by class",
+        ),
+        section(
+            "pca-colour",
+            "Map of the colour statistics",
+            words.projection(f, "colour"),
+            _map(survey, survey.projections["colour"]),
+            "Points: images by the first two principal components of their colour statistics",
+        ),
+        section(
+            "pca-deep",
+            "Map of the deep features",
+            words.projection(f, "deep"),
+            _map(survey, survey.projections["deep"]),
+            "Points: images by the first two principal components of their deep features",
+        ),
+        section(
+            "order",
+            "File order and groups",
+            words.order(f),
+            _order(f),
+            "Lines: autocorrelation of the colours along the file order, with the chosen block length",
+        ),
+        section(
+            "audit",
+            "Shortcut audit",
+            words.audit(f),
+            plots.audit(f["audit"]["views"], f["audit"]["majority"]) if f["audit"]["views"] else None,
+            "Points: accuracy of guesses from colours, border and corner alone, with random and grouped splits",
+        ),
+    ]
+
+
+def _map(survey: Survey, projection: Projection) -> bytes:
+    colourings = [("By class", survey.labels[projection.rows], survey.classes)]
+    if len(survey.sources) > 1:
+        colourings.append(("By source", survey.source[projection.rows], survey.sources))
+    return plots.projection(projection.points, projection.shares, colourings)
+
+
+def _order(f: dict[str, Any]) -> bytes | None:
+    series = f["groups"]["series"][: words.SERIES]
+    shown = [(s["name"], np.array(s["autocorrelation"]), s["chance"], s["block"]) for s in series]
+    return plots.order(shown) if shown else None
+
+
+def _shown(survey: Survey, f: dict[str, Any]) -> list[Section]:
+    found = survey.cleaning.duplicates
+    near = [rows for rows in found.near if rows not in set(found.exact)]
+    return [
+        Section(
+            "exact",
+            "Exact duplicates",
+            words.exact(f),
+            galleries=(galleries.duplicates(survey, found.exact),),
+        ),
+        Section("near", "Near-duplicates", words.near(f, len(near)), galleries=(galleries.duplicates(survey, near),)),
+        Section("labels", "Labels in doubt", words.labels(f), galleries=(galleries.findings(survey, "label-error"),)),
+        Section("outliers", "Outliers", words.outliers(f), galleries=(galleries.findings(survey, "outlier"),)),
+        Section("unfit", "Unfit and unreadable files", words.unfit(f), table=_unfit(survey)),
+        Section("samples", "Random samples", words.samples(f), galleries=tuple(galleries.samples(survey))),
+    ]
+
+
+def _unfit(survey: Survey) -> tuple[tuple[str, ...], ...]:
+    issues = [issue for issue in survey.cleaning.issues if issue.kind in words.UNFIT]
+    lines = [(issue.file, words.KINDS[issue.kind], issue.action, issue.message) for issue in issues[: words.LINES]]
+    return (("File", "Finding", "Action", "Why"), *lines) if lines else ()
