@@ -14,15 +14,9 @@ from pathlib import Path
 import httpx2
 from huggingface_hub import HfApi, get_token
 from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import (
-    are_progress_bars_disabled,
-    disable_progress_bars,
-    enable_progress_bars,
-    logging,
-    validate_repo_id,
-)
+from huggingface_hub.utils import validate_repo_id
 
-from leuko.models import folder
+from leuko.models import folder, remote
 
 # Named one by one, because what else lies in a model folder may name or show images, and so patients: the split and
 # the findings of the cleaning list the data's files.
@@ -96,20 +90,12 @@ def check_login(repo: str) -> None:
 
 @contextmanager
 def _in_one_sentence(repo: str, then: str) -> Iterator[None]:
-    """Turn what the Hub's client raises into a `HubError`; its own warnings, and bars nobody watches, are not shown."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()
-    hide_bars = not (sys.stderr.isatty() or are_progress_bars_disabled())
-    if hide_bars:
-        disable_progress_bars()
+    """Turn what the Hub's client raises into a `HubError`."""
     try:
-        yield
+        with remote.quiet():
+            yield
     except (httpx2.HTTPError, OSError, RuntimeError) as error:
-        raise HubError(_why(folder.http_status(error), repo, then)) from error
-    finally:
-        logging.set_verbosity(verbosity)
-        if hide_bars:
-            enable_progress_bars()
+        raise HubError(_why(remote.http_status(error), repo, then)) from error
 
 
 def _why(status: int | None, repo: str, then: str) -> str:

@@ -6,6 +6,7 @@ again without the fault finishes.
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from PIL import Image
 
 from leuko.models.folder import EMBEDDED
 from tests.clients import run
@@ -93,6 +95,34 @@ PUBLISHING = [
 ]
 
 
+LOADING = [
+    Mishap("unknown name", "the Hub knows no model of that name; {private}.", repo="tester/none"),
+    Mishap("private, no token", "the Hub knows no model of that name; {private}.", token=None),
+    Mishap("private, another's token", "the Hub knows no model of that name; {private}.", token="hf_stranger"),
+    Mishap(
+        "private, wrong token",
+        "the Hub does not accept the token; check HF_TOKEN or run `hf auth login`.",
+        token="hf_wrong",
+    ),
+    Mishap("connection refused", "the connection to the Hub failed; run again.", refused=True),
+    Mishap(
+        "connection cut in a large file",
+        "the connection to the Hub failed; run again.",
+        fault=Fault("GET", "/objects/", "cut", times=100),
+    ),
+    Mishap(
+        "connection cut in a small file",
+        "the connection to the Hub failed; run again.",
+        fault=Fault("GET", "/leuko.json", "cut", times=100),
+    ),
+    Mishap(
+        "server error",
+        "the Hub answered with an error (503); run again later.",
+        fault=Fault("GET", f"/api/models/{REPO}", "status 503", times=100),
+    ),
+]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """Two runs, the first with the mishap, and what the Hub held after each."""
@@ -132,14 +162,16 @@ def closed_address() -> str:
         return f"http://127.0.0.1:{s.getsockname()[1]}"
 
 
+def environment(hub: StandInHub, mishap: Mishap, home: Path) -> dict[str, str]:
+    """The environment of the run that meets the mishap; its fault, if any, is made ready."""
+    if mishap.fault:
+        hub.faults.append(replace(mishap.fault))
+    return hub.environment(home, mishap.token) | ({"HF_ENDPOINT": closed_address()} if mishap.refused else {})
+
+
 def publish(mishap: Mishap, folder: Path, home: Path) -> Outcome:
     with StandInHub(tokens=TOKENS, read_only={"hf_reader"}) as hub:
-        environment = hub.environment(home, mishap.token)
-        if mishap.refused:
-            environment["HF_ENDPOINT"] = closed_address()
-        if mishap.fault:
-            hub.faults.append(replace(mishap.fault))
-        first, after = run(environment, "-m", "leuko.hub", folder, mishap.repo), held(hub)
+        first, after = run(environment(hub, mishap, home), "-m", "leuko.hub", folder, mishap.repo), held(hub)
         hub.faults.clear()
         second = run(hub.environment(home, "hf_secret"), "-m", "leuko.hub", folder, REPO)
         return Outcome((first, second), (after, held(hub)), len(hub.commits("model", REPO)), home)
@@ -166,3 +198,33 @@ def test_a_push_that_fails_says_so_leaves_nothing_half_and_finishes_when_run_aga
     printed = "".join(run.stdout + run.stderr for run in outcome.runs)
     written = b"".join(file.read_bytes() for file in outcome.home.rglob("*") if file.is_file())
     assert mishap.token is None or (mishap.token not in printed and mishap.token.encode() not in written)
+
+
+@pytest.fixture(scope="module")
+def readings(net, smear, tmp_path_factory) -> Iterator[dict[str, Future]]:
+    """All mishaps of loading side by side: the client takes up a download five times, a second apart."""
+    image = tmp_path_factory.mktemp("images") / "smear.png"
+    Image.fromarray(smear).save(image)
+
+    def read(mishap: Mishap, home: Path) -> list[CompletedProcess]:
+        with StandInHub(tokens=TOKENS) as hub:
+            hub.put("model", REPO, published(net))
+            hub.repos["model", REPO].private = True
+            command = ("-m", "leuko", "classify", image, "--model")
+            first = run(environment(hub, mishap, home), *command, mishap.repo)
+            offline = run(hub.environment(home) | {"HF_HUB_OFFLINE": "1"}, *command, REPO)
+            hub.faults.clear()
+            return [first, offline, run(hub.environment(home, "hf_secret"), *command, REPO)]
+
+    with ThreadPoolExecutor(4) as pool:
+        yield {mishap.name: pool.submit(read, mishap, tmp_path_factory.mktemp("home")) for mishap in LOADING}
+
+
+@pytest.mark.parametrize("mishap", LOADING, ids=lambda mishap: mishap.name)
+def test_a_model_that_cannot_be_fetched_is_said_in_one_sentence_and_running_again_finishes(mishap, readings):
+    first, offline, again = readings[mishap.name].result()
+    why = mishap.says.format(private="if it is private, set HF_TOKEN or run `hf auth login`")
+    sentence = f"There is no model folder {mishap.repo!r}, and {why}\n"
+    assert (first.returncode, first.stdout, first.stderr) == (1, "", sentence)
+    assert offline.returncode == 1 and len(offline.stderr.splitlines()) == 1  # what has arrived is not taken for whole
+    assert json.loads(again.stdout)["model"]["backbone"] == "efficientnet_lite0", again.stderr

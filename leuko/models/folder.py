@@ -30,11 +30,12 @@ import httpx2
 import timm
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+from huggingface_hub.errors import HFValidationError
 from safetensors.torch import load_file, save_file
 from timm.models._hub import save_config_for_hf
 
 from leuko import __version__
+from leuko.models import remote
 from leuko.models.backbones import Network
 from leuko.models.calibration import Familiarity, OperatingPoint
 from leuko.models.export import export_onnx
@@ -170,37 +171,14 @@ def locate(model: str | os.PathLike[str] | None) -> Path:
     if folder.is_dir():
         return folder
     try:
-        wanted = [CONFIG, WEIGHTS, LEUKO, ONNX]
-        return Path(snapshot_download(str(model), allow_patterns=wanted))
+        with remote.quiet():
+            return Path(snapshot_download(str(model), allow_patterns=[CONFIG, WEIGHTS, LEUKO, ONNX]))
     except HFValidationError as error:
         raise ModelFolderError(
             f"There is no model folder {str(model)!r}; give a folder written by train.py or a Hub id (USER/NAME)."
         ) from error
     except (httpx2.HTTPError, OSError) as error:
-        raise ModelFolderError(f"There is no model folder {str(model)!r}, and {_why_not(error)}.") from error
-
-
-def http_status(error: BaseException | None) -> int | None:
-    """The status of the Hub's answer behind an exception or its causes; none if there was no answer."""
-    while error is not None:
-        if (response := getattr(error, "response", None)) is not None:
-            return response.status_code
-        error = error.__cause__
-    return None
-
-
-def _why_not(error: Exception) -> str:
-    """Why the Hub gave no model; what has arrived is kept, so that running again goes on from there."""
-    status = http_status(error)
-    if status == 403:
-        return "this token may not read a model of that name on the Hub; ask its owner, or use another token"
-    if isinstance(error, RepositoryNotFoundError):
-        return "the Hub knows no model of that name; if it is private, set HF_TOKEN or run `hf auth login`"
-    if status == 401:
-        return "the Hub does not accept the token; check HF_TOKEN or run `hf auth login`"
-    if status is not None:
-        return f"the Hub answered with an error ({status}); run again later"
-    return "the connection to the Hub failed; run again"
+        raise ModelFolderError(f"There is no model folder {str(model)!r}, and {remote.why_no_model(error)}.") from error
 
 
 def load(model: str | os.PathLike[str] | None = None) -> Model:
