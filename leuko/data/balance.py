@@ -19,6 +19,8 @@ Synthesis = Literal["smote", "borderline", "svm", "adasyn"]
 NEIGHBOURS = 5  # between which SMOTE mixes, fewer in smaller classes
 SURROUNDINGS = 10  # neighbours by which borderline and SVM-SMOTE see whether an image lies near other classes
 
+_NOTHING = "No images of small classes lie where {} would make up more of them; use smote."
+
 
 def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
     """Weights of the classes in the loss that give each class the same say; their mean over the images is 1.
@@ -60,24 +62,23 @@ def synthesise(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Add made-up feature vectors until the classes are about as large as the largest.
 
-    `smote` mixes neighbours of a class (Chawla et al. 2002, doi:10.1613/jair.953); `borderline` those near other
-    classes (Han et al. 2005, doi:10.1007/11538059_91); `svm` those near a support vector machine's border (Nguyen et al. 2011,
-    doi:10.1504/IJKESDP.2011.039875); `adasyn` more where other classes are near (He et al. 2008,
-    doi:10.1109/IJCNN.2008.4633969). By imbalanced-learn. Distances are between the features as they are given: scale
-    them first.
+    `smote` mixes neighbours of a class (Chawla et al. 2002, doi:10.1613/jair.953). Three variants make up more where
+    other classes are near, and nothing elsewhere: `borderline` (Han et al. 2005, doi:10.1007/11538059_91), `svm`
+    (Nguyen et al. 2011, doi:10.1504/IJKESDP.2011.039875) and `adasyn` (He et al. 2008, doi:10.1109/IJCNN.2008.4633969).
+    All by imbalanced-learn. Distances are between the features as they are given: scale them first.
 
     Args:
         features: float, N × D, of the training rows; deep features or measures of cells, never pixels.
         labels: int, N.
-        how: the variant. `borderline` and `svm` add little or nothing to a class that does not come near another one.
+        how: the variant.
         seed: of all chance.
 
     Returns:
         features, labels: the given rows first, unchanged, then the made-up ones.
 
     Raises:
-        DataError: a class has only one row, so that there is nothing to mix, or `adasyn` finds no neighbours of another
-            class.
+        DataError: a class has only one row, so that there is nothing to mix, or the variant finds no rows of small
+            classes near other classes.
     """
     labels = np.asarray(labels)
     names, counts = np.unique(labels, return_counts=True)
@@ -94,12 +95,11 @@ def synthesise(
         "adasyn": lambda: ADASYN(n_neighbors=near, random_state=seed),
     }[how]()
     try:
-        return sampler.fit_resample(features, labels)
-    except RuntimeError as error:
-        raise DataError(
-            "No image of a smaller class lies near another class: nothing for ADASYN to do; use smote."
-        ) from error
-    except ValueError as error:
-        if "No samples will be generated" in str(error):  # ADASYN, with classes that are balanced already
-            return np.asarray(features), labels
-        raise
+        more, more_labels = sampler.fit_resample(features, labels)
+    except (RuntimeError, ValueError) as error:  # what the variants raise where classes do not touch
+        if how == "smote":
+            raise
+        raise DataError(_NOTHING.format(how)) from error
+    if len(more) == len(labels) and counts.min() < counts.max():
+        raise DataError(_NOTHING.format(how))
+    return more, more_labels
