@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from leuko.data.clean import inspect
 from leuko.data.eda import report
-from leuko.data.eda.figures import Survey, some
 from leuko.data.eda.records import Records, measure
+from leuko.data.eda.survey import Survey, some
 from leuko.data.groups import Groups, find_groups
 from leuko.data.load import DataError, load, open_image
 from leuko.data.split import LeakError, folds
@@ -137,7 +137,7 @@ def _directions(dimensions: int) -> np.ndarray:
 
 def audit(
     records: Records, kept: np.ndarray, labels: np.ndarray, groups: Groups
-) -> dict[str, dict[str, dict[str, float]]]:
+) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
     """What can be guessed without looking at a cell: view → kind of split → figures; empty if there are too few groups.
 
     Args:

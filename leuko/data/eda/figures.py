@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import cv2
 import numpy as np
-from datasets import Dataset
-from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
-from leuko.data.clean import Cleaning
-from leuko.data.eda.records import STATISTICS, Records
-from leuko.data.groups import FADED, Groups
+from leuko.data.eda.records import STATISTICS
+from leuko.data.eda.survey import DRAWN, Survey, some
+from leuko.data.groups import FADED
 
-DRAWN = 3000  # points in a scatter plot; more would only cover one another
 SIZES = 10  # lines in the plot of sizes
 _PLACES = (
     ("in the upper left", "at the upper edge", "in the upper right"),
@@ -27,100 +21,6 @@ _PLACES = (
     ("in the lower left", "at the lower edge", "in the lower right"),
 )
 CAPTIONED = 8  # of 255 in any cell of the corners: an image bears burned-in writing
-
-
-@dataclass(frozen=True)
-class Survey:
-    """All that is known of a data set when its report is written.
-
-    Attributes:
-        name: of the data set, for the title.
-        rows: every row, broken ones too, with the columns of `leuko.data.load`.
-        cleaning: findings of `leuko.data.clean.inspect` on `rows`.
-        records: measures of `rows`.
-        features: float32, N × D, deep features of `rows`; zero where a row cannot be read.
-        model: the name of the network they come from.
-        groups: of the rows that cleaning keeps.
-        audit: view → kind of split ("random", "grouped") → `accuracy`, `f1`, `low`, `high`.
-        audited: number of images the audit rests on.
-    """
-
-    name: str
-    rows: Dataset
-    cleaning: Cleaning
-    records: Records
-    features: np.ndarray
-    model: str
-    groups: Groups
-    audit: Mapping[str, Mapping[str, Mapping[str, float]]]
-    audited: int
-
-    @cached_property
-    def labels(self) -> np.ndarray:
-        """int, N."""
-        return np.asarray(self.rows["label"])
-
-    @cached_property
-    def classes(self) -> tuple[str, ...]:
-        """Names by label."""
-        return tuple(self.rows.features["label"].names)
-
-    @cached_property
-    def files(self) -> list[str]:
-        """Names of the rows' files."""
-        return self.rows["file"][:]
-
-    @cached_property
-    def sources(self) -> tuple[str, ...]:
-        """Names of the sources, in their order of appearance."""
-        return tuple(dict.fromkeys(self.rows["source"]))
-
-    @cached_property
-    def source(self) -> np.ndarray:
-        """int, N, numbers of `sources`."""
-        return np.array([self.sources.index(name) for name in self.rows["source"]])
-
-    @cached_property
-    def readable(self) -> np.ndarray:
-        """int, the rows that can be read."""
-        return np.flatnonzero(self.records.readable)
-
-    @cached_property
-    def projections(self) -> dict[str, Projection]:
-        """Principal components of the colour statistics and of the deep features."""
-        vectors = {"colour": self.records.colours, "deep": self.features}
-        return {name: project(table, self.readable) for name, table in vectors.items()}
-
-
-@dataclass(frozen=True)
-class Projection:
-    """Two principal components of some rows.
-
-    Attributes:
-        rows: int, M, the rows drawn.
-        points: float, M × 2.
-        shares: of the variance, of both components.
-    """
-
-    rows: np.ndarray
-    points: np.ndarray
-    shares: tuple[float, float]
-
-
-def some(rows: np.ndarray, count: int = DRAWN) -> np.ndarray:
-    """At most `count` of the rows, chosen evenly at random but always the same, in order."""
-    if len(rows) <= count:
-        return rows
-    return np.sort(np.random.default_rng(0).choice(rows, count, replace=False))
-
-
-def project(vectors: np.ndarray, rows: np.ndarray) -> Projection:
-    """Principal components of the standardised vectors (N × D) of `rows`, and at most `DRAWN` of their points."""
-    standard = StandardScaler().fit(vectors[rows])
-    pca = PCA(2, svd_solver="covariance_eigh").fit(standard.transform(vectors[rows]))
-    drawn = some(rows)
-    points = pca.transform(standard.transform(vectors[drawn]))
-    return Projection(drawn, points, tuple(map(float, pca.explained_variance_ratio_)))
 
 
 def agreement(vectors: np.ndarray, rows: np.ndarray, codes: np.ndarray, count: int = 5) -> dict[str, float]:
@@ -168,6 +68,9 @@ def compute(survey: Survey) -> dict[str, Any]:
             "statistics": list(STATISTICS),
             "by_class": {
                 survey.classes[c]: colours[labels == c].mean(axis=0).round(4).tolist() for c in np.unique(labels)
+            },
+            "clipped": {
+                survey.classes[c]: survey.records.histograms[c, :, -1].round(4).tolist() for c in np.unique(labels)
             },
             "explained_by_class": explained(colours, labels).round(4).tolist(),
             "explained_by_source": explained(colours, survey.source[readable]).round(4).tolist(),
@@ -240,8 +143,8 @@ def _sizes(survey: Survey, readable: np.ndarray) -> dict[str, Any]:
 def _means(survey: Survey, present: np.ndarray) -> dict[str, Any]:
     """How far, and where, the classes' mean images differ apart from their overall colour."""
     means = survey.records.means[present]
-    furthest = np.abs(means - means.mean(axis=0)).max()
     level = means - means.mean(axis=(1, 2), keepdims=True)
+    furthest = np.abs(level - level.mean(axis=0)).max()
     spread = cv2.blur(np.ptp(level, axis=0).mean(axis=2), (9, 9))
     y, x = np.divmod(int(spread.argmax()), spread.shape[1])
     place = _PLACES[3 * y // spread.shape[0]][3 * x // spread.shape[1]]

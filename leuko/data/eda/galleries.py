@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from datasets import Dataset
 
-from leuko.data.eda.figures import Survey
+from leuko.data.eda.survey import Survey
 from leuko.data.load import open_image
 from leuko.images.decode import ImageError
 

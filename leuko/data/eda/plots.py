@@ -12,7 +12,6 @@ from functools import wraps
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -37,7 +36,9 @@ _STYLE = {
 }
 
 
-def _png(draw: Callable[..., Figure]) -> Callable[..., bytes]:
+def as_png(draw: Callable[..., Figure]) -> Callable[..., bytes]:
+    """Make a function that draws a figure return its PNG, in the style of the report."""
+
     @wraps(draw)
     def drawn(*given: object) -> bytes:
         file = io.BytesIO()
@@ -53,7 +54,7 @@ def colour(number: int) -> str:
     return PALETTE[number % len(PALETTE)]
 
 
-@_png
+@as_png
 def class_counts(table: np.ndarray, classes: Sequence[str], sources: Sequence[str]) -> Figure:
     """Bars of the number of images; `table` is int, classes × sources."""
     figure = Figure(figsize=(WIDTH, 1.3 + 0.42 * len(classes)))
@@ -82,7 +83,7 @@ def class_counts(table: np.ndarray, classes: Sequence[str], sources: Sequence[st
     return figure
 
 
-@_png
+@as_png
 def sizes(table: Mapping[str, Sequence[int]], classes: Sequence[str]) -> Figure:
     """Bars of the commonest sizes; `table` gives the number of images of each class by size."""
     figure = Figure(figsize=(WIDTH, 1.5 + 0.36 * len(table)))
@@ -96,12 +97,12 @@ def sizes(table: Mapping[str, Sequence[int]], classes: Sequence[str]) -> Figure:
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("images")
-    axes.set_ylabel("width × height in pixels")
+    axes.set_title("Width × height in pixels")
     figure.legend(loc="outside upper left", ncols=4)
     return figure
 
 
-@_png
+@as_png
 def histograms(shares: np.ndarray, classes: Sequence[str], present: Sequence[int]) -> Figure:
     """Mean brightness histograms; `shares` is float, classes × 3 × bins."""
     figure = Figure(figsize=(WIDTH, 6.6))
@@ -112,22 +113,25 @@ def histograms(shares: np.ndarray, classes: Sequence[str], present: Sequence[int
             axes.plot(brightness, 100 * shares[number, channel], color=colour(number), label=classes[number], lw=1.8)
         axes.set_title(name)
         axes.set_ylabel("% of pixels")
-        axes.set_ylim(bottom=0)
-    panels[-1].set_xlim(0, 256)
+        # Clipped pixels pile up at the ends, and would press everything else flat.
+        axes.set_ylim(0, 1.25 * 100 * shares[list(present), channel, 1:-1].max())
+    used = np.flatnonzero(shares[list(present)].max(axis=(0, 1)) > 0.001)
+    panels[-1].set_xlim(brightness[used[0]] - 2, 256)
     panels[-1].set_xlabel("brightness, 0 (black) to 255 (white)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=4)
     return figure
 
 
-@_png
+@as_png
 def mean_images(means: np.ndarray, classes: Sequence[str], present: Sequence[int], gain: float) -> Figure:
-    """Mean images (float, classes × side × side × 3, 0 to 255), and `gain` times what sets each apart from all."""
+    """Mean images (float, classes × side × side × 3, 0 to 255), and `gain` times what sets each apart beside colour."""
     shown = list(present)[:8]
     figure = Figure(figsize=(max(WIDTH, 1.9 * len(shown)), 4.6))
     panels = figure.subplots(2, len(shown), squeeze=False)
-    overall = means[list(present)].mean(axis=0)
+    level = means - means.mean(axis=(1, 2), keepdims=True)
+    overall = level[list(present)].mean(axis=0)
     for column, number in enumerate(shown):
-        deviation = 128 + gain * (means[number] - overall)
+        deviation = 128 + gain * (level[number] - overall)
         for axes, image in zip(panels[:, column], (means[number], deviation), strict=True):
             axes.imshow(np.clip(image, 0, 255).astype(np.uint8), interpolation="bilinear")
             axes.set_xticks([])
@@ -139,7 +143,7 @@ def mean_images(means: np.ndarray, classes: Sequence[str], present: Sequence[int
     return figure
 
 
-@_png
+@as_png
 def correlations(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     """Heat map of a correlation matrix, −1 to 1."""
     figure = Figure(figsize=(WIDTH, 6.4))
@@ -147,7 +151,7 @@ def correlations(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     drawn = axes.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1)
     for (y, x), value in np.ndenumerate(matrix):
         ink = "white" if abs(value) > 0.6 else "black"
-        axes.text(x, y, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=9)
+        axes.text(x, y, f"{value:.2f}".replace("-", "−"), ha="center", va="center", color=ink, fontsize=9)
     axes.set_xticks(range(len(names)), names, rotation=40, ha="right")
     axes.set_yticks(range(len(names)), names)
     axes.grid(visible=False)
@@ -155,56 +159,7 @@ def correlations(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     return figure
 
 
-@_png
-def scatter(panels: Sequence[tuple[str, np.ndarray, str, str]], codes: np.ndarray, names: Sequence[str]) -> Figure:
-    """Points coloured by class, side by side; a panel is (title, N × 2, x label, y label)."""
-    figure = Figure(figsize=(WIDTH, 4.6))
-    for axes, (title, points, across, up) in zip(figure.subplots(1, len(panels)), panels, strict=True):
-        _points(axes, points, codes)
-        axes.set_title(title)
-        axes.set_xlabel(across)
-        axes.set_ylabel(up)
-    _legend(figure, codes, names, "outside upper left")
-    return figure
-
-
-@_png
-def projection(
-    points: np.ndarray, shares: Sequence[float], colourings: Sequence[tuple[str, np.ndarray, Sequence[str]]]
-) -> Figure:
-    """Two principal components (N × 2); one panel for each colouring (title, code of every point, names)."""
-    figure = Figure(figsize=(WIDTH, 5.2 if len(colourings) > 1 else 5.6))
-    parts = figure.subfigures(1, len(colourings), squeeze=False)[0]
-    for part, (title, codes, names) in zip(parts, colourings, strict=True):
-        axes = part.subplots()
-        _points(axes, points, codes)
-        axes.set_title(title)
-        axes.set_xlabel(f"first component ({100 * shares[0]:.0f} % of the variance)")
-        axes.set_ylabel(f"second component ({100 * shares[1]:.0f} %)")
-        _legend(part, codes, names, "outside lower center")
-    return figure
-
-
-def _points(axes: Axes, points: np.ndarray, codes: np.ndarray) -> None:
-    # Small lots in turn, so that the class drawn last does not hide the others.
-    order = np.random.default_rng(0).permutation(len(points))
-    for lot in np.array_split(order, max(1, min(20, len(points) // 20))):
-        for code in np.unique(codes[lot]):
-            chosen = lot[codes[lot] == code]
-            axes.scatter(
-                *points[chosen].T, s=15, color=colour(code), marker=MARKERS[code % 8], alpha=0.65, linewidths=0
-            )
-
-
-def _legend(figure: Figure, codes: np.ndarray, names: Sequence[str], place: str) -> None:
-    keys = [
-        Line2D([], [], ls="", marker=MARKERS[code % 8], color=colour(code), label=names[code])
-        for code in np.unique(codes)
-    ]
-    figure.legend(handles=keys, loc=place, ncols=4)
-
-
-@_png
+@as_png
 def order(series: Sequence[tuple[str, np.ndarray, float, int]]) -> Figure:
     """Autocorrelation along the file order; a series is (title, values at lags 1, 2 …, what chance gives, block)."""
     rows = (len(series) + 1) // 2
@@ -229,15 +184,15 @@ def order(series: Sequence[tuple[str, np.ndarray, float, int]]) -> Figure:
     return figure
 
 
-@_png
-def audit(views: Mapping[str, Mapping[str, Mapping[str, float]]], majority: float) -> Figure:
-    """Accuracy of each view alone under each kind of split (`accuracy`, `low`, `high`), beside the majority share."""
+@as_png
+def audit(views: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]], majority: float) -> Figure:
+    """Accuracy of each view alone under each kind of split (see `leuko.data.eda.survey`), beside the majority share."""
     figure = Figure(figsize=(WIDTH, 1.6 + 0.62 * len(views)))
     axes = figure.subplots()
     kinds = list(next(iter(views.values())))
     for number, kind in enumerate(kinds):
-        figures = [view[kind] for view in views.values()]
-        right = np.array([f["accuracy"] for f in figures])
+        figures = [view[kind]["accuracy"] for view in views.values()]
+        right = np.array([f["value"] for f in figures])
         span = [right - [f["low"] for f in figures], [f["high"] for f in figures] - right]
         place = np.arange(len(views)) + 0.28 * (number - (len(kinds) - 1) / 2)
         axes.errorbar(
@@ -252,7 +207,8 @@ def audit(views: Mapping[str, Mapping[str, Mapping[str, float]]], majority: floa
             capsize=3,
         )
         for x, y in zip(right, place, strict=True):
-            axes.annotate(f"{100 * x:.0f} %", (100 * x, y), (0, 7), textcoords="offset points", ha="center", fontsize=9)
+            side = {"xytext": (0, -7), "va": "top"} if number else {"xytext": (0, 7), "va": "bottom"}
+            axes.annotate(f"{100 * x:.0f} %", (100 * x, y), textcoords="offset points", ha="center", fontsize=9, **side)
     axes.axvline(100 * majority, color="#444444", ls="--", label="always the commonest class")
     axes.set_yticks(range(len(views)), list(views))
     axes.invert_yaxis()

@@ -9,9 +9,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from leuko import RESEARCH_NOTICE, __version__
-from leuko.data.eda import figures, words
-from leuko.data.eda.figures import Survey
+from leuko.data.eda import figures, findings
 from leuko.data.eda.sections import build
+from leuko.data.eda.survey import Survey
 from leuko.data.load import DataError
 
 REPORT = "report.html"
@@ -51,7 +51,7 @@ def write(survey: Survey, output: Path) -> Path:
         old.unlink()
     for plot in (plot for section in sections for plot in section.plots):
         (output / "plots" / f"{plot.name}.png").write_bytes(plot.png)
-    attention = words.attention(f)
+    attention = findings.attention(f)
     content = {**f, "attention": [point.text for point in attention]}
     (output / "figures.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     survey.cleaning.save(output / "cleaning.json")
@@ -67,6 +67,7 @@ def write(survey: Survey, output: Path) -> Path:
             facts=_facts(f),
             attention=attention,
             sections=sections,
+            titles={section.key: section.title for section in sections},
         )
     )
     return output / REPORT

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from leuko.data.eda import galleries, plots, words
-from leuko.data.eda.figures import Projection, Survey
+from leuko.data.eda import findings, galleries, plots, points, words
 from leuko.data.eda.galleries import Gallery
+from leuko.data.eda.phrases import count
+from leuko.data.eda.survey import Projection, Survey
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,9 @@ class Section:
     table: tuple[tuple[str, ...], ...] = ()
 
 
+_LENGTHS = ("reach", "block", "gap")
+
+
 def build(survey: Survey, f: dict[str, Any]) -> list[Section]:
     """All parts of the report of a survey with the figures `f` (`leuko.data.eda.figures.compute`), in order."""
     return [*_plotted(survey, f), *_shown(survey, f)]
@@ -56,8 +60,10 @@ def _plotted(survey: Survey, f: dict[str, Any]) -> list[Section]:
         ("Light and contrast", np.stack([light, contrast], axis=1), "mean brightness", "mean spread"),
     )
 
-    def section(key: str, title: str, sentences: list[str], png: bytes | None, alt: str) -> Section:
-        return Section(key, title, sentences, (Plot(key, png, alt),) if png else ())
+    def section(
+        key: str, title: str, sentences: list[str], png: bytes | None, alt: str, table: tuple[tuple[str, ...], ...] = ()
+    ) -> Section:
+        return Section(key, title, sentences, (Plot(key, png, alt),) if png else (), table=table)
 
     return [
         section(
@@ -99,7 +105,7 @@ def _plotted(survey: Survey, f: dict[str, Any]) -> list[Section]:
             "scatter",
             "Colour against colour",
             words.scatter(f),
-            plots.scatter(panels, survey.labels[drawn], classes),
+            points.scatter(panels, survey.labels[drawn], classes),
             "Points: images by mean red and blue, and by brightness and contrast, coloured by class",
         ),
         section(
@@ -122,6 +128,7 @@ def _plotted(survey: Survey, f: dict[str, Any]) -> list[Section]:
             words.order(f),
             _order(f),
             "Lines: autocorrelation of the colours along the file order, with the chosen block length",
+            _blocks(f),
         ),
         section(
             "audit",
@@ -137,7 +144,7 @@ def _map(survey: Survey, projection: Projection) -> bytes:
     colourings = [("By class", survey.labels[projection.rows], survey.classes)]
     if len(survey.sources) > 1:
         colourings.append(("By source", survey.source[projection.rows], survey.sources))
-    return plots.projection(projection.points, projection.shares, colourings)
+    return points.projection(projection.points, projection.shares, colourings)
 
 
 def _order(f: dict[str, Any]) -> bytes | None:
@@ -146,25 +153,33 @@ def _order(f: dict[str, Any]) -> bytes | None:
     return plots.order(shown) if shown else None
 
 
+def _blocks(f: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
+    series = f["groups"]["series"][: words.SERIES]
+    head = ("Series", "Files", "Origins that take turns", "Colours alike over", "Block", "Left free between parts")
+    lines = [
+        (s["name"], f"{s['files']:,}", f"{s['period']}", *(count(s[what], "file") for what in _LENGTHS)) for s in series
+    ]
+    return (head, *lines) if lines else ()
+
+
 def _shown(survey: Survey, f: dict[str, Any]) -> list[Section]:
     found = survey.cleaning.duplicates
     near = [rows for rows in found.near if rows not in set(found.exact)]
+
+    def section(key: str, title: str, sentences: list[str], gallery: Gallery) -> Section:
+        return Section(key, title, sentences, galleries=(gallery,))
+
     return [
-        Section(
-            "exact",
-            "Exact duplicates",
-            words.exact(f),
-            galleries=(galleries.duplicates(survey, found.exact),),
-        ),
-        Section("near", "Near-duplicates", words.near(f, len(near)), galleries=(galleries.duplicates(survey, near),)),
-        Section("labels", "Labels in doubt", words.labels(f), galleries=(galleries.findings(survey, "label-error"),)),
-        Section("outliers", "Outliers", words.outliers(f), galleries=(galleries.findings(survey, "outlier"),)),
-        Section("unfit", "Unfit and unreadable files", words.unfit(f), table=_unfit(survey)),
-        Section("samples", "Random samples", words.samples(f), galleries=tuple(galleries.samples(survey))),
+        section("exact", "Exact duplicates", findings.exact(f), galleries.duplicates(survey, found.exact)),
+        section("near", "Near-duplicates", findings.near(f, len(near)), galleries.duplicates(survey, near)),
+        section("labels", "Labels in doubt", findings.labels(f), galleries.findings(survey, "label-error")),
+        section("outliers", "Outliers", findings.outliers(f), galleries.findings(survey, "outlier")),
+        Section("unfit", "Unfit and unreadable files", findings.unfit(f), table=_unfit(survey)),
+        Section("samples", "Random samples", findings.samples(f), galleries=tuple(galleries.samples(survey))),
     ]
 
 
 def _unfit(survey: Survey) -> tuple[tuple[str, ...], ...]:
-    issues = [issue for issue in survey.cleaning.issues if issue.kind in words.UNFIT]
-    lines = [(issue.file, words.KINDS[issue.kind], issue.action, issue.message) for issue in issues[: words.LINES]]
+    issues = [issue for issue in survey.cleaning.issues if issue.kind in findings.UNFIT]
+    lines = [(i.file, findings.KINDS[i.kind], i.action, i.message) for i in issues[: findings.LINES]]
     return (("File", "Finding", "Action", "Why"), *lines) if lines else ()

@@ -2,62 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from leuko.data.eda.phrases import Figures, count, listed, percent
 
 LARGE = 0.14  # of the variance explained: a large effect (Cohen, Statistical Power Analysis, 1988, section 8.2)
-KINDS = {
-    "unreadable": "cannot be read",
-    "wrong-suffix": "another format than its name says",
-    "too-small": "too small",
-    "dark": "too dark",
-    "over-exposed": "over-exposed",
-    "blank": "almost blank",
-    "no-colour": "without colour",
-    "blurred": "out of focus",
-    "not-a-smear": "not a smear",
-    "exact-duplicate": "exact duplicate",
-    "near-duplicate": "near-duplicate",
-    "two-labels": "one picture, two labels",
-    "outlier": "unlike its class",
-    "label-error": "label in doubt",
-}
-UNFIT = ("unreadable", "wrong-suffix", "too-small", "dark", "over-exposed", "blank", "no-colour", "blurred")
-UNFIT += ("not-a-smear",)
 SERIES = 12  # shown of the file-order plots
-LINES = 100  # of the table of unfit files
-Figures = dict[str, Any]
-
-
-class Point(NamedTuple):
-    """Something that deserves attention: how much (higher is worse), what, and the section that shows it."""
-
-    weight: float
-    text: str
-    section: str
-
-
-def percent(share: float) -> str:
-    """A share, 0 to 1, as a whole number of percent with a space that does not break."""
-    return f"{100 * share:.0f}\u00a0%"
-
-
-def count(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun: 1 image, 2,768 images."""
-    return f"{number:,}\u00a0{one if number == 1 else many or one + 's'}"
-
-
-def listed(names: list[str]) -> str:
-    """Names as a sentence lists them."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+_ORDINALS = {2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "sixth", 7: "seventh", 8: "eighth"}
 
 
 def classes(f: Figures) -> list[str]:
     """On the number of images of each class."""
     ordered = sorted(f["classes"].items(), key=lambda item: -item[1])
     (largest, most), (smallest, least) = ordered[0], ordered[-1]
+    spread = (
+        f"each has {most:,}"
+        if most == least
+        else f"the largest, {largest}, has {most:,}, the smallest, {smallest}, {least:,} (1 to {f['imbalance']:.1f})"
+    )
     said = [
-        f"The data set has {count(f['images'], 'image')} in {count(len(ordered), 'class', 'classes')}. The largest, "
-        f"{largest}, has {most:,}, the smallest, {smallest}, {least:,}: {f['imbalance']:.1f} times fewer.",
+        f"The data set has {count(f['images'], 'image')} in {count(len(ordered), 'class', 'classes')}; {spread}.",
         f"A program that always answered “{largest}” would be right for {percent(most / f['images'])} of the images: "
         "any accuracy has to be read against that.",
     ]
@@ -68,7 +30,7 @@ def classes(f: Figures) -> list[str]:
             f"The imbalance is {'mild' if f['imbalance'] < 3 else 'strong'}: judge a model by macro-F1, which counts "
             f"every class alike, and consider train.py --balance weights, so that {smallest} is not neglected."
         )
-    only = _single_source(f)
+    only = single_source(f)
     if only:
         said.append(f"In one source only: {', '.join(f'{name} ({source})' for name, source in only.items())}.")
     return said
@@ -103,9 +65,14 @@ def colours(f: Figures) -> list[str]:
         if share >= LARGE
         else "That is little: the classes are stained and lit alike."
     )
+    clipped = f["colours"]["clipped"]
+    white = max(clipped, key=lambda name: max(clipped[name]))
     return [
         "Each curve says how much of an average image of its class has which brightness, from black to white. Where "
-        "the curves of two classes lie apart, their stain or light differs.",
+        "the curves of two classes lie apart, their stain or light differs. "
+        f"In {white}, {percent(max(clipped[white]))} of the pixels are at full brightness in "
+        f"{('red', 'green', 'blue')[clipped[white].index(max(clipped[white]))]}, the most of all (such peaks at the "
+        "end may leave the plot).",
         f"Of nine colour statistics, “{name}” differs most between classes: {percent(share)} of its variation lies "
         f"between them, the rest within. {verdict}",
     ]
@@ -118,8 +85,9 @@ def mean_images(f: Figures) -> list[str]:
     local = f["means"]
     said = [
         "The upper row is the average of all images of a class; cells lie anywhere and average out, so what stays is "
-        "stain, light, and whatever is always in one place. The lower row shows, exaggerated "
-        f"{local['gain']:.0f} times, how each differs from the average of the classes.",
+        "stain, light, and whatever is always in one place: dust on the camera, a scale bar, dark corners. The lower "
+        f"row shows, {local['gain']:.0f} times exaggerated, where a class differs from the others apart from its "
+        "overall colour; even grey means that it does not.",
         f"Apart from their overall colour the averages differ most {local['place']}, by "
         f"{local['difference']:.0f} of 255 brightness steps.",
     ]
@@ -206,16 +174,13 @@ def order(f: Figures) -> list[str]:
         "side by side and share their stain. The curve says how alike the colours of two files are that stand so many "
         "files apart; in the grey band it is no more than chance, and there they may well be of different patients.",
     ]
-    for s in series[:SERIES]:
-        turns = f"files of {s['period']} origins take turns; " if s["period"] > 1 else ""
+    for period in sorted({s["period"] for s in series} - {1}):
+        names = listed([s["name"] for s in series if s["period"] == period])
+        said.append(f"In {names} files of {period} origins take turns: every {_ORDINALS[period]} file is alike.")
+    if beyond := [s["name"] for s in series if s["block"] < s["reach"]]:
         said.append(
-            f"{s['name']}: {turns}colours stay alike over about {s['reach']:,} files. Blocks of {s['block']:,} files"
-            + (
-                ", with " + count(s["gap"], "file") + " left free where parts of a split meet."
-                if s["block"] >= s["reach"]
-                else " were chosen, since longer ones would be too few to split; likeness reaches beyond them, so that "
-                f"some leakage remains in spite of {count(s['gap'], 'file')} left free where parts of a split meet."
-            )
+            f"In {listed(beyond)} colours stay alike over more files than a block can hold (there must be ten blocks "
+            "to choose from). Some leakage therefore remains there, in spite of the files left free between parts."
         )
     return [*said, follows]
 
@@ -225,13 +190,13 @@ def audit(f: Figures) -> list[str]:
     views, majority = f["audit"]["views"], f["audit"]["majority"]
     if not views:
         return ["There are too few images, or too few groups of a class, to try how far shortcuts lead."]
-    best = max(views, key=lambda view: views[view]["grouped"]["accuracy"])
-    grouped, random = views[best]["grouped"], views[best]["random"]
+    best = best_shortcut(f)
+    grouped, random = (views[best][kind]["accuracy"] for kind in ("grouped", "random"))
     return [
         "Can the class be told without looking at a single cell? Here it is guessed from a part of the image that "
         "should tell nothing, by looking up the five most similar other images. Whatever such a guess gets right, a "
         "network can get right by the same shortcut, and it will fail on the slides of another laboratory.",
-        f"The best of these guesses, from the {best} alone, is right for {percent(grouped['accuracy'])} of "
+        f"The best of these guesses, from the {best} alone, is right for {percent(grouped['value'])} of "
         f"{count(f['audit']['images'], 'image')} (95 % interval {percent(grouped['low'])} to "
         f"{percent(grouped['high'])}), where always answering the commonest class gives {percent(majority)}. "
         + (
@@ -240,144 +205,24 @@ def audit(f: Figures) -> list[str]:
             else "That is hardly better, so these shortcuts do not explain what a network gets right."
         ),
         f"Grouped splits keep images that belong together on one side; random splits do not, and give "
-        f"{percent(random['accuracy'])} for the same guess. "
+        f"{percent(random['value'])} for the same guess. "
         + (
-            f"The difference of {100 * (random['accuracy'] - grouped['accuracy']):.0f} points is what a random split "
+            f"The difference of {100 * (random['value'] - grouped['value']):.0f} points is what a random split "
             "would add by leakage alone."
-            if random["accuracy"] - grouped["accuracy"] >= 0.015
+            if random["value"] - grouped["value"] >= 0.015
             else "The two hardly differ for this guess."
         ),
     ]
 
 
-def exact(f: Figures) -> list[str]:
-    """On the exact duplicates."""
-    if not (number := f["duplicates"]["exact_sets"]):
-        return ["No two files show exactly the same pixels."]
-    return [
-        f"In {count(number, 'set')} two or more files show exactly the same pixels. A copy adds nothing to learn from, "
-        "and gives a figure away if one copy is in training and the other in test."
-    ]
+def best_shortcut(f: Figures) -> str | None:
+    """The view from which the class is guessed best under grouped splits; None: there was no audit."""
+    views = f["audit"]["views"]
+    return max(views, key=lambda view: views[view]["grouped"]["accuracy"]["value"], default=None)
 
 
-def near(f: Figures, number: int) -> list[str]:
-    """On the near-duplicates in `number` sets beyond the exact ones."""
-    if not number:
-        return ["Beyond exact copies, no files were found that show the same picture."]
-    said = [
-        f"In {count(number, 'set')} files show the same picture although their pixels differ: another size or quality, "
-        "a slight crop, turned or mirrored. Deep Leuko keeps them on the same side of every split.",
-    ]
-    if number := f["findings"].get("two-labels"):
-        said.append(f"{count(number, 'image')} of a repeated picture stand under different labels; one must be wrong.")
-    return said
-
-
-def labels(f: Figures) -> list[str]:
-    """On the labels in doubt."""
-    if not (number := f["findings"].get("label-error")):
-        return ["No label looks wrong to a classifier that has not seen the image."]
-    return [
-        f"{count(number, 'label')} ({percent(number / f['images'])}) look wrong: a simple classifier on deep features "
-        "that had not seen the image is sure of another class. It may be the classifier that errs; someone who knows "
-        "the cells should look at each. Nothing is relabelled."
-    ]
-
-
-def outliers(f: Figures) -> list[str]:
-    """On the outliers."""
-    if not (number := f["findings"].get("outlier")):
-        return ["No image lies far from all others of its class."]
-    return [
-        f"{count(number, 'image')} lie far from the others of their class in deep features: another stain or scale, an "
-        "artefact, or a rare but true picture. They are shown for you to judge, the farthest first."
-    ]
-
-
-def unfit(f: Figures) -> list[str]:
-    """On files that cannot be read or judged."""
-    if not (number := sum(f["findings"].get(kind, 0) for kind in UNFIT)):
-        return ["Every file can be read, and every image is large, bright and sharp enough to be judged."]
-    kinds = [f"{KINDS[kind]}: {f['findings'][kind]:,}" for kind in UNFIT if f["findings"].get(kind)]
-    said = [
-        f"{count(number, 'finding')} ({'; '.join(kinds)}). Nothing on disk is changed; training leaves out what is "
-        "dropped."
-    ]
-    if number > LINES:
-        said.append(f"The table shows the first {LINES}; cleaning.json names them all.")
-    return said
-
-
-def samples(f: Figures) -> list[str]:
-    """On the random samples."""
-    return ["Drawn at random from each class, always the same ones: to see for yourself what the data look like."]
-
-
-def attention(f: Figures) -> list[Point]:
-    """What deserves attention, the most important first."""
-    found = f["findings"]
-    points = []
-    views, majority = f["audit"]["views"], f["audit"]["majority"]
-    best = max(views, key=lambda view: views[view]["grouped"]["accuracy"], default=None)
-    if best and (right := views[best]["grouped"]["accuracy"]) > majority + 0.1:
-        points.append(
-            Point(
-                80 * right,
-                f"The {best} alone gives the class away in {percent(right)} of the images (commonest class: "
-                f"{percent(majority)}). High accuracy on these data does not show that a network looks at cells.",
-                "audit",
-            )
-        )
-    if only := _single_source(f):
-        points.append(
-            Point(
-                90,
-                f"{listed(list(only))} {'come' if len(only) > 1 else 'comes'} from one source only, so that a network "
-                "may learn the source in place of the class.",
-                "classes",
-            )
-        )
-    if number := found.get("two-labels"):
-        points.append(
-            Point(85, f"{count(number, 'image')} show a picture that also stands under another label.", "near")
-        )
-    if number := found.get("unreadable"):
-        points.append(Point(75, f"{count(number, 'file')} cannot be read.", "unfit"))
-    if number := sum(found.get(kind, 0) for kind in UNFIT if kind != "unreadable"):
-        points.append(Point(40, f"{count(number, 'image')} may be unfit to learn from (dark, blurred, …).", "unfit"))
-    if number := f["duplicates"]["images_in_near_sets"]:
-        points.append(
-            Point(
-                60,
-                f"{count(number, 'image')} show a picture that is in the data more than once "
-                f"({count(f['duplicates']['exact_sets'], 'set')} of exact copies). Copies in training and test make "
-                "any figure too good; Deep Leuko keeps them on one side.",
-                "near",
-            )
-        )
-    if number := found.get("label-error"):
-        points.append(
-            Point(
-                50 + 100 * number / f["images"], f"{count(number, 'label')} look wrong and should be checked.", "labels"
-            )
-        )
-    if f["imbalance"] >= 1.5:
-        points.append(Point(15 * min(f["imbalance"], 5), classes(f)[2], "classes"))
-    if not f["groups"]["given"]:
-        points.append(
-            Point(
-                55,
-                "The data do not say which images are of one patient. Files that stand side by side are kept together "
-                "instead; that is a guess. Give --group-column if you have the patients.",
-                "order",
-            )
-        )
-    if number := found.get("outlier"):
-        points.append(Point(20, f"{count(number, 'image')} look unlike the rest of their class.", "outliers"))
-    return sorted(points, key=lambda point: -point.weight)
-
-
-def _single_source(f: Figures) -> dict[str, str]:
+def single_source(f: Figures) -> dict[str, str]:
+    """The classes that come from one of several sources only, and which."""
     if len(f["sources"]) < 2:
         return {}
     holders = {name: [s for s, counts in f["sources"].items() if counts[name]] for name in f["classes"]}

@@ -1,0 +1,165 @@
+"""Sentences on what cleaning found, and on what deserves attention, each computed from the figures."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from leuko.data.eda import words
+from leuko.data.eda.phrases import Figures, count, listed, percent
+from leuko.data.eda.words import best_shortcut, single_source
+
+LINES = 100  # of the table of unfit files
+KINDS = {
+    "unreadable": "cannot be read",
+    "wrong-suffix": "another format than its name says",
+    "too-small": "too small",
+    "dark": "too dark",
+    "over-exposed": "over-exposed",
+    "blank": "almost blank",
+    "no-colour": "without colour",
+    "blurred": "out of focus",
+    "not-a-smear": "not a smear",
+    "exact-duplicate": "exact duplicate",
+    "near-duplicate": "near-duplicate",
+    "two-labels": "one picture, two labels",
+    "outlier": "unlike its class",
+    "label-error": "label in doubt",
+}
+UNFIT = ("unreadable", "wrong-suffix", "too-small", "dark", "over-exposed", "blank", "no-colour", "blurred")
+UNFIT += ("not-a-smear",)
+
+
+class Point(NamedTuple):
+    """Something that deserves attention: how much (higher is worse), what, and the section that shows it."""
+
+    weight: float
+    text: str
+    section: str
+
+
+def exact(f: Figures) -> list[str]:
+    """On the exact duplicates."""
+    if not (number := f["duplicates"]["exact_sets"]):
+        return ["No two files show exactly the same pixels."]
+    return [
+        f"In {count(number, 'set')} two or more files show exactly the same pixels. A copy adds nothing to learn from, "
+        "and gives a figure away if one copy is in training and the other in test."
+    ]
+
+
+def near(f: Figures, number: int) -> list[str]:
+    """On the near-duplicates in `number` sets beyond the exact ones."""
+    if not number:
+        return ["Beyond exact copies, no files were found that show the same picture."]
+    said = [
+        f"In {count(number, 'set')} files show the same picture although their pixels differ: another size or quality, "
+        "a slight crop, turned or mirrored. Deep Leuko keeps them on the same side of every split.",
+    ]
+    if number := f["findings"].get("two-labels"):
+        said.append(f"{count(number, 'image')} of a repeated picture stand under different labels; one must be wrong.")
+    return said
+
+
+def labels(f: Figures) -> list[str]:
+    """On the labels in doubt."""
+    if not (number := f["findings"].get("label-error")):
+        return ["No label looks wrong to a classifier that has not seen the image."]
+    return [
+        f"{count(number, 'label')} ({percent(number / f['images'])}) look wrong: a simple classifier on deep features "
+        "that had not seen the image is sure of another class. It may be the classifier that errs; someone who knows "
+        "the cells should look at each. Nothing is relabelled."
+    ]
+
+
+def outliers(f: Figures) -> list[str]:
+    """On the outliers."""
+    if not (number := f["findings"].get("outlier")):
+        return ["No image lies far from all others of its class."]
+    return [
+        f"{count(number, 'image')} lie far from the others of their class in deep features: another stain or scale, an "
+        "artefact, or a rare but true picture. They are shown for you to judge, the farthest first."
+    ]
+
+
+def unfit(f: Figures) -> list[str]:
+    """On files that cannot be read or judged."""
+    if not (number := sum(f["findings"].get(kind, 0) for kind in UNFIT)):
+        return ["Every file can be read, and every image is large, bright and sharp enough to be judged."]
+    kinds = [f"{KINDS[kind]}: {f['findings'][kind]:,}" for kind in UNFIT if f["findings"].get(kind)]
+    said = [
+        f"{count(number, 'finding')} ({'; '.join(kinds)}). Nothing on disk is changed; training leaves out what is "
+        "dropped."
+    ]
+    if number > LINES:
+        said.append(f"The table shows the first {LINES}; cleaning.json names them all.")
+    return said
+
+
+def samples(f: Figures) -> list[str]:
+    """On the random samples."""
+    return ["Drawn at random from each class, always the same ones: to see for yourself what the data look like."]
+
+
+def attention(f: Figures) -> list[Point]:
+    """What deserves attention, the most important first."""
+    found = f["findings"]
+    points = []
+    views, majority = f["audit"]["views"], f["audit"]["majority"]
+    best = best_shortcut(f)
+    if best and (right := views[best]["grouped"]["accuracy"]["value"]) > majority + 0.1:
+        points.append(
+            Point(
+                80 * right,
+                f"From the {best} alone the class is guessed right for {percent(right)} of the images (always "
+                f"answering the commonest class: {percent(majority)}). High accuracy on these data does not show that "
+                "a network looks at cells.",
+                "audit",
+            )
+        )
+    if only := single_source(f):
+        points.append(
+            Point(
+                90,
+                f"{listed(list(only))} {'come' if len(only) > 1 else 'comes'} from one source only, so that a network "
+                "may learn the source in place of the class.",
+                "classes",
+            )
+        )
+    if number := found.get("two-labels"):
+        points.append(
+            Point(85, f"{count(number, 'image')} show a picture that also stands under another label.", "near")
+        )
+    if number := found.get("unreadable"):
+        points.append(Point(75, f"{count(number, 'file')} cannot be read.", "unfit"))
+    if number := sum(found.get(kind, 0) for kind in UNFIT if kind != "unreadable"):
+        points.append(Point(40, f"{count(number, 'image')} may be unfit to learn from (dark, blurred, …).", "unfit"))
+    if number := f["duplicates"]["images_in_near_sets"]:
+        points.append(
+            Point(
+                60,
+                f"{count(number, 'image')} show a picture that is in the data more than once "
+                f"({count(f['duplicates']['exact_sets'], 'set')} of exact copies). Copies in training and test make "
+                "any figure too good; Deep Leuko keeps them on one side.",
+                "near",
+            )
+        )
+    if number := found.get("label-error"):
+        points.append(
+            Point(
+                50 + 100 * number / f["images"], f"{count(number, 'label')} look wrong and should be checked.", "labels"
+            )
+        )
+    if f["imbalance"] >= 1.5:
+        points.append(Point(15 * min(f["imbalance"], 5), words.classes(f)[2], "classes"))
+    if not f["groups"]["given"]:
+        points.append(
+            Point(
+                55,
+                "The data do not say which images are of one patient. Files that stand side by side are kept together "
+                "instead; that is a guess. Give --group-column if you have the patients.",
+                "order",
+            )
+        )
+    if number := found.get("outlier"):
+        points.append(Point(20, f"{count(number, 'image')} look unlike the rest of their class.", "outliers"))
+    return sorted(points, key=lambda point: -point.weight)

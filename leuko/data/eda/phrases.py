@@ -1,0 +1,22 @@
+"""Numbers and lists as sentences have them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Figures = dict[str, Any]  # from `leuko.data.eda.figures.compute`
+
+
+def percent(share: float) -> str:
+    """A share, 0 to 1, as a whole number of percent with a space that does not break."""
+    return f"{100 * share:.0f}\u00a0%"
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: 1 image, 2,768 images."""
+    return f"{number:,}\u00a0{one if number == 1 else many or one + 's'}"
+
+
+def listed(names: list[str]) -> str:
+    """Names as a sentence lists them."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
