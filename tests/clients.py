@@ -38,6 +38,7 @@ def _become(words: list[str], environment: dict[str, str], cwd: Path, printed: l
     assert "huggingface_hub" not in sys.modules, "its address would be another test's"
     for number, file in enumerate(printed, start=1):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
+    multiprocessing.set_start_method(None, force=True)  # the platform's, as in a new interpreter
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(cwd)

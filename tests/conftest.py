@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -52,15 +53,35 @@ def smear() -> np.ndarray:
     ).image
 
 
-def start_app(port: int, **environment: str) -> subprocess.Popen:
+def start_app(port: int, cwd: Path = ROOT, **environment: str) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "app.py"],
-        cwd=ROOT,
+        cwd=cwd,
         env={**os.environ, "GRADIO_SERVER_PORT": str(port), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+@contextmanager
+def running_app(cwd: Path = ROOT, **environment: str) -> Iterator[str]:
+    """The address of the real app, in a process of its own that ends with the block."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    process = start_app(port, cwd, **environment)
+    try:
+        for _ in range(240):
+            assert process.poll() is None, process.stdout.read()
+            try:
+                urllib.request.urlopen(url, timeout=2).close()
+                break
+            except OSError:
+                time.sleep(0.5)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def free_port() -> int:
@@ -71,17 +92,6 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The real app with the embedded model, in a process of its own."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    process = start_app(port, GRADIO_TEMP_DIR=str(tmp_path_factory.mktemp("gradio")), LEUKO_MODEL="")
-    for _ in range(240):
-        assert process.poll() is None, process.stdout.read()
-        try:
-            urllib.request.urlopen(url, timeout=2).close()
-            break
-        except OSError:
-            time.sleep(0.5)
-    yield url
-    process.terminate()
-    process.wait(20)
+    """The app with the embedded model."""
+    with running_app(GRADIO_TEMP_DIR=str(tmp_path_factory.mktemp("gradio")), LEUKO_MODEL="") as url:
+        yield url

@@ -6,8 +6,6 @@ fresh interpreter (`in_client`) and looks at what it returned and at what the Hu
 
 import io
 import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.clients import run
 from tests.standin_hub import Fault, StandInHub
 
-ROOT = Path(__file__).parents[1]
 RUN = """
 import json, pathlib, sys
 from tests import test_standin_hub as module
@@ -34,9 +32,7 @@ def hub() -> Iterator[StandInHub]:
 
 def in_client(function: Callable[..., Any], hub: StandInHub, home: Path, *paths: Path) -> Any:
     """Run a function of this module on the paths, where clients know the Hub; return what it returned."""
-    env = hub.environment(home, token="hf_test") | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", RUN, function.__name__, *map(str, paths)]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+    done = run(hub.environment(home, token="hf_test"), "-c", RUN, function.__name__, *paths)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -293,38 +289,3 @@ def test_datasets(hub: StandInHub, tmp_path: Path) -> None:
     assert result["pixel"] == result["streamed"] == [[shade, 0, 0] for shade in range(4)] + [[10, 20, 30]] * 3
     assert result["missing"] == ["DatasetNotFoundError", None]
     assert [path for path in hub.files("dataset", "tester/smears") if path.endswith(".parquet")]
-
-
-def load_models(folder: Path) -> dict[str, Any]:
-    import timm
-    import torch
-    from huggingface_hub import HfApi
-    from PIL import Image
-    from timm.models import save_for_hf
-    from transformers import AutoModelForImageClassification, pipeline
-
-    model = timm.create_model("resnet10t", pretrained=False, num_classes=3).eval()
-    save_for_hf(model, folder, model_config={"label_names": ["a", "b", "c"]}, safe_serialization=True)
-    config = json.loads((folder / "config.json").read_text())
-    # transformers 5.23 passes `num_classes` on beside these arguments, so it must not be among them
-    config["model_args"].pop("num_classes")
-    (folder / "config.json").write_text(json.dumps(config))
-    HfApi().create_repo("tester/net")
-    HfApi().upload_folder(repo_id="tester/net", folder_path=folder)
-
-    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    by_timm = timm.create_model("hf-hub:tester/net", pretrained=True).eval()
-    by_transformers = AutoModelForImageClassification.from_pretrained("tester/net").eval()
-    classify = pipeline("image-classification", model="tester/net")
-    with torch.inference_mode():
-        logits = model(images)
-        torch.testing.assert_close(by_timm(images), logits)
-        torch.testing.assert_close(by_transformers(images).logits, logits)
-        torch.testing.assert_close(classify.model(images).logits, logits)
-    picture = Image.new("RGB", (64, 64), (200, 100, 50))
-    return {"labels": sorted(answer["label"] for answer in classify(picture))}
-
-
-def test_models(hub: StandInHub, tmp_path: Path) -> None:
-    """What timm saves and the Hub returns gives the same logits through timm and through transformers."""
-    assert in_client(load_models, hub, tmp_path, tmp_path / "net") == {"labels": ["a", "b", "c"]}
