@@ -17,7 +17,16 @@ MAX_BYTES = 50 * 1024**2
 MAX_PIXELS = 50_000_000
 MIN_SIDE = 16
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif")
+SUFFIXES = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+    ".webp": "WEBP",
+    ".gif": "GIF",
+}
 
 # Gradio opens some images before any code of ours does; Pillow's own guard then refuses what is over twice this.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -43,7 +52,7 @@ def decode(source: bytes | str | Path | BinaryIO) -> np.ndarray:
     Raises:
         ImageError: empty, over `MAX_BYTES` or `MAX_PIXELS`, under `MIN_SIDE`, damaged, or no image at all.
     """
-    data = _read(source)
+    data = read(source)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
@@ -68,11 +77,26 @@ def decode(source: bytes | str | Path | BinaryIO) -> np.ndarray:
         raise ImageError("The image file is damaged or cut off; export or copy it again.") from error
 
 
-def _read(source: bytes | str | Path | BinaryIO) -> bytes:
+def format_of(data: bytes) -> str | None:
+    """The format in which the bytes of a file begin, one of `FORMATS`, or None; the rest may still be damaged."""
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            found = image.format
+    except Exception:  # Pillow's decoders raise many kinds
+        return None
+    return "JPEG" if found == "MPO" else found  # a JPEG that carries a second view
+
+
+def read(source: bytes | str | Path | BinaryIO) -> bytes:
+    """The bytes of a file, its path, or an open binary file, for `decode`.
+
+    Raises:
+        ImageError: empty, over `MAX_BYTES`, or the file cannot be opened.
+    """
     if isinstance(source, (str, Path)):
         try:
             with Path(source).open("rb") as file:
-                return _read(file)
+                return read(file)
         except OSError as error:
             raise ImageError(f"The file cannot be opened ({error.strerror}).") from error
     data = source if isinstance(source, bytes) else source.read(MAX_BYTES + 1)

@@ -1,8 +1,10 @@
-"""Whether an image is fit to be judged: size, exposure, contrast, colour, focus."""
+"""Whether an image is fit to be judged: size, exposure, contrast, colour, focus, and whether it is a smear at all."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -16,14 +18,45 @@ MIN_WHITE = 120  # 99th percentile of grey: the background of a bright field
 MAX_BLACK = 225  # 1st percentile of grey: the darkest cell
 MIN_COLOUR = 6  # mean of max − min over the channels
 MIN_SHARPNESS = 0.022  # strongest Laplacian relative to the contrast
+MIN_LIGHT = 120  # 99th percentile of the weakest channel: the lamp is white, or yellow at most
+MIN_STAINED = 0.003  # share of pixels in the dyes' colour; the rest is glass
+MAX_FOREIGN = 0.07  # share of pixels in colours that blood dyes do not make
+MAX_FLAT = 0.78  # share of pixels exactly as bright as their neighbours, as drawings have them
+MAX_STEEP = 0.11  # share of steps over 30 % of the contrast from one pixel to the next, as in print
+MAX_EDGE = 14  # strongest steps relative to the usual ones: hard lines on smooth ground
+
+_SENTENCES = MappingProxyType(
+    {
+        "dark": "The image is too dark; raise the light and take it again.",
+        "over-exposed": "The image is over-exposed; lower the light and take it again.",
+        "blank": "The image is almost blank; choose a field with cells.",
+        "no-colour": "The image has no colour; the stain is needed to judge it.",
+        "blurred": "The image is out of focus; refocus and take it again.",
+        "not-a-smear": "The image does not look like a stained smear; choose a picture of blood or marrow.",
+    }
+)
+KINDS = ("too-small", *_SENTENCES)
 
 
 @dataclass(frozen=True)
 class Quality:
-    """The verdict on an image: whether to judge it, and every issue found, in words for a user."""
+    """The verdict on an image.
 
-    usable: bool
-    issues: tuple[str, ...] = ()
+    Attributes:
+        found: every issue by its kind, one of `KINDS`, in words for a user.
+    """
+
+    found: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def usable(self) -> bool:
+        """Whether to judge the image: no issue was found."""
+        return not self.found
+
+    @property
+    def issues(self) -> tuple[str, ...]:
+        """The sentences alone."""
+        return tuple(self.found.values())
 
 
 def assess(image: np.ndarray) -> Quality:
@@ -36,30 +69,62 @@ def assess(image: np.ndarray) -> Quality:
         image: uint8, H × W × 3, RGB.
 
     Returns:
-        The verdict; an image is usable if no issue was found.
+        The verdict: `too-small` and the first of the other kinds that applies.
     """
     height, width = image.shape[:2]
     shrink = WORKING_SIDE / max(height, width)
     if shrink < 1:
         image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    found = {}
+    if min(height, width) < MIN_SIDE:
+        found["too-small"] = f"The image is very small ({width} × {height}); upload it at full resolution."
+    kind = _worst(image)
+    if kind:
+        found[kind] = _SENTENCES[kind]
+    return Quality(found)
+
+
+def _worst(image: np.ndarray) -> str | None:
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     black, white = np.percentile(grey, [1, 99])
     contrast = white - black
-    laplacian = np.abs(cv2.Laplacian(cv2.GaussianBlur(grey, (0, 0), 0.7), cv2.CV_32F))
-    sharpness = np.percentile(laplacian, 99) / max(contrast, 1)
-    colour = float((image.max(axis=2) - image.min(axis=2)).mean())
-
-    issues = []
-    if min(height, width) < MIN_SIDE:
-        issues.append(f"The image is very small ({width} × {height}); upload it at full resolution.")
     if white < MIN_WHITE:
-        issues.append("The image is too dark; raise the light and take it again.")
-    elif black > MAX_BLACK:
-        issues.append("The image is over-exposed; lower the light and take it again.")
-    elif contrast < MIN_CONTRAST:
-        issues.append("The image is almost blank; choose a field with cells.")
-    elif colour < MIN_COLOUR:
-        issues.append("The image has no colour; the stain is needed to judge it.")
-    elif sharpness < MIN_SHARPNESS:
-        issues.append("The image is out of focus; refocus and take it again.")
-    return Quality(usable=not issues, issues=tuple(issues))
+        return "dark"
+    if black > MAX_BLACK:
+        return "over-exposed"
+    if contrast < MIN_CONTRAST:
+        return "blank"
+    if (image.max(axis=2) - image.min(axis=2)).mean() < MIN_COLOUR:
+        return "no-colour"
+    laplacian = np.abs(cv2.Laplacian(cv2.GaussianBlur(grey, (0, 0), 0.7), cv2.CV_32F))
+    if np.percentile(laplacian, 99) < MIN_SHARPNESS * contrast:
+        return "blurred"
+    return None if _dyed(image) and not _drawn(grey, contrast) else "not-a-smear"
+
+
+def _dyed(image: np.ndarray) -> bool:
+    """Whether light passed through blood dyes: a light ground, and on it what absorbs green more than blue.
+
+    Densities are decadic, relative to the lamp. Nothing on a smear is opaque, and neither red cells nor nuclei let
+    green through better than the other channels, or red far worse; dense things never absorb blue most.
+    """
+    soft = cv2.GaussianBlur(image, (0, 0), 1.5).astype(np.float32) + 1
+    light = np.percentile(soft[::2, ::2].reshape(-1, 3), 99, axis=0)
+    if light.min() < MIN_LIGHT + 1:
+        return False
+    density = -np.log10(np.minimum(soft / light, 1))
+    red, green, blue = np.moveaxis(density, 2, 0)
+    foreign = (blue > green) & (density.sum(axis=2) > 0.6)  # yellow, brown, orange
+    foreign |= green < np.minimum(red, blue) - 0.03  # green
+    foreign |= red > green + 0.3  # cyan and pure blue
+    foreign |= density.min(axis=2) > 0.5  # black
+    stained = (green > 0.08) & (green > blue + 0.04)
+    return bool(foreign.mean() <= MAX_FOREIGN and stained.mean() >= MIN_STAINED)
+
+
+def _drawn(grey: np.ndarray, contrast: float) -> bool:
+    """Whether brightness moves in hard steps between flat areas, as in print and charts, or is all steps, as noise."""
+    step = np.maximum(np.abs(np.diff(grey, axis=1))[:-1], np.abs(np.diff(grey, axis=0))[:, :-1])
+    usual, strong = np.quantile(step, [0.9, 0.995])
+    flat, steep = (step == 0).mean(), (step > 0.3 * contrast).mean()
+    return bool(flat > MAX_FLAT or steep > MAX_STEEP or strong > MAX_EDGE * max(usual, 0.5))

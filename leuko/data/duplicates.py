@@ -1,0 +1,201 @@
+"""Pictures that are there twice: identical, or re-compressed, resized, slightly cropped, turned, mirrored, brightened.
+
+A perceptual hash, the lowest coefficients of the cosine transform (after Zauner, "Implementation and benchmarking of
+perceptual image hash functions", 2010), proposes pairs; in it, the eight orientations of a picture differ only by signs
+and by transposition. A pair counts only if the pictures, decoded once more and laid over each other (ECC: Evangelidis
+& Psarakis 2008, doi:10.1109/TPAMI.2008.113), agree in their fine structure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+THUMB = 32  # pixels, the side of what is kept of every row
+HASH = 8  # coefficients along each axis
+CANDIDATES = 6  # most alike rows that are looked at, for each row
+MIN_HASH = 0.5  # cosine of the hashes of a candidate pair
+MIN_THUMB = 0.8  # correlation of the thumbnails, laid over each other
+DETAIL = 128  # pixels, the side at which pictures are compared
+MIN_DETAIL = 0.75  # correlation of the fine structure
+MAX_SHIFT = 0.15  # of the side, by which a corner may move: crops of some 5 % at every edge
+_BLOCK = 256  # rows whose hashes are compared at a time
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Which rows show the same picture.
+
+    Attributes:
+        exact: sets of two and more rows with identical pixels, each ascending.
+        near: sets of two and more rows that show the same picture, each ascending; the exact ones included.
+        picture: int, N: the first row of the set; a row's own number where it is alone.
+    """
+
+    exact: tuple[tuple[int, ...], ...]
+    near: tuple[tuple[int, ...], ...]
+    picture: np.ndarray
+
+
+class Prints:
+    """Fingerprints of images, 1.2 kB each, fed one by one."""
+
+    def __init__(self, count: int) -> None:
+        """Make room for the rows 0 to `count` − 1; those never added are like no other."""
+        self._digest: list[bytes | None] = [None] * count
+        self._thumb = np.zeros((count, THUMB, THUMB), np.int8)
+        self._hash = np.zeros((count, HASH * HASH), np.float32)
+
+    def add(self, row: int, image: np.ndarray) -> None:
+        """Take the print of a row's image, uint8, H × W × 3, RGB."""
+        self._digest[row] = hashlib.blake2b(
+            np.ascontiguousarray(image), digest_size=16, salt=str(image.shape[:2]).encode()[:16]
+        ).digest()
+        thumb = _normalised(_shrink(image, THUMB))
+        self._thumb[row] = np.clip(np.rint(thumb * 40), -127, 127)
+        low = cv2.dct(thumb)[:HASH, :HASH].copy()
+        low[0, 0] = 0
+        self._hash[row] = (low / max(np.linalg.norm(low), 1e-6)).ravel()
+
+    def find(self, open: Callable[[int], np.ndarray]) -> Duplicates:
+        """Find the duplicates among the rows added.
+
+        Args:
+            open: decodes a row's image again.
+        """
+        first: dict[bytes, int] = {}
+        copies = [(first.setdefault(d, row), row) for row, d in enumerate(self._digest) if d is not None]
+        exact = _sets(copies, len(self._digest))
+        distinct = np.array(sorted(first.values()), dtype=int)
+        detail = lru_cache(maxsize=512)(lambda row: _detail(open(row)))
+        alike = [
+            (a, b)
+            for a, b, orientation in self._candidates(distinct)
+            if (warp := self._overlay(a, b, orientation)) is not None
+            and _agree(detail(a), _orient(detail(b), orientation), warp)
+        ]
+        near = _sets(copies + alike, len(self._digest))
+        picture = np.arange(len(self._digest))
+        for rows in near:
+            picture[list(rows)] = rows[0]
+        return Duplicates(exact, near, picture)
+
+    def _candidates(self, rows: np.ndarray) -> Iterator[tuple[int, int, int]]:
+        """Pairs a < b of rows with alike hashes, and the orientation of b that resembles a."""
+        hashes = self._hash[rows]
+        turned = [_orient_hash(hashes, orientation) for orientation in range(8)]
+        seen = set()
+        for start in range(0, len(rows), _BLOCK):
+            block = hashes[start : start + _BLOCK]
+            best = np.full((len(block), len(rows)), -1, np.float32)
+            which = np.zeros(best.shape, np.uint8)
+            for orientation, other in enumerate(turned):
+                cosine = block @ other.T
+                better = cosine > best
+                np.copyto(best, cosine, where=better)
+                np.copyto(which, np.uint8(orientation), where=better)
+            best[np.arange(len(block)), start + np.arange(len(block))] = -1
+            count = min(CANDIDATES, len(rows) - 1)
+            for i, near in enumerate(np.argpartition(-best, count, axis=1)[:, :count] if count else []):
+                for j in near[best[i, near] > MIN_HASH]:
+                    a, b, orientation = start + i, int(j), int(which[i, j])
+                    if b < a:
+                        a, b, orientation = b, a, _INVERSE[orientation]
+                    if (a, b) not in seen:
+                        seen.add((a, b))
+                        yield int(rows[a]), int(rows[b]), orientation
+
+    def _overlay(self, a: int, b: int, orientation: int) -> np.ndarray | None:
+        """The affine map, 2 × 3, in shares of the side, that lays b over a; None if their thumbnails disagree."""
+        over = _align(
+            self._thumb[a].astype(np.float32), _orient(self._thumb[b].astype(np.float32), orientation), np.eye(2, 3)
+        )
+        return over[0] if over is not None and over[1] > MIN_THUMB else None
+
+
+def _agree(a: np.ndarray, b: np.ndarray, warp: np.ndarray) -> bool:
+    over = _align(a, b, warp)
+    return over is not None and over[1] > MIN_DETAIL
+
+
+def _align(a: np.ndarray, b: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, float] | None:
+    """Lay b over a; the map in shares of the side, and the correlation where both are seen.
+
+    None if there is no such map, or if it moves a corner by more than `MAX_SHIFT`.
+    """
+    side = len(a)
+    warp = np.float32(start)
+    warp[:, 2] *= side
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-3)
+    try:
+        _, warp = cv2.findTransformECC(a, b, warp, cv2.MOTION_AFFINE, criteria, None, 3)
+    except cv2.error:  # it did not converge: the pictures have nothing in common
+        return None
+    corners = np.float32([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]])
+    if np.abs(corners @ warp.T - corners[:, :2]).max() > MAX_SHIFT * side:
+        return None
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    moved = cv2.warpAffine(b, warp, (side, side), flags=flags)
+    both = cv2.warpAffine(np.ones_like(b), warp, (side, side), flags=flags) > 0.99
+    correlation = float(np.corrcoef(a[both], moved[both])[0, 1])
+    warp[:, 2] /= side
+    return warp, correlation
+
+
+def _shrink(image: np.ndarray, side: int) -> np.ndarray:
+    return cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (side, side), interpolation=cv2.INTER_AREA)
+
+
+def _normalised(grey: np.ndarray) -> np.ndarray:
+    """Brightness and contrast taken out; float32."""
+    grey = grey.astype(np.float32)
+    return (grey - grey.mean()) / max(grey.std(), 1)
+
+
+def _detail(image: np.ndarray) -> np.ndarray:
+    """Fine structure, float32, `DETAIL` × `DETAIL`: neither what all smears share nor what compression takes away."""
+    grey = _shrink(image, DETAIL).astype(np.float32)
+    return _normalised(cv2.GaussianBlur(grey, (0, 0), 1) - cv2.GaussianBlur(grey, (0, 0), 5))
+
+
+def _orient(image: np.ndarray, orientation: int) -> np.ndarray:
+    """One of the eight orientations of the square: bit 0 mirrors left-right, bit 1 top-bottom, bit 2 transposes."""
+    if orientation & 1:
+        image = image[:, ::-1]
+    if orientation & 2:
+        image = image[::-1]
+    return np.ascontiguousarray(image.T if orientation & 4 else image)
+
+
+# What undoes an orientation: the mirrors change places where a transposition came after them.
+_INVERSE = (0, 1, 2, 3, 4, 6, 5, 7)
+
+
+def _orient_hash(hashes: np.ndarray, orientation: int) -> np.ndarray:
+    """The hashes, N × 64, of images seen in an orientation: mirrors turn the signs of odd waves."""
+    waves = hashes.reshape(-1, HASH, HASH)
+    odd = np.where(np.arange(HASH) % 2, -1, 1).astype(np.float32)
+    if orientation & 1:
+        waves = waves * odd
+    if orientation & 2:
+        waves = waves * odd[:, None]
+    if orientation & 4:
+        waves = waves.transpose(0, 2, 1)
+    return np.ascontiguousarray(waves.reshape(len(hashes), -1))
+
+
+def _sets(pairs: Iterable[tuple[int, int]], count: int) -> tuple[tuple[int, ...], ...]:
+    """The sets of two and more rows that pairs link, directly or through others."""
+    a, b = np.array([*pairs] or np.empty((0, 2)), dtype=int).T
+    _, member = connected_components(coo_matrix((np.ones(len(a)), (a, b)), shape=(count, count)), directed=False)
+    sets: dict[int, list[int]] = {}
+    for row in np.unique(np.concatenate([a, b])):
+        sets.setdefault(member[row], []).append(int(row))
+    return tuple(tuple(rows) for rows in sets.values() if len(rows) > 1)
