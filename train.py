@@ -10,8 +10,33 @@ from pathlib import Path
 def main() -> int:
     """Run the command line; the exit status is 1 if there is no model at the end."""
     parser = argparse.ArgumentParser(description="Fine-tune a timm network on smear images and write a model folder.")
-    parser.add_argument("--dataset", required=True, help="image folder (D/CLASS/*.jpg) or Hub id (USER/NAME)")
+    parser.add_argument(
+        "--dataset",
+        required=True,
+        nargs="+",
+        metavar="D",
+        help="image folder (D/CLASS/*.jpg) or Hub id (USER/NAME); several are taken together",
+    )
     parser.add_argument("--output", required=True, type=Path, help="model folder to write")
+    data = parser.add_argument_group("data")
+    data.add_argument("--group-column", metavar="NAME", help="column of patients or slides (default: found by name)")
+    data.add_argument("--positive", nargs="+", metavar="CLASS", help="classes that mean leukaemia (default: by name)")
+    data.add_argument(
+        "--clean",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="inspect the images and leave out what cannot be learnt from (default: yes)",
+    )
+    data.add_argument(
+        "--keep", nargs="+", default=[], metavar="WHAT", help="files or kinds of findings that are not left out"
+    )
+    data.add_argument("--split", type=Path, metavar="FILE", help="split.json of an earlier run, to be used again")
+    data.add_argument(
+        "--balance",
+        default="none",
+        choices=["none", "weights", "over", "under", "smote"],
+        help="against rare classes (default: %(default)s)",
+    )
     parser.add_argument("--backbone", default="resnet50", help="any timm name (default: %(default)s)")
     parser.add_argument("--weights", default="auto", help="auto (timm's, from the Hub), none, or a safetensors file")
     parser.add_argument(
@@ -30,17 +55,19 @@ def main() -> int:
     parser.add_argument("--push-to-hub", metavar="USER/NAME", help="publish the model folder when it is written")
     arguments = vars(parser.parse_args())
     repo = arguments.pop("push_to_hub")
+    arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
 
     # Imported late, so that --help and a wrong option answer at once.
     from leuko import hub
-    from leuko.data.load import DataError
+    from leuko.data.folders import DataError
     from leuko.images.decode import ImageError
     from leuko.models.backbones import WeightsError
-    from leuko.training.fit import Settings, TrainingError, train
+    from leuko.training.fit import TrainingError, train
+    from leuko.training.settings import Settings
 
     try:
         if repo:
-            hub.check_login()
+            hub.check_login(repo)
         train(Settings(**arguments))
         if repo:
             print(f"Published: {hub.publish_model(arguments['output'], repo)}")

@@ -19,7 +19,6 @@ from PIL import Image
 from sklearn import metrics as sk
 from transformers import AutoModelForImageClassification, pipeline
 
-from leuko.data.split import split_blocks
 from leuko.evaluation import metrics
 from leuko.images import synthetic
 from leuko.images.decode import decode
@@ -75,6 +74,7 @@ def test_a_run_writes_the_whole_model_folder_and_nothing_else(trained):
     assert written == {
         "README.md", "config.json", "leuko.json", "model.safetensors", "onnx/model.onnx",
         "evaluation/metrics.json", "evaluation/confusion_matrix.png", "evaluation/roc.png",
+        "evaluation/split.json", "evaluation/cleaning.json",
     }  # fmt: skip
     assert list(output.parent.iterdir()) == [output]
     for word in ("Accuracy", "Precision", "Recall", "F1", "AUC-ROC", "truth ↓", "Colour statistics alone"):
@@ -140,6 +140,8 @@ def test_a_killed_run_leaves_no_folder_and_can_be_resumed(drawn, tmp_path):
         (["--dataset", "no/such-data"], "There is no folder"),
         (["--backbone", "nonsense"], "no network named"),
         (["--weights", "auto"], "--weights"),
+        (["--positive", "blasts"], "no class 'blasts'"),
+        (["--keep", "nothing.png"], "nothing.png"),
     ],
 )
 def test_what_cannot_be_trained_is_said_in_one_line(drawn, tmp_path, options, words, monkeypatch):
@@ -204,20 +206,23 @@ def test_a_failed_save_leaves_the_old_folder(tmp_path):
     assert [f.name for f in target.iterdir()] == ["b"] and list(tmp_path.iterdir()) == [target]
 
 
-def test_blocks_are_whole_apart_and_about_eighty_ten_ten():
-    labels = np.repeat([0, 1, 2, 3], [428, 838, 819, 683])
-    for seed in range(100):
-        split = split_blocks(labels, seed)
-        parts = [split.train, split.validation, split.test, split.guard]
-        assert sorted(np.concatenate(parts)) == list(range(len(labels)))
-        for label in range(4):
-            assert 0.08 < (labels[split.test] == label).sum() / (labels == label).sum() < 0.16
-        groups = [set(split.group[p]) for p in parts[:3]]
-        assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
-        nearest = np.abs(split.test[:, None] - split.train[None])
-        nearest[labels[split.test][:, None] != labels[split.train][None]] = 10**6
-        assert nearest.min() > 10
-    assert (split_blocks(labels, 7).test == split_blocks(labels, 7).test).all()
+def test_a_run_cleans_splits_again_as_before_and_balances(trained, drawn, tmp_path):
+    spoilt = tmp_path / "spoilt"
+    shutil.copytree(drawn, spoilt)
+    (spoilt / "blast" / "30.png").write_bytes((drawn / "blast" / "0.png").read_bytes()[:500])
+    first = trained[0] / "evaluation" / "split.json"
+    options = ["--epochs", "1", "--balance", "smote", "--positive", "healthy", "--split", str(first)]
+    done = run_train(spoilt, tmp_path / "model", *options)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "61 images" in done.stdout and "1 unreadable" in done.stdout and "SMOTE" in done.stdout
+    found = json.loads((tmp_path / "model" / "evaluation" / "cleaning.json").read_text())
+    assert any(i["file"] == "blast/30.png" and i["action"] == "dropped" for i in found["issues"])
+    again = json.loads((tmp_path / "model" / "evaluation" / "split.json").read_text())
+    assert again["files"] == json.loads(first.read_text())["files"]
+    model = folder.load(tmp_path / "model")
+    assert model.knowledge.positive == ("healthy",)
+    assert model.knowledge.training["balance"] == "smote"
+    assert "30.png" not in (tmp_path / "model" / "leuko.json").read_text()
 
 
 def test_figures_are_those_of_scikit_learn():

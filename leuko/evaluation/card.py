@@ -12,6 +12,7 @@ from leuko import RESEARCH_NOTICE, __version__
 from leuko.evaluation import metrics
 from leuko.models.folder import Knowledge
 
+OPTIONS = ("backbone", "weights", "finetune", "epochs", "batch_size", "lr", "dropout", "image_size", "balance", "seed")
 LIMITS = """\
 - Not for patients: nobody has tested it in a clinic, and it knows only the classes listed above. "Not suspicious" says
   nothing about other diseases, nor about anything outside the image.
@@ -40,10 +41,7 @@ def write_card(file: Path, knowledge: Knowledge, backbone: str, labels: Sequence
     }
     low, high = knowledge.operating_point.abstain
     baseline = report["colour_baseline"]
-    options = " ".join(
-        f"--{name.replace('_', '-')} {run[name]}"
-        for name in ("backbone", "weights", "finetune", "epochs", "batch_size", "lr", "dropout", "image_size", "seed")
-    )
+    options = " ".join(f"--{name.replace('_', '-')} {run[name]}" for name in OPTIONS)
     file.write_text(
         f"""---
 {yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---

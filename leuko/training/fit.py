@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset, DatasetDict, concatenate_datasets
 from scipy.special import softmax
 from torch import nn
 from transformers import EarlyStoppingCallback, Trainer, TrainingArguments, set_seed
 
-from leuko.data.load import DataError, load, open_image, recognise_positive
-from leuko.data.split import split_blocks
+from leuko.data import balance
+from leuko.data.load import load, open_image
 from leuko.evaluation import metrics
 from leuko.evaluation.audit import colour_baseline
 from leuko.evaluation.card import write_card
 from leuko.evaluation.predict import predict
-from leuko.images.stain import colour_statistics
 from leuko.models import folder
-from leuko.models.backbones import FineTuning, Network, create
+from leuko.models.backbones import Network, create
 from leuko.models.calibration import Familiarity, OperatingPoint, fit_temperature
 from leuko.models.classifier import leukaemia_probability
 from leuko.models.preprocessing import Preprocessing, to_input
 from leuko.training.augment import Augmentation
+from leuko.training.settings import Settings
+from leuko.training.task import Task, prepare
 
 PATIENCE = 4  # epochs without a better validation loss before training stops
 FAMILIAR_IMAGES = 500  # training images that say what is in distribution
+REFIT_DECAY = 1e-3  # of the last layer's squared weights, where it is fitted anew
 WARM_UP = 0.1  # share of the steps over which the learning rate rises
 
 
@@ -40,61 +38,19 @@ class TrainingError(RuntimeError):
     """Training that led nowhere; the message is one sentence that says what to do."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """One training run; the names are those of `train.py`'s options.
-
-    Attributes:
-        dataset: folder or Hub id.
-        output: the model folder to write.
-        backbone: any timm name.
-        weights: `auto`, `none` or a safetensors file.
-        finetune: what learns, see `Network.freeze`.
-        epochs, batch_size, lr, dropout: as usual; `lr` is the peak of a cosine schedule for AdamW.
-        image_size: side of the network's square input, in pixels.
-        seed: of the split and of all chance in training.
-        resume: go on from the last checkpoint of an interrupted run.
-    """
-
-    dataset: str
-    output: Path
-    backbone: str = "resnet50"
-    weights: str = "auto"
-    finetune: FineTuning = "partial"
-    epochs: int = 10
-    batch_size: int = 32
-    lr: float = 5e-4
-    dropout: float = 0.2
-    image_size: int = 224
-    seed: int = 0
-    resume: bool = False
-
-
-@dataclass(frozen=True)
-class _Task:
-    """What is learnt: the parts of the data and what their labels mean."""
-
-    labels: tuple[str, ...]
-    positive: tuple[str, ...]
-    train: Dataset
-    validation: Dataset
-    test: Dataset
-    split: str  # in words, for the card
-    fingerprint: str
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
-
-
 class _Fit(Trainer):
-    """A Trainer for networks that return logits alone."""
+    """A Trainer for networks that return logits alone, with weighed classes."""
+
+    def __init__(self, class_weights: torch.Tensor | None, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.class_weights = class_weights
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any
     ) -> Any:
         logits = model(inputs["pixel_values"].contiguous(memory_format=torch.channels_last))  # faster on a CPU
-        loss = nn.functional.cross_entropy(logits, inputs["labels"])
+        weights = None if self.class_weights is None else self.class_weights.to(logits)
+        loss = nn.functional.cross_entropy(logits, inputs["labels"], weights)
         return (loss, {"logits": logits}) if return_outputs else loss
 
 
@@ -117,22 +73,22 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> dict[str, A
         TrainingError: the loss diverged.
     """
     set_seed(settings.seed)
-    task = _divide(load(settings.dataset), settings.seed)
-    sizes = ", ".join(f"{n} {part}" for part, n in task.sizes.items())
-    leukaemic = ", ".join(task.positive) or "none recognised"
-    say(f"{settings.dataset}: classes {', '.join(task.labels)}; leukaemia: {leukaemic}.")
-    say(f"Images: {sizes}; {task.split}.")
-
-    network = create(settings.backbone, len(task.labels), weights=settings.weights, dropout=settings.dropout)
+    parts = load(settings.dataset, group_column=settings.group_column)
+    classes = parts["train"].features["label"].num_classes
+    network = create(settings.backbone, classes, weights=settings.weights, dropout=settings.dropout)
+    task = prepare(parts, settings, say)
     network.freeze(settings.finetune)
     learning = sum(p.numel() for p in network.parameters() if p.requires_grad)
     say(f"{settings.backbone}: {learning:,} of {sum(p.numel() for p in network.parameters()):,} parameters learn.")
     cfg = network.timm_model.pretrained_cfg
     how = Preprocessing((settings.image_size,) * 2, "bicubic", tuple(cfg["mean"]), tuple(cfg["std"]))
     steps = _optimise(network, task, how, settings)
+    if settings.balance == "smote":
+        _refit_last_layer(network, task, how, settings)
+        say("Balance: the last layer was fitted anew on the training images' features, SMOTE's among them.")
     report = _finish(network, task, how, settings, steps)
 
-    shutil.rmtree(_checkpoints(settings), ignore_errors=True)
+    shutil.rmtree(settings.checkpoints, ignore_errors=True)
     say(metrics.as_text(report, task.labels))
     baseline = report["colour_baseline"]
     say(f"Colour statistics alone: accuracy {baseline['accuracy']:.3f}, F1 (macro) {baseline['f1']:.3f}.")
@@ -140,72 +96,84 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> dict[str, A
     return report
 
 
-def _finish(network: Network, task: _Task, how: Preprocessing, settings: Settings, steps: int) -> dict[str, Any]:
+def _finish(network: Network, task: Task, how: Preprocessing, settings: Settings, steps: int) -> dict[str, Any]:
     """Calibrate on validation, evaluate on test, and write the model folder; the figures on the test split."""
     folder.round_to_stored(network)
     network.eval().requires_grad_(False)
-    logits, _ = predict(network, task.validation, how)
+    split, rows = task.split, task.rows
+    logits, _ = predict(network, rows.select(split.validation), how)
     if not np.isfinite(logits).all():
         raise TrainingError("Training diverged (the network's answers are not numbers); use a lower --lr.")
-    truth = np.asarray(task.validation["label"])
+    truth = task.truth[split.validation]
     temperature = fit_temperature(logits, truth)
     folder.fold_temperature(network, temperature)
     folder.round_to_stored(network)
 
-    logits, validation_features = predict(network, task.validation, how)
+    logits, validation_features = predict(network, rows.select(split.validation), how)
     ill = np.isin(truth, [task.labels.index(name) for name in task.positive])
     point = OperatingPoint.fit(leukaemia_probability(softmax(logits, axis=1), task.labels, task.positive), ill)
-    some = np.random.default_rng(settings.seed).permutation(len(task.train))[:FAMILIAR_IMAGES]
-    _, training_features = predict(network, task.train.select(some), how)
+    some = np.random.default_rng(settings.seed).permutation(split.train)[:FAMILIAR_IMAGES]
+    _, training_features = predict(network, rows.select(some), how)
     knowledge = folder.Knowledge(
-        name=f"Deep Leuko {settings.backbone} on {Path(settings.dataset).name}",
+        name=f"Deep Leuko {settings.backbone} on {settings.title}",
         positive=task.positive,
         temperature=temperature,
         operating_point=point,
         familiarity=Familiarity.fit(training_features, validation_features),
-        training=_record(task, settings, steps),
+        training=settings.record()
+        | {"steps": steps, "split": task.split.how, "images": task.sizes, "fingerprint": task.fingerprint},
     )
 
-    logits, _ = predict(network, task.test, how)
+    logits, _ = predict(network, rows.select(split.test), how)
     probabilities = softmax(logits.astype(np.float64), axis=1)
-    truth = np.asarray(task.test["label"])
+    truth = task.truth[split.test]
     report = metrics.evaluate(probabilities, truth, task.labels, task.positive, point.threshold)
-    report["colour_baseline"] = colour_baseline(*_colours(task.train), *_colours(task.test))
+    report["colour_baseline"] = colour_baseline(
+        task.colours[split.train], task.truth[split.train], task.colours[split.test], truth
+    )
     with folder.new_folder(settings.output) as draft:
         folder.save(draft, network, task.labels, how, knowledge)
         (draft / "evaluation").mkdir()
         (draft / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
         metrics.plot(probabilities, truth, task.labels, draft / "evaluation")
+        split.save(draft / "evaluation" / "split.json", rows["file"][:])
+        if task.cleaning:
+            task.cleaning.save(draft / "evaluation" / "cleaning.json")
         write_card(draft / "README.md", knowledge, settings.backbone, task.labels, report)
     return report
 
 
-def _record(task: _Task, settings: Settings, steps: int) -> dict[str, Any]:
-    """The run as `leuko.json` keeps it; of local paths only the names, which mean something elsewhere."""
-    run = {name: value for name, value in asdict(settings).items() if name not in ("output", "resume")}
-    run["dataset"] = Path(settings.dataset).name if Path(settings.dataset).exists() else settings.dataset
-    run["weights"] = Path(settings.weights).name
-    return run | {"steps": steps, "split": task.split, "images": task.sizes, "fingerprint": task.fingerprint}
+def _refit_last_layer(network: Network, task: Task, how: Preprocessing, settings: Settings) -> None:
+    """Fit the last layer, in place, on features of the training images balanced by SMOTE.
 
-
-def _divide(splits: DatasetDict, seed: int) -> _Task:
-    if "test" in splits and "validation" in splits:
-        parts, how = [splits["train"], splits["validation"], splits["test"]], "split as the data set gives it"
-    elif len(splits) > 1:
-        raise DataError("Give train, validation and test folders, or class folders alone to have them split.")
-    else:
-        rows = splits["train"]
-        split = split_blocks(np.asarray(rows["label"]), seed)
-        parts = [rows.select(split.train), rows.select(split.validation), rows.select(split.test)]
-        how = (
-            f"split 80:10:10 by {len(np.unique(split.group))} blocks of consecutive files, {len(split.guard)} left out "
-            f"as guard gaps, seed {seed}"
+    SMOTE mixes rows, which has a meaning between features and none between images; hence the classifier alone is
+    trained again, on a trunk that has learnt from the images as they are: Kang et al., "Decoupling representation and
+    classifier for long-tailed recognition", 2020, arXiv:1910.09217.
+    """
+    last = network.timm_model.get_classifier()
+    if not isinstance(last, nn.Linear):
+        raise TrainingError(
+            f"--balance smote needs a network that ends in a linear layer; {settings.backbone} does not."
         )
-    labels = tuple(splits["train"].features["label"].names)
-    return _Task(labels, recognise_positive(labels), *parts, how, _fingerprint(splits))
+    rows = task.split.train
+    network.eval()
+    features, labels = balance.synthesise(
+        predict(network, task.rows.select(rows), how)[1], task.truth[rows], seed=settings.seed
+    )
+    inputs, truth = (torch.from_numpy(values).to(last.weight.device) for values in (features, labels))
+    last.requires_grad_(True)
+    optimiser = torch.optim.LBFGS(last.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        value = nn.functional.cross_entropy(last(inputs), truth) + REFIT_DECAY * last.weight.square().sum()
+        value.backward()
+        return value
+
+    optimiser.step(loss)
 
 
-def _optimise(network: Network, task: _Task, how: Preprocessing, settings: Settings) -> int:
+def _optimise(network: Network, task: Task, how: Preprocessing, settings: Settings) -> int:
     """Train in place, ending with the weights of the best validation loss; the number of steps done."""
     augmentation = Augmentation(how.size, how.mean, how.std)
 
@@ -215,10 +183,15 @@ def _optimise(network: Network, task: _Task, how: Preprocessing, settings: Setti
             "labels": rows["label"],
         }
 
+    weights = None
+    if settings.balance == "weights":
+        found = balance.class_weights(task.truth[task.split.train], len(task.labels))
+        weights = torch.from_numpy(found).float()
     trainer = _Fit(
+        weights,
         model=network,
         args=TrainingArguments(
-            output_dir=str(_checkpoints(settings)),
+            output_dir=str(settings.checkpoints),
             num_train_epochs=settings.epochs,
             per_device_train_batch_size=settings.batch_size,
             per_device_eval_batch_size=64,
@@ -241,28 +214,11 @@ def _optimise(network: Network, task: _Task, how: Preprocessing, settings: Setti
             data_seed=settings.seed,
             report_to="none",
         ),
-        train_dataset=task.train.with_transform(view(augmentation)),
-        eval_dataset=task.validation.with_transform(view(lambda image: to_input(image, how))),
+        train_dataset=task.rows.select(task.learning).with_transform(view(augmentation)),
+        eval_dataset=task.rows.select(task.split.validation).with_transform(view(lambda image: to_input(image, how))),
         compute_metrics=lambda p: {"accuracy": float((p.predictions.argmax(1) == p.label_ids).mean())},
         callbacks=[EarlyStoppingCallback(PATIENCE)],
     )
-    checkpoint = settings.resume and any(_checkpoints(settings).glob("checkpoint-*"))
+    checkpoint = settings.resume and any(settings.checkpoints.glob("checkpoint-*"))
     trainer.train(resume_from_checkpoint=checkpoint or None)
     return trainer.state.global_step
-
-
-def _checkpoints(settings: Settings) -> Path:
-    return settings.output.with_name(settings.output.name + ".checkpoints")
-
-
-def _colours(rows: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    return np.stack([colour_statistics(open_image(image)) for image in rows["image"]]), np.asarray(rows["label"])
-
-
-def _fingerprint(splits: DatasetDict) -> str:
-    """Digest of the file names and labels, in order: which data this was."""
-    rows = concatenate_datasets([rows.select_columns(["file", "label"]) for rows in splits.values()])
-    digest = hashlib.sha256()
-    for file, label in zip(rows["file"], rows["label"], strict=True):
-        digest.update(f"{file}\t{label}\n".encode())
-    return digest.hexdigest()[:16]

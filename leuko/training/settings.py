@@ -1,0 +1,70 @@
+"""One training run as a user asks for it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from leuko.models.backbones import FineTuning
+
+Balance = Literal["none", "weights", "over", "under", "smote"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One training run; the names are those of `train.py`'s options.
+
+    Attributes:
+        dataset: folders and Hub ids, taken together.
+        output: the model folder to write.
+        group_column: the column that says which images belong together; found by name if None.
+        positive: the classes that mean leukaemia; recognised by name if None.
+        clean: whether the data are inspected, and what cannot be learnt from left out.
+        keep: file names and kinds of findings that cleaning must not leave out.
+        split: a `split.json` of an earlier run, to be used again.
+        balance: `weights` weighs classes in the loss, `over` and `under` repeat or leave out training images, `smote`
+            fits the last layer anew on features with synthetic ones among them.
+        backbone: any timm name.
+        weights: `auto`, `none` or a safetensors file.
+        finetune: what learns, see `Network.freeze`.
+        epochs, batch_size, lr, dropout: as usual; `lr` is the peak of a cosine schedule for AdamW.
+        image_size: side of the network's square input, in pixels.
+        seed: of the split and of all chance in training.
+        resume: go on from the last checkpoint of an interrupted run.
+    """
+
+    dataset: tuple[str, ...]
+    output: Path
+    group_column: str | None = None
+    positive: tuple[str, ...] | None = None
+    clean: bool = True
+    keep: tuple[str, ...] = ()
+    split: Path | None = None
+    balance: Balance = "none"
+    backbone: str = "resnet50"
+    weights: str = "auto"
+    finetune: FineTuning = "partial"
+    epochs: int = 10
+    batch_size: int = 32
+    lr: float = 5e-4
+    dropout: float = 0.2
+    image_size: int = 224
+    seed: int = 0
+    resume: bool = False
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where an unfinished run keeps what it needs to go on."""
+        return self.output.with_name(self.output.name + ".checkpoints")
+
+    @property
+    def title(self) -> str:
+        """The data sets by name: of local paths only the last part, which means something elsewhere."""
+        return " ".join(Path(name).resolve().name if Path(name).exists() else name for name in self.dataset)
+
+    def record(self) -> dict[str, Any]:
+        """What `leuko.json` keeps of the run; neither paths nor file names, which may name patients."""
+        left_out = ("output", "resume", "positive", "keep", "split")
+        run = {name: value for name, value in asdict(self).items() if name not in left_out}
+        return run | {"dataset": self.title, "weights": Path(self.weights).name}
