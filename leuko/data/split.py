@@ -15,12 +15,11 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
+from leuko.data.assign import assign
+from leuko.data.folders import DataError
 from leuko.data.groups import Groups, Series
-from leuko.data.load import DataError
 
 SHARES = (0.8, 0.1, 0.1)  # training, validation, test
-DRAWS = 200  # assignments tried at most
-NEAR_ENOUGH = 2.0  # percentage points: the first draw this near is taken; choosing on would favour some groups
 _PARTS = ("train", "validation", "test")
 _OUT = -1
 
@@ -95,15 +94,14 @@ class Split:
         """
         try:
             saved = json.loads(path.read_text(encoding="utf-8"))
-            wanted, place = saved["files"], {file: row for row, file in enumerate(files)}
-            strangers = [*(wanted.keys() - place.keys()), *(place.keys() - wanted.keys())]
-            if strangers:
+            told, place = saved["files"], {file: row for row, file in enumerate(files)}
+            gone, new = sorted(told.keys() - place.keys()), sorted(place.keys() - told.keys())
+            if gone or new:
                 raise DataError(
-                    f"{path} was made for other files: {len(wanted.keys() - place.keys())} of its {len(wanted)} are "
-                    f"missing, {len(place.keys() - wanted.keys())} are new (one of them: {min(strangers)})."
+                    f"{path.name} was made for other files: {len(gone)} of its {len(told)} are missing, {len(new)} are "
+                    f"new (such as {(gone + new)[0]})."
                 )
-            part = np.array([wanted[file][0] for file in files])
-            group = np.array([wanted[file][1] for file in files])
+            part, group = (np.array(column) for column in zip(*(told[file] for file in files), strict=True))
             series = []
             for s in saved["series"]:
                 rows = np.array([place[file] for file in s.pop("files")])
@@ -111,9 +109,9 @@ class Split:
             groups = Groups(group, part == "copy", tuple(series), saved["groups"])
             parts = [np.flatnonzero(part == name) for name in _PARTS]
             split = cls(*parts, np.flatnonzero(~np.isin(part, _PARTS)), groups, saved["how"], saved["seed"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            if isinstance(error, DataError):
-                raise
+        except DataError:
+            raise
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise DataError(f"{path} is not there or does not hold a split; make a new one.") from error
         verify(split)
         return split
@@ -204,18 +202,15 @@ def class_shares_off(split: Split, labels: Sequence[int] | Sequence[str] | np.nd
 
 
 def _assign(
-    labels: Sequence,
+    labels: Sequence[int] | Sequence[str] | np.ndarray,
     groups: Groups,
     shares: Sequence[float],
-    views: Callable[[np.ndarray], list[np.ndarray]],
+    splits: Callable[[np.ndarray], list[np.ndarray]],
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """The part of each row before guarding, one part for each share: the best of several random assignments.
-
-    `views` makes of it the splits that are to be good: rows as 0, 1 and 2.
-    """
+    """The share each row falls to; `splits` makes of it the splits (rows as 0, 1 and 2) that are to be good."""
     names, label = np.unique(labels, return_inverse=True)
-    counts = np.zeros((groups.group.max(initial=-1) + 1, len(names)))  # files of each group in each class
+    counts = np.zeros((groups.group.max(initial=-1) + 1, len(names)))
     np.add.at(counts, (groups.group[~groups.spare], label[~groups.spare]), 1)
     for name, number in zip(names, (counts > 0).sum(axis=0), strict=True):
         if number < len(shares):
@@ -223,45 +218,16 @@ def _assign(
                 f"Too few groups of class {name}: {number}; at least {len(shares)} are needed, so that each part of "
                 "the split has one."
             )
-    best, least = None, np.inf
-    for _ in range(DRAWS):
-        drawn = _draw(counts, np.asarray(shares), rng)
-        if drawn is None:
-            continue
-        sizes = np.bincount(drawn, counts.sum(axis=1), len(shares)) / counts.sum()
-        off = 100 * np.abs(sizes - shares).max()
-        for view in views(drawn[groups.group]):
-            table = _table(_guarded(view, groups), label)[np.unique(view)]
-            off = max(off, _shares_off(table, label)) if table.all() else np.inf
-        if off < least:
-            best, least = drawn[groups.group], off
-        if least <= NEAR_ENOUGH:
-            break
-    if best is None:
+
+    def off(part: np.ndarray) -> float:
+        found = [(split, _table(_guarded(split, groups), label)) for split in splits(part[groups.group])]
+        tables = [table[np.unique(split)] for split, table in found]
+        return max(_shares_off(table, label) if table.all() else np.inf for table in tables)
+
+    part = assign(counts, np.asarray(shares), off, rng)
+    if part is None:
         raise DataError("The groups cannot be divided so that each part has all classes; more groups are needed.")
-    return best
-
-
-def _draw(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
-    """One random greedy assignment of groups (their files in each class, G × classes) to parts; None: it failed."""
-    totals = counts.sum(axis=0)
-    part, have = np.full(len(counts), _OUT), np.zeros((len(shares), len(totals)))
-    # Rare classes and small parts first: each part gets a group of each class before anything else is weighed.
-    for c in np.argsort((counts > 0).sum(axis=0)):
-        for p in np.argsort(shares):
-            if have[p, c] == 0:
-                free = np.flatnonzero((part == _OUT) & (counts[:, c] > 0))
-                if not len(free):
-                    return None
-                chosen = rng.choice(free)
-                part[chosen] = p
-                have[p] += counts[chosen]
-    excess = have - shares[:, None] * totals
-    for g in rng.permutation(np.flatnonzero(part == _OUT)):
-        # Where the squared distance from the wanted shares, over all classes, grows least.
-        part[g] = ((2 * excess + counts[g]) * counts[g] / totals**2).sum(axis=1).argmin()
-        excess[part[g]] += counts[g]
-    return part
+    return part[groups.group]
 
 
 def _guarded(part: np.ndarray, groups: Groups) -> np.ndarray:
