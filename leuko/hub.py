@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
-from huggingface_hub import HfApi, get_token
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
@@ -58,12 +58,14 @@ def publish_model(source: Path, repo: str) -> str:
     with _in_one_sentence(repo, then=f"`python -m leuko.hub {source} {repo}` finishes"):
         api = HfApi()
         url = api.create_repo(repo, repo_type="model", exist_ok=True)
-        api.upload_folder(
-            repo_id=repo,
-            folder_path=source,
+        files = {name: source / name for name in PUBLISHED if (source / name).is_file()}
+        left_over = set(api.list_repo_files(repo)) - files.keys() - {".gitattributes"}
+        # Not upload_folder: over Xet it may make several commits, between which the model is half there.
+        api.create_commit(
+            repo,
+            [CommitOperationAdd(name, file) for name, file in files.items()]
+            + [CommitOperationDelete(name) for name in sorted(left_over)],
             commit_message="Model written by Deep Leuko",
-            allow_patterns=list(PUBLISHED),
-            delete_patterns="*",
         )
         return str(url)
 
