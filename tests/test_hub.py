@@ -200,6 +200,14 @@ def test_a_push_that_fails_says_so_leaves_nothing_half_and_finishes_when_run_aga
     assert mishap.token is None or (mishap.token not in printed and mishap.token.encode() not in written)
 
 
+def test_training_does_not_start_if_its_model_could_not_be_pushed(tmp_path):
+    with StandInHub(tokens=TOKENS) as hub:
+        where = ("--dataset", tmp_path, "--output", tmp_path / "net", "--push-to-hub", REPO)
+        done = run(hub.environment(tmp_path, "hf_wrong"), "train.py", *where)
+    sentence = "The Hub does not accept the token; check HF_TOKEN or run `hf auth login`, and run again.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", sentence)
+
+
 @pytest.fixture(scope="module")
 def readings(net, smear, tmp_path_factory) -> Iterator[dict[str, Future]]:
     """All mishaps of loading side by side: the client takes up a download five times, a second apart."""
