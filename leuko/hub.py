@@ -104,12 +104,12 @@ def _why(status: int | None, repo: str, then: str) -> str:
     if status is None:
         return f"The connection to the Hub failed; {then}."
     if status == 401:
-        return f"The Hub does not accept the token; check HF_TOKEN or run `hf auth login`, and {then}."
+        return f"The Hub does not accept the token; check HF_TOKEN or run `hf auth login`, then {then}."
     if status == 403:
-        return f"This token may not write to {repo}; with one that may, or another name, {then}."
+        return f"This token may not write to {repo}; use one that may, or another name, then {then}."
     if status == 404:
-        return f"The Hub knows no {repo}; check the name, and {then}."
-    return f"The Hub answered with an error ({status}); later {then}."
+        return f"The Hub knows no {repo}; check the name, then {then}."
+    return f"The Hub answered with an error ({status}); wait, then {then}."
 
 
 def main() -> int:

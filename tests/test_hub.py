@@ -45,7 +45,7 @@ PUBLISHING = [
     Mishap("no token", "There is no Hub token; set HF_TOKEN or run `hf auth login`, then run again.", token=None),
     Mishap(
         "wrong token",
-        "The Hub does not accept the token; check HF_TOKEN or run `hf auth login`, and run again.",
+        "The Hub does not accept the token; check HF_TOKEN or run `hf auth login`, then run again.",
         token="hf_wrong",
     ),
     Mishap(
@@ -55,14 +55,14 @@ PUBLISHING = [
     ),
     Mishap(
         "another's name",
-        "This token may not write to tester/net; with one that may, or another name, {then}.",
+        "This token may not write to tester/net; use one that may, or another name, then {then}.",
         token="hf_stranger",
     ),
     Mishap("no name", "'no name at all' is no Hub name; write USER/NAME.", repo="no name at all"),
     Mishap("no owner", "'net' lacks its owner; write USER/NAME.", repo="net"),
     Mishap(
         "unknown namespace",
-        "The Hub knows no tester/net; check the name, and {then}.",
+        "The Hub knows no tester/net; check the name, then {then}.",
         fault=Fault("POST", "/api/repos/create", "status 404"),
     ),
     Mishap("connection refused", "The connection to the Hub failed; run again.", refused=True),
@@ -84,12 +84,12 @@ PUBLISHING = [
     ),
     Mishap(
         "server error before the upload",
-        "The Hub answered with an error (503); later {then}.",
+        "The Hub answered with an error (503); wait, then {then}.",
         fault=Fault("POST", "/preupload/", "status 503", times=100),
     ),
     Mishap(
         "server error at the commit",
-        "The Hub answered with an error (500); later {then}.",
+        "The Hub answered with an error (500); wait, then {then}.",
         fault=Fault("POST", COMMIT, "status 500"),
     ),
 ]
@@ -204,7 +204,7 @@ def test_training_does_not_start_if_its_model_could_not_be_pushed(tmp_path):
     with StandInHub(tokens=TOKENS) as hub:
         where = ("--dataset", tmp_path, "--output", tmp_path / "net", "--push-to-hub", REPO)
         done = run(hub.environment(tmp_path, "hf_wrong"), "train.py", *where)
-    sentence = "The Hub does not accept the token; check HF_TOKEN or run `hf auth login`, and run again.\n"
+    sentence = "The Hub does not accept the token; check HF_TOKEN or run `hf auth login`, then run again.\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", sentence)
 
 

@@ -98,6 +98,7 @@ def test_the_hub_has_the_model_folder_in_one_commit_but_no_names_of_images(hub, 
     assert held.keys() == (files.keys() - PRIVATE) | {".gitattributes"}
     assert all(held[name] == files[name] for name in files.keys() - PRIVATE)
     assert len(hub.commits("model", "tester/small")) == 2  # the repository's birth, and the model
+    assert "20 groups" in json.loads(held["leuko.json"])["training"]["split"]  # the patients
     card = yaml.safe_load(held["README.md"].decode().split("---")[1])
     assert card["library_name"] == "timm" and card["pipeline_tag"] == "image-classification"
     for name, data in held.items():
