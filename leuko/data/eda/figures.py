@@ -20,7 +20,6 @@ _PLACES = (
     ("at the left edge", "in the middle", "at the right edge"),
     ("in the lower left", "at the lower edge", "in the lower right"),
 )
-CAPTIONED = 8  # of 255 in any cell of the corners: an image bears burned-in writing
 
 
 def agreement(vectors: np.ndarray, rows: np.ndarray, codes: np.ndarray, count: int = 5) -> dict[str, float]:
@@ -144,15 +143,15 @@ def _means(survey: Survey, present: np.ndarray) -> dict[str, Any]:
     """How far, and where, the classes' mean images differ apart from their overall colour."""
     means = survey.records.means[present]
     level = means - means.mean(axis=(1, 2), keepdims=True)
-    furthest = np.abs(level - level.mean(axis=0)).max()
+    furthest = np.percentile(np.abs(level - level.mean(axis=0)), 99)
     spread = cv2.blur(np.ptp(level, axis=0).mean(axis=2), (9, 9))
     y, x = np.divmod(int(spread.argmax()), spread.shape[1])
     place = _PLACES[3 * y // spread.shape[0]][3 * x // spread.shape[1]]
-    return {"gain": float(np.clip(100 // max(furthest, 1), 1, 20)), "place": place, "difference": float(spread[y, x])}
+    return {"gain": float(np.clip(100 // max(furthest, 1), 2, 20)), "place": place, "difference": float(spread[y, x])}
 
 
 def _captions(survey: Survey, readable: np.ndarray) -> dict[str, float]:
     """The share of each class's images that bear burned-in writing in a corner."""
-    written = survey.records.caption[readable].max(axis=1) >= CAPTIONED
+    written = survey.records.written[readable]
     labels = survey.labels[readable]
     return {survey.classes[c]: round(float(written[labels == c].mean()), 4) for c in np.unique(labels)}

@@ -52,8 +52,8 @@ def near(f: Figures, number: int) -> list[str]:
     if not number:
         return ["Beyond exact copies, no files were found that show the same picture."]
     said = [
-        f"In {count(number, 'set')} files show the same picture although their pixels differ: another size or quality, "
-        "a slight crop, turned or mirrored. Deep Leuko keeps them on the same side of every split.",
+        f"In {count(number, 'set')} files show the same picture although their pixels differ: shifted, cropped, turned "
+        "or mirrored, or of another size, light or quality. Deep Leuko keeps them on the same side of every split.",
     ]
     if number := f["findings"].get("two-labels"):
         said.append(f"{count(number, 'image')} of a repeated picture stand under different labels; one must be wrong.")

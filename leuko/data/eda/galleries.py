@@ -10,12 +10,14 @@ import cv2
 import numpy as np
 from datasets import Dataset
 
+from leuko.data.clean import Issue
 from leuko.data.eda.survey import Survey
 from leuko.data.load import open_image
 from leuko.images.decode import ImageError
 
 SHOWN = 24  # sets or images a gallery shows at most
 SAMPLES = 8  # random images of each class
+NEAREST = 10  # images asked what a doubtful label should be
 _COPIES = 4  # images shown of one set of duplicates
 _THUMBNAIL = 128  # pixels
 
@@ -44,20 +46,42 @@ def data_uri(data: bytes, kind: str) -> str:
 
 
 def duplicates(survey: Survey, sets: Sequence[tuple[int, ...]]) -> Gallery:
-    """A card for each set of rows that show one picture, side by side."""
+    """A card for each set of rows that show one picture, side by side; labels are told where they differ."""
     cards = []
     for rows in sets[:SHOWN]:
-        notes = [f"{len(rows) - _COPIES} more" if i == _COPIES - 1 and len(rows) > _COPIES else "" for i in range(4)]
+        told = len(np.unique(survey.labels[list(rows)])) > 1
+        notes = [f"labelled {survey.classes[survey.labels[row]]}" if told else "" for row in rows[:_COPIES]]
+        if len(rows) > _COPIES:
+            notes[-1] += f" (and {len(rows) - _COPIES:,} more)"
         cards.append(tuple(_tile(survey, row, note) for row, note in zip(rows, notes, strict=False)))
     return Gallery(tuple(cards), more=_more(len(sets), "sets"))
 
 
-def findings(survey: Survey, kind: str) -> Gallery:
-    """A card for each image with a finding of this kind, the most striking first."""
-    issues = [issue for issue in survey.cleaning.issues if issue.kind == kind]
+def outliers(survey: Survey) -> Gallery:
+    """The outliers, the farthest first."""
+    issues = _issues(survey, "outlier")
     issues.sort(key=lambda issue: -(issue.score or 0))
-    cards = tuple((_tile(survey, issue.row, issue.message),) for issue in issues[:SHOWN])
+    cards = tuple((_tile(survey, i.row, f"{i.score:.1f} deviations away"),) for i in issues[:SHOWN])
     return Gallery(cards, more=_more(len(issues), "images"))
+
+
+def labels_in_doubt(survey: Survey) -> Gallery:
+    """The labels in doubt, the least probable first, with the class that most of the likest images have."""
+    issues = _issues(survey, "label-error")
+    issues.sort(key=lambda issue: issue.score or 0)
+    others = np.setdiff1d(survey.cleaning.kept, [issue.row for issue in issues])
+    cards = []
+    for issue in issues[:SHOWN]:
+        near = others[np.argsort(((survey.features[others] - survey.features[issue.row]) ** 2).sum(axis=1))[:NEAREST]]
+        votes = np.bincount(survey.labels[near], minlength=len(survey.classes))
+        suggested = survey.classes[votes.argmax()]
+        note = f"labelled {survey.classes[survey.labels[issue.row]]}; of the {len(near)} images most like it "
+        cards.append((_tile(survey, issue.row, f"{note}{votes.max()} are {suggested}"),))
+    return Gallery(tuple(cards), more=_more(len(issues), "images"))
+
+
+def _issues(survey: Survey, kind: str) -> list[Issue]:
+    return [issue for issue in survey.cleaning.issues if issue.kind == kind]
 
 
 def samples(survey: Survey) -> list[Gallery]:

@@ -15,6 +15,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from leuko.data.eda.phrases import ORDINALS
+
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C00")
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<")
 DPI = 110
@@ -160,16 +162,23 @@ def correlations(matrix: np.ndarray, names: Sequence[str]) -> Figure:
 
 
 @as_png
-def order(series: Sequence[tuple[str, np.ndarray, float, int]]) -> Figure:
-    """Autocorrelation along the file order; a series is (title, values at lags 1, 2 …, what chance gives, block)."""
+def order(series: Sequence[tuple[str, np.ndarray, int, float, int]]) -> Figure:
+    """Autocorrelation along the file order.
+
+    Args:
+        series: title, values at lags 1, 2 …, period, what chance gives, and block length of each.
+    """
     rows = (len(series) + 1) // 2
     figure = Figure(figsize=(WIDTH, 0.6 + 2.4 * rows))
     panels = figure.subplots(rows, min(2, len(series)), squeeze=False, sharey=True)
-    for axes, (title, values, bound, block) in zip(panels.flat, series, strict=False):
-        axes.axhspan(-bound, bound, color="#dddddd", lw=0)
-        axes.plot(np.arange(1, len(values) + 1), values, color=PALETTE[0], lw=1.2)
+    for axes, (title, values, period, chance, block) in zip(panels.flat, series, strict=False):
+        axes.axhspan(-chance, chance, color="#dddddd", lw=0)
+        lags = np.arange(1, len(values) + 1)
+        turn = lags % period == 0
+        axes.plot(lags[~turn], values[~turn], color=PALETTE[5], lw=1)
+        axes.plot(lags[turn], values[turn], color=PALETTE[0], lw=1.3)
         axes.axvline(block, color=PALETTE[1], lw=1.6, ls="--")
-        axes.set_title(title)
+        axes.set_title(title if period == 1 else f"{title} (every {ORDINALS[period]} file alike)")
         axes.set_xlabel("distance in files")
     for axes in panels[:, 0]:
         axes.set_ylabel("likeness (1 = same)")
@@ -180,7 +189,9 @@ def order(series: Sequence[tuple[str, np.ndarray, float, int]]) -> Figure:
         Line2D([], [], color="#dddddd", lw=8, label="chance"),
         Line2D([], [], color=PALETTE[1], ls="--", label="block length"),
     ]
-    figure.legend(handles=keys, loc="outside upper left", ncols=3)
+    if any(period > 1 for _, _, period, _, _ in series):
+        keys.insert(1, Line2D([], [], color=PALETTE[5], label="files of another turn"))
+    figure.legend(handles=keys, loc="outside upper left", ncols=4)
     return figure
 
 

@@ -20,7 +20,6 @@ STATISTICS = tuple(f"{name} {channel}" for name in ("mean", "spread", "skew") fo
 BINS = 64  # of the colour histograms
 SIDE = 96  # pixels, of the mean images
 _EDGE = np.pad(np.zeros((14, 14), bool), 1, constant_values=True)  # the outer cells of 16 × 16
-_QUARTERS = (slice(0, 8), slice(24, 32))  # the outer quarters of a side of 32
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,7 @@ class Records:
         colours: float32, N × 9, from `leuko.images.stain.colour_statistics`.
         border: uint8, N × 180, the outer sixteenth of each side, averaged in squares.
         corner: uint8, N × 768, the lower right quarter of each side, where scale bars stand, 16 × 16 × 3.
-        caption: uint8, N × 256, the share, 0 to 255, of each 4 × 4 cell of the four corners that
-            `leuko.images.scalebar` takes for burned-in writing.
+        written: bool, N, whether `leuko.images.scalebar` finds burned-in writing in a corner.
         sizes: int32, N × 2, width and height in pixels.
         readable: bool, N.
         histograms: float64, classes × 3 × `BINS`, mean share of pixels by brightness.
@@ -42,7 +40,7 @@ class Records:
     colours: np.ndarray
     border: np.ndarray
     corner: np.ndarray
-    caption: np.ndarray
+    written: np.ndarray
     sizes: np.ndarray
     readable: np.ndarray
     histograms: np.ndarray
@@ -62,7 +60,7 @@ def measure(rows: Dataset, progress: Progress) -> Records:
         colours=np.zeros((total, 9), np.float32),
         border=np.zeros((total, 180), np.uint8),
         corner=np.zeros((total, 768), np.uint8),
-        caption=np.zeros((total, 256), np.uint8),
+        written=np.zeros(total, bool),
         sizes=np.zeros((total, 2), np.int32),
         readable=np.zeros(total, bool),
         histograms=np.zeros((classes, 3, BINS)),
@@ -89,9 +87,7 @@ def _record(records: Records, row: int, label: int, image: np.ndarray) -> None:
     height, width = image.shape[:2]
     lower_right = image[height - height // 4 :, width - width // 4 :]
     records.corner[row] = cv2.resize(lower_right, (16, 16), interpolation=cv2.INTER_AREA).ravel()
-    ink = scalebar.find(image).astype(np.uint8) * 255
-    ink = cv2.resize(ink, (32, 32), interpolation=cv2.INTER_AREA)
-    records.caption[row] = np.concatenate([ink[y, x].ravel() for y in _QUARTERS for x in _QUARTERS])
+    records.written[row] = scalebar.find(image).any()
     for channel in range(3):
         counts = np.bincount(image[..., channel].ravel() // (256 // BINS), minlength=BINS)
         records.histograms[label, channel] += counts / counts.sum()

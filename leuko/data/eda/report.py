@@ -75,5 +75,8 @@ def write(survey: Survey, output: Path) -> Path:
 
 def _facts(f: dict[str, Any]) -> list[tuple[str, str]]:
     facts = [("Images", f["images"]), ("Classes", len(f["classes"])), ("Sources", len(f["sources"]))]
-    facts += [("Groups", f["groups"]["count"]), ("Kept after cleaning", f["kept"])]
+    facts += [
+        ("Groups" if f["groups"]["given"] else "Groups (guessed)", f["groups"]["count"]),
+        ("Kept after cleaning", f["kept"]),
+    ]
     return [(what, f"{number:,}") for what, number in facts]

@@ -149,7 +149,7 @@ def _map(survey: Survey, projection: Projection) -> bytes:
 
 def _order(f: dict[str, Any]) -> bytes | None:
     series = f["groups"]["series"][: words.SERIES]
-    shown = [(s["name"], np.array(s["autocorrelation"]), s["chance"], s["block"]) for s in series]
+    shown = [(s["name"], np.array(s["autocorrelation"]), s["period"], s["chance"], s["block"]) for s in series]
     return plots.order(shown) if shown else None
 
 
@@ -164,7 +164,8 @@ def _blocks(f: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
 
 def _shown(survey: Survey, f: dict[str, Any]) -> list[Section]:
     found = survey.cleaning.duplicates
-    near = [rows for rows in found.near if rows not in set(found.exact)]
+    exact = set(found.exact)
+    near = [rows for rows in found.near if rows not in exact]
 
     def section(key: str, title: str, sentences: list[str], gallery: Gallery) -> Section:
         return Section(key, title, sentences, galleries=(gallery,))
@@ -172,8 +173,8 @@ def _shown(survey: Survey, f: dict[str, Any]) -> list[Section]:
     return [
         section("exact", "Exact duplicates", findings.exact(f), galleries.duplicates(survey, found.exact)),
         section("near", "Near-duplicates", findings.near(f, len(near)), galleries.duplicates(survey, near)),
-        section("labels", "Labels in doubt", findings.labels(f), galleries.findings(survey, "label-error")),
-        section("outliers", "Outliers", findings.outliers(f), galleries.findings(survey, "outlier")),
+        section("labels", "Labels in doubt", findings.labels(f), galleries.labels_in_doubt(survey)),
+        section("outliers", "Outliers", findings.outliers(f), galleries.outliers(survey)),
         Section("unfit", "Unfit and unreadable files", findings.unfit(f), table=_unfit(survey)),
         Section("samples", "Random samples", findings.samples(f), galleries=tuple(galleries.samples(survey))),
     ]

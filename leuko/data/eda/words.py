@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from leuko.data.eda.phrases import Figures, count, listed, percent
+from leuko.data.eda.phrases import ORDINALS, Figures, count, listed, percent
 
 LARGE = 0.14  # of the variance explained: a large effect (Cohen, Statistical Power Analysis, 1988, section 8.2)
 SERIES = 12  # shown of the file-order plots
-_ORDINALS = {2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "sixth", 7: "seventh", 8: "eighth"}
 
 
 def classes(f: Figures) -> list[str]:
@@ -16,7 +15,7 @@ def classes(f: Figures) -> list[str]:
     spread = (
         f"each has {most:,}"
         if most == least
-        else f"the largest, {largest}, has {most:,}, the smallest, {smallest}, {least:,} (1 to {f['imbalance']:.1f})"
+        else f"the largest, {largest}, has {most:,}, the smallest, {smallest}, {least:,}"
     )
     said = [
         f"The data set has {count(f['images'], 'image')} in {count(len(ordered), 'class', 'classes')}; {spread}.",
@@ -27,7 +26,8 @@ def classes(f: Figures) -> list[str]:
         said.append("The classes are nearly balanced, so nothing needs to be done about it.")
     else:
         said.append(
-            f"The imbalance is {'mild' if f['imbalance'] < 3 else 'strong'}: judge a model by macro-F1, which counts "
+            f"{largest} has {f['imbalance']:.1f} times as many images as {smallest}, a "
+            f"{'mild' if f['imbalance'] < 3 else 'strong'} imbalance: judge a model by macro-F1, which counts "
             f"every class alike, and consider train.py --balance weights, so that {smallest} is not neglected."
         )
     only = single_source(f)
@@ -176,7 +176,7 @@ def order(f: Figures) -> list[str]:
     ]
     for period in sorted({s["period"] for s in series} - {1}):
         names = listed([s["name"] for s in series if s["period"] == period])
-        said.append(f"In {names} files of {period} origins take turns: every {_ORDINALS[period]} file is alike.")
+        said.append(f"In {names} files of {period} origins take turns: every {ORDINALS[period]} file is alike.")
     if beyond := [s["name"] for s in series if s["block"] < s["reach"]]:
         said.append(
             f"In {listed(beyond)} colours stay alike over more files than a block can hold (there must be ten blocks "
@@ -193,8 +193,9 @@ def audit(f: Figures) -> list[str]:
     best = best_shortcut(f)
     grouped, random = (views[best][kind]["accuracy"] for kind in ("grouped", "random"))
     return [
-        "Can the class be told without looking at a single cell? Here it is guessed from a part of the image that "
-        "should tell nothing, by looking up the five most similar other images. Whatever such a guess gets right, a "
+        "Can the class be told without looking at a single cell? Here it is guessed from what shows no cell's shape "
+        "(overall colours, the blurred border, the blurred corner where scale bars stand), by looking up the five "
+        "most similar other images. Whatever such a guess gets right, a "
         "network can get right by the same shortcut, and it will fail on the slides of another laboratory.",
         f"The best of these guesses, from the {best} alone, is right for {percent(grouped['value'])} of "
         f"{count(f['audit']['images'], 'image')} (95 % interval {percent(grouped['low'])} to "
