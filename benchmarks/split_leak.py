@@ -76,7 +76,15 @@ def main() -> None:
         "series": [describe(s) for s in groups.series],
         "copies left out": int(groups.spare.sum()),
         "macro F1": {title: compare(kinds, test_share) for title, kinds in figures.items()},
+        "random flatters": {
+            title: {
+                "mean": float(np.mean(kinds["random"]) - np.mean(kinds["grouped"])),
+                "splits": int(np.greater(kinds["random"], kinds["grouped"]).sum()),
+            }
+            for title, kinds in figures.items()
+        },
         "splits": shares(names, groups),
+        "worst class share off with few patients, points": {n: few_patients(n) for n in (6, 10, 20, 40, 80)},
     }
     output = ROOT / "benchmarks" / "results" / "split_leak.json"
     output.write_text(json.dumps(result, indent=1) + "\n")
@@ -168,6 +176,22 @@ def shares(names: np.ndarray, groups: Groups) -> dict[str, float]:
     }
 
 
+def few_patients(count: int) -> float:
+    """The worst class share over many seeds where 3,000 images of two classes come from a few patients.
+
+    The patients are made up: each has one class; their numbers of images are log-normal (two thirds of them within a
+    factor of two of the median).
+    """
+    off = []
+    for seed in SHARE_SEEDS:
+        rng = np.random.default_rng(seed)
+        size = rng.lognormal(0, 0.7, count)
+        patient = rng.choice(count, 3000, p=size / size.sum())
+        ill = patient % 2
+        off.append(class_shares_off(split_rows(ill, find_groups(ill, given=patient.astype(str)), seed), ill))
+    return max(off)
+
+
 def as_markdown(result: dict) -> str:
     lines = [f"{result['images']} images; {result['groups']}.", ""]
     lines += [
@@ -182,7 +206,14 @@ def as_markdown(result: dict) -> str:
     for title, found in result["macro F1"].items():
         cells = [f"{f['value']:.3f} ({f['low']:.3f} to {f['high']:.3f})" for f in found.values()]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    lines += [""]
+    for title, by in result["random flatters"].items():
+        lines.append(
+            f"{title}: random above grouped by {by['mean']:.3f}, in {by['splits']} of {result['seeds']} splits"
+        )
     lines += ["", *(f"{what}: {value:.2f}" for what, value in result["splits"].items())]
+    few = result["worst class share off with few patients, points"]
+    lines += ["worst class share off by number of patients: " + ", ".join(f"{n}: {off:.1f}" for n, off in few.items())]
     return "\n".join(lines)
 
 

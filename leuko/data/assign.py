@@ -39,6 +39,18 @@ def assign(
     return best
 
 
+def class_table(part: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Images of each class in parts 0, 1 and 2; int, 3 × classes. Rows of part -1 do not count."""
+    used = part >= 0
+    return np.bincount(part[used] * (label.max() + 1) + label[used], minlength=3 * (label.max() + 1)).reshape(3, -1)
+
+
+def shares_off(table: np.ndarray, label: np.ndarray) -> float:
+    """How far a class's share of a part (a row of the table) is from its share of all labels, at worst; points."""
+    whole = np.bincount(label) / len(label)
+    return float(100 * np.abs(table / table.sum(axis=1, keepdims=True) - whole).max())
+
+
 def _draw(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
     """One random greedy assignment; None if a part was left without a class."""
     totals = counts.sum(axis=0)

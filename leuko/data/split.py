@@ -1,8 +1,7 @@
 """Splits by group: 80:10:10, and repeated cross-validation, both by the same assignment and the same checks.
 
-A group (see `leuko.data.groups`) lies in one part only. Where blocks of consecutive files in different parts meet, the
-files next to the border are left out (guard gap): those of the training part, or, between validation and test, those of
-the validation part.
+A group (see `leuko.data.groups`) lies in one part only. Where blocks of files in different parts meet, the files next
+to the border are left out (guard gap): of the training part or, between validation and test, of validation.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from leuko.data.assign import assign
+from leuko.data.assign import assign, class_table, shares_off
 from leuko.data.folders import DataError
 from leuko.data.groups import Groups, Series
 
@@ -109,9 +108,9 @@ class Split:
             groups = Groups(group, part == "copy", tuple(series), saved["groups"])
             parts = [np.flatnonzero(part == name) for name in _PARTS]
             split = cls(*parts, np.flatnonzero(~np.isin(part, _PARTS)), groups, saved["how"], saved["seed"])
-        except DataError:
-            raise
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            if isinstance(error, DataError):
+                raise
             raise DataError(f"{path} is not there or does not hold a split; make a new one.") from error
         verify(split)
         return split
@@ -180,9 +179,7 @@ def verify(split: Split, pictures: np.ndarray | None = None) -> None:
     if (times > 1).any() or not np.array_equal(rows, np.arange(len(split.group))):
         raise LeakError("The split uses a row twice or not at all; make a new one.")
     part = split.part
-    for what, kind in (("group", split.group), ("picture", pictures)):
-        if kind is None:
-            continue
+    for what, kind in (("group", split.group), ("picture", split.group if pictures is None else pictures)):
         pairs = np.unique(np.stack([kind[used], part[used]]), axis=1)
         crossing = len(pairs[0]) - len(np.unique(pairs[0]))
         if crossing:
@@ -197,8 +194,8 @@ def verify(split: Split, pictures: np.ndarray | None = None) -> None:
 def class_shares_off(split: Split, labels: Sequence[int] | Sequence[str] | np.ndarray) -> float:
     """How far the share of a class in a part is from its share in the whole, at worst; percentage points."""
     label = np.unique(labels, return_inverse=True)[1]
-    table = _table(split.part, label)
-    return _shares_off(table[table.any(axis=1)], label)
+    table = class_table(split.part, label)
+    return shares_off(table[table.any(axis=1)], label)
 
 
 def _assign(
@@ -220,9 +217,9 @@ def _assign(
             )
 
     def off(part: np.ndarray) -> float:
-        found = [(split, _table(_guarded(split, groups), label)) for split in splits(part[groups.group])]
+        found = [(split, class_table(_guarded(split, groups), label)) for split in splits(part[groups.group])]
         tables = [table[np.unique(split)] for split, table in found]
-        return max(_shares_off(table, label) if table.all() else np.inf for table in tables)
+        return max(shares_off(table, label) if table.all() else np.inf for table in tables)
 
     part = assign(counts, np.asarray(shares), off, rng)
     if part is None:
@@ -250,78 +247,3 @@ def _checked(part: np.ndarray, groups: Groups, kind: str, seed: int) -> Split:
     split = Split(*parts, left_out, groups, how, seed)
     verify(split)
     return split
-
-
-def _table(part: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Files of each class in each of the three parts, 3 × classes."""
-    table = np.zeros((len(_PARTS), label.max() + 1))
-    np.add.at(table, (part[part != _OUT], label[part != _OUT]), 1)
-    return table
-
-
-def _shares_off(table: np.ndarray, label: np.ndarray) -> float:
-    whole = np.bincount(label) / len(label)
-    return float(100 * np.abs(table / table.sum(axis=1, keepdims=True) - whole).max())
-
-
-_BLOCK = (60, 160)
-
-
-@dataclass(frozen=True)
-class BlockSplit:
-    """Row numbers of the three parts, and of what was left out between them.
-
-    Attributes:
-        train, validation, test, guard: int, sorted, disjoint, together all rows.
-        group: int, rows: the block of every row.
-    """
-
-    train: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
-    guard: np.ndarray
-    group: np.ndarray
-
-
-def split_blocks(labels: np.ndarray, seed: int) -> BlockSplit:
-    """Split rows into training, validation and test by blocks of consecutive rows of a class.
-
-    Blocks hold a tenth of their class, at least 60 and at most 160 rows (fewer where a class has under 300). About a
-    tenth of each class's blocks, at least one, is validation, as many test. The sixth part of a block's length
-    is kept free between parts, at the cost of the training rows (of the validation rows, next to test rows).
-
-    Args:
-        labels: int, N, in file order.
-        seed: of the choice of blocks.
-
-    Raises:
-        DataError: a class has fewer than 10 rows.
-    """
-    rng = np.random.default_rng(seed)
-    part = np.zeros(len(labels), dtype=int)  # 0 train, 1 validation, 2 test, 3 guard
-    group = np.zeros(len(labels), dtype=int)
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        if len(rows) < 10:
-            raise DataError(f"Class number {label} has only {len(rows)} images; at least 10 are needed to split them.")
-        length = int(np.clip(len(rows) / 10, min(_BLOCK[0], len(rows) / 5), _BLOCK[1]))
-        count = round(len(rows) / length)
-        block = np.arange(len(rows)) * count // len(rows)
-        held_out = max(1, round(0.1 * count))
-        order = rng.permutation(count)
-        role = np.zeros(count, dtype=int)
-        role[order[:held_out]] = 2
-        role[order[held_out : 2 * held_out]] = 1
-        group[rows] = group.max() + 1 + block
-        part[rows] = _block_guarded(role[block], length // 6)
-    train, validation, test, guard = (np.flatnonzero(part == p) for p in range(4))
-    return BlockSplit(train, validation, test, guard, group)
-
-
-def _block_guarded(part: np.ndarray, gap: int) -> np.ndarray:
-    guarded = part.copy()
-    for border in np.flatnonzero(np.diff(part)) + 1:
-        weaker = min(part[border - 1], part[border])
-        near = slice(max(border - gap, 0), border + gap)
-        guarded[near][part[near] == weaker] = 3
-    return guarded
