@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from leuko.data.eda import words
-from leuko.data.eda.phrases import Figures, count, listed, percent
+from leuko.data.eda.phrases import Figures, count, listed, percent, verb
 from leuko.data.eda.words import best_shortcut, single_source
 
 LINES = 100  # of the table of unfit files
@@ -22,7 +22,7 @@ KINDS = {
     "exact-duplicate": "exact duplicate",
     "near-duplicate": "near-duplicate",
     "two-labels": "one picture, two labels",
-    "outlier": "unlike its class",
+    "outlier": "unlike all others",
     "label-error": "label in doubt",
 }
 UNFIT = ("unreadable", "wrong-suffix", "too-small", "dark", "over-exposed", "blank", "no-colour", "blurred")
@@ -51,13 +51,20 @@ def near(f: Figures, number: int) -> list[str]:
     """On the near-duplicates in `number` sets beyond the exact ones."""
     if not number:
         return ["Beyond exact copies, no files were found that show the same picture."]
-    said = [
+    return [
         f"In {count(number, 'set')} files show the same picture although their pixels differ: shifted, cropped, turned "
         "or mirrored, or of another size, light or quality. Deep Leuko keeps them on the same side of every split.",
     ]
-    if number := f["findings"].get("two-labels"):
-        said.append(f"{count(number, 'image')} of a repeated picture stand under different labels; one must be wrong.")
-    return said
+
+
+def two_labels(f: Figures) -> list[str]:
+    """On pictures under two labels."""
+    if not (number := f["findings"].get("two-labels")):
+        return ["No picture stands under two labels."]
+    return [
+        f"{count(number, 'image')} show a picture that also stands under another label. One of the two must be wrong, "
+        "and nobody but a reader of the slide can say which: training leaves out both."
+    ]
 
 
 def labels(f: Figures) -> list[str]:
@@ -65,8 +72,8 @@ def labels(f: Figures) -> list[str]:
     if not (number := f["findings"].get("label-error")):
         return ["No label looks wrong to a classifier that has not seen the image."]
     return [
-        f"{count(number, 'label')} ({percent(number / f['images'])}) look wrong: a simple classifier on deep features "
-        "that had not seen the image is sure of another class. It may be the classifier that errs; someone who knows "
+        f"{count(number, 'label')} ({percent(number / f['images'])}) {verb(number, 'looks', 'look')} wrong: a simple "
+        "classifier on deep features that had not seen the image is sure of another class. It may be the classifier that errs; someone who knows "
         "the cells should look at each. Nothing is relabelled."
     ]
 
@@ -74,10 +81,10 @@ def labels(f: Figures) -> list[str]:
 def outliers(f: Figures) -> list[str]:
     """On the outliers."""
     if not (number := f["findings"].get("outlier")):
-        return ["No image lies far from all others of its class."]
+        return ["No image lies far from all others."]
     return [
-        f"{count(number, 'image')} lie far from the others of their class in deep features: another stain or scale, an "
-        "artefact, or a rare but true picture. They are shown for you to judge, the farthest first."
+        f"{count(number, 'image')} {verb(number, 'lies', 'lie')} far from all others in deep features: another stain "
+        "or scale, an artefact, or a rare but true picture. Judge for yourself; the farthest come first."
     ]
 
 
@@ -127,7 +134,7 @@ def attention(f: Figures) -> list[Point]:
         )
     if number := found.get("two-labels"):
         points.append(
-            Point(85, f"{count(number, 'image')} show a picture that also stands under another label.", "near")
+            Point(85, f"{count(number, 'image')} show a picture that also stands under another label.", "two")
         )
     if number := found.get("unreadable"):
         points.append(Point(75, f"{count(number, 'file')} cannot be read.", "unfit"))
@@ -146,7 +153,9 @@ def attention(f: Figures) -> list[Point]:
     if number := found.get("label-error"):
         points.append(
             Point(
-                50 + 100 * number / f["images"], f"{count(number, 'label')} look wrong and should be checked.", "labels"
+                50 + 100 * number / f["images"],
+                f"{count(number, 'label')} {verb(number, 'looks', 'look')} wrong and should be checked.",
+                "labels",
             )
         )
     if f["imbalance"] >= 1.5:
@@ -161,5 +170,5 @@ def attention(f: Figures) -> list[Point]:
             )
         )
     if number := found.get("outlier"):
-        points.append(Point(20, f"{count(number, 'image')} look unlike the rest of their class.", "outliers"))
+        points.append(Point(20, f"{count(number, 'image')} {verb(number, 'is', 'are')} unlike all others.", "outliers"))
     return sorted(points, key=lambda point: -point.weight)

@@ -10,7 +10,12 @@ Figures = dict[str, Any]  # from `leuko.data.eda.figures.compute`
 
 def percent(share: float) -> str:
     """A share, 0 to 1, as a whole number of percent with a space that does not break."""
-    return f"{100 * share:.0f}\u00a0%"
+    return "under 1\u00a0%" if 0 < share < 0.005 else f"{100 * share:.0f}\u00a0%"
+
+
+def verb(number: int, one: str, many: str) -> str:
+    """The form of a verb that goes with a number."""
+    return one if number == 1 else many
 
 
 def count(number: int, one: str, many: str | None = None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from leuko.data.eda.phrases import ORDINALS, Figures, count, listed, percent
 
 LARGE = 0.14  # of the variance explained: a large effect (Cohen, Statistical Power Analysis, 1988, section 8.2)
+FEW = 200  # images, whose mean still shows single cells
 SERIES = 12  # shown of the file-order plots
 
 
@@ -91,6 +92,9 @@ def mean_images(f: Figures) -> list[str]:
         f"Apart from their overall colour the averages differ most {local['place']}, by "
         f"{local['difference']:.0f} of 255 brightness steps.",
     ]
+    few = [name for name, number in f["classes"].items() if 0 < number < FEW]
+    if few:
+        said.append(f"There are too few images of {listed(few)} for cells to average out: the speckle is cells.")
     if written[high] < 0.02:
         said.append("Hardly any image bears burned-in writing (a scale bar, say) in a corner.")
     else:
