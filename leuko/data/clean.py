@@ -17,7 +17,7 @@ from datasets import Dataset
 
 from leuko.data.duplicates import Duplicates, Prints
 from leuko.data.load import DataError, open_image
-from leuko.data.suspects import label_errors, outliers
+from leuko.data.suspects import HUES, colours, label_errors, outliers
 from leuko.images import quality
 from leuko.images.decode import SUFFIXES, ImageError, decode, format_of, read
 
@@ -118,16 +118,17 @@ def inspect(
     """
     files, labels = list(rows["file"]), np.asarray(rows["label"])
     inspector = _Inspector(files, labels, rows.features["label"].names, _checked(keep, files))
-    prints = Prints(len(rows))
+    prints, hues = Prints(len(rows)), np.zeros((len(rows), HUES), np.float16)
     for row in progress(range(len(rows)), "Reading images", len(rows)):
         image = inspector.read(row, rows[row]["image"])
         if image is not None:
             prints.add(row, image)
+            hues[row] = colours(image)
     duplicates = prints.find(lambda row: open_image(rows[row]["image"]))
     inspector.judge_duplicates(duplicates)
     left = inspector.left()
     if features is not None and len(left):
-        inspector.judge_features(features(rows.select(left)), left, duplicates.picture[left])
+        inspector.judge_features(features(rows.select(left)), hues[left], left, duplicates.picture[left])
     return Cleaning(tuple(sorted(inspector.issues, key=lambda i: i.row)), duplicates, inspector.left())
 
 
@@ -205,12 +206,12 @@ class _Inspector:
                 message = f"Shows the same picture as {self.files[first]}; a split must keep them together."
                 self.report(row, "near-duplicate", message, partner=self.files[first])
 
-    def judge_features(self, features: np.ndarray, rows: np.ndarray, pictures: np.ndarray) -> None:
+    def judge_features(self, features: np.ndarray, hues: np.ndarray, rows: np.ndarray, pictures: np.ndarray) -> None:
         found = outliers(features, pictures)
         for row, score in zip(rows[found.rows], found.score, strict=True):
             message = f"Unlike all other images: {score:.1f} robust standard deviations farther from its neighbours."
             self.report(int(row), "outlier", message, score=round(float(score), 3))
-        found = label_errors(features, self.labels[rows], pictures)
+        found = label_errors(features, hues, self.labels[rows], pictures)
         for row, score in zip(rows[found.rows], found.score, strict=True):
             message = (
                 f"The label {self.names[self.labels[row]]} is probably wrong (probability {score:.3f} to be right)."

@@ -22,9 +22,9 @@ THUMB = 32  # pixels, the side of what is kept of every row
 HASH = 8  # coefficients along each axis
 CANDIDATES = 6  # most alike rows that are looked at, for each row
 MIN_HASH = 0.5  # cosine of the hashes of a candidate pair
-MIN_THUMB = 0.8  # correlation of the thumbnails, laid over each other
+MIN_THUMB = 0.88  # correlation of the thumbnails, laid over each other
 DETAIL = 128  # pixels, the side at which pictures are compared
-MIN_DETAIL = 0.75  # correlation of the fine structure
+MIN_DETAIL = 0.82  # correlation of the fine structure
 MAX_SHIFT = 0.15  # of the side, by which a corner may move: crops of some 5 % at every edge
 _BLOCK = 256  # rows whose hashes are compared at a time
 

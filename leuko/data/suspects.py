@@ -1,26 +1,29 @@
 """What is worth a second look: images unlike all others, and labels that the features speak against.
 
-Both go by deep features, so they see what the network that made the features sees, and no more.
+Both go by deep features. For labels these stand beside colour histograms: a network that has learnt other classes
+may overlook what tells these apart (granules, say), and the stain of a slide goes with its label.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
-from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.neighbors import NearestNeighbors
-from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 NEIGHBOURS = 10
 COMPONENTS = 64  # of the features, in which distances are taken
 MAX_DEVIATION = 5.0  # robust standard deviations of the logarithm of the distance
 FOLDS = 5
+MAX_CONFIDENCE = 0.12  # probability that a suspected label is right
+_LEVELS = 6  # of each channel in the colour histograms
+HUES = 2 * _LEVELS**3  # numbers in the colour histograms of an image
 
 
 @dataclass(frozen=True)
@@ -64,14 +67,31 @@ def outliers(features: np.ndarray, pictures: np.ndarray) -> Suspects:
     return Suspects(rows, deviation[rows])
 
 
-def label_errors(features: np.ndarray, labels: np.ndarray, pictures: np.ndarray) -> Suspects:
-    """Labels that are likely wrong, by confident learning (Northcutt et al. 2021, doi:10.1613/jair.1.12125).
+def colours(image: np.ndarray) -> np.ndarray:
+    """Colour histograms of the whole image and of its middle, where single cells lie.
 
-    Every row is judged by a logistic regression on the others' features. Classes with fewer than five pictures are
-    left out.
+    Args:
+        image: uint8, H × W × 3, RGB.
+
+    Returns:
+        float16, `HUES`: square roots of the shares, under which distances are Hellinger's.
+    """
+    small = cv2.resize(image, (96, 96), interpolation=cv2.INTER_AREA)
+    level = (small.astype(np.uint16) * _LEVELS) >> 8
+    colour = (level[..., 0] * _LEVELS + level[..., 1]) * _LEVELS + level[..., 2]
+    counts = [np.bincount(part.ravel(), minlength=_LEVELS**3) for part in (colour, colour[24:72, 24:72])]
+    return np.concatenate([np.sqrt(c / c.sum()) for c in counts]).astype(np.float16)
+
+
+def label_errors(features: np.ndarray, hues: np.ndarray, labels: np.ndarray, pictures: np.ndarray) -> Suspects:
+    """Labels that are likely wrong: those given little probability by cleanlab's self-confidence.
+
+    Every row is judged by a logistic regression on others (Northcutt et al. 2021, doi:10.1613/jair.1.12125). Classes
+    with fewer than five pictures are left out.
 
     Args:
         features: float, N × D.
+        hues: float, N × `HUES`, by `colours`.
         labels: int, N.
         pictures: int, N; copies of a picture, which have the same number, never judge one another.
 
@@ -83,21 +103,26 @@ def label_errors(features: np.ndarray, labels: np.ndarray, pictures: np.ndarray)
     if len(known) < 2:
         return Suspects(np.empty(0, int), np.empty(0))
     given = np.searchsorted(known, labels[rows])
-    probabilities = _out_of_fold(features[rows], given, pictures[rows])
-    wrong = find_label_issues(given, probabilities, filter_by="both", n_jobs=1)
-    quality = get_label_quality_scores(given, probabilities)
-    order = np.flatnonzero(wrong)
-    order = order[np.argsort(quality[order], kind="stable")]
-    return Suspects(rows[order], quality[order])
+    confidence = get_label_quality_scores(
+        given, _out_of_fold(_side_by_side(features, hues)[rows], given, pictures[rows])
+    )
+    order = np.argsort(confidence, kind="stable")
+    order = order[confidence[order] < MAX_CONFIDENCE]
+    return Suspects(rows[order], confidence[order])
+
+
+def _side_by_side(features: np.ndarray, hues: np.ndarray) -> np.ndarray:
+    """Standardised features, and the histograms with as much variance altogether."""
+    deep = StandardScaler().fit_transform(features)
+    hues = hues.astype(np.float32)
+    hues = hues - hues.mean(axis=0)
+    return np.hstack([deep, hues * np.sqrt(deep.shape[1] / max(hues.var(axis=0).sum(), 1e-12))])
 
 
 def _out_of_fold(features: np.ndarray, labels: np.ndarray, pictures: np.ndarray) -> np.ndarray:
     """Probabilities, N × classes, from models that have seen neither the row nor a copy of it."""
     probabilities = np.empty((len(labels), labels.max() + 1))
     for train, test in StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0).split(features, labels, pictures):
-        probabilities[test] = _model().fit(features[train], labels[train]).predict_proba(features[test])
+        model = LogisticRegression(C=0.001, max_iter=300, tol=1e-3).fit(features[train], labels[train])
+        probabilities[test] = model.predict_proba(features[test])
     return probabilities
-
-
-def _model() -> Pipeline:
-    return make_pipeline(StandardScaler(), LogisticRegression(C=0.001, max_iter=500))

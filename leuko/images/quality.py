@@ -85,8 +85,9 @@ def assess(image: np.ndarray) -> Quality:
 
 
 def _worst(image: np.ndarray) -> str | None:
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     black, white = np.percentile(grey, [1, 99])
+    grey = grey.astype(np.float32)
     contrast = white - black
     if white < MIN_WHITE:
         return "dark"
@@ -94,12 +95,17 @@ def _worst(image: np.ndarray) -> str | None:
         return "over-exposed"
     if contrast < MIN_CONTRAST:
         return "blank"
-    if (image.max(axis=2) - image.min(axis=2)).mean() < MIN_COLOUR:
+    if _colour(image) < MIN_COLOUR:
         return "no-colour"
     laplacian = np.abs(cv2.Laplacian(cv2.GaussianBlur(grey, (0, 0), 0.7), cv2.CV_32F))
     if np.percentile(laplacian, 99) < MIN_SHARPNESS * contrast:
         return "blurred"
     return None if _dyed(image) and not _drawn(grey, contrast) else "not-a-smear"
+
+
+def _colour(image: np.ndarray) -> float:
+    red, green, blue = cv2.split(image)
+    return float(cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)).mean())
 
 
 def _dyed(image: np.ndarray) -> bool:
@@ -108,16 +114,19 @@ def _dyed(image: np.ndarray) -> bool:
     Densities are decadic, relative to the lamp. Nothing on a smear is opaque, and neither red cells nor nuclei let
     green through better than the other channels, or red far worse; dense things never absorb blue most.
     """
-    soft = cv2.GaussianBlur(image, (0, 0), 1.5).astype(np.float32) + 1
-    light = np.percentile(soft[::2, ::2].reshape(-1, 3), 99, axis=0)
-    if light.min() < MIN_LIGHT + 1:
+    soft = cv2.split(cv2.GaussianBlur(image, (0, 0), 1.5)[::2, ::2])
+    light = np.array([np.percentile(channel, 99) for channel in soft])
+    if light.min() < MIN_LIGHT:
         return False
-    density = -np.log10(np.minimum(soft / light, 1))
-    red, green, blue = np.moveaxis(density, 2, 0)
-    foreign = (blue > green) & (density.sum(axis=2) > 0.6)  # yellow, brown, orange
+    values = np.arange(1, 257, dtype=np.float32)
+    red, green, blue = (
+        cv2.LUT(channel, -np.log10(np.minimum(values / (lamp + 1), 1)))
+        for channel, lamp in zip(soft, light, strict=True)
+    )
+    foreign = (blue > green) & (red + green + blue > 0.6)  # yellow, brown, orange
     foreign |= green < np.minimum(red, blue) - 0.03  # green
     foreign |= red > green + 0.3  # cyan and pure blue
-    foreign |= density.min(axis=2) > 0.5  # black
+    foreign |= np.minimum(np.minimum(red, green), blue) > 0.5  # black
     stained = (green > 0.08) & (green > blue + 0.04)
     return bool(foreign.mean() <= MAX_FOREIGN and stained.mean() >= MIN_STAINED)
 
