@@ -50,13 +50,14 @@ def compute(survey: Survey) -> dict[str, Any]:
     table = np.zeros((len(survey.classes), len(survey.sources)), int)
     np.add.at(table, (survey.labels, survey.source), 1)
     counts = table.sum(axis=1)
-    present = counts[counts > 0]
+    present, kept = counts[counts > 0], survey.labels[survey.cleaning.kept]
     return {
         "name": survey.name,
         "images": len(survey.rows),
         "readable": len(readable),
         "kept": len(survey.cleaning.kept),
         "classes": dict(zip(survey.classes, map(int, counts), strict=True)),
+        "kept_of": dict(zip(survey.classes, map(int, np.bincount(kept, minlength=len(survey.classes))), strict=True)),
         "sources": {
             source: dict(zip(survey.classes, map(int, table[:, i]), strict=True))
             for i, source in enumerate(survey.sources)
@@ -104,7 +105,7 @@ def compute(survey: Survey) -> dict[str, Any]:
             ],
         },
         "audit": {
-            "majority": float(np.bincount(survey.labels[survey.cleaning.kept]).max() / len(survey.cleaning.kept)),
+            "majority": float(np.bincount(kept).max() / len(kept)),
             "images": survey.audited,
             "views": {view: {k: dict(v) for k, v in kinds.items()} for view, kinds in survey.audit.items()},
         },
@@ -143,11 +144,10 @@ def _means(survey: Survey, present: np.ndarray) -> dict[str, Any]:
     """How far, and where, the classes' mean images differ apart from their overall colour."""
     means = survey.records.means[present]
     level = means - means.mean(axis=(1, 2), keepdims=True)
-    furthest = np.percentile(np.abs(level - level.mean(axis=0)), 99)
     spread = cv2.blur(np.ptp(level, axis=0).mean(axis=2), (9, 9))
     y, x = np.divmod(int(spread.argmax()), spread.shape[1])
     place = _PLACES[3 * y // spread.shape[0]][3 * x // spread.shape[1]]
-    return {"gain": float(np.clip(100 // max(furthest, 1), 2, 20)), "place": place, "difference": float(spread[y, x])}
+    return {"place": place, "difference": float(spread[y, x])}
 
 
 def _captions(survey: Survey, readable: np.ndarray) -> dict[str, float]:

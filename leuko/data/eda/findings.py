@@ -8,6 +8,7 @@ from leuko.data.eda import words
 from leuko.data.eda.phrases import Figures, count, listed, percent, verb
 from leuko.data.eda.words import best_shortcut, single_source
 
+MUCH = 0.1  # of a class left out by cleaning
 LINES = 100  # of the table of unfit files
 KINDS = {
     "unreadable": "cannot be read",
@@ -73,8 +74,8 @@ def labels(f: Figures) -> list[str]:
         return ["No label looks wrong to a classifier that has not seen the image."]
     return [
         f"{count(number, 'label')} ({percent(number / f['images'])}) {verb(number, 'looks', 'look')} wrong: a simple "
-        "classifier on deep features that had not seen the image is sure of another class. It may be the classifier that errs; someone who knows "
-        "the cells should look at each. Nothing is relabelled."
+        "classifier on deep features that had not seen the image is sure of another class. It may be the classifier "
+        "that errs; someone who knows the cells should look at each. Nothing is relabelled."
     ]
 
 
@@ -132,6 +133,10 @@ def attention(f: Figures) -> list[Point]:
                 "classes",
             )
         )
+    for name, number in f["classes"].items():
+        if number and (lost := 1 - f["kept_of"][name] / number) > MUCH:
+            text = f"Cleaning leaves out {percent(lost)} of {name}: see whether it judges these images rightly."
+            points.append(Point(95 * lost + 5, text, "unfit"))
     if number := found.get("two-labels"):
         points.append(
             Point(85, f"{count(number, 'image')} show a picture that also stands under another label.", "two")

@@ -21,6 +21,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<")
 DPI = 110
 WIDTH = 8.2  # inches
+GAIN = 4  # times that differences between mean images are exaggerated
 _STYLE = {
     "font.size": 11,
     "font.family": "DejaVu Sans",
@@ -125,15 +126,15 @@ def histograms(shares: np.ndarray, classes: Sequence[str], present: Sequence[int
 
 
 @as_png
-def mean_images(means: np.ndarray, classes: Sequence[str], present: Sequence[int], gain: float) -> Figure:
-    """Mean images (float, classes × side × side × 3, 0 to 255), and `gain` times what sets each apart beside colour."""
+def mean_images(means: np.ndarray, classes: Sequence[str], present: Sequence[int]) -> Figure:
+    """Mean images (float, classes × side × side × 3, 0 to 255), and `GAIN` times what sets them apart beside colour."""
     shown = list(present)[:8]
     figure = Figure(figsize=(max(WIDTH, 1.9 * len(shown)), 4.6))
     panels = figure.subplots(2, len(shown), squeeze=False)
     level = means - means.mean(axis=(1, 2), keepdims=True)
     overall = level[list(present)].mean(axis=0)
     for column, number in enumerate(shown):
-        deviation = 128 + gain * (level[number] - overall)
+        deviation = 128 + GAIN * (level[number] - overall)
         for axes, image in zip(panels[:, column], (means[number], deviation), strict=True):
             axes.imshow(np.clip(image, 0, 255).astype(np.uint8), interpolation="bilinear")
             axes.set_xticks([])
@@ -141,7 +142,7 @@ def mean_images(means: np.ndarray, classes: Sequence[str], present: Sequence[int
             axes.grid(visible=False)
         panels[0, column].set_title(classes[number], loc="center")
     panels[0, 0].set_ylabel("mean image")
-    panels[1, 0].set_ylabel(f"difference × {gain:.0f}")
+    panels[1, 0].set_ylabel(f"difference × {GAIN}")
     return figure
 
 

@@ -91,7 +91,7 @@ def _plotted(survey: Survey, f: dict[str, Any]) -> list[Section]:
             "means",
             "Mean images",
             words.mean_images(f),
-            plots.mean_images(records.means, classes, present, f["means"]["gain"]),
+            plots.mean_images(records.means, classes, present),
             "The mean image of each class, and its exaggerated difference from the mean of all",
         ),
         section(

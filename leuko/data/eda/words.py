@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from leuko.data.eda.phrases import ORDINALS, Figures, count, listed, percent
+from leuko.data.eda.plots import GAIN
 
 LARGE = 0.14  # of the variance explained: a large effect (Cohen, Statistical Power Analysis, 1988, section 8.2)
-FEW = 200  # images, whose mean still shows single cells
+FEW = 400  # images, whose mean still shows single cells
 SERIES = 12  # shown of the file-order plots
 
 
@@ -87,14 +88,14 @@ def mean_images(f: Figures) -> list[str]:
     said = [
         "The upper row is the average of all images of a class; cells lie anywhere and average out, so what stays is "
         "stain, light, and whatever is always in one place: dust on the camera, a scale bar, dark corners. The lower "
-        f"row shows, {local['gain']:.0f} times exaggerated, where a class differs from the others apart from its "
+        f"row shows, {GAIN} times exaggerated, where a class differs from the others apart from its "
         "overall colour; even grey means that it does not.",
         f"Apart from their overall colour the averages differ most {local['place']}, by "
         f"{local['difference']:.0f} of 255 brightness steps.",
     ]
     few = [name for name, number in f["classes"].items() if 0 < number < FEW]
     if few:
-        said.append(f"There are too few images of {listed(few)} for cells to average out: the speckle is cells.")
+        said.append(f"There are few images of {listed(few)}, so that single cells still show as speckle.")
     if written[high] < 0.02:
         said.append("Hardly any image bears burned-in writing (a scale bar, say) in a corner.")
     else:
@@ -180,10 +181,10 @@ def order(f: Figures) -> list[str]:
     ]
     for period in sorted({s["period"] for s in series} - {1}):
         names = listed([s["name"] for s in series if s["period"] == period])
-        said.append(f"In {names} files of {period} origins take turns: every {ORDINALS[period]} file is alike.")
+        said.append(f"In {names}, files of {period} origins take turns: every {ORDINALS[period]} file is alike.")
     if beyond := [s["name"] for s in series if s["block"] < s["reach"]]:
         said.append(
-            f"In {listed(beyond)} colours stay alike over more files than a block can hold (there must be ten blocks "
+            f"In {listed(beyond)}, colours stay alike over more files than a block can hold (there must be ten blocks "
             "to choose from). Some leakage therefore remains there, in spite of the files left free between parts."
         )
     return [*said, follows]
