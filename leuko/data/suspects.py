@@ -19,9 +19,9 @@ from sklearn.preprocessing import StandardScaler
 
 NEIGHBOURS = 10
 COMPONENTS = 64  # of the features, in which distances are taken
-MAX_DEVIATION = 5.0  # robust standard deviations of the logarithm of the distance
+MAX_DEVIATION = 4.0  # robust standard deviations of the logarithm of the distance
 FOLDS = 5
-MAX_CONFIDENCE = 0.12  # probability that a suspected label is right
+MAX_CONFIDENCE = 0.1  # probability that a suspected label is right
 _LEVELS = 6  # of each channel in the colour histograms
 HUES = 2 * _LEVELS**3  # numbers in the colour histograms of an image
 
@@ -42,8 +42,9 @@ class Suspects:
 def outliers(features: np.ndarray, pictures: np.ndarray) -> Suspects:
     """Images far from all others in feature space.
 
-    The distance is the mean one to the ten nearest other pictures (Ramaswamy et al. 2000, doi:10.1145/335191.335437);
-    it stands out if its logarithm lies over 5 robust standard deviations above the median.
+    The distance is the mean one to the ten nearest other pictures, relative to that of these neighbours, since classes
+    differ in spread (after the local outlier factor, Breunig et al. 2000, doi:10.1145/342009.335388); it stands out if
+    its logarithm lies over 4 robust standard deviations above the median.
 
     Args:
         features: float, N × D.
@@ -58,8 +59,9 @@ def outliers(features: np.ndarray, pictures: np.ndarray) -> Suspects:
         return Suspects(np.empty(0, int), np.empty(0))
     points = StandardScaler().fit_transform(points)
     points = PCA(min(COMPONENTS, *points.shape), random_state=0).fit_transform(points)
-    distance = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(points).kneighbors()[0].mean(axis=1)
-    far = np.log(np.maximum(distance, 1e-12))
+    distances, neighbours = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(points).kneighbors()
+    distance = np.log(np.maximum(distances.mean(axis=1), 1e-12))
+    far = distance - distance[neighbours].mean(axis=1)
     spread = 1.4826 * np.median(np.abs(far - np.median(far)))
     deviation = ((far - np.median(far)) / max(spread, 1e-12))[which]
     rows = np.flatnonzero(deviation > MAX_DEVIATION)
@@ -123,6 +125,6 @@ def _out_of_fold(features: np.ndarray, labels: np.ndarray, pictures: np.ndarray)
     """Probabilities, N × classes, from models that have seen neither the row nor a copy of it."""
     probabilities = np.empty((len(labels), labels.max() + 1))
     for train, test in StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0).split(features, labels, pictures):
-        model = LogisticRegression(C=0.001, max_iter=300, tol=1e-3).fit(features[train], labels[train])
+        model = LogisticRegression(C=0.003, max_iter=300, tol=1e-3).fit(features[train], labels[train])
         probabilities[test] = model.predict_proba(features[test])
     return probabilities

@@ -79,7 +79,7 @@ def assess(image: np.ndarray) -> Quality:
     if min(height, width) < MIN_SIDE:
         found["too-small"] = f"The image is very small ({width} × {height}); upload it at full resolution."
     kind = _worst(image)
-    if kind:
+    if kind and not (found and kind == "not-a-smear"):  # cells of few pixels have edges as hard as print
         found[kind] = _SENTENCES[kind]
     return Quality(found)
 
