@@ -173,7 +173,7 @@ def test_neighbouring_fields_of_real_slides_are_not_taken_for_one_another(data, 
 
 def test_keep_overrides_by_kind_and_by_file(folder, drawn):
     save(drawn["blast"][0], folder / "blast" / "copy.png")
-    save(cv2.resize(drawn["blast"][1], (50, 50)), folder / "blast" / "tiny.png")
+    save(cv2.resize(draw(77), (50, 50)), folder / "blast" / "tiny.png")
     dropped = {"copy.png": {("exact-duplicate", "dropped")}, "tiny.png": {("too-small", "dropped")}}
     assert findings(folder) == dropped
     assert findings(folder, keep=["exact-duplicate"]) == dropped | {"copy.png": {("exact-duplicate", "kept")}}

@@ -22,6 +22,7 @@ COMPONENTS = 64  # of the features, in which distances are taken
 MAX_DEVIATION = 4.0  # robust standard deviations of the logarithm of the distance
 FOLDS = 5
 MAX_CONFIDENCE = 0.1  # probability that a suspected label is right
+STRENGTH = 8.0  # of fitting against regularisation, for features of unit variance altogether
 _LEVELS = 6  # of each channel in the colour histograms
 HUES = 2 * _LEVELS**3  # numbers in the colour histograms of an image
 
@@ -114,17 +115,16 @@ def label_errors(features: np.ndarray, hues: np.ndarray, labels: np.ndarray, pic
 
 
 def _side_by_side(features: np.ndarray, hues: np.ndarray) -> np.ndarray:
-    """Standardised features, and the histograms with as much variance altogether."""
-    deep = StandardScaler().fit_transform(features)
-    hues = hues.astype(np.float32)
-    hues = hues - hues.mean(axis=0)
-    return np.hstack([deep, hues * np.sqrt(deep.shape[1] / max(hues.var(axis=0).sum(), 1e-12))])
+    """Standardised features and the histograms, each with half of a total variance of 1."""
+    blocks = StandardScaler().fit_transform(features), hues.astype(np.float32)
+    blocks = [block - block.mean(axis=0) for block in blocks]
+    return np.hstack([block / np.sqrt(2 * max(block.var(axis=0).sum(), 1e-12)) for block in blocks])
 
 
 def _out_of_fold(features: np.ndarray, labels: np.ndarray, pictures: np.ndarray) -> np.ndarray:
     """Probabilities, N × classes, from models that have seen neither the row nor a copy of it."""
     probabilities = np.empty((len(labels), labels.max() + 1))
     for train, test in StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0).split(features, labels, pictures):
-        model = LogisticRegression(C=0.003, max_iter=300, tol=1e-3).fit(features[train], labels[train])
+        model = LogisticRegression(C=STRENGTH, max_iter=300, tol=1e-3).fit(features[train], labels[train])
         probabilities[test] = model.predict_proba(features[test])
     return probabilities
