@@ -8,6 +8,7 @@ from leuko.data.eda import words
 from leuko.data.eda.phrases import Figures, count, listed, percent, verb
 from leuko.data.eda.words import best_shortcut, single_source
 
+ALL_BUT = 0.8  # guessed by a shortcut: little is left that only cells could tell
 MUCH = 0.1  # of a class left out by cleaning
 LINES = 100  # of the table of unfit files
 KINDS = {
@@ -74,8 +75,8 @@ def labels(f: Figures) -> list[str]:
         return ["No label looks wrong to a classifier that has not seen the image."]
     return [
         f"{count(number, 'label')} ({percent(number / f['images'])}) {verb(number, 'looks', 'look')} wrong: a simple "
-        "classifier on deep features that had not seen the image is sure of another class. It may be the classifier "
-        "that errs; someone who knows the cells should look at each. Nothing is relabelled."
+        "classifier on deep features and colours, which had not seen the image, is sure of another class. It may be "
+        "the classifier that errs; someone who knows the cells should look at each. Nothing is relabelled."
     ]
 
 
@@ -119,8 +120,12 @@ def attention(f: Figures) -> list[Point]:
             Point(
                 80 * right,
                 f"From the {best} alone the class is guessed right for {percent(right)} of the images (always "
-                f"answering the commonest class: {percent(majority)}). High accuracy on these data does not show that "
-                "a network looks at cells.",
+                f"answering the commonest class: {percent(majority)}). "
+                + (
+                    "High accuracy on these data does not show that a network looks at cells."
+                    if right > ALL_BUT
+                    else "A network may go by that in place of the cells."
+                ),
                 "audit",
             )
         )
@@ -135,7 +140,7 @@ def attention(f: Figures) -> list[Point]:
         )
     for name, number in f["classes"].items():
         if number and (lost := 1 - f["kept_of"][name] / number) > MUCH:
-            text = f"Cleaning leaves out {percent(lost)} of {name}: see whether it judges these images rightly."
+            text = f"Cleaning leaves out {percent(lost)} of the class “{name}”: see whether it judges these rightly."
             points.append(Point(95 * lost + 5, text, "unfit"))
     if number := found.get("two-labels"):
         points.append(

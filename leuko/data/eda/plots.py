@@ -21,6 +21,8 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<")
 DPI = 110
 WIDTH = 8.2  # inches
+SHOWN = 8  # classes whose mean images are drawn
+_ABREAST = 4  # of them
 GAIN = 4  # times that differences between mean images are exaggerated
 _STYLE = {
     "font.size": 11,
@@ -55,6 +57,11 @@ def as_png(draw: Callable[..., Figure]) -> Callable[..., bytes]:
 def colour(number: int) -> str:
     """The colour of class or source number `number`."""
     return PALETTE[number % len(PALETTE)]
+
+
+def marker(number: int) -> str:
+    """The shape of its points; where colours come round again, shapes are others."""
+    return MARKERS[(number + number // len(PALETTE)) % len(MARKERS)]
 
 
 @as_png
@@ -128,21 +135,20 @@ def histograms(shares: np.ndarray, classes: Sequence[str], present: Sequence[int
 @as_png
 def mean_images(means: np.ndarray, classes: Sequence[str], present: Sequence[int]) -> Figure:
     """Mean images (float, classes × side × side × 3, 0 to 255), and `GAIN` times what sets them apart beside colour."""
-    shown = list(present)[:8]
-    figure = Figure(figsize=(max(WIDTH, 1.9 * len(shown)), 4.6))
-    panels = figure.subplots(2, len(shown), squeeze=False)
+    shown = list(present)[:SHOWN]
+    lines = -(-len(shown) // _ABREAST)
+    figure = Figure(figsize=(WIDTH, 4.6 * lines))
+    panels = figure.subplots(2 * lines, min(_ABREAST, len(shown)), squeeze=False)
     level = means - means.mean(axis=(1, 2), keepdims=True)
     overall = level[list(present)].mean(axis=0)
-    for column, number in enumerate(shown):
-        deviation = 128 + GAIN * (level[number] - overall)
-        for axes, image in zip(panels[:, column], (means[number], deviation), strict=True):
+    for axes in panels.flat:
+        axes.set_axis_off()
+    for place, number in enumerate(shown):
+        upper, lower = panels[2 * (place // _ABREAST) :, place % _ABREAST][:2]
+        upper.set_title(classes[number])
+        lower.set_title(f"difference × {GAIN}", fontsize=10)
+        for axes, image in ((upper, means[number]), (lower, 128 + GAIN * (level[number] - overall))):
             axes.imshow(np.clip(image, 0, 255).astype(np.uint8), interpolation="bilinear")
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.grid(visible=False)
-        panels[0, column].set_title(classes[number], loc="center")
-    panels[0, 0].set_ylabel("mean image")
-    panels[1, 0].set_ylabel(f"difference × {GAIN}")
     return figure
 
 

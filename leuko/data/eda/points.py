@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from leuko.data.eda.plots import MARKERS, WIDTH, as_png, colour
+from leuko.data.eda.plots import WIDTH, as_png, colour, marker
 
 
 @as_png
@@ -48,14 +48,11 @@ def _points(axes: Axes, points: np.ndarray, codes: np.ndarray) -> None:
     for lot in np.array_split(order, max(1, min(20, len(points) // 20))):
         for code in np.unique(codes[lot]):
             chosen = lot[codes[lot] == code]
-            axes.scatter(
-                *points[chosen].T, s=15, color=colour(code), marker=MARKERS[code % 8], alpha=0.65, linewidths=0
-            )
+            axes.scatter(*points[chosen].T, s=15, color=colour(code), marker=marker(code), alpha=0.65, linewidths=0)
 
 
 def _legend(figure: Figure, codes: np.ndarray, names: Sequence[str], place: str) -> None:
     keys = [
-        Line2D([], [], ls="", marker=MARKERS[code % 8], color=colour(code), label=names[code])
-        for code in np.unique(codes)
+        Line2D([], [], ls="", marker=marker(code), color=colour(code), label=names[code]) for code in np.unique(codes)
     ]
     figure.legend(handles=keys, loc=place, ncols=4)

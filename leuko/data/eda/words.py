@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leuko.data.eda.phrases import ORDINALS, Figures, count, listed, percent
-from leuko.data.eda.plots import GAIN
+from leuko.data.eda.plots import GAIN, SHOWN
 
 LARGE = 0.14  # of the variance explained: a large effect (Cohen, Statistical Power Analysis, 1988, section 8.2)
 FEW = 400  # images, whose mean still shows single cells
@@ -86,13 +86,15 @@ def mean_images(f: Figures) -> list[str]:
     high, low = max(written, key=written.get), min(written, key=written.get)
     local = f["means"]
     said = [
-        "The upper row is the average of all images of a class; cells lie anywhere and average out, so what stays is "
-        "stain, light, and whatever is always in one place: dust on the camera, a scale bar, dark corners. The lower "
-        f"row shows, {GAIN} times exaggerated, where a class differs from the others apart from its "
-        "overall colour; even grey means that it does not.",
+        "Under each name is the average of all images of that class. What lies now here, now there averages out, so "
+        "what stays is stain, light, and whatever is always in one place: dust on the camera, a scale bar, dark "
+        f"corners, a cell in the middle. Below it is shown, {GAIN} times exaggerated, where the class differs from "
+        "the others apart from its overall colour; even grey means that it does not.",
         f"Apart from their overall colour the averages differ most {local['place']}, by "
         f"{local['difference']:.0f} of 255 brightness steps.",
     ]
+    if len(written) > SHOWN:
+        said.append(f"Shown are the first {SHOWN} of {len(written)} classes.")
     few = [name for name, number in f["classes"].items() if 0 < number < FEW]
     if few:
         said.append(f"There are few images of {listed(few)}, so that single cells still show as speckle.")
@@ -187,6 +189,8 @@ def order(f: Figures) -> list[str]:
             f"In {listed(beyond)}, colours stay alike over more files than a block can hold (there must be ten blocks "
             "to choose from). Some leakage therefore remains there, in spite of the files left free between parts."
         )
+    if len(series) > SERIES:
+        said.append(f"Shown are the first {SERIES} of {len(series)} series; figures.json has them all.")
     return [*said, follows]
 
 
@@ -203,7 +207,8 @@ def audit(f: Figures) -> list[str]:
         "most similar other images. Whatever such a guess gets right, a "
         "network can get right by the same shortcut, and it will fail on the slides of another laboratory.",
         f"The best of these guesses, from the {best} alone, is right for {percent(grouped['value'])} of "
-        f"{count(f['audit']['images'], 'image')} (95 % interval {percent(grouped['low'])} to "
+        f"{count(f['audit']['images'], 'image')}{' chosen at random' if f['audit']['images'] < f['kept'] else ''} "
+        f"(95 % interval {percent(grouped['low'])} to "
         f"{percent(grouped['high'])}), where always answering the commonest class gives {percent(majority)}. "
         + (
             "A network's accuracy means something only by how far it exceeds that figure."
@@ -247,4 +252,4 @@ def _neighbours(f: Figures, kind: str, by: str) -> str:
 def _drawn(f: Figures) -> list[str]:
     if f["drawn"] == f["readable"]:
         return []
-    return [f"Drawn are {f['drawn']:,} of {f['readable']:,} images, chosen at random."]
+    return [f"Of {f['readable']:,} images {f['drawn']:,}, chosen at random, are drawn and compared."]
