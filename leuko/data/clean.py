@@ -213,9 +213,7 @@ class _Inspector:
             self.report(int(row), "outlier", message, score=round(float(score), 3))
         found = label_errors(features, hues, self.labels[rows], pictures)
         for row, score in zip(rows[found.rows], found.score, strict=True):
-            message = (
-                f"The label {self.names[self.labels[row]]} is probably wrong (probability {score:.3f} to be right)."
-            )
+            message = f"The label {self._label(row)} is probably wrong: it has a probability of {score:.3f}."
             self.report(int(row), "label-error", message, score=round(float(score), 4))
 
     def _label(self, row: int) -> str:
