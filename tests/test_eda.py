@@ -79,7 +79,7 @@ def test_the_page_carries_all_it_shows(page, report):
         ("near", "blast/mirrored.png"),
         ("unfit", "healthy/broken.png"),
         ("labels", "healthy/wrong-label.png"),
-        ("labels", "labelled healthy; of the 10 images most like it 10 are blast"),
+        ("labels", "labelled healthy; of the 10 images most like it: 10 blast"),
         ("classes", "blast has 2.3 times as many images as healthy"),
         ("audit", "from the colour statistics alone"),
         ("summary", "1 file cannot be read"),

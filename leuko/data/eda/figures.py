@@ -146,8 +146,12 @@ def _means(survey: Survey, present: np.ndarray) -> dict[str, Any]:
     level = means - means.mean(axis=(1, 2), keepdims=True)
     spread = cv2.blur(np.ptp(level, axis=0).mean(axis=2), (9, 9))
     y, x = np.divmod(int(spread.argmax()), spread.shape[1])
-    place = _PLACES[3 * y // spread.shape[0]][3 * x // spread.shape[1]]
-    return {"place": place, "difference": float(spread[y, x])}
+    third, across = 3 * y // spread.shape[0], 3 * x // spread.shape[1]
+    return {
+        "place": _PLACES[third][across],
+        "corner": bool(third != 1 and across != 1),
+        "difference": float(spread[y, x]),
+    }
 
 
 def _captions(survey: Survey, readable: np.ndarray) -> dict[str, float]:

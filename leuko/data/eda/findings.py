@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from leuko.data.eda import words
-from leuko.data.eda.phrases import Figures, count, listed, percent, verb
-from leuko.data.eda.words import best_shortcut, single_source
+from leuko.data.eda.phrases import Figures, best_shortcut, count, listed, percent, single_source, verb
 
 ALL_BUT = 0.8  # guessed by a shortcut: little is left that only cells could tell
 MUCH = 0.1  # of a class left out by cleaning

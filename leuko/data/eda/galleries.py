@@ -16,7 +16,7 @@ from leuko.data.load import open_image
 from leuko.images.decode import ImageError
 
 SHOWN = 24  # sets or images a gallery shows at most
-SAMPLES = 8  # random images of each class
+SAMPLES = 12  # random images of each class
 NEAREST = 10  # images asked what a doubtful label should be
 _COPIES = 4  # images shown of one set of duplicates
 _THUMBNAIL = 128  # pixels
@@ -74,9 +74,9 @@ def labels_in_doubt(survey: Survey) -> Gallery:
     for issue in issues[:SHOWN]:
         near = others[np.argsort(((survey.features[others] - survey.features[issue.row]) ** 2).sum(axis=1))[:NEAREST]]
         votes = np.bincount(survey.labels[near], minlength=len(survey.classes))
-        suggested = survey.classes[votes.argmax()]
-        note = f"labelled {survey.classes[survey.labels[issue.row]]}; of the {len(near)} images most like it "
-        cards.append((_tile(survey, issue.row, f"{note}{votes.max()} are {suggested}"),))
+        likest = ", ".join(f"{votes[c]} {survey.classes[c]}" for c in np.argsort(-votes)[:2] if votes[c])
+        note = f"labelled {survey.classes[survey.labels[issue.row]]}; of the {len(near)} images most like it: {likest}"
+        cards.append((_tile(survey, issue.row, note),))
     return Gallery(tuple(cards), more=_more(len(issues), "images"))
 
 

@@ -1,4 +1,4 @@
-"""Numbers and lists as sentences have them."""
+"""What several sentences need: numbers and lists in words, and facts that are told in more than one place."""
 
 from __future__ import annotations
 
@@ -26,3 +26,17 @@ def count(number: int, one: str, many: str | None = None) -> str:
 def listed(names: list[str]) -> str:
     """Names as a sentence lists them."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def best_shortcut(f: Figures) -> str | None:
+    """The view from which the class is guessed best under grouped splits; None: there was no audit."""
+    views = f["audit"]["views"]
+    return max(views, key=lambda view: views[view]["grouped"]["accuracy"]["value"], default=None)
+
+
+def single_source(f: Figures) -> dict[str, str]:
+    """The classes that come from one of several sources only, and which."""
+    if len(f["sources"]) < 2:
+        return {}
+    holders = {name: [s for s, counts in f["sources"].items() if counts[name]] for name in f["classes"]}
+    return {name: held[0] for name, held in holders.items() if len(held) == 1}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from leuko.data.eda.phrases import ORDINALS, Figures, count, listed, percent
+from leuko.data.eda.phrases import ORDINALS, Figures, best_shortcut, count, listed, percent, single_source
 from leuko.data.eda.plots import GAIN, SHOWN
 
 LARGE = 0.14  # of the variance explained: a large effect (Cohen, Statistical Power Analysis, 1988, section 8.2)
+VISIBLE = 8  # brightness steps of 255
 FEW = 400  # images, whose mean still shows single cells
 SERIES = 12  # shown of the file-order plots
 
@@ -108,7 +109,8 @@ def mean_images(f: Figures) -> list[str]:
                 "That differs between classes, so a network could read it in place of the cells; train.py removes "
                 "such bars and draws others at random."
                 if written[high] - written[low] >= 0.1
-                else "That hardly differs between the classes."
+                else "That hardly differs between the classes"
+                + (", but how it looks does." if local["corner"] and local["difference"] >= VISIBLE else ".")
             )
         )
     return said
@@ -120,16 +122,16 @@ def correlations(f: Figures) -> list[str]:
     pairs = [(matrix[i][j], names[i], names[j]) for i in range(9) for j in range(i)]
     value, one, other = max(pairs, key=lambda pair: abs(pair[0]))
     strong = sum(abs(pair[0]) >= 0.8 for pair in pairs)
+    if strong >= len(pairs) / 2:
+        verdict = "So the nine say much the same: how dark and how strongly stained an image is."
+    else:
+        verdict = "So some of the nine say the same." if strong else "So each of the nine says something of its own."
     return [
         "Each cell says how two colour statistics go together over all images: 1 means they rise together, −1 that "
         "one falls as the other rises, 0 that they have nothing to do with one another. Mean is the average "
         "brightness of a colour, spread its contrast, skew whether dark or bright pixels are the rare ones.",
-        f"The closest pair is “{other}” and “{one}” ({value:.2f}); {strong} of {len(pairs)} pairs reach 0.8. "
-        + (
-            "So the nine say much the same, that is, how dark and how strongly stained the image is."
-            if strong >= 5
-            else "So most of the nine say something of their own."
-        ),
+        f"The closest pair is “{other}” and “{one}” ({value:.2f}); {strong} of {len(pairs)} pairs reach 0.8, up "
+        f"or down. {verdict}",
     ]
 
 
@@ -224,20 +226,6 @@ def audit(f: Figures) -> list[str]:
             else "The two hardly differ for this guess."
         ),
     ]
-
-
-def best_shortcut(f: Figures) -> str | None:
-    """The view from which the class is guessed best under grouped splits; None: there was no audit."""
-    views = f["audit"]["views"]
-    return max(views, key=lambda view: views[view]["grouped"]["accuracy"]["value"], default=None)
-
-
-def single_source(f: Figures) -> dict[str, str]:
-    """The classes that come from one of several sources only, and which."""
-    if len(f["sources"]) < 2:
-        return {}
-    holders = {name: [s for s, counts in f["sources"].items() if counts[name]] for name in f["classes"]}
-    return {name: held[0] for name, held in holders.items() if len(held) == 1}
 
 
 def _neighbours(f: Figures, kind: str, by: str) -> str:
