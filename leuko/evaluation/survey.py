@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from datasets import Dataset, concatenate_datasets
+from datasets import Dataset, DatasetDict, concatenate_datasets
 from sklearn.model_selection import StratifiedKFold
 from tqdm import tqdm
 
@@ -23,6 +23,7 @@ from leuko.evaluation.predict import predict
 from leuko.models import folder
 
 FOLDS = 5
+FEWEST = 3  # usable images
 AUDITED = 5000  # images at most in the audit, whose work grows with the square of their number
 DIMENSIONS = 256  # of the deep features that are kept of an image
 _BATCH = 8  # images at a time; more do not go faster on a CPU
@@ -55,16 +56,17 @@ def survey(sources: Sequence[str], output: Path, *, model: str | None = None, gr
     for source in filter(Path.is_dir, map(Path, sources)):
         if output.resolve().is_relative_to(source.resolve()):
             raise DataError(f"{output} lies inside the data; give a folder outside {source}, so that nothing is added.")
-    splits = load(sources, group_column=group_column)
-    rows = concatenate_datasets(list(splits.values()))
+    rows = _together(load(sources, group_column=group_column))
     labels, place = np.asarray(rows["label"]), {file: row for row, file in enumerate(rows["file"])}
     records = measure(rows, progress)
     if not records.readable.any():
-        raise DataError(f"None of the {len(rows)} images can be read.")
+        raise DataError(f"None of the {len(rows)} images can be read; is this the right folder?")
     network = folder.load(model)
     features = deep_features(network, rows, records.readable)
     cleaning = inspect(rows, lambda some: features[[place[file] for file in some["file"]]], progress=progress)
     kept = cleaning.kept
+    if len(kept) < FEWEST:
+        raise DataError(f"Only {len(kept)} of {len(rows)} images can be used; too few for a report.")
     groups = find_groups(
         labels[kept],
         given=rows.select(kept)["group"][:] if "group" in rows.column_names else None,
@@ -86,6 +88,17 @@ def survey(sources: Sequence[str], output: Path, *, model: str | None = None, gr
         ),
         output,
     )
+
+
+def _together(splits: DatasetDict) -> Dataset:
+    """All rows; where the data come in parts, files begin with the part's name, since parts may share file names."""
+    if len(splits) == 1:
+        return splits["train"]
+    named = [
+        rows.remove_columns("file").add_column("file", [f"{part}/{file}" for file in rows["file"]])
+        for part, rows in splits.items()
+    ]
+    return concatenate_datasets(named)
 
 
 def deep_features(model: folder.Model, rows: Dataset, readable: np.ndarray) -> np.ndarray:
