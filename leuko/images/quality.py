@@ -23,6 +23,7 @@ MIN_STAINED = 0.003  # share of pixels in the dyes' colour; the rest is glass
 MAX_FOREIGN = 0.07  # share of pixels in colours that blood dyes do not make
 MAX_FLAT = 0.78  # share of pixels exactly as bright as their neighbours, as drawings have them
 MAX_STEEP = 0.11  # share of steps over 30 % of the contrast from one pixel to the next, as in print
+PLAIN = 0.5, 0.02  # shares of flat and of steep that together only print and screens have
 MAX_EDGE = 14  # strongest steps relative to the usual ones: hard lines on smooth ground
 
 _SENTENCES = MappingProxyType(
@@ -136,4 +137,9 @@ def _drawn(grey: np.ndarray, contrast: float) -> bool:
     step = np.maximum(np.abs(np.diff(grey, axis=1))[:-1], np.abs(np.diff(grey, axis=0))[:, :-1])
     usual, strong = np.quantile(step, [0.9, 0.995])
     flat, steep = (step == 0).mean(), (step > 0.3 * contrast).mean()
-    return bool(flat > MAX_FLAT or steep > MAX_STEEP or strong > MAX_EDGE * max(usual, 0.5))
+    return bool(
+        flat > MAX_FLAT
+        or steep > MAX_STEEP
+        or (flat > PLAIN[0] and steep > PLAIN[1])
+        or strong > MAX_EDGE * max(usual, 0.5)
+    )
