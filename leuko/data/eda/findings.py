@@ -85,7 +85,8 @@ def outliers(f: Figures) -> list[str]:
         return ["No image lies far from all others."]
     return [
         f"{count(number, 'image')} {verb(number, 'lies', 'lie')} far from all others in deep features: another stain "
-        "or scale, an artefact, or a rare but true picture. Judge for yourself; the farthest come first."
+        "or scale, an artefact, or a rare but true picture. Judge for yourself; the farthest come first, with the "
+        "distance to the likest images in standard deviations beyond what is usual."
     ]
 
 
@@ -155,7 +156,7 @@ def attention(f: Figures) -> list[Point]:
                 60,
                 f"{count(number, 'image')} show a picture that is in the data more than once "
                 f"({count(f['duplicates']['exact_sets'], 'set')} of exact copies). Copies in training and test make "
-                "any figure too good; Deep Leuko keeps them on one side.",
+                "any figure too good; Deep Leuko leaves out exact ones and keeps the others on one side.",
                 "near",
             )
         )
