@@ -1,6 +1,6 @@
 """How many planted faults cleaning finds, and how much of what it finds is one.
 
-    python benchmarks/planted_faults.py ../shared/data
+    python -m benchmarks.planted_faults ../shared/data
 
 Faults are planted with fixed seeds into copies of real images in a temporary folder:
 
