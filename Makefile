@@ -19,10 +19,10 @@ install: .venv/installed
 
 # Trains five times, about ten minutes each on two cores.
 embedded: .venv/installed-dev build/efficientnet_lite0.safetensors
-	$(BIN)/python benchmarks/embedded_default.py $(DATA)
+	$(BIN)/python -m benchmarks.embedded_default $(DATA)
 
 build/efficientnet_lite0.safetensors: .venv/installed-dev
-	$(BIN)/python benchmarks/lite0_weights.py $@
+	$(BIN)/python -m benchmarks.lite0_weights $@
 
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv

@@ -1,6 +1,6 @@
 """How far Deep Leuko agrees with independent programs, on real images.
 
-    python benchmarks/agreement.py ../shared/data/aria
+    python -m benchmarks.agreement ../shared/data/aria
 
 Grad-CAM against pytorch-grad-cam on the same weights and layer, for four backbones (ImageNet or random weights: what is
 compared is the arithmetic, not the network), and the embedded default against timm, transformers and ONNX Runtime.

@@ -1,6 +1,6 @@
 """Time and memory of the data report as the data grow: the same images again and again, under new names.
 
-python benchmarks/eda_scale.py ../shared/data/aria
+python -m benchmarks.eda_scale ../shared/data/aria
 """
 
 from __future__ import annotations

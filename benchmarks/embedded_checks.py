@@ -1,6 +1,6 @@
 """What the embedded default does where it was not measured by train.py: without scale bars, and elsewhere.
 
-python benchmarks/embedded_checks.py ../shared/data
+python -m benchmarks.embedded_checks ../shared/data
 """
 
 from __future__ import annotations

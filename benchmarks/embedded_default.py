@@ -16,7 +16,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import t as student
+
+from leuko.evaluation.audit import mean_interval
 
 ROOT = Path(__file__).parents[1]
 SEEDS = range(5)
@@ -62,15 +63,10 @@ FIGURES = {
 }
 
 
-def summarise(values: list[float]) -> dict[str, float]:
-    """Mean, spread and 95 % interval over repeated splits.
-
-    Training sets overlap, so the variance is corrected after Nadeau & Bengio 2003, doi:10.1023/A:1024068626366.
-    """
-    n, sd = len(values), float(np.std(values, ddof=1))
-    half = float(student.ppf(0.975, n - 1) * sd * np.sqrt(1 / n + TEST_SHARE))
-    mean = float(np.mean(values))
-    return {"mean": mean, "sd": sd, "low": mean - half, "high": min(mean + half, 1.0), "values": values}
+def summarise(values: list[float]) -> dict[str, float | list[float]]:
+    """Mean, spread and 95 % interval over repeated splits."""
+    interval = mean_interval(values, TEST_SHARE)
+    return {"mean": interval.pop("value"), "sd": float(np.std(values, ddof=1)), **interval, "values": values}
 
 
 def as_markdown(summary: dict[str, dict]) -> str:
@@ -95,7 +91,7 @@ DATA_TERMS = """
 `make embedded` runs this for seeds 0 to 4, keeps seed 0 as the default and writes this card:
 
 ```
-python benchmarks/lite0_weights.py build/efficientnet_lite0.safetensors
+python -m benchmarks.lite0_weights build/efficientnet_lite0.safetensors
 python train.py --dataset ../shared/data/aria --backbone efficientnet_lite0 \\
   --weights build/efficientnet_lite0.safetensors --finetune partial --epochs 5 --seed 0 --output runs/seed-0
 ```

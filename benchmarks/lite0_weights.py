@@ -3,7 +3,7 @@
 The package (Apache-2.0, a port of Google's EfficientNet-Lite0) carries the weights where the Hub cannot be reached;
 its tensors stand in the order of timm's efficientnet_lite0, under other names. Online, `--weights auto` does without.
 
-    python benchmarks/lite0_weights.py build/efficientnet_lite0.safetensors
+    python -m benchmarks.lite0_weights build/efficientnet_lite0.safetensors
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a random split flatters: the same models under random splits and under splits by group, side by side.
 
-    python benchmarks/split_leak.py ../shared/data/aria
+    python -m benchmarks.split_leak ../shared/data/aria
 
 Features are those of an ImageNet EfficientNet-Lite0 that has never seen a smear, frozen, so that nothing but the split
 differs; a logistic regression and five nearest neighbours answer from them, and five nearest neighbours from colour
@@ -99,7 +99,7 @@ def features(rows: Dataset) -> dict[str, np.ndarray]:
         if np.array_equal(kept["files"], files):
             return kept
     if not WEIGHTS.exists():
-        subprocess.run([sys.executable, "benchmarks/lite0_weights.py", str(WEIGHTS)], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-m", "benchmarks.lite0_weights", str(WEIGHTS)], cwd=ROOT, check=True)
     prints, colours = Prints(len(rows)), []
     for i, row in enumerate(rows):
         image = open_image(row["image"])

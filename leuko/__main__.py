@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from leuko import hub
 from leuko.images.decode import SUFFIXES, ImageError, decode
 from leuko.models import explain
 from leuko.models.classifier import Classifier
@@ -34,10 +35,15 @@ def main(arguments: list[str] | None = None) -> int:
     data.add_argument("--model", help="model folder or Hub id whose features are shown (default: the embedded one)")
     data.add_argument("--group-column", metavar="C", help="the column that names patients, subjects or slides")
     data.set_defaults(run=eda)
+    what = commands.add_parser("publish", help="push to the Hugging Face Hub").add_subparsers(required=True)
+    push = what.add_parser("model", help="push a model folder, in one commit")
+    push.add_argument("folder", type=Path, help="model folder as train.py writes it")
+    push.add_argument("repo", metavar="USER/NAME", help="made, public, if it does not exist")
+    push.set_defaults(run=publish_model)
     chosen = parser.parse_args(arguments)
     try:
         return chosen.run(chosen)
-    except (ModelFolderError, ValueError, OSError) as error:
+    except (ModelFolderError, hub.HubError, ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
 
@@ -77,6 +83,12 @@ def eda(chosen: argparse.Namespace) -> int:
 
     page = survey(chosen.sources, chosen.output, model=chosen.model, group_column=chosen.group_column)
     print(f"The report is in {page}; open it in a browser.")
+    return 0
+
+
+def publish_model(chosen: argparse.Namespace) -> int:
+    """Push a model folder and say where it is."""
+    print(f"Published: {hub.publish_model(chosen.folder, chosen.repo)}")
     return 0
 
 

@@ -1,12 +1,7 @@
-"""To the Hugging Face Hub: a model folder, whole and in one commit, or not at all.
-
-By hand, for a folder that is already there: `python -m leuko.hub FOLDER USER/NAME`.
-"""
+"""To the Hugging Face Hub: a model folder, whole and in one commit, or not at all."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,7 +50,7 @@ def publish_model(source: Path, repo: str) -> str:
     """
     check_login(repo)
     folder.load(source)
-    with _in_one_sentence(repo, then=f"`python -m leuko.hub {source} {repo}` finishes"):
+    with _in_one_sentence(repo, then=f"`python -m leuko publish model {source} {repo}` finishes"):
         api = HfApi()
         url = api.create_repo(repo, repo_type="model", exist_ok=True)
         files = {name: source / name for name in PUBLISHED if (source / name).is_file()}
@@ -110,21 +105,3 @@ def _why(status: int | None, repo: str, then: str) -> str:
     if status == 404:
         return f"The Hub knows no {repo}; check the name, then {then}."
     return f"The Hub answered with an error ({status}); wait, then {then}."
-
-
-def main() -> int:
-    """Publish a folder from the command line; the exit status is 1 if it was not."""
-    parser = argparse.ArgumentParser(prog="python -m leuko.hub", description="Publish a model folder on the Hub.")
-    parser.add_argument("folder", type=Path, help="model folder as train.py writes it")
-    parser.add_argument("repo", metavar="USER/NAME", help="made, public, if it does not exist")
-    chosen = parser.parse_args()
-    try:
-        print(f"Published: {publish_model(chosen.folder, chosen.repo)}")
-    except (folder.ModelFolderError, HubError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

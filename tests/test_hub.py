@@ -171,9 +171,12 @@ def environment(hub: StandInHub, mishap: Mishap, home: Path) -> dict[str, str]:
 
 def publish(mishap: Mishap, folder: Path, home: Path) -> Outcome:
     with StandInHub(tokens=TOKENS, read_only={"hf_reader"}) as hub:
-        first, after = run(environment(hub, mishap, home), "-m", "leuko.hub", folder, mishap.repo), held(hub)
+        first, after = (
+            run(environment(hub, mishap, home), "-m", "leuko", "publish", "model", folder, mishap.repo),
+            held(hub),
+        )
         hub.faults.clear()
-        second = run(hub.environment(home, "hf_secret"), "-m", "leuko.hub", folder, REPO)
+        second = run(hub.environment(home, "hf_secret"), "-m", "leuko", "publish", "model", folder, REPO)
         return Outcome((first, second), (after, held(hub)), len(hub.commits("model", REPO)), home)
 
 
@@ -189,7 +192,7 @@ def outcomes(net, tmp_path_factory) -> Iterator[dict[str, Future[Outcome]]]:
 def test_a_push_that_fails_says_so_leaves_nothing_half_and_finishes_when_run_again(mishap, outcomes, net):
     outcome = outcomes[mishap.name].result()
     first, second = outcome.runs
-    sentence = mishap.says.format(then=f"`python -m leuko.hub {net} tester/net` finishes")
+    sentence = mishap.says.format(then=f"`python -m leuko publish model {net} tester/net` finishes")
     assert (first.returncode, first.stdout, first.stderr) == (1, "", sentence + "\n")
     assert outcome.held[0] == (published(net) if mishap.applied else {})
     assert second.returncode == 0, second.stderr

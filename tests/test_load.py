@@ -156,6 +156,7 @@ def test_what_cannot_be_loaded_is_said_in_one_sentence(tmp_path, tile):
         assert "\n" not in str(refused.value)
         return str(refused.value)
 
+    assert "no folder" in refusal(tmp_path / "not here")
     (tmp_path / "empty").mkdir()
     assert "no images" in refusal(tmp_path / "empty")
     assert "only one class" in refusal(fill(tmp_path / "one", tile, "blast/1.png"))

@@ -107,7 +107,7 @@ def test_the_hub_has_the_model_folder_in_one_commit_but_no_names_of_images(hub, 
 
 def test_pushing_again_adds_nothing(hub, small, tmp_path):
     before = hub.commits("model", "tester/small")
-    done = run(hub.environment(tmp_path, "hf_secret"), "-m", "leuko.hub", small, "tester/small")
+    done = run(hub.environment(tmp_path, "hf_secret"), "-m", "leuko", "publish", "model", small, "tester/small")
     assert done.returncode == 0, done.stderr
     assert hub.commits("model", "tester/small") == before
 
@@ -115,7 +115,7 @@ def test_pushing_again_adds_nothing(hub, small, tmp_path):
 def test_what_the_folder_no_longer_has_leaves_the_hub_too(hub, small, tmp_path):
     """Among it a split that another program has pushed."""
     hub.put("model", "tester/small", {"evaluation/split.json": b"{}", "old.txt": b""})
-    done = run(hub.environment(tmp_path, "hf_secret"), "-m", "leuko.hub", small, "tester/small")
+    done = run(hub.environment(tmp_path, "hf_secret"), "-m", "leuko", "publish", "model", small, "tester/small")
     assert done.returncode == 0, done.stderr
     assert not hub.files("model", "tester/small").keys() & {"evaluation/split.json", "old.txt"}
 

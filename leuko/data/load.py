@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import datasets
@@ -19,12 +19,14 @@ import numpy as np
 import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value, concatenate_datasets
 from datasets.exceptions import DatasetNotFoundError
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.utils import validate_repo_id
 
 from leuko.data.folders import LABELS as LABEL_COLUMNS
 from leuko.data.folders import SPLITS, DataError, Row, column_of, group_column_of, read_folder
 from leuko.data.names import natural, told_by
 from leuko.images.decode import decode
+from leuko.models import remote
 
 TEXT = Value("string")
 _POSITIVE = {"all", "leukaemia", "leukemia", "leukemic", "leukaemic", "blast", "blasts", "lymphoblast", "lymphoblasts"}
@@ -82,7 +84,7 @@ def _load_one(name: str, group_column: str | None) -> DatasetDict:
     if not folder.is_dir():
         return _tidy(_from_hub(name), name, group_column)
     if any(folder.rglob("*.parquet")):
-        return _tidy(_quietly(lambda: datasets.load_dataset(name), name), name, group_column)
+        return _tidy(_read(name), name, group_column)
     return DatasetDict({split: _of_files(rows) for split, rows in read_folder(folder, group_column).items()})
 
 
@@ -102,7 +104,11 @@ def _of_files(rows: list[Row]) -> Dataset:
 
 def _from_hub(name: str) -> DatasetDict:
     try:
-        return _quietly(lambda: datasets.load_dataset(name), name)
+        validate_repo_id(name)
+        with remote.quiet():
+            return _read(name)
+    except HFValidationError as error:
+        raise DataError(f"There is no folder {name!r}; give one, or a data set of the Hub (USER/NAME).") from error
     except DatasetNotFoundError as error:
         raise DataError(
             f"There is no folder {name!r} and no such data set on the Hub; check the name and, if it is private, log "
@@ -120,10 +126,10 @@ def _from_hub(name: str) -> DatasetDict:
         ) from error
 
 
-def _quietly(read: Callable[[], DatasetDict], name: str) -> DatasetDict:
-    """What `datasets` reads, with its own many kinds of complaints about a damaged or strange source as one."""
+def _read(name: str) -> DatasetDict:
+    """What `datasets` reads, with its builders' many kinds of complaints about strange files as one."""
     try:
-        return read()
+        return datasets.load_dataset(name)
     except (DatasetNotFoundError, HfHubHTTPError, httpx2.HTTPError, OSError):
         raise
     except Exception as error:  # the builders raise what their parsers raise

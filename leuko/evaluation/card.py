@@ -61,9 +61,11 @@ from leuko.images.decode import decode
 finding = leuko.load("DIR").classify(decode("smear.jpg"))
 ```
 
-`timm.create_model("local-dir:DIR", pretrained=True)` and `transformers.pipeline("image-classification", model="DIR")`
-load the same folder and agree on the logits. The whole image is used: non-square images are squashed to the input
-size, nothing is cropped. The temperature ({knowledge.temperature:.3f}) is already in the weights.
+DIR is this folder; from the Hub, write the model's id (USER/NAME) instead.
+`timm.create_model("local-dir:DIR", pretrained=True)` (for an id, `"hf-hub:ID"`) and
+`transformers.pipeline("image-classification", model="DIR")` load the same and agree on the logits. The whole image is
+used: non-square images are squashed to the input size, nothing is cropped. The temperature
+({knowledge.temperature:.3f}) is already in the weights.
 
 ## Training
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -177,12 +178,8 @@ def _optimise(network: Network, task: Task, how: Preprocessing, settings: Settin
     """Train in place, ending with the weights of the best validation loss; the number of steps done."""
     augmentation = Augmentation(how.size, how.mean, how.std)
 
-    def view(transform: Callable[[np.ndarray], Any]) -> Callable[[dict[str, list]], dict[str, list]]:
-        return lambda rows: {
-            "pixel_values": [torch.as_tensor(transform(open_image(image))) for image in rows["image"]],
-            "labels": rows["label"],
-        }
-
+    learning = task.rows.select(task.learning).with_transform(partial(_views, augmentation))
+    validation = task.rows.select(task.split.validation).with_transform(partial(_views, partial(to_input, how=how)))
     weights = None
     if settings.balance == "weights":
         found = balance.class_weights(task.truth[task.split.train], len(task.labels))
@@ -214,11 +211,19 @@ def _optimise(network: Network, task: Task, how: Preprocessing, settings: Settin
             data_seed=settings.seed,
             report_to="none",
         ),
-        train_dataset=task.rows.select(task.learning).with_transform(view(augmentation)),
-        eval_dataset=task.rows.select(task.split.validation).with_transform(view(lambda image: to_input(image, how))),
+        train_dataset=learning,
+        eval_dataset=validation,
         compute_metrics=lambda p: {"accuracy": float((p.predictions.argmax(1) == p.label_ids).mean())},
         callbacks=[EarlyStoppingCallback(PATIENCE)],
     )
     checkpoint = settings.resume and any(settings.checkpoints.glob("checkpoint-*"))
     trainer.train(resume_from_checkpoint=checkpoint or None)
     return trainer.state.global_step
+
+
+def _views(transform: Callable[[np.ndarray], Any], rows: dict[str, list]) -> dict[str, list]:
+    """What the network sees of some rows; a function of the module, so that loading processes can be sent it."""
+    return {
+        "pixel_values": [torch.as_tensor(transform(open_image(image))) for image in rows["image"]],
+        "labels": rows["label"],
+    }
