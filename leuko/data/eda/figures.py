@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
+from leuko.data.eda.phrases import UNFIT
 from leuko.data.eda.records import STATISTICS
 from leuko.data.eda.survey import DRAWN, Survey, some
 from leuko.data.groups import FADED
@@ -51,13 +52,15 @@ def compute(survey: Survey) -> dict[str, Any]:
     np.add.at(table, (survey.labels, survey.source), 1)
     counts = table.sum(axis=1)
     present, kept = counts[counts > 0], survey.labels[survey.cleaning.kept]
+    dropped = {issue.row for issue in survey.cleaning.issues if issue.kind in UNFIT and issue.action == "dropped"}
+    unfit = survey.labels[sorted(dropped)]
     return {
         "name": survey.name,
         "images": len(survey.rows),
         "readable": len(readable),
         "kept": len(survey.cleaning.kept),
         "classes": dict(zip(survey.classes, map(int, counts), strict=True)),
-        "kept_of": dict(zip(survey.classes, map(int, np.bincount(kept, minlength=len(survey.classes))), strict=True)),
+        "unfit": dict(zip(survey.classes, map(int, np.bincount(unfit, minlength=len(survey.classes))), strict=True)),
         "sources": {
             source: dict(zip(survey.classes, map(int, table[:, i]), strict=True))
             for i, source in enumerate(survey.sources)

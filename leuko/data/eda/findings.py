@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from leuko.data.eda import words
-from leuko.data.eda.phrases import Figures, best_shortcut, count, listed, percent, single_source, verb
+from leuko.data.eda.phrases import UNFIT, Figures, best_shortcut, count, listed, percent, single_source, verb
 
 ALL_BUT = 0.8  # guessed by a shortcut: little is left that only cells could tell
 MUCH = 0.1  # of a class left out by cleaning
@@ -26,8 +26,6 @@ KINDS = {
     "outlier": "unlike all others",
     "label-error": "label in doubt",
 }
-UNFIT = ("unreadable", "wrong-suffix", "too-small", "dark", "over-exposed", "blank", "no-colour", "blurred")
-UNFIT += ("not-a-smear",)
 
 
 class Point(NamedTuple):
@@ -139,8 +137,8 @@ def attention(f: Figures) -> list[Point]:
             )
         )
     for name, number in f["classes"].items():
-        if number and (lost := 1 - f["kept_of"][name] / number) > MUCH:
-            text = f"Cleaning leaves out {percent(lost)} of the class “{name}”: see whether it judges these rightly."
+        if number and (lost := f["unfit"][name] / number) > MUCH:
+            text = f"Cleaning finds {percent(lost)} of the class “{name}” unfit: see whether it judges these rightly."
             points.append(Point(95 * lost + 5, text, "unfit"))
     if number := found.get("two-labels"):
         points.append(

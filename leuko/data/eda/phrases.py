@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 ORDINALS = {2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "sixth", 7: "seventh", 8: "eighth"}
+UNFIT = ("unreadable", "wrong-suffix", "too-small", "dark", "over-exposed", "blank", "no-colour", "blurred")
+UNFIT += ("not-a-smear",)
 Figures = dict[str, Any]  # from `leuko.data.eda.figures.compute`
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from leuko.data.eda import findings, galleries, plots, points, words
+from leuko.data.eda import findings, galleries, phrases, plots, points, words
 from leuko.data.eda.galleries import Gallery
 from leuko.data.eda.phrases import count
 from leuko.data.eda.survey import Projection, Survey
@@ -183,6 +183,6 @@ def _shown(survey: Survey, f: dict[str, Any]) -> list[Section]:
 
 
 def _unfit(survey: Survey) -> tuple[tuple[str, ...], ...]:
-    issues = [issue for issue in survey.cleaning.issues if issue.kind in findings.UNFIT]
+    issues = [issue for issue in survey.cleaning.issues if issue.kind in phrases.UNFIT]
     lines = [(i.file, findings.KINDS[i.kind], i.action, i.message) for i in issues[: findings.LINES]]
     return (("File", "Finding", "Action", "Why"), *lines) if lines else ()
