@@ -18,11 +18,11 @@ MIN_WHITE = 120  # 99th percentile of grey: the background of a bright field
 MAX_BLACK = 225  # 1st percentile of grey: the darkest cell
 MIN_COLOUR = 6  # mean of max − min over the channels
 MIN_SHARPNESS = 0.022  # strongest Laplacian relative to the contrast
-MIN_LIGHT = 120  # 99th percentile of the weakest channel: the lamp is white, or yellow at most
+MIN_LIGHT = 80  # 99th percentile of the weakest channel: the lamp is white, or yellow at most
 MIN_STAINED = 0.003  # share of pixels in the dyes' colour; the rest is glass
 MAX_FOREIGN = 0.07  # share of pixels in colours that blood dyes do not make
 MAX_FLAT = 0.78  # share of pixels exactly as bright as their neighbours, as drawings have them
-MAX_STEEP = 0.11  # share of steps over 30 % of the contrast from one pixel to the next, as in print
+MAX_STEEP = 0.25  # share of steps over 30 % of the contrast from one pixel to the next, as in noise
 PLAIN = 0.5, 0.02  # shares of flat and of steep that together only print and screens have
 MAX_EDGE = 14  # strongest steps relative to the usual ones: hard lines on smooth ground
 
