@@ -218,5 +218,6 @@ def _in_words(group: np.ndarray, named: np.ndarray, spare: np.ndarray, series: l
         if periods:
             said[-1] += f" (in some classes files of {' or '.join(map(str, periods))} origins take turns)"
     if spare.any():
-        said.append(f"{spare.sum()} copies of a picture in another block are left out")
+        copies = "1 copy" if spare.sum() == 1 else f"{spare.sum()} copies"
+        said.append(f"{copies} of a picture in another block left out")
     return "; ".join(said)
