@@ -1,0 +1,1 @@
+"""Cells: where they are, what they look like, and how many there are."""

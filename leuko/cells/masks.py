@@ -1,0 +1,132 @@
+"""Shapes in masks: parts, holes, and touching things parted where they are narrow. Masks are bool, H × W."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+NECK = 0.8  # a way between two middles that is narrower than this share of the thinner one parts them
+
+
+@dataclass(frozen=True)
+class Part:
+    """One connected part of a mask.
+
+    Attributes:
+        window: where its box lies in the mask.
+        mask: bool, the box's height × width.
+        area: pixels.
+        cut: whether it touches the border of the mask it came from.
+    """
+
+    window: tuple[slice, slice]
+    mask: np.ndarray
+    area: int
+    cut: bool
+
+
+def parts(mask: np.ndarray, least: float = 1) -> Iterator[Part]:
+    """The connected parts (diagonals count) of at least `least` pixels."""
+    height, width = mask.shape
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    for label in range(1, count):
+        x, y, w, h, area = (int(value) for value in stats[label])
+        if area >= least:
+            window = slice(y, y + h), slice(x, x + w)
+            yield Part(window, labels[window] == label, area, x == 0 or y == 0 or x + w == width or y + h == height)
+
+
+def keep(mask: np.ndarray, least: float) -> np.ndarray:
+    """The mask without parts under `least` pixels."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    large = stats[:, cv2.CC_STAT_AREA] >= least
+    large[0] = False
+    return large[labels]
+
+
+def fill(mask: np.ndarray, most: float = np.inf) -> np.ndarray:
+    """The mask with its holes of under `most` pixels filled; what opens to the border is no hole."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
+    hole = stats[:, cv2.CC_STAT_AREA] < most
+    hole[0] = False
+    hole[np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))] = False
+    return mask | hole[labels] if count > 1 else mask
+
+
+def opened(mask: np.ndarray, radius: float) -> np.ndarray:
+    """The mask without what is narrower than a disc (morphological opening); things beyond the border go on."""
+    return _morph(mask, cv2.MORPH_OPEN, radius)
+
+
+def closed(mask: np.ndarray, radius: float) -> np.ndarray:
+    """The mask with gaps closed that are narrower than a disc (morphological closing)."""
+    return _morph(mask, cv2.MORPH_CLOSE, radius)
+
+
+def _morph(mask: np.ndarray, operation: int, radius: float) -> np.ndarray:
+    r = max(1, round(radius))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * r + 1, 2 * r + 1))
+    padded = np.pad(mask, r, mode="edge").astype(np.uint8)
+    return cv2.morphologyEx(padded, operation, disc)[r:-r, r:-r] > 0
+
+
+def around(mask: np.ndarray, seed: np.ndarray) -> np.ndarray:
+    """The connected part of a mask that shares most pixels with a seed; empty if none does."""
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    shared = np.bincount(labels[seed], minlength=count)
+    shared[0] = 0
+    return labels == shared.argmax() if shared.any() else np.zeros_like(mask)
+
+
+def solidity(mask: np.ndarray) -> float:
+    """Area over that of the convex hull, 0 to 1, of the largest part."""
+    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    outline = max(outlines, key=cv2.contourArea)
+    return cv2.contourArea(outline) / max(cv2.contourArea(cv2.convexHull(outline)), 1.0)
+
+
+def distance(mask: np.ndarray) -> np.ndarray:
+    """Distance to the nearest pixel outside, float32; the image's border is not outside."""
+    padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    return cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+
+
+def split(mask: np.ndarray, least_radius: float) -> np.ndarray:
+    """Part a connected mask where it is narrow: a watershed of the distance to its edge.
+
+    Two middles stand for two things if the straight way between them is at some place narrower than `NECK` of the
+    thinner one.
+
+    Args:
+        mask: one connected part.
+        least_radius: px; what is thinner is no thing of its own.
+
+    Returns:
+        int32, H × W: 1, 2, … inside, 0 outside.
+    """
+    depth = cv2.GaussianBlur(distance(mask), (0, 0), max(least_radius / 4, 0.5))
+    peaks = (depth == cv2.dilate(depth, np.ones((3, 3), np.uint8))) & (depth >= least_radius) & mask
+    candidates = np.argwhere(peaks)
+    candidates = candidates[np.argsort(-depth[peaks])]
+    middles: list[np.ndarray] = []
+    for point in candidates:
+        if all(_narrowest(depth, point, other) < NECK * depth[tuple(point)] for other in middles):
+            middles.append(point)
+    if len(middles) < 2:
+        return mask.astype(np.int32)
+    markers = np.zeros(mask.shape, np.int16)
+    markers[~mask] = -1
+    for number, (y, x) in enumerate(middles, start=1):
+        markers[y, x] = number
+    height = np.where(mask, np.clip(250 - 250 * depth / depth.max(), 0, 250), 255).astype(np.uint8)
+    return np.maximum(ndimage.watershed_ift(height, markers), 0).astype(np.int32)
+
+
+def _narrowest(depth: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
+    steps = max(int(np.abs(one - other).max()), 1)
+    way = np.linspace(one, other, steps + 1).round().astype(int)
+    return float(depth[way[:, 0], way[:, 1]].min())

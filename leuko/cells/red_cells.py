@@ -1,0 +1,91 @@
+"""Red cells: what is no glass and no white cell, its pale middles filled, and heaps divided by their size."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from leuko.cells.masks import Part, distance, fill, opened, parts, solidity
+
+SMALLEST = 0.15  # of a red cell's area: less is debris
+THICKNESS = 1.1  # radius of a disc as large as a red cell, over the largest circle within the cell
+ENOUGH = 3  # red cells lying alone, for their median to be the size of one
+LEAST, MOST = 0.5, 1.4  # radii of a typical nucleus within which the radius of a red cell lies
+MANY = 8  # thick places in heaps, for their thickness to tell the scale
+PALLOR = 0.5  # of a red cell's area: larger holes are gaps between cells
+SINGLE = 1.7  # red cells' areas up to which a compact part is one large cell
+COMPACT = 0.93  # solidity of one
+OVERLAP = 1.1  # cells in a heap for each red cell's area that is seen of it, as they overlap
+ROUNDS = 15  # of the division of a heap
+
+
+def red_cells(matter: np.ndarray, white: np.ndarray, nucleus: float | None) -> tuple[np.ndarray, float | None]:
+    """Find red cells.
+
+    Args:
+        matter: bool, H × W: what is no glass.
+        white: bool, H × W: white cells and platelets.
+        nucleus: radius of a typical nucleus of the white cells, in pixels, or None if there is none; it bounds what
+            size a red cell may have.
+
+    Returns:
+        int32, H × W, ids from 1; and the diameter of one in pixels, or None where too few lie alone to tell.
+    """
+    mask = opened(matter & ~white, 1)
+    bounds = (0.0, np.inf) if nucleus is None else (LEAST * nucleus, MOST * nucleus)
+    area, sure = _area_of_one(fill(mask, np.pi * bounds[1] ** 2), bounds)
+    labels = np.zeros(mask.shape, np.int32)
+    if not area:
+        return labels, None
+    radius = np.sqrt(area / np.pi)
+    mask = opened(fill(mask, PALLOR * area) & ~white, 0.2 * radius)
+    depth = distance(mask)
+    for part in parts(mask, SMALLEST * area):
+        number = max(1, round(OVERLAP * part.area / area))
+        if part.area < SINGLE * area and solidity(part.mask) > COMPACT:
+            number = 1
+        pieces = _divide(part, depth[part.window], number, radius)
+        labels[part.window][part.mask] = labels.max() + pieces
+    return labels, 2 * radius if sure else None
+
+
+def _area_of_one(mask: np.ndarray, bounds: tuple[float, float]) -> tuple[float, bool]:
+    """The area of a red cell: the median of those that lie alone, or else by how thick heaps are; and whether that is sure."""
+    depth = distance(mask)
+    thick = depth[(depth == cv2.dilate(depth, np.ones((5, 5), np.uint8))) & (depth >= 2)]
+    thick = thick[(thick >= bounds[0]) & (thick <= bounds[1])]
+    if not len(thick):
+        return 0.0, False
+    guess = np.pi * (THICKNESS * np.median(thick[thick >= 0.5 * np.quantile(thick, 0.95)])) ** 2
+    alone = [
+        part.area
+        for part in parts(mask, 0.5 * guess)
+        if not part.cut and part.area < SINGLE * guess and solidity(part.mask) > COMPACT
+    ]
+    return (float(np.median(alone)), True) if len(alone) >= ENOUGH else (float(guess), len(thick) >= MANY)
+
+
+def _divide(part: Part, depth: np.ndarray, number: int, radius: float) -> np.ndarray:
+    """Divide a heap into so many cells: k-means of its pixels, those far from the edge counting most.
+
+    Returns:
+        int, one per pixel of the part in the order of its mask: 1 to `number`.
+    """
+    pixels = np.argwhere(part.mask).astype(np.float32)
+    if number == 1:
+        return np.ones(len(pixels), int)
+    weights = depth[part.mask]
+    few = slice(None, None, max(len(pixels) // (200 * number), 1))
+    sample, weight = pixels[few], weights[few]
+    middles = sample[[weight.argmax()]]
+    away = np.full(len(sample), np.inf)
+    for _ in range(number - 1):  # start far from one another and from the edge
+        away = np.minimum(away, ((sample - middles[-1]) ** 2).sum(axis=1))
+        chosen = (np.minimum(away, (1.8 * radius) ** 2) * weight).argmax()
+        middles = np.concatenate([middles, sample[[chosen]]])
+    for _ in range(ROUNDS):
+        nearest = ((sample[:, None] - middles) ** 2).sum(axis=2).argmin(axis=1)
+        total = np.bincount(nearest, weight, number)
+        moved = np.stack([np.bincount(nearest, weight * sample[:, axis], number) for axis in (0, 1)], axis=1)
+        middles = np.where(total[:, None] > 0, moved / np.maximum(total, 1e-9)[:, None], middles)
+    return ((pixels[:, None] - middles) ** 2).sum(axis=2).argmin(axis=1) + 1

@@ -1,0 +1,137 @@
+"""From a smear image to its cells: fuzzy two-stage colour segmentation, then shape.
+
+Stage one sorts the colours of the whole image into glass, red cells and stained material; stage two sorts those around
+and inside every white cell into surroundings, cytoplasm and nucleus; shapes part what touches. No size in pixels is
+fixed: the image is brought to the scale at which nuclei have a known size, and red cells, about 7.5 µm wide, give the
+scale in micrometres. After the two-stage fuzzy segmentation of the paper "Deep Leuko", built anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from leuko.cells import white_cells
+from leuko.cells.clustering import Method, fuzzy_c_means, k_means, otsu
+from leuko.cells.colours import Colours
+from leuko.cells.masks import opened, parts
+from leuko.cells.red_cells import red_cells
+
+METHODS: dict[str, Method] = {"fuzzy": fuzzy_c_means, "k-means": k_means, "otsu": otsu}
+RED_CELL_UM = 7.5  # Bain, Blood Cells: A Practical Guide
+GLANCE = 384  # px, longer side at which the scale is looked for
+NUCLEUS_PX = (14.0, 32.0)  # radius of a typical nucleus at the working scale; the image is resized if it lies outside
+LARGEST = 1400  # px, longer side at the working scale
+MAGNIFY = 2.0  # at most; more adds no detail
+RED_GLASS = 0.92  # greatest membership of glass in red cells, whose middles are pale
+SMALL_WHITE = 0.6  # of a red cell's diameter: stained things that are smaller are platelets
+SLIVER = 0.25  # of the typical white cell's area: less of a cell that the border cuts is not one to be judged
+SMALL_AMONG_WHITE = 0.4  # of the typical white cell's diameter, the same where the red cells' is not known
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What was found in an image, as maps of its size; 0 is none, ids run from 1 without gaps.
+
+    Attributes:
+        nuclei: int32, H × W: the id of the white cell that a nucleus belongs to.
+        white_cells: int32, H × W: whole white cells, nucleus and cytoplasm.
+        red_cells: int32, H × W.
+        platelets: int32, H × W.
+        um_per_px: the scale by the size of red cells; None where too few lie alone to tell.
+    """
+
+    nuclei: np.ndarray
+    white_cells: np.ndarray
+    red_cells: np.ndarray
+    platelets: np.ndarray
+    um_per_px: float | None
+
+    def mask(self) -> np.ndarray:
+        """One picture of all: uint8, H × W, nucleus 255, cytoplasm 128, red cells 64, else 0."""
+        mask = np.where(self.red_cells > 0, 64, 0).astype(np.uint8)
+        mask[self.white_cells > 0] = 128
+        mask[self.nuclei > 0] = 255
+        return mask
+
+
+def segment(image: np.ndarray, method: str = "fuzzy") -> Segmentation:
+    """Find the cells of a smear, a whole field or a single cell.
+
+    Args:
+        image: uint8, H × W × 3, RGB.
+        method: how colours are sorted, one of `METHODS`; all else is the same.
+    """
+    sort = METHODS[method]
+    height, width = image.shape[:2]
+    factor = _working_scale(image, sort)
+    small = _resized(image, factor)
+    (nuclei, white, red, platelets), diameter = _find(Colours.of(small), sort)
+    white, red, platelets = (
+        _numbered(cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST))
+        for labels in (white, red, platelets)
+    )
+    nuclei = cv2.resize(nuclei.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    scale = RED_CELL_UM * factor / diameter if diameter else None
+    return Segmentation(np.where(nuclei > 0, white, 0).astype(np.int32), white, red, platelets, scale)
+
+
+def _working_scale(image: np.ndarray, sort: Method) -> float:
+    """By how much to resize the image, so that its nuclei have the radius for which the shape rules are made."""
+    longer = max(image.shape[:2])
+    glance = min(1.0, GLANCE / longer)
+    memberships = white_cells.stain(Colours.of(_resized(image, glance)), sort)
+    areas = np.array([part.area for part in parts(white_cells.nuclei(memberships))] if memberships is not None else [])
+    if not len(areas):
+        return glance
+    radius = np.sqrt((areas**2).sum() / areas.sum() / np.pi)  # the mean over the area: crumbs count little
+    return min(np.clip(1.0, *(glance * bound / radius for bound in NUCLEUS_PX)), MAGNIFY, LARGEST / longer)
+
+
+def _find(colours: Colours, sort: Method) -> tuple[tuple[np.ndarray, ...], float | None]:
+    """Nuclei (bool), white cells, red cells and platelets (labels), and the diameter of a red cell if known."""
+    memberships = white_cells.stain(colours, sort)
+    shape = colours.green.shape
+    stained = np.zeros(shape, bool) if memberships is None else opened(memberships[..., 2] > 0.5, 1)
+    seeds = stained if memberships is None else white_cells.nuclei(memberships)
+    none = np.zeros(shape, np.int32)
+    white, inside = white_cells.white_cells(colours, seeds, sort) if seeds.any() else (none, none)
+    crumbs = stained & (white == 0)
+    matter = white_cells.foreground(colours, seeds, sort, RED_GLASS)
+    nucleus = np.sqrt(np.median(np.bincount(inside.ravel())[1:]) / np.pi) if white.any() else None
+    red, diameter = red_cells(matter, (white > 0) | crumbs, nucleus)
+    dwarfs, slivers = _no_white_cells(white, diameter)
+    platelets = none.copy()
+    for number, part in enumerate(parts(crumbs | dwarfs, 6), start=1):
+        platelets[part.window][part.mask] = number
+    white = np.where(dwarfs | slivers, 0, white)
+    return ((inside > 0) & (white > 0), white, red, platelets), diameter
+
+
+def _no_white_cells(white: np.ndarray, red_diameter: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """What was taken for white cells but is too small: platelets, and slivers of cells beyond the border; bool masks."""
+    if not white.any():
+        return white > 0, white > 0
+    area = np.bincount(white.ravel())[1:]
+    typical = np.median(area)
+    least = SMALL_WHITE * red_diameter if red_diameter else SMALL_AMONG_WHITE * 2 * np.sqrt(typical / np.pi)
+    edge = np.unique(np.concatenate([white[0], white[-1], white[:, 0], white[:, -1]]))
+    ids = np.arange(1, len(area) + 1)
+    sliver = (area < SLIVER * typical) & np.isin(ids, edge)
+    dwarf = (2 * np.sqrt(area / np.pi) < least) & ~sliver
+    return np.isin(white, ids[dwarf]), np.isin(white, ids[sliver])
+
+
+def _resized(image: np.ndarray, factor: float) -> np.ndarray:
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return image if factor == 1 else cv2.resize(image, None, fx=factor, fy=factor, interpolation=how)
+
+
+def _numbered(labels: np.ndarray) -> np.ndarray:
+    """The same labels, counted from 1 without gaps."""
+    present = np.flatnonzero(np.bincount(labels.ravel()))
+    new = np.zeros(labels.max() + 1, np.int32)
+    new[present[present > 0]] = np.arange(1, (present > 0).sum() + 1)
+    return new[labels]
