@@ -50,7 +50,7 @@ def red_cells(matter: np.ndarray, white: np.ndarray, nucleus: float | None) -> t
 
 
 def _area_of_one(mask: np.ndarray, bounds: tuple[float, float]) -> tuple[float, bool]:
-    """The area of a red cell: the median of those that lie alone, or else by how thick heaps are; and whether that is sure."""
+    """The area of a red cell: the median of those lying alone, or else by how thick heaps are; and if that is sure."""
     depth = distance(mask)
     thick = depth[(depth == cv2.dilate(depth, np.ones((5, 5), np.uint8))) & (depth >= 2)]
     thick = thick[(thick >= bounds[0]) & (thick <= bounds[1])]

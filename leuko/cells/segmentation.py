@@ -111,7 +111,7 @@ def _find(colours: Colours, sort: Method) -> tuple[tuple[np.ndarray, ...], float
 
 
 def _no_white_cells(white: np.ndarray, red_diameter: float | None) -> tuple[np.ndarray, np.ndarray]:
-    """What was taken for white cells but is too small: platelets, and slivers of cells beyond the border; bool masks."""
+    """What is too small for a white cell: platelets, and slivers of cells beyond the border; bool masks."""
     if not white.any():
         return white > 0, white > 0
     area = np.bincount(white.ravel())[1:]
