@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from leuko import hub
+from leuko.cells import morphology, overlay
+from leuko.cells.counting import count
+from leuko.cells.segmentation import METHODS, segment
 from leuko.images.decode import SUFFIXES, ImageError, decode
 from leuko.models import explain
 from leuko.models.classifier import Classifier
@@ -29,6 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
     one.add_argument("--cam", type=Path, metavar="DIR", help="write Grad-CAM as DIR/STEM.png and DIR/STEM.npy")
     one.add_argument("--class", dest="label", metavar="NAME", help="class to explain (default: the most probable)")
     one.set_defaults(run=classify)
+    cells = commands.add_parser("field", help="find, measure and count cells; one JSON object a line")
+    cells.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files or folders of them")
+    cells.add_argument("--json", type=Path, metavar="FILE", help="write the lines to FILE instead of the screen")
+    cells.add_argument("--masks", type=Path, metavar="DIR", help="write masks as DIR/STEM.png")
+    cells.add_argument("--overlay", type=Path, metavar="DIR", help="write outlined and numbered cells as DIR/STEM.png")
+    cells.add_argument("--method", default="fuzzy", choices=list(METHODS), help="of colour sorting (default: fuzzy)")
+    cells.set_defaults(run=field)
     data = commands.add_parser("eda", help="look over a data set: write a report of it")
     data.add_argument("sources", nargs="+", metavar="D", help="image folders or Hub ids (USER/NAME)")
     data.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder to write the report into")
@@ -55,22 +66,47 @@ def classify(chosen: argparse.Namespace) -> int:
         classifier.index(chosen.label)
     if chosen.cam:
         chosen.cam.mkdir(parents=True, exist_ok=True)
+
+    def answer(file: Path, image: np.ndarray) -> dict[str, Any]:
+        reading = classifier.read(image)
+        if chosen.cam:
+            cam = classifier.heat_map(reading, chosen.label or reading.finding.label)
+            _write_cam(chosen.cam / file.stem, image, cam)
+        return reading.finding.as_json(file.name)
+
+    return _line_by_line(chosen, answer)
+
+
+def field(chosen: argparse.Namespace) -> int:
+    """Find, measure and count the cells of every image; a bad one gets an object with `error`."""
+    for folder in filter(None, (chosen.masks, chosen.overlay)):
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def answer(file: Path, image: np.ndarray) -> dict[str, Any]:
+        found = segment(image, chosen.method)
+        if chosen.masks:
+            cv2.imwrite(str(chosen.masks / f"{file.stem}.png"), found.mask())
+        if chosen.overlay:
+            cv2.imwrite(str(chosen.overlay / f"{file.stem}.png"), overlay.draw(image, found)[..., ::-1])
+        cells = [{"kind": "white_cell", **cell} for cell in morphology.as_json(morphology.describe(image, found))]
+        cells += found.boxes("red_cell") + found.boxes("platelet")
+        return {"image": file.name, **count(found).as_json(), "um_per_px": found.um_per_px, "cells": cells}
+
+    return _line_by_line(chosen, answer)
+
+
+def _line_by_line(chosen: argparse.Namespace, answer: Callable[[Path, np.ndarray], dict[str, Any]]) -> int:
+    """Print the answer for every image; for one that cannot be read, why; the exit status is 1 if there was one."""
     failed = 0
     lines = chosen.json.open("w") if chosen.json else sys.stdout
     try:
         for file in _files(chosen.images):
             try:
-                image = decode(file)
+                said = answer(file, decode(file))
             except ImageError as error:
                 failed = 1
-                answer = {"image": file.name, "error": str(error)}
-            else:
-                reading = classifier.read(image)
-                answer = reading.finding.as_json(file.name)
-                if chosen.cam:
-                    cam = classifier.heat_map(reading, chosen.label or reading.finding.label)
-                    _write_cam(chosen.cam / file.stem, image, cam)
-            print(json.dumps(answer, ensure_ascii=False), file=lines, flush=True)
+                said = {"image": file.name, "error": str(error)}
+            print(json.dumps(said, ensure_ascii=False), file=lines, flush=True)
     finally:
         if chosen.json:
             lines.close()

@@ -11,6 +11,8 @@ from leuko.cells.clustering import Memberships
 
 SOFTENING = 0.7  # px, sigma; sensor noise and compression are finer, chromatin is coarser
 BIN = 2.0  # of the palette, in units of CIELAB; about what an eye can just tell apart
+TILES = 12  # of each side, in which glass is looked for
+FALL = 0.35  # share of its light that a lamp may lose towards the corners
 _BINS = (51, 128, 128)
 
 
@@ -59,8 +61,34 @@ def violet(lab: np.ndarray) -> np.ndarray:
 
 
 def _glass(image: np.ndarray) -> np.ndarray:
-    """The colour of the lamp seen through empty glass: the median of the brightest quarter; float, 3, at least 1."""
-    values = image[::2, ::2].reshape(-1, 3)
-    brightness = values.min(axis=1).astype(np.int32) + values.sum(axis=1, dtype=np.int32) // 3
-    bright = values[brightness >= np.quantile(brightness, 0.75)]
-    return np.maximum(np.median(bright, axis=0), 1.0)
+    """The light through empty glass everywhere in an image: float, H × W × 3, at least 1.
+
+    Lamps light the middle better than the corners. A quadratic surface is laid through the brightest tenth of every
+    tile; tiles without glass lie below it and lose their weight.
+    """
+    height, width = image.shape[:2]
+    rows, columns = np.array_split(np.arange(height), TILES), np.array_split(np.arange(width), TILES)
+    tiles = [(y, x, image[y[0] : y[-1] + 1 : 2, x[0] : x[-1] + 1 : 2].reshape(-1, 3)) for y in rows for x in columns]
+    places = np.array([[y.mean() / height - 0.5, x.mean() / width - 0.5] for y, x, _ in tiles])
+    lights = np.array([np.quantile(values, 0.9, axis=0) for *_, values in tiles])
+    levels = lights.mean(axis=1)
+    weights = (levels >= (1 - FALL) * np.quantile(levels, 0.9)).astype(float)
+    surface = np.broadcast_to(np.quantile(lights, 0.9, axis=0), lights.shape)
+    terms = _terms(places)
+    for _ in range(5):
+        if (weights > 0.5).sum() < 2 * terms.shape[1]:  # too little glass to tell where the light falls off
+            glass = np.average(lights, axis=0, weights=weights + 1e-6)
+            return np.maximum(np.broadcast_to(glass, image.shape), 1.0)
+        root = np.sqrt(weights)[:, None]
+        factors = np.linalg.lstsq(root * terms, root * lights, rcond=None)[0]
+        surface = terms @ factors
+        weights = (levels > 0.97 * surface.mean(axis=1)).astype(float)
+    y, x = np.linspace(-0.5, 0.5, 16), np.linspace(-0.5, 0.5, 16)
+    coarse = _terms(np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 2)) @ factors
+    field = cv2.resize(coarse.reshape(16, 16, 3).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.maximum(field, 0.5 * surface.max())
+
+
+def _terms(places: np.ndarray) -> np.ndarray:
+    y, x = places.T
+    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)

@@ -90,9 +90,12 @@ def solidity(mask: np.ndarray) -> float:
 
 
 def distance(mask: np.ndarray) -> np.ndarray:
-    """Distance to the nearest pixel outside, float32; the image's border is not outside."""
+    """Distance to the nearest pixel outside, float32; the image's border is not outside.
+
+    Where nothing is outside, it is the longer side of the mask.
+    """
     padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    return cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+    return np.minimum(cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1], np.float32(max(mask.shape)))
 
 
 def split(mask: np.ndarray, least_radius: float) -> np.ndarray:

@@ -9,7 +9,8 @@ from leuko.cells.masks import Part, distance, fill, opened, parts, solidity
 
 SMALLEST = 0.15  # of a red cell's area: less is debris
 THICKNESS = 1.1  # radius of a disc as large as a red cell, over the largest circle within the cell
-ENOUGH = 3  # red cells lying alone, for their median to be the size of one
+ENOUGH = 3  # red cells lying alone and alike, for their median to be the size of one
+SPREAD = 1.5  # between the areas of red cells that are alike
 LEAST, MOST = 0.5, 1.4  # radii of a typical nucleus within which the radius of a red cell lies
 MANY = 8  # thick places in heaps, for their thickness to tell the scale
 PALLOR = 0.5  # of a red cell's area: larger holes are gaps between cells
@@ -32,8 +33,10 @@ def red_cells(matter: np.ndarray, white: np.ndarray, nucleus: float | None) -> t
         int32, H × W, ids from 1; and the diameter of one in pixels, or None where too few lie alone to tell.
     """
     mask = opened(matter & ~white, 1)
-    bounds = (0.0, np.inf) if nucleus is None else (LEAST * nucleus, MOST * nucleus)
-    area, sure = _area_of_one(fill(mask, np.pi * bounds[1] ** 2), bounds)
+    area = _lone_area(fill(mask))
+    sure = area > 0 and (nucleus is None or area > np.pi * (LEAST * nucleus) ** 2)  # else crumbs, not red cells
+    if not sure:
+        area, sure = _heaped_area(fill(mask) if nucleus is None else fill(mask, np.pi * (MOST * nucleus) ** 2), nucleus)
     labels = np.zeros(mask.shape, np.int32)
     if not area:
         return labels, None
@@ -49,20 +52,30 @@ def red_cells(matter: np.ndarray, white: np.ndarray, nucleus: float | None) -> t
     return labels, 2 * radius if sure else None
 
 
-def _area_of_one(mask: np.ndarray, bounds: tuple[float, float]) -> tuple[float, bool]:
-    """The area of a red cell: the median of those lying alone, or else by how thick heaps are; and if that is sure."""
+def _lone_area(mask: np.ndarray) -> float:
+    """The area of a red cell by those that lie alone, which alone are compact; 0 where there are too few.
+
+    It is the area that as much of their area lies below as above (crumbs are many, but small), if enough agree on it.
+    """
+    alone = np.sort([p.area for p in parts(mask, 12) if not p.cut and solidity(p.mask) > COMPACT])
+    if not len(alone):
+        return 0.0
+    middle = alone[np.searchsorted(np.cumsum(alone), alone.sum() / 2)]
+    like = alone[(alone > middle / SPREAD) & (alone < middle * SPREAD)]
+    return float(np.median(like)) if len(like) >= ENOUGH else 0.0
+
+
+def _heaped_area(mask: np.ndarray, nucleus: float | None) -> tuple[float, bool]:
+    """The area of a red cell by how thick heaps are, 0 where there is nothing; and whether they are enough to tell."""
     depth = distance(mask)
-    thick = depth[(depth == cv2.dilate(depth, np.ones((5, 5), np.uint8))) & (depth >= 2)]
-    thick = thick[(thick >= bounds[0]) & (thick <= bounds[1])]
+    peaks = (depth == cv2.dilate(depth, np.ones((5, 5), np.uint8))) & (depth >= 2) & (depth < min(mask.shape) / 2)
+    thick = depth[peaks]
+    if nucleus is not None:
+        thick = thick[(thick >= LEAST * nucleus) & (thick <= MOST * nucleus)]
     if not len(thick):
         return 0.0, False
-    guess = np.pi * (THICKNESS * np.median(thick[thick >= 0.5 * np.quantile(thick, 0.95)])) ** 2
-    alone = [
-        part.area
-        for part in parts(mask, 0.5 * guess)
-        if not part.cut and part.area < SINGLE * guess and solidity(part.mask) > COMPACT
-    ]
-    return (float(np.median(alone)), True) if len(alone) >= ENOUGH else (float(guess), len(thick) >= MANY)
+    radius = THICKNESS * np.median(thick[thick >= 0.5 * np.quantile(thick, 0.95)])
+    return float(np.pi * radius**2), len(thick) >= MANY
 
 
 def _divide(part: Part, depth: np.ndarray, number: int, radius: float) -> np.ndarray:

@@ -9,9 +9,11 @@ scale in micrometres. After the two-stage fuzzy segmentation of the paper "Deep 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from scipy import ndimage
 
 from leuko.cells import white_cells
 from leuko.cells.clustering import Method, fuzzy_c_means, k_means, otsu
@@ -55,6 +57,17 @@ class Segmentation:
         mask[self.white_cells > 0] = 128
         mask[self.nuclei > 0] = 255
         return mask
+
+    def boxes(self, kind: str) -> list[dict[str, Any]]:
+        """The red cells (`red_cell`) or platelets (`platelet`) as `id`, `kind`, `bbox` and `touches_border`."""
+        labels = {"red_cell": self.red_cells, "platelet": self.platelets}[kind]
+        height, width = labels.shape
+        found = []
+        for label, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+            box = [columns.start, rows.start, columns.stop, rows.stop]
+            cut = box[0] == 0 or box[1] == 0 or box[2] == width or box[3] == height
+            found.append({"id": label, "kind": kind, "bbox": box, "touches_border": cut})
+        return found
 
 
 def segment(image: np.ndarray, method: str = "fuzzy") -> Segmentation:

@@ -10,7 +10,7 @@ from leuko.cells.colours import Colours, violet
 from leuko.cells.masks import Part, around, closed, fill, keep, opened, parts, solidity, split
 
 STAINED_SHARE = 0.02  # of the palette: the most violet colours, where the stained group starts
-CONTRAST = 8.0  # CIELAB: a stained group less violet than the red cells by this is none
+VIOLET, CONTRAST = 50.0, 18.0  # CIELAB: least a* − b* of stained material, and how much more than the red cells'
 SMALLEST = 0.08  # of the largest nucleus' area: below lie platelets and debris
 REACH = 2.4  # radii of the nucleus: how far from it cytoplasm is looked for
 FAR = 1.5  # radii: beyond this, what is no glass is red cells
@@ -44,8 +44,9 @@ def stain(colours: Colours, method: Method) -> np.ndarray | None:
     found, other = memberships[..., 2] > 0.5, memberships[..., 1] > 0.5
     if not found.any():
         return None
-    beside = violet(colours.lab[other]).mean() if other.any() else 0.0
-    return memberships if violet(colours.lab[found]).mean() > beside + CONTRAST else None
+    stained_violet = violet(colours.lab[found]).mean()
+    red_violet = violet(colours.lab[other]).mean() if other.any() else 0.0
+    return memberships if stained_violet > max(VIOLET, red_violet + CONTRAST) else None
 
 
 def foreground(colours: Colours, nuclei: np.ndarray, method: Method, glass: float = FOREGROUND) -> np.ndarray:

@@ -1,0 +1,101 @@
+"""Cells found in drawn fields with exact truth, in real ones, and by the command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from leuko.cells.segmentation import METHODS, segment
+from leuko.images import synthetic
+from leuko.images.decode import decode
+from tests.conftest import ROOT
+
+KINDS = {"lymphocyte": 1, "neutrophil": 1, "blast": 1}
+
+
+def overlap(found: np.ndarray, truth: np.ndarray) -> float:
+    return (found & truth).sum() / (found | truth).sum()
+
+
+@pytest.mark.parametrize("stain", synthetic.STAINS)
+@pytest.mark.parametrize("um_per_px", [0.12, 0.2])
+def test_white_cells_of_drawn_fields_are_all_found_and_well_outlined(stain, um_per_px):
+    cells, nuclei = [], []
+    for seed in range(4):
+        smear = synthetic.render(seed, stain=stain, um_per_px=um_per_px, white_cells=KINDS)
+        found = segment(smear.image)
+        assert found.white_cells.max() == 3
+        cells.append(overlap(found.white_cells > 0, smear.white_cells > 0))
+        nuclei.append(overlap(found.nuclei > 0, smear.nuclei > 0))
+        assert found.um_per_px == pytest.approx(um_per_px, rel=0.15)
+    assert np.mean(cells) > 0.8 and np.mean(nuclei) > 0.7
+
+
+def test_labels_are_counted_without_gaps_and_nuclei_belong_to_cells():
+    found = segment(synthetic.render(5, white_cells=KINDS).image)
+    for labels in (found.white_cells, found.red_cells, found.platelets):
+        assert set(np.unique(labels)) == set(range(labels.max() + 1)) and labels.dtype == np.int32
+    inside = found.nuclei > 0
+    assert (found.nuclei[inside] == found.white_cells[inside]).all()
+    assert not ((found.white_cells > 0) & (found.red_cells > 0)).any()
+    assert set(np.unique(found.mask())) == {0, 64, 128, 255}
+
+
+@pytest.mark.parametrize("stain", synthetic.STAINS)
+def test_fields_without_white_cells_have_none(stain):
+    for seed in range(3):
+        found = segment(synthetic.render(seed, stain=stain, white_cells={}).image)
+        assert found.white_cells.max() == 0 and found.nuclei.max() == 0
+        assert found.red_cells.max() > 10
+
+
+@pytest.mark.parametrize("image", [np.full((64, 80, 3), 255, np.uint8), np.zeros((64, 80, 3), np.uint8)])
+def test_empty_images_have_no_cells(image):
+    found = segment(image)
+    assert found.white_cells.max() == found.red_cells.max() == found.platelets.max() == 0
+    assert found.um_per_px is None
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_turning_and_enlarging_change_nothing(method):
+    image = synthetic.render(2, white_cells=KINDS, um_per_px=0.2).image
+    plain = segment(image, method)
+    turned = segment(np.ascontiguousarray(np.rot90(image)), method)
+    assert overlap(np.rot90(plain.white_cells) > 0, turned.white_cells > 0) > 0.95
+    large = segment(cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), method)
+    assert large.white_cells.max() == plain.white_cells.max()
+    assert large.um_per_px == pytest.approx(plain.um_per_px / 2, rel=0.1)
+
+
+def test_real_single_cells_are_outlined_as_by_hand(data):
+    overlaps = []
+    for number in range(5, 300, 30):
+        truth = cv2.imread(str(data / "jtsc" / f"{number:03d}.png"), cv2.IMREAD_GRAYSCALE)
+        found = segment(decode(data / "jtsc" / f"{number:03d}.bmp"))
+        overlaps.append(max(overlap(found.white_cells == i, truth > 64) for i in range(1, found.white_cells.max() + 1)))
+    assert np.median(overlaps) > 0.93
+
+
+def test_the_command_line_writes_lines_masks_and_overlays(tmp_path):
+    smear = synthetic.render(1, white_cells=KINDS)
+    Image.fromarray(smear.image).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"no image")
+    command = [sys.executable, "-m", "leuko", "field", str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    command += ["--json", str(tmp_path / "out.jsonl"), "--masks", str(tmp_path / "m"), "--overlay", str(tmp_path / "o")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    good, bad = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
+    assert bad["image"] == "b.png" and "not an image" in bad["error"]
+    assert good["counts"]["white_cells"] == 3 and good["um_per_px"] == pytest.approx(0.12, rel=0.15)
+    kinds = [cell["kind"] for cell in good["cells"]]
+    assert {kind: kinds.count(kind[:-1]) for kind in good["counts"]} == good["counts"]
+    assert all(len(cell["bbox"]) == 4 and cell["touches_border"] in (True, False) for cell in good["cells"])
+    mask, picture = Image.open(tmp_path / "m" / "a.png"), Image.open(tmp_path / "o" / "a.png")
+    assert mask.size == (640, 480) and mask.mode == "L"
+    assert (np.asarray(mask) == 255).sum() > 0 and picture.size == (640, 480)
