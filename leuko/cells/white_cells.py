@@ -85,6 +85,8 @@ def white_cells(colours: Colours, seeds: np.ndarray, method: Method) -> tuple[np
     red = np.median(colours.lab[matter & away], axis=0) if (matter & away).mean() > 0.02 else None
     body = np.zeros_like(seeds)
     for group in parts(closed(seeds, 0.3 * typical)):
+        if not (group.mask & seeds[group.window]).any():  # closing may fill a corner that holds no nucleus
+            continue
         window, mask = _body(colours.lab, group, seeds, matter, red, method)
         body[window] |= mask
     cells, inside = np.zeros(seeds.shape, np.int32), np.zeros(seeds.shape, np.int32)
