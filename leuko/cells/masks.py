@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy import ndimage
+from skimage.segmentation import watershed
 
 NECK = 0.8  # a way between two middles that is narrower than this share of the thinner one parts them
 
@@ -121,12 +121,10 @@ def split(mask: np.ndarray, least_radius: float) -> np.ndarray:
             middles.append(point)
     if len(middles) < 2:
         return mask.astype(np.int32)
-    markers = np.zeros(mask.shape, np.int16)
-    markers[~mask] = -1
+    markers = np.zeros(mask.shape, np.int32)
     for number, (y, x) in enumerate(middles, start=1):
         markers[y, x] = number
-    height = np.where(mask, np.clip(250 - 250 * depth / depth.max(), 0, 250), 255).astype(np.uint8)
-    return np.maximum(ndimage.watershed_ift(height, markers), 0).astype(np.int32)
+    return watershed(-depth, markers, mask=mask).astype(np.int32)
 
 
 def _narrowest(depth: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
