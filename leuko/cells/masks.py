@@ -17,8 +17,9 @@ class Part:
     """One connected part of a mask.
 
     Attributes:
-        window: where its box lies in the mask.
-        mask: bool, the box's height × width.
+        window: where it lies in the mask, with a margin of one pixel but at the mask's border: what touches the
+            window's edge goes on beyond the image.
+        mask: bool, of the window's size.
         area: pixels.
         cut: whether it touches the border of the mask it came from.
     """
@@ -36,7 +37,7 @@ def parts(mask: np.ndarray, least: float = 1) -> Iterator[Part]:
     for label in range(1, count):
         x, y, w, h, area = (int(value) for value in stats[label])
         if area >= least:
-            window = slice(y, y + h), slice(x, x + w)
+            window = slice(max(y - 1, 0), y + h + 1), slice(max(x - 1, 0), x + w + 1)
             yield Part(window, labels[window] == label, area, x == 0 or y == 0 or x + w == width or y + h == height)
 
 
@@ -75,11 +76,11 @@ def _morph(mask: np.ndarray, operation: int, radius: float) -> np.ndarray:
 
 
 def around(mask: np.ndarray, seed: np.ndarray) -> np.ndarray:
-    """The connected part of a mask that shares most pixels with a seed; empty if none does."""
+    """The connected parts of a mask that share pixels with a seed."""
     count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    shared = np.bincount(labels[seed], minlength=count)
-    shared[0] = 0
-    return labels == shared.argmax() if shared.any() else np.zeros_like(mask)
+    shared = np.bincount(labels[seed], minlength=count) > 0
+    shared[0] = False
+    return shared[labels]
 
 
 def solidity(mask: np.ndarray) -> float:

@@ -11,7 +11,7 @@ from leuko.cells.masks import Part, around, closed, fill, keep, opened, parts, s
 
 STAINED_SHARE = 0.02  # of the palette: the most violet colours, where the stained group starts
 VIOLET, CONTRAST = 50.0, 18.0  # CIELAB: least a* − b* of stained material, and how much more than the red cells'
-SMALLEST = 0.08  # of the largest nucleus' area: below lie platelets and debris
+SMALLEST = 0.12  # of a usual nucleus' area: below lie platelets and debris
 REACH = 2.4  # radii of the nucleus: how far from it cytoplasm is looked for
 FAR = 1.5  # radii: beyond this, what is no glass is red cells
 FOREGROUND = 0.65  # greatest membership of glass in foreground
@@ -62,10 +62,11 @@ def foreground(colours: Colours, nuclei: np.ndarray, method: Method, glass: floa
 
 
 def nuclei(memberships: np.ndarray) -> np.ndarray:
-    """Nuclei among what is stained: holes filled, and nothing far smaller than the largest; bool, H × W."""
+    """Nuclei among what is stained: holes filled, and nothing far smaller than usual; bool, H × W."""
     stained = opened(memberships[..., 2] > 0.5, 1)
-    largest = max((part.area for part in parts(stained)), default=0)
-    return keep(fill(stained, SMALLEST * largest), max(SMALLEST * largest, 12))
+    areas = np.sort([part.area for part in parts(stained)] or [0])
+    usual = areas[np.searchsorted(np.cumsum(areas), areas.sum() / 4)]  # not the largest, which may be a heap of cells
+    return keep(fill(stained, SMALLEST * usual), max(SMALLEST * usual, 12))
 
 
 def white_cells(colours: Colours, seeds: np.ndarray, method: Method) -> tuple[np.ndarray, np.ndarray]:
