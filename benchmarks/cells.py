@@ -3,8 +3,8 @@
     python -m benchmarks.cells ../shared/data
 
 Parameters were chosen on even-numbered files of JTSC and BCCD; the odd-numbered ones are reported. Writes
-benchmarks/results/cells.json. Where benchmarks/data/bccd_red_cells.csv (a recount, see its README) exists, red cells are counted
-against it.
+benchmarks/results/cells.json. Where benchmarks/data/bccd_red_cells.csv (a recount, see its README) exists, red cells
+are counted against it.
 """
 
 from __future__ import annotations
