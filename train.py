@@ -7,6 +7,12 @@ import sys
 from pathlib import Path
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
 def main() -> int:
     """Run the command line; the exit status is 1 if there is no model at the end."""
     parser = argparse.ArgumentParser(description="Fine-tune a timm network on smear images and write a model folder.")
@@ -45,15 +51,17 @@ def main() -> int:
         choices=["frozen", "partial", "full"],
         help="the last layer, the last stages, or all (default: %(default)s)",
     )
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--epochs", type=_count, default=10)
+    parser.add_argument("--batch-size", type=_count, default=32)
     parser.add_argument("--lr", type=float, default=5e-4, help="peak learning rate (default: %(default)s)")
     parser.add_argument("--dropout", type=float, default=0.2)
-    parser.add_argument("--image-size", type=int, default=224, help="side of the network's input in pixels")
+    parser.add_argument("--image-size", type=_count, default=224, help="side of the network's input in pixels")
     parser.add_argument("--seed", type=int, default=0, help="of the split and of training")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of this output")
     parser.add_argument("--push-to-hub", metavar="USER/NAME", help="publish the model folder when it is written")
     arguments = vars(parser.parse_args())
+    if arguments["keep"] and not arguments["clean"]:
+        parser.error("--no-clean leaves nothing out, so that there is nothing to --keep")
     repo = arguments.pop("push_to_hub")
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import itertools
+import logging
+import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,8 @@ SPLITS = {
 GROUPS = ("patient", "subject", "slide", "donor", "case", "group")  # with or without "_id", or with "id" before a space
 IMAGES = ("image", "image_id", "file_name", "filename", "file", "path", "image_name", "new_names", "name", "id")
 LABELS = ("label", "labels", "class", "category", "diagnosis", "target", "type")
+
+_log = logging.getLogger(__name__)
 
 
 class DataError(ValueError):
@@ -72,19 +76,43 @@ def read_folder(folder: Path, group_column: str | None = None) -> dict[str, list
         group_column: column of the tables that holds the groups.
 
     Returns:
-        Rows by split, in natural order of class and file; only `train` if there are no split folders.
+        Rows by split, in natural order of class and file; only `train` if there are no split folders. Images that
+        belong to no part or that the table does not name are not used, and a warning is logged that says so.
 
     Raises:
-        DataError: no images, or images whose class cannot be told.
+        DataError: no images, images whose class cannot be told, names that are not UTF-8, or parts without `train`.
     """
-    parts = {SPLITS[c.name.lower()]: c for c in folder.iterdir() if c.is_dir() and c.name.lower() in SPLITS}
+    inner = sorted(child for child in folder.iterdir() if child.is_dir())
+    named = [child for child in inner if child.name.lower() in SPLITS]
+    parts = {SPLITS[child.name.lower()]: child for child in named}
     if "train" not in parts:
+        if named and named == inner:
+            raise DataError(f"{folder} has {' and '.join(c.name for c in named)}, but no train folder beside them.")
         parts = {"train": folder}
+    elif len(parts) < len(named):
+        raise DataError(f"{folder} has one part twice ({', '.join(c.name for c in named)}); keep one folder of each.")
+    elif outside := [f for f in _images(folder) if f.relative_to(folder).parts[0] not in {c.name for c in named}]:
+        _log.warning("%s", _not_used(outside, folder, f"lie outside of {', '.join(c.name for c in named)}"))
     return {split: _read_part(part, group_column) for split, part in parts.items()}
 
 
+def _images(folder: Path) -> list[Path]:
+    return [f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and not f.name.startswith(".")]
+
+
+def _not_used(images: list[Path], folder: Path, why: str) -> str:
+    some = ", ".join(sorted(image.relative_to(folder).as_posix() for image in images)[:3])
+    return f"Not used: {len(images)} images in {folder} {why}: {some}{' …' if len(images) > 3 else '.'}"
+
+
 def _read_part(folder: Path, group_column: str | None) -> list[Row]:
-    found = [f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and not f.name.startswith(".")]
+    found = _images(folder)
+    for image in found:
+        try:
+            str(image).encode()
+        except UnicodeEncodeError as error:
+            readable = os.fsencode(image).decode(errors="replace")
+            raise DataError(f"The name of {readable} is not in UTF-8; rename the file or folder.") from error
     if not found:
         raise DataError(f"{folder} has no images; expected {folder}/CLASS/*.jpg.")
     rows = _by_table(folder, found, group_column)
@@ -157,4 +185,6 @@ def _match(table: Path, lines: list[tuple[str, str, str | None]], images: list[P
     repeated = len(rows) - len({row.path for row in rows})
     if repeated:
         raise DataError(f"{table.name} names images more than once ({repeated} lines too many); give each one line.")
+    if unnamed := sorted(set(images) - {row.path for row in rows}):
+        _log.warning("%s", _not_used(unnamed, folder, f"are not named in {table.name}"))
     return rows

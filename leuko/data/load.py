@@ -43,7 +43,8 @@ def load(sources: str | Sequence[str], *, group_column: str | None = None) -> Da
             is named like it, or what the file names carry.
 
     Returns:
-        Splits by name; only `train` where the sources have none.
+        Splits by name, test and validation before the others; only `train` where the sources have none. If there are
+        several, files begin with the split's name, as splits may share file names.
 
     Raises:
         DataError: no such source, no images, fewer than two classes, or sources that do not go together.
@@ -57,9 +58,13 @@ def load(sources: str | Sequence[str], *, group_column: str | None = None) -> Da
     if len(labels) < 2:
         raise DataError(f"{', '.join(names)}: there is only one class ({labels[0]}); at least two are needed.")
     together = DatasetDict()
-    for split in loaded[0]:
+    # Test first: of identical pictures cleaning keeps the first, and training must be the part that gives way.
+    for split in sorted(loaded[0], key=lambda split: (split != "test", split != "validation", split)):
         parts = [_of_source(s[split], title, labels, len(names) > 1) for s, title in zip(loaded, titles, strict=True)]
         together[split] = concatenate_datasets(_with_groups_alike(parts))
+        if len(loaded[0]) > 1:
+            files = [f"{split}/{file}" for file in together[split]["file"]]
+            together[split] = _with_column(together[split], "file", files)
     if absent := set(labels) - {labels[i] for i in set(together["train"]["label"])}:
         raise DataError(f"The training images lack classes that other parts have: {', '.join(sorted(absent))}.")
     return together

@@ -19,6 +19,8 @@ def colour_baseline(
 ) -> dict[str, float]:
     """Five nearest neighbours on colour statistics alone: what any accuracy must be read against.
 
+    Of fewer than five training images, all are asked.
+
     Args:
         training, test: float, N × 9, from `leuko.images.stain.colour_statistics`.
         training_labels, test_labels: int, N.
@@ -26,7 +28,9 @@ def colour_baseline(
     Returns:
         `accuracy` and macro `f1` on the test images.
     """
-    neighbours = make_pipeline(StandardScaler(), KNeighborsClassifier(5)).fit(training, training_labels)
+    neighbours = make_pipeline(StandardScaler(), KNeighborsClassifier(min(5, len(training)))).fit(
+        training, training_labels
+    )
     return _figures(test_labels, neighbours.predict(test))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from datasets import Dataset, DatasetDict, concatenate_datasets
+from datasets import Dataset, concatenate_datasets
 from sklearn.model_selection import StratifiedKFold
 from tqdm import tqdm
 
@@ -56,7 +56,7 @@ def survey(sources: Sequence[str], output: Path, *, model: str | None = None, gr
     for source in filter(Path.is_dir, map(Path, sources)):
         if output.resolve().is_relative_to(source.resolve()):
             raise DataError(f"{output} lies inside the data; give a folder outside {source}, so that nothing is added.")
-    rows = _together(load(sources, group_column=group_column))
+    rows = concatenate_datasets(load(sources, group_column=group_column).values())
     labels, place = np.asarray(rows["label"]), {file: row for row, file in enumerate(rows["file"])}
     records = measure(rows, progress)
     if not records.readable.any():
@@ -88,17 +88,6 @@ def survey(sources: Sequence[str], output: Path, *, model: str | None = None, gr
         ),
         output,
     )
-
-
-def _together(splits: DatasetDict) -> Dataset:
-    """All rows; where the data come in parts, files begin with the part's name, since parts may share file names."""
-    if len(splits) == 1:
-        return splits["train"]
-    named = [
-        rows.remove_columns("file").add_column("file", [f"{part}/{file}" for file in rows["file"]])
-        for part, rows in splits.items()
-    ]
-    return concatenate_datasets(named)
 
 
 def deep_features(model: folder.Model, rows: Dataset, readable: np.ndarray) -> np.ndarray:

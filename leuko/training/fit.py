@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,12 +72,16 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> dict[str, A
         leuko.data.load.DataError: the data cannot be trained on.
         leuko.models.backbones.WeightsError: the backbone or its initial weights cannot be had.
         leuko.images.decode.ImageError: an image cannot be used.
-        TrainingError: the loss diverged.
+        TrainingError: the loss diverged, the network cannot be balanced as asked, or `settings.output` holds something
+            else than a model folder.
     """
+    _check_output(settings)
     set_seed(settings.seed)
     parts = load(settings.dataset, group_column=settings.group_column)
     classes = parts["train"].features["label"].num_classes
     network = create(settings.backbone, classes, weights=settings.weights, dropout=settings.dropout)
+    if settings.balance == "smote":
+        _last_layer(network, settings)  # whether there is one, before hours are spent
     task = prepare(parts, settings, say)
     network.freeze(settings.finetune)
     learning = sum(p.numel() for p in network.parameters() if p.requires_grad)
@@ -144,6 +149,34 @@ def _finish(network: Network, task: Task, how: Preprocessing, settings: Settings
     return report
 
 
+def _check_output(settings: Settings) -> None:
+    """Refuse an output that would take the place of anything but a model folder, or that lies among the images."""
+    output = settings.output.resolve()
+    if output.exists() and not output.is_dir():
+        raise TrainingError(f"{settings.output} is a file; give a folder for the model.")
+    if output.is_dir() and any(output.iterdir()) and not (output / folder.LEUKO).is_file():
+        raise TrainingError(
+            f"{settings.output} holds other files and no model; give a new folder, so that nothing is lost."
+        )
+    for source in map(Path, settings.dataset):
+        place = source.resolve()
+        if source.is_dir() and (output.is_relative_to(place) or place.is_relative_to(output)):
+            raise TrainingError(f"{settings.output} and the data in {source} lie in one another; give another folder.")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"{settings.output} cannot be written ({error.strerror}); give another folder.") from error
+
+
+def _last_layer(network: Network, settings: Settings) -> nn.Linear:
+    last = network.timm_model.get_classifier()
+    if not isinstance(last, nn.Linear):
+        raise TrainingError(
+            f"--balance smote needs a network that ends in a linear layer; {settings.backbone} does not."
+        )
+    return last
+
+
 def _refit_last_layer(network: Network, task: Task, how: Preprocessing, settings: Settings) -> None:
     """Fit the last layer, in place, on features of the training images balanced by SMOTE.
 
@@ -151,11 +184,7 @@ def _refit_last_layer(network: Network, task: Task, how: Preprocessing, settings
     trained again, on a trunk that has learnt from the images as they are: Kang et al., "Decoupling representation and
     classifier for long-tailed recognition", 2020, arXiv:1910.09217.
     """
-    last = network.timm_model.get_classifier()
-    if not isinstance(last, nn.Linear):
-        raise TrainingError(
-            f"--balance smote needs a network that ends in a linear layer; {settings.backbone} does not."
-        )
+    last = _last_layer(network, settings)
     rows = task.split.train
     network.eval()
     features, labels = balance.synthesise(

@@ -15,6 +15,7 @@ from leuko.data.groups import Groups, find_groups
 from leuko.data.load import open_image, recognise_positive
 from leuko.data.split import Split, class_shares_off, split_rows, verify
 from leuko.evaluation.predict import predict
+from leuko.images.decode import ImageError
 from leuko.images.stain import colour_statistics
 from leuko.models import folder
 from leuko.training.settings import Settings
@@ -85,7 +86,11 @@ def prepare(parts: DatasetDict, settings: Settings, say: Callable[[str], None]) 
         say(cleaning.summary())
         pictures, given = cleaning.duplicates.picture[cleaning.kept], given[cleaning.kept]
         rows = rows.select(cleaning.kept)
-    colours = np.stack([colour_statistics(open_image(image)) for image in rows["image"]])
+        if gone := [name for i, name in enumerate(labels) if i not in set(rows["label"])]:
+            raise DataError(
+                f"Cleaning leaves no image of class {', '.join(gone)}; `python -m leuko eda` shows why, --keep overrides."
+            )
+    colours = _colours(rows)
     truth = np.asarray(rows["label"][:])
     if settings.split:
         split = Split.load(settings.split, rows["file"][:])
@@ -117,6 +122,16 @@ def _positive(labels: tuple[str, ...], declared: Iterable[str] | None) -> tuple[
     if len(positive) == len(labels):
         raise DataError(f"All classes ({', '.join(labels)}) mean leukaemia; there is nothing to tell them from.")
     return positive
+
+
+def _colours(rows: Dataset) -> np.ndarray:
+    colours = []
+    for row in rows.select_columns(["image", "file"]):
+        try:
+            colours.append(colour_statistics(open_image(row["image"])))
+        except ImageError as error:
+            raise DataError(f"{row['file']}: {error} Cleaning would leave it out.") from error
+    return np.stack(colours)
 
 
 def _deep_features(rows: Dataset) -> np.ndarray:
