@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 from leuko.cells.clustering import Method
 from leuko.cells.colours import Colours, violet
-from leuko.cells.masks import Part, around, closed, fill, keep, opened, parts, solidity, split
+from leuko.cells.masks import around, closed, fill, keep, opened, parts, solidity, split
+from leuko.cells.outline import star_shaped
 
 STAINED_SHARE = 0.02  # of the palette: the most violet colours, where the stained group starts
-VIOLET, CONTRAST = 50.0, 18.0  # CIELAB: least a* − b* of stained material, and how much more than the red cells'
+VIOLET = 50.0  # CIELAB: a* − b* from which material is stained for certain
+APART = 1.1  # else: how far it is from red cells, over how far they are from glass, however pale all is
+CONTRAST = 12.0  # CIELAB: how much more violet than red cells it is at least
 SMALLEST = 0.12  # of a usual nucleus' area: below lie platelets and debris
 REACH = 2.4  # radii of the nucleus: how far from it cytoplasm is looked for
 FAR = 1.5  # radii: beyond this, what is no glass is red cells
 FOREGROUND = 0.65  # greatest membership of glass in foreground
-CYTOPLASM = 0.4  # least membership of cytoplasm against red cells
+CYTOPLASM = 0.35  # least membership of cytoplasm against red cells
 COMPACT = 0.93  # solidity from which a region is one cell, whatever its colours
-HUES = (0.1, 0.3, 1.0)  # how L*, a* and b* count between cytoplasm and red cells: b* parts them, light does not
-NUCLEUS = 0.45  # least membership of nucleus inside a cell
-ANCHOR = 3.0  # how much the known red cells count against the colours around a nucleus
+HUES = (0.5, 1.0, 1.0)  # how L*, a* and b* count between cytoplasm and red cells
+TINTS = 6  # groups of colours among cytoplasm and red cells
+CLOSE = 0.35  # radii from a nucleus within which most is cytoplasm
+NUCLEUS = 0.22  # least membership of nucleus inside a cell
+TONE = (-0.0053, 0.0016, 0.0025)  # of L*, a* and b* beside the root of green light: the line that parts nuclei best
+GRAIN = 0.04  # radii of the cell, sigma: chromatin is coarser than noise, and its lights belong to the nucleus
+HOLE = 1.0  # of a nucleus' area: larger holes are gaps between cells
+GAP = 0.3  # of a nucleus' radius: gaps in matter that are no wider belong to a cell
+GLASS = 0.6  # what glass and foreign nuclei speak against belonging to a cell
 SAMPLE = 1500  # pixels that groups are found from; more change nothing
 # Shares and memberships were chosen on the even-numbered files of JTSC and BCCD.
 
@@ -44,9 +56,10 @@ def stain(colours: Colours, method: Method) -> np.ndarray | None:
     found, other = memberships[..., 2] > 0.5, memberships[..., 1] > 0.5
     if not found.any():
         return None
-    stained_violet = violet(colours.lab[found]).mean()
-    red_violet = violet(colours.lab[other]).mean() if other.any() else 0.0
-    return memberships if stained_violet > max(VIOLET, red_violet + CONTRAST) else None
+    light = np.array([100.0, 0.0, 0.0])
+    nuclear, ruddy = (colours.lab[where].mean(axis=0) if where.any() else light for where in (found, other))
+    clear = violet(nuclear) > VIOLET or np.linalg.norm(nuclear - ruddy) > APART * np.linalg.norm(ruddy - light)
+    return memberships if clear and violet(nuclear) > violet(ruddy) + CONTRAST else None
 
 
 def foreground(colours: Colours, nuclei: np.ndarray, method: Method, glass: float = FOREGROUND) -> np.ndarray:
@@ -81,17 +94,19 @@ def white_cells(colours: Colours, seeds: np.ndarray, method: Method) -> tuple[np
         White cells and their nuclei, int32, H × W, ids from 1.
     """
     typical = np.sqrt(np.median([part.area for part in parts(seeds)]) / np.pi)
-    matter = fill(foreground(colours, seeds, method))
-    away = cv2.distanceTransform((~seeds).astype(np.uint8), cv2.DIST_L2, 5) > FAR * typical
-    red = np.median(colours.lab[matter & away], axis=0) if (matter & away).mean() > 0.02 else None
+    matter = fill(foreground(colours, seeds, method), HOLE * np.pi * typical**2)
+    groups = list(_together(seeds, matter, typical))
+    plasm = _plasm(colours, matter & ~seeds, groups, method)
+    filled = closed(matter, GAP * typical)
     body = np.zeros_like(seeds)
-    for group in parts(closed(seeds, 0.3 * typical)):
-        if not (group.mask & seeds[group.window]).any():  # closing may fill a corner that holds no nucleus
-            continue
-        window, mask = _body(colours.lab, group, seeds, matter, red, method)
-        body[window] |= mask
+    hoods = [_hood(group, plasm, seeds, matter) for group in groups]
+    centres, reaches = np.array([hood.centre for hood in hoods]), np.array([hood.reach for hood in hoods])
+    outlines = star_shaped([hood.gain for hood in hoods], centres, reaches)
+    for hood, mask in zip(hoods, outlines, strict=True):
+        body[hood.window] |= mask & filled[hood.window]
+    body |= seeds
     cells, inside = np.zeros(seeds.shape, np.int32), np.zeros(seeds.shape, np.int32)
-    for part in parts(body):
+    for part in parts(fill(opened(body, 0.12 * typical) | seeds)):
         pieces = split(part.mask, 0.5 * typical)
         for number in range(1, pieces.max() + 1):
             piece = pieces == number
@@ -103,48 +118,126 @@ def white_cells(colours: Colours, seeds: np.ndarray, method: Method) -> tuple[np
     return cells, inside
 
 
-def _body(
-    lab: np.ndarray, seed: Part, seeds: np.ndarray, matter: np.ndarray, red: np.ndarray | None, method: Method
-) -> tuple[tuple[slice, slice], np.ndarray]:
-    """The cell around one nucleus (its lobes together) as a window of the image and a mask in it.
+@dataclass(frozen=True)
+class _Group:
+    """The lobes of one cell's nucleus, in a window of the image as wide as the cell may reach.
 
-    It is all matter around the nucleus if that is compact; else what is less like the red cells it touches than like
-    cytoplasm.
+    Attributes:
+        window: of the image.
+        lobes: bool, of the window's size.
+        centre: row and column in the window.
+        radius: px, of a disc as large as the nucleus, or half its extent if that is more.
+        piece: bool, of the window's size: the compact piece of matter in which it lies and which then is the cell;
+            None if there is none.
     """
-    radius = np.sqrt(seed.area / np.pi)
-    margin = int(REACH * radius) + 3
-    window = tuple(slice(max(side.start - margin, 0), side.stop + margin) for side in seed.window)
-    nucleus = np.zeros_like(seeds)
-    nucleus[seed.window] = seed.mask & seeds[seed.window]
-    nucleus, lab = nucleus[window], lab[window]
-    far = cv2.distanceTransform((~nucleus).astype(np.uint8), cv2.DIST_L2, 5)
-    near = matter[window] & (far <= REACH * radius)
-    body = around(opened(near, 0.2 * radius) | nucleus, nucleus)
-    compact = solidity(body) > COMPACT and far[body].max() < REACH * radius - 1.5
-    beside = near & ~nucleus
-    if red is not None and not compact and beside.any():
-        sample = _sample(lab[beside])
-        known = red + 0.35 * (np.median(lab[nucleus], axis=0) - red)
-        points = np.concatenate([sample, red[None]]) * HUES
-        weights = np.append(np.ones(len(sample)), ANCHOR * len(sample))
-        plasm = np.zeros(near.shape)
-        plasm[beside] = method(points, weights, np.stack([red, known]) * HUES)(lab[beside] * HUES)[:, 1]
-        body = (plasm > CYTOPLASM) | nucleus
-    edge = 0.12 * radius
-    body = opened(fill(body), edge) | nucleus
-    return window, fill(closed(around(body, nucleus), edge))
+
+    window: tuple[slice, slice]
+    lobes: np.ndarray
+    centre: tuple[float, float]
+    radius: float
+    piece: np.ndarray | None
+
+    @property
+    def reach(self) -> float:
+        return REACH * self.radius
+
+    @classmethod
+    def of(cls, lobes: np.ndarray, whole: np.ndarray) -> _Group:
+        ys, xs = np.nonzero(lobes)
+        radius = max(np.sqrt(len(ys) / np.pi), 0.8 * max(np.ptp(ys), np.ptp(xs)) / 2)
+        centre = (ys.min() + ys.max()) / 2, (xs.min() + xs.max()) / 2
+        window = tuple(slice(max(int(c - REACH * radius) - 2, 0), int(c + REACH * radius) + 3) for c in centre)
+        piece = around(whole[window], lobes[window])
+        found = piece if (piece & lobes[window]).sum() > 0.8 * len(ys) else None
+        return cls(window, lobes[window], (centre[0] - window[0].start, centre[1] - window[1].start), radius, found)
+
+    def away(self) -> np.ndarray:
+        """Distance of the window's pixels from the lobes in radii."""
+        return cv2.distanceTransform((~self.lobes).astype(np.uint8), cv2.DIST_L2, 5) / self.radius
+
+
+def _together(seeds: np.ndarray, matter: np.ndarray, typical: float) -> Iterator[_Group]:
+    """The nuclei cell by cell. Lobes are together if they lie close, or within one compact piece of matter."""
+    near = closed(seeds, 0.3 * typical)
+    whole = np.zeros_like(seeds)
+    for piece in parts(opened(matter, 0.3 * typical), np.pi * typical**2):
+        if solidity(piece.mask) > COMPACT and (piece.mask & seeds[piece.window]).any():
+            whole[piece.window] |= piece.mask
+    for part in parts(near | whole):
+        lobes = np.zeros_like(seeds)
+        lobes[part.window] = part.mask & seeds[part.window]
+        if lobes.any():  # closing may fill a corner that holds no nucleus
+            yield _Group.of(lobes, whole)
+
+
+@dataclass(frozen=True)
+class _Hood:
+    """Where one cell is looked for: a window of the image, what its pixels gain, its middle in it and how far."""
+
+    window: tuple[slice, slice]
+    gain: np.ndarray
+    centre: tuple[float, float]
+    reach: float
+
+
+def _plasm(colours: Colours, beside: np.ndarray, groups: list[_Group], method: Method) -> np.ndarray:
+    """How much the colours of what is neither glass nor nucleus speak for cytoplasm: float32, H × W, 0 to 1.
+
+    The colours are sorted into groups; each speaks for cytoplasm as far as it is commoner close to nuclei than away from
+    them, where red cells are.
+    """
+    far = np.full(beside.shape, np.inf, np.float32)
+    for group in groups:
+        far[group.window] = np.minimum(far[group.window], group.away())
+    close, away = beside & (far < CLOSE), beside & (far > FAR)
+    if not close.any() or away.mean() < 0.02:
+        return np.ones(beside.shape, np.float32)
+    colour, size = colours.index, len(colours.palette)
+    here, there = (np.bincount(colour[where], minlength=size) / where.sum() for where in (close, away))
+    weights = here + there
+    points = colours.palette * HUES
+    middle = np.average(points, axis=0, weights=weights)
+    axis = np.average(points, axis=0, weights=here) - np.average(points, axis=0, weights=there)
+    along = (points - middle) @ axis / max(axis @ axis, 1e-9)
+    order = np.argsort(along)
+    steps = np.searchsorted(np.cumsum(weights[order]), weights.sum() * (np.arange(TINTS) + 0.5) / TINTS)
+    memberships = method(points, weights, middle + along[order][steps][:, None] * axis)(points)
+    near, distant = here @ memberships, there @ memberships
+    speaks = memberships @ (near / np.maximum(near + distant, 1e-9))
+    low, high = there @ speaks, here @ speaks
+    return np.clip((speaks - low) / max(high - low, 1e-9), 0, 1).astype(np.float32)[colour]
+
+
+def _hood(group: _Group, plasm: np.ndarray, seeds: np.ndarray, matter: np.ndarray) -> _Hood:
+    """What speaks for each pixel around the lobes of a nucleus being of its cell.
+
+    Glass and other nuclei speak against it, matter for it, the more the less it is like the red cells.
+    """
+    window = group.window
+    if group.piece is None:
+        gain = np.where(matter[window], plasm[window] - CYTOPLASM, -GLASS).astype(np.float32)
+    else:
+        gain = np.where(group.piece, 1, -GLASS).astype(np.float32)
+    gain[seeds[window]] = -GLASS
+    gain[group.lobes] = 1
+    return _Hood(window, gain, group.centre, group.reach)
 
 
 def _nucleus(colours: Colours, window: tuple[slice, slice], cell: np.ndarray, method: Method) -> np.ndarray:
     """The nucleus in a cell: the group that lets less green light through and is more violet."""
-    tone = colours.green[window] ** 0.75 - 0.4 * violet(colours.lab[window]) / 100
+    light, lab = colours.green[window], colours.lab[window]
+    area = cell.sum()
+    radius = np.sqrt(area / np.pi)
+    tone = np.sqrt(light) + lab @ np.float32(TONE)
+    soft = GRAIN * radius
+    inside = cell.astype(np.float32)
+    tone = cv2.GaussianBlur(tone * inside, (0, 0), soft) / np.maximum(cv2.GaussianBlur(inside, (0, 0), soft), 1e-3)
     values = tone[cell][:, None]
     start = np.percentile(values, [80, 20])[:, None]
     dark = np.zeros(cell.shape)
     sample = _sample(values)
     dark[cell] = method(sample, np.ones(len(sample)), start)(values)[:, 1]
-    area = cell.sum()
-    nucleus = opened(fill(dark > NUCLEUS, 0.02 * area), 0.04 * np.sqrt(area / np.pi)) & cell
+    nucleus = opened(fill(dark > NUCLEUS, 0.02 * area), 0.04 * radius) & cell
     return keep(nucleus, 0.02 * area)
 
 
