@@ -16,7 +16,9 @@ MANY = 8  # thick places in heaps, for their thickness to tell the scale
 PALLOR = 0.5  # of a red cell's area: larger holes are gaps between cells
 SINGLE = 1.7  # red cells' areas up to which a compact part is one large cell
 COMPACT = 0.93  # solidity of one
-OVERLAP = 1.1  # cells in a heap for each red cell's area that is seen of it, as they overlap
+ROUND = 0.95  # solidity of one that is counted as one, whatever its area
+OVERLAP = 0.45  # cells on top of one another for each that is seen, where no cell lies alone
+BEYOND = 0.5  # radii: so far beyond the border lie middles of cells of which enough is seen to count
 ROUNDS = 15  # of the division of a heap
 
 
@@ -43,13 +45,26 @@ def red_cells(matter: np.ndarray, white: np.ndarray, nucleus: float | None) -> t
     radius = np.sqrt(area / np.pi)
     mask = opened(fill(mask, PALLOR * area) & ~white, 0.2 * radius)
     depth = distance(mask)
-    for part in parts(mask, SMALLEST * area):
-        number = max(1, round(OVERLAP * part.area / area))
-        if part.area < SINGLE * area and solidity(part.mask) > COMPACT:
-            number = 1
-        pieces = _divide(part, depth[part.window], number, radius)
+    found = list(parts(mask, SMALLEST * area))
+    alone = [part.area < SINGLE * area and solidity(part.mask) > ROUND for part in found]
+    covered = sum(part.area for part in found)
+    crowded = 1 - sum(part.area for part, one in zip(found, alone, strict=True) if one) / max(covered, 1)
+    layers = 1 + OVERLAP * crowded**2
+    for part, one in zip(found, alone, strict=True):
+        seen = (part.area + BEYOND * radius * _cut_length(part, mask.shape)) / area
+        pieces = _divide(part, depth[part.window], 1 if one else max(1, round(layers * seen)), radius)
         labels[part.window][part.mask] = labels.max() + pieces
     return labels, 2 * radius if sure else None
+
+
+def _cut_length(part: Part, shape: tuple[int, int]) -> int:
+    """Pixels of a part on the border of an image of this shape."""
+    (rows, columns), (height, width) = part.window, shape
+    sides = (rows.start == 0, 0), (rows.stop == height, -1)
+    ends = (columns.start == 0, 0), (columns.stop == width, -1)
+    return sum(int(part.mask[at].sum()) for cut, at in sides if cut) + sum(
+        int(part.mask[:, at].sum()) for cut, at in ends if cut
+    )
 
 
 def _lone_area(mask: np.ndarray) -> float:

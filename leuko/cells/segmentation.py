@@ -18,7 +18,7 @@ from scipy import ndimage
 from leuko.cells import white_cells
 from leuko.cells.clustering import Method, fuzzy_c_means, k_means, otsu
 from leuko.cells.colours import Colours
-from leuko.cells.masks import opened, parts
+from leuko.cells.masks import parts
 from leuko.cells.red_cells import red_cells
 
 METHODS: dict[str, Method] = {"fuzzy": fuzzy_c_means, "k-means": k_means, "otsu": otsu}
@@ -95,10 +95,14 @@ def _working_scale(image: np.ndarray, sort: Method) -> float:
     """By how much to resize the image, so that its nuclei have the radius for which the shape rules are made."""
     longer = max(image.shape[:2])
     glance = min(1.0, GLANCE / longer)
-    memberships = white_cells.stain(Colours.of(_resized(image, glance)), sort)
-    areas = np.array([part.area for part in parts(white_cells.nuclei(memberships))] if memberships is not None else [])
-    if not len(areas):
+    colours = Colours.of(_resized(image, glance))
+    memberships = white_cells.stain(colours, sort)
+    if memberships is None:
         return glance
+    nuclei = list(parts(white_cells.nuclei(white_cells.stained(colours, memberships))))
+    if not nuclei:
+        return glance
+    areas = np.array([nucleus.area for nucleus in nuclei])
     radius = np.sqrt((areas**2).sum() / areas.sum() / np.pi)  # the mean over the area: crumbs count little
     return min(np.clip(1.0, *(glance * bound / radius for bound in NUCLEUS_PX)), MAGNIFY, LARGEST / longer)
 
@@ -107,8 +111,8 @@ def _find(colours: Colours, sort: Method) -> tuple[tuple[np.ndarray, ...], float
     """Nuclei (bool), white cells, red cells and platelets (labels), and the diameter of a red cell if known."""
     memberships = white_cells.stain(colours, sort)
     shape = colours.green.shape
-    stained = np.zeros(shape, bool) if memberships is None else opened(memberships[..., 2] > 0.5, 1)
-    seeds = stained if memberships is None else white_cells.nuclei(memberships)
+    stained = np.zeros(shape, bool) if memberships is None else white_cells.stained(colours, memberships)
+    seeds = white_cells.nuclei(stained)
     none = np.zeros(shape, np.int32)
     white, inside = white_cells.white_cells(colours, seeds, sort) if seeds.any() else (none, none)
     crumbs = stained & (white == 0)

@@ -16,6 +16,7 @@ from leuko.cells.outline import star_shaped
 STAINED_SHARE = 0.02  # of the palette: the most violet colours, where the stained group starts
 VIOLET = 50.0  # CIELAB: a* − b* from which material is stained for certain
 APART = 1.1  # else: how far it is from red cells, over how far they are from glass, however pale all is
+SAME_HUE = 2.5  # degrees between absorbances: no more between one red cell and several
 CONTRAST = 12.0  # CIELAB: how much more violet than red cells it is at least
 SMALLEST = 0.12  # of a usual nucleus' area: below lie platelets and debris
 REACH = 2.4  # radii of the nucleus: how far from it cytoplasm is looked for
@@ -26,7 +27,7 @@ COMPACT = 0.93  # solidity from which a region is one cell, whatever its colours
 HUES = (0.5, 1.0, 1.0)  # how L*, a* and b* count between cytoplasm and red cells
 TINTS = 6  # groups of colours among cytoplasm and red cells
 CLOSE = 0.35  # radii from a nucleus within which most is cytoplasm
-NUCLEUS = 0.22  # least membership of nucleus inside a cell
+NUCLEUS = 0.21  # least membership of nucleus inside a cell
 TONE = (-0.0053, 0.0016, 0.0025)  # of L*, a* and b* beside the root of green light: the line that parts nuclei best
 GRAIN = 0.04  # radii of the cell, sigma: chromatin is coarser than noise, and its lights belong to the nucleus
 HOLE = 1.0  # of a nucleus' area: larger holes are gaps between cells
@@ -74,12 +75,35 @@ def foreground(colours: Colours, nuclei: np.ndarray, method: Method, glass: floa
     return (values > threshold) | nuclei
 
 
-def nuclei(memberships: np.ndarray) -> np.ndarray:
+def stained(colours: Colours, memberships: np.ndarray) -> np.ndarray:
+    """What is stained, without specks and without red cells that lie on one another; bool, H × W."""
+    mask = opened(memberships[..., 2] > 0.5, 1)
+    return mask & ~_layers(colours, mask, memberships[..., 1] > 0.5)
+
+
+def nuclei(stained: np.ndarray) -> np.ndarray:
     """Nuclei among what is stained: holes filled, and nothing far smaller than usual; bool, H × W."""
-    stained = opened(memberships[..., 2] > 0.5, 1)
     areas = np.sort([part.area for part in parts(stained)] or [0])
     usual = areas[np.searchsorted(np.cumsum(areas), areas.sum() / 4)]  # not the largest, which may be a heap of cells
     return keep(fill(stained, SMALLEST * usual), max(SMALLEST * usual, 12))
+
+
+def _layers(colours: Colours, stained: np.ndarray, red: np.ndarray) -> np.ndarray:
+    """Where red cells lie on one another, which is as dark as nuclei; bool, H × W.
+
+    By Beer and Lambert their absorbances add up, so that the hue of the sum is that of one. Only where something else
+    is stained another hue: a stain may colour nuclei and red cells alike.
+    """
+    layers = np.zeros_like(stained)
+    found = list(parts(stained))
+    if not found or not red.any():
+        return layers
+    one = colours.absorbance(red)
+    hues = [np.degrees(np.arccos(min(colours.absorbance(part.mask, part.window) @ one, 1.0))) for part in found]
+    for part, hue in zip(found, hues, strict=True):
+        if hue < min(SAME_HUE, max(hues) / 4):
+            layers[part.window] |= part.mask
+    return layers
 
 
 def white_cells(colours: Colours, seeds: np.ndarray, method: Method) -> tuple[np.ndarray, np.ndarray]:
@@ -183,8 +207,8 @@ class _Hood:
 def _plasm(colours: Colours, beside: np.ndarray, groups: list[_Group], method: Method) -> np.ndarray:
     """How much the colours of what is neither glass nor nucleus speak for cytoplasm: float32, H × W, 0 to 1.
 
-    The colours are sorted into groups; each speaks for cytoplasm as far as it is commoner close to nuclei than away from
-    them, where red cells are.
+    The colours are sorted into groups; each speaks for cytoplasm as far as it is commoner close to nuclei than away
+    from them, where red cells are.
     """
     far = np.full(beside.shape, np.inf, np.float32)
     for group in groups:
@@ -237,7 +261,7 @@ def _nucleus(colours: Colours, window: tuple[slice, slice], cell: np.ndarray, me
     dark = np.zeros(cell.shape)
     sample = _sample(values)
     dark[cell] = method(sample, np.ones(len(sample)), start)(values)[:, 1]
-    nucleus = opened(fill(dark > NUCLEUS, 0.02 * area), 0.04 * radius) & cell
+    nucleus = opened(fill(dark > NUCLEUS, 0.04 * area), 0.06 * radius) & cell
     return keep(nucleus, 0.02 * area)
 
 
