@@ -54,13 +54,6 @@ class Colours:
         """Memberships of all pixels, float32, H × W × K, from those of the palette's colours."""
         return memberships(self.palette).astype(np.float32)[self.index]
 
-    def absorbance(self, mask: np.ndarray, window: tuple[slice, slice] = np.s_[:, :]) -> np.ndarray:
-        """The hue of what a mask covers in a window of the image: its mean absorbance of R, G, B; length 1."""
-        mean = self.lab[window][mask].mean(axis=0).astype(np.float32)
-        light = cv2.cvtColor(mean[None, None], cv2.COLOR_LAB2RGB)[0, 0]
-        absorbed = -np.log(np.clip(light, 1 / 255, 1 - 1 / 255))
-        return absorbed / np.linalg.norm(absorbed)
-
 
 def violet(lab: np.ndarray) -> np.ndarray:
     """How violet colours are: a* − b*; … × 3 → …. What basic dyes stain is violet, whatever the tint of the rest."""

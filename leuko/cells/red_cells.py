@@ -12,6 +12,7 @@ THICKNESS = 1.1  # radius of a disc as large as a red cell, over the largest cir
 ENOUGH = 3  # red cells lying alone and alike, for their median to be the size of one
 SPREAD = 1.5  # between the areas of red cells that are alike
 LEAST, MOST = 0.5, 1.4  # radii of a typical nucleus within which the radius of a red cell lies
+TINY = 3.0  # radii of a nucleus that none is smaller by than red cells or their heaps are thick
 MANY = 8  # thick places in heaps, for their thickness to tell the scale
 PALLOR = 0.5  # of a red cell's area: larger holes are gaps between cells
 SINGLE = 1.7  # red cells' areas up to which a compact part is one large cell
@@ -36,6 +37,8 @@ def red_cells(matter: np.ndarray, white: np.ndarray, nucleus: float | None) -> t
     """
     mask = opened(matter & ~white, 1)
     area = _lone_area(fill(mask))
+    if nucleus and max(area, _heaped_area(fill(mask), None)[0]) > np.pi * (TINY * nucleus) ** 2:
+        nucleus = None  # these are platelets
     sure = area > 0 and (nucleus is None or area > np.pi * (LEAST * nucleus) ** 2)  # else crumbs, not red cells
     if not sure:
         area, sure = _heaped_area(fill(mask) if nucleus is None else fill(mask, np.pi * (MOST * nucleus) ** 2), nucleus)

@@ -28,8 +28,10 @@ NUCLEUS_PX = (14.0, 32.0)  # radius of a typical nucleus at the working scale; t
 LARGEST = 1400  # px, longer side at the working scale
 MAGNIFY = 2.0  # at most; more adds no detail
 RED_GLASS = 0.92  # greatest membership of glass in red cells, whose middles are pale
-SMALL_WHITE = 0.6  # of a red cell's diameter: stained things that are smaller are platelets
-SLIVER = 0.25  # of the typical white cell's area: less of a cell that the border cuts is not one to be judged
+SMALL_WHITE = 0.75  # of a red cell's diameter: stained things that are smaller are platelets
+SMALL_NUCLEUS = 0.3  # of a red cell's area: smaller stained things, on a red cell too, are platelets
+SLIVER = 1.0  # red cells' area: less of a white cell that the border cuts is not one to be judged
+SLIVER_AMONG_WHITE = 0.25  # of the typical white cell's area, the same where the red cells' is not known
 SMALL_AMONG_WHITE = 0.4  # of the typical white cell's diameter, the same where the red cells' is not known
 
 
@@ -119,7 +121,7 @@ def _find(colours: Colours, sort: Method) -> tuple[tuple[np.ndarray, ...], float
     matter = white_cells.foreground(colours, seeds, sort, RED_GLASS)
     nucleus = np.sqrt(np.median(np.bincount(inside.ravel())[1:]) / np.pi) if white.any() else None
     red, diameter = red_cells(matter, (white > 0) | crumbs, nucleus)
-    dwarfs, slivers = _no_white_cells(white, diameter)
+    dwarfs, slivers = _no_white_cells(white, inside, diameter)
     platelets = none.copy()
     for number, part in enumerate(parts(crumbs | dwarfs, 6), start=1):
         platelets[part.window][part.mask] = number
@@ -127,17 +129,22 @@ def _find(colours: Colours, sort: Method) -> tuple[tuple[np.ndarray, ...], float
     return ((inside > 0) & (white > 0), white, red, platelets), diameter
 
 
-def _no_white_cells(white: np.ndarray, red_diameter: float | None) -> tuple[np.ndarray, np.ndarray]:
+def _no_white_cells(white: np.ndarray, nuclei: np.ndarray, red_diameter: float | None) -> tuple[np.ndarray, np.ndarray]:
     """What is too small for a white cell: platelets, and slivers of cells beyond the border; bool masks."""
     if not white.any():
         return white > 0, white > 0
     area = np.bincount(white.ravel())[1:]
     typical = np.median(area)
     least = SMALL_WHITE * red_diameter if red_diameter else SMALL_AMONG_WHITE * 2 * np.sqrt(typical / np.pi)
+    seen = SLIVER * np.pi / 4 * red_diameter**2 if red_diameter else SLIVER_AMONG_WHITE * typical
     edge = np.unique(np.concatenate([white[0], white[-1], white[:, 0], white[:, -1]]))
     ids = np.arange(1, len(area) + 1)
-    sliver = (area < SLIVER * typical) & np.isin(ids, edge)
-    dwarf = (2 * np.sqrt(area / np.pi) < least) & ~sliver
+    sliver = (area < seen) & np.isin(ids, edge)
+    dwarf = 2 * np.sqrt(area / np.pi) < least
+    if red_diameter:
+        nucleus = np.bincount(nuclei.ravel(), minlength=len(area) + 1)[1:]
+        dwarf |= nucleus < SMALL_NUCLEUS * np.pi / 4 * red_diameter**2
+    dwarf &= ~sliver
     return np.isin(white, ids[dwarf]), np.isin(white, ids[sliver])
 
 

@@ -16,7 +16,7 @@ from leuko.cells.outline import star_shaped
 STAINED_SHARE = 0.02  # of the palette: the most violet colours, where the stained group starts
 VIOLET = 50.0  # CIELAB: a* − b* from which material is stained for certain
 APART = 1.1  # else: how far it is from red cells, over how far they are from glass, however pale all is
-SAME_HUE = 2.5  # degrees between absorbances: no more between one red cell and several
+LAYERS = 0.45  # of the greatest contrast to red cells in violet: what has less is red cells on one another
 CONTRAST = 12.0  # CIELAB: how much more violet than red cells it is at least
 SMALLEST = 0.12  # of a usual nucleus' area: below lie platelets and debris
 REACH = 2.4  # radii of the nucleus: how far from it cytoplasm is looked for
@@ -27,9 +27,9 @@ COMPACT = 0.93  # solidity from which a region is one cell, whatever its colours
 HUES = (0.5, 1.0, 1.0)  # how L*, a* and b* count between cytoplasm and red cells
 TINTS = 6  # groups of colours among cytoplasm and red cells
 CLOSE = 0.35  # radii from a nucleus within which most is cytoplasm
-NUCLEUS = 0.21  # least membership of nucleus inside a cell
+NUCLEUS = 0.19  # least membership of nucleus inside a cell
 TONE = (-0.0053, 0.0016, 0.0025)  # of L*, a* and b* beside the root of green light: the line that parts nuclei best
-GRAIN = 0.04  # radii of the cell, sigma: chromatin is coarser than noise, and its lights belong to the nucleus
+GRAIN = 0.035  # radii of the cell, sigma: chromatin is coarser than noise, and its lights belong to the nucleus
 HOLE = 1.0  # of a nucleus' area: larger holes are gaps between cells
 GAP = 0.3  # of a nucleus' radius: gaps in matter that are no wider belong to a cell
 GLASS = 0.6  # what glass and foreign nuclei speak against belonging to a cell
@@ -88,20 +88,14 @@ def nuclei(stained: np.ndarray) -> np.ndarray:
     return keep(fill(stained, SMALLEST * usual), max(SMALLEST * usual, 12))
 
 
-def _layers(colours: Colours, stained: np.ndarray, red: np.ndarray) -> np.ndarray:
-    """Where red cells lie on one another, which is as dark as nuclei; bool, H × W.
-
-    By Beer and Lambert their absorbances add up, so that the hue of the sum is that of one. Only where something else
-    is stained another hue: a stain may colour nuclei and red cells alike.
-    """
-    layers = np.zeros_like(stained)
-    found = list(parts(stained))
-    if not found or not red.any():
-        return layers
-    one = colours.absorbance(red)
-    hues = [np.degrees(np.arccos(min(colours.absorbance(part.mask, part.window) @ one, 1.0))) for part in found]
-    for part, hue in zip(found, hues, strict=True):
-        if hue < min(SAME_HUE, max(hues) / 4):
+def _layers(colours: Colours, mask: np.ndarray, red: np.ndarray) -> np.ndarray:
+    """Where red cells lie on one another, which is as dark as nuclei but far less violet; bool, H × W."""
+    layers = np.zeros_like(mask)
+    found = list(parts(mask))
+    ruddy = violet(colours.lab[red].mean(axis=0)) if red.any() else 0.0
+    contrasts = [violet(colours.lab[part.window][part.mask].mean(axis=0)) - ruddy for part in found]
+    for part, contrast in zip(found, contrasts, strict=True):
+        if contrast < LAYERS * max(contrasts):
             layers[part.window] |= part.mask
     return layers
 
