@@ -13,6 +13,7 @@ ENOUGH = 3  # red cells lying alone and alike, for their median to be the size o
 SPREAD = 1.5  # between the areas of red cells that are alike
 LEAST, MOST = 0.5, 1.4  # radii of a typical nucleus within which the radius of a red cell lies
 TINY = 3.0  # radii of a nucleus that none is smaller by than red cells or their heaps are thick
+SCARCE = 0.06  # of the red cells' area: more stained material than this is not platelets alone
 MANY = 8  # thick places in heaps, for their thickness to tell the scale
 PALLOR = 0.5  # of a red cell's area: larger holes are gaps between cells
 SINGLE = 1.7  # red cells' areas up to which a compact part is one large cell
@@ -37,8 +38,8 @@ def red_cells(matter: np.ndarray, white: np.ndarray, nucleus: float | None) -> t
     """
     mask = opened(matter & ~white, 1)
     area = _lone_area(fill(mask))
-    if nucleus and max(area, _heaped_area(fill(mask), None)[0]) > np.pi * (TINY * nucleus) ** 2:
-        nucleus = None  # these are platelets
+    if nucleus and _platelets(mask, white, area, np.pi * nucleus**2):
+        nucleus = None
     sure = area > 0 and (nucleus is None or area > np.pi * (LEAST * nucleus) ** 2)  # else crumbs, not red cells
     if not sure:
         area, sure = _heaped_area(fill(mask) if nucleus is None else fill(mask, np.pi * (MOST * nucleus) ** 2), nucleus)
@@ -68,6 +69,19 @@ def _cut_length(part: Part, shape: tuple[int, int]) -> int:
     return sum(int(part.mask[at].sum()) for cut, at in sides if cut) + sum(
         int(part.mask[:, at].sum()) for cut, at in ends if cut
     )
+
+
+def _platelets(mask: np.ndarray, white: np.ndarray, lone: float, nucleus: float) -> bool:
+    """Whether what seemed to be white cells is far too small beside the red cells: beside lone ones or, where there is
+    little of it, beside what heaps they form."""
+    scarce = white.sum() < SCARCE * mask.sum()
+    return max(lone, _heaped_area(fill(mask), None)[0] if scarce else 0) > TINY**2 * nucleus
+
+
+def red_area(matter: np.ndarray) -> float | None:
+    """Pixels of a red cell, by lone ones or else heaps of what is neither glass nor nucleus; None if there is none."""
+    mask = fill(opened(matter, 1))
+    return _lone_area(mask) or _heaped_area(mask, None)[0] or None
 
 
 def _lone_area(mask: np.ndarray) -> float:

@@ -19,7 +19,7 @@ from leuko.cells import white_cells
 from leuko.cells.clustering import Method, fuzzy_c_means, k_means, otsu
 from leuko.cells.colours import Colours
 from leuko.cells.masks import parts
-from leuko.cells.red_cells import red_cells
+from leuko.cells.red_cells import red_area, red_cells
 
 METHODS: dict[str, Method] = {"fuzzy": fuzzy_c_means, "k-means": k_means, "otsu": otsu}
 RED_CELL_UM = 7.5  # Bain, Blood Cells: A Practical Guide
@@ -116,9 +116,11 @@ def _find(colours: Colours, sort: Method) -> tuple[tuple[np.ndarray, ...], float
     stained = np.zeros(shape, bool) if memberships is None else white_cells.stained(colours, memberships)
     seeds = white_cells.nuclei(stained)
     none = np.zeros(shape, np.int32)
-    white, inside = white_cells.white_cells(colours, seeds, sort) if seeds.any() else (none, none)
-    crumbs = stained & (white == 0)
     matter = white_cells.foreground(colours, seeds, sort, RED_GLASS)
+    white, inside = none, none
+    if seeds.any():
+        white, inside = white_cells.white_cells(colours, seeds, red_area(matter & ~seeds), sort)
+    crumbs = stained & (white == 0)
     nucleus = np.sqrt(np.median(np.bincount(inside.ravel())[1:]) / np.pi) if white.any() else None
     red, diameter = red_cells(matter, (white > 0) | crumbs, nucleus)
     dwarfs, slivers = _no_white_cells(white, inside, diameter)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy import ndimage
 
 from leuko.cells.clustering import Method
 from leuko.cells.colours import Colours, violet
@@ -26,10 +27,14 @@ CYTOPLASM = 0.35  # least membership of cytoplasm against red cells
 COMPACT = 0.93  # solidity from which a region is one cell, whatever its colours
 HUES = (0.5, 1.0, 1.0)  # how L*, a* and b* count between cytoplasm and red cells
 TINTS = 6  # groups of colours among cytoplasm and red cells
+DIFFERENT = 0.1  # by how much colours near nuclei must differ from those away for there to be cytoplasm
 CLOSE = 0.35  # radii from a nucleus within which most is cytoplasm
 NUCLEUS = 0.19  # least membership of nucleus inside a cell
 TONE = (-0.0053, 0.0016, 0.0025)  # of L*, a* and b* beside the root of green light: the line that parts nuclei best
 GRAIN = 0.035  # radii of the cell, sigma: chromatin is coarser than noise, and its lights belong to the nucleus
+OWN = 1.0  # of a red cell's area: what is stained and larger is a nucleus of its own and no lobe
+OWN_AMONG = 0.6  # of the typical stained piece's area, the same where the red cells' is not known
+SHARED = 0.7  # greatest share of nuclei in a cell that was cut in halves
 HOLE = 1.0  # of a nucleus' area: larger holes are gaps between cells
 GAP = 0.3  # of a nucleus' radius: gaps in matter that are no wider belong to a cell
 GLASS = 0.6  # what glass and foreign nuclei speak against belonging to a cell
@@ -100,12 +105,15 @@ def _layers(colours: Colours, mask: np.ndarray, red: np.ndarray) -> np.ndarray:
     return layers
 
 
-def white_cells(colours: Colours, seeds: np.ndarray, method: Method) -> tuple[np.ndarray, np.ndarray]:
+def white_cells(
+    colours: Colours, seeds: np.ndarray, red_area: float | None, method: Method
+) -> tuple[np.ndarray, np.ndarray]:
     """Stage two: the cell around every nucleus, and the nucleus within the cell.
 
     Args:
         colours: of the image.
         seeds: bool, H × W, from `nuclei`, not empty.
+        red_area: pixels of a red cell, where known: it tells nuclei from lobes of one.
         method: of clustering.
 
     Returns:
@@ -113,27 +121,45 @@ def white_cells(colours: Colours, seeds: np.ndarray, method: Method) -> tuple[np
     """
     typical = np.sqrt(np.median([part.area for part in parts(seeds)]) / np.pi)
     matter = fill(foreground(colours, seeds, method), HOLE * np.pi * typical**2)
-    groups = list(_together(seeds, matter, typical))
+    groups = list(_together(seeds, matter, typical, red_area))
     plasm = _plasm(colours, matter & ~seeds, groups, method)
-    filled = closed(matter, GAP * typical)
-    body = np.zeros_like(seeds)
     hoods = [_hood(group, plasm, seeds, matter) for group in groups]
     centres, reaches = np.array([hood.centre for hood in hoods]), np.array([hood.reach for hood in hoods])
     outlines = star_shaped([hood.gain for hood in hoods], centres, reaches)
-    for hood, mask in zip(hoods, outlines, strict=True):
-        body[hood.window] |= mask & filled[hood.window]
-    body |= seeds
+    filled = closed(matter, GAP * typical)
+    owner, nearest = np.zeros(seeds.shape, np.int32), np.full(seeds.shape, np.inf, np.float32)
+    for number, (group, mask) in enumerate(zip(groups, outlines, strict=True), start=1):
+        here, far = (mask & filled[group.window]) | group.lobes, group.away()
+        here &= far < nearest[group.window]  # what two cells claim belongs to the nearer nucleus
+        owner[group.window][here] = number
+        nearest[group.window][here] = far[here]
+    owner = _joined(owner, seeds)
     cells, inside = np.zeros(seeds.shape, np.int32), np.zeros(seeds.shape, np.int32)
-    for part in parts(fill(opened(body, 0.12 * typical) | seeds)):
-        pieces = split(part.mask, 0.5 * typical)
-        for number in range(1, pieces.max() + 1):
-            piece = pieces == number
-            if not (piece & seeds[part.window]).any():
-                continue
-            label = cells.max() + 1
-            cells[part.window][piece] = label
-            inside[part.window][_nucleus(colours, part.window, piece, method)] = label
+    for number, window in enumerate(ndimage.find_objects(owner), start=1):
+        if window is None:
+            continue
+        window = tuple(slice(max(side.start - 2, 0), side.stop + 2) for side in window)
+        piece = owner[window] == number
+        lobes = piece & seeds[window]
+        piece = around(fill(opened(piece, 0.12 * typical)) | lobes, lobes) & (cells[window] == 0)
+        if piece.any():
+            cells[window][piece] = number
+            inside[window][_nucleus(colours, window, piece, method)] = number
     return cells, inside
+
+
+def _joined(owner: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """The cells without cuts through one: halves that make a compact whole with much cytoplasm are one cell."""
+    owner = owner.copy()
+    beside = [(owner[:, 1:], owner[:, :-1]), (owner[1:], owner[:-1])]
+    pairs = np.concatenate([np.stack([a[a != b], b[a != b]], axis=1) for a, b in beside])
+    for one, other in np.unique(np.sort(pairs[pairs.all(axis=1)], axis=1), axis=0):
+        rows, columns = np.nonzero((owner == one) | (owner == other))
+        window = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        both = (owner[window] == one) | (owner[window] == other)
+        if seeds[window][both].mean() < SHARED and solidity(both) > COMPACT:
+            owner[window][both] = other
+    return owner
 
 
 @dataclass(frozen=True)
@@ -174,17 +200,42 @@ class _Group:
         return cv2.distanceTransform((~self.lobes).astype(np.uint8), cv2.DIST_L2, 5) / self.radius
 
 
-def _together(seeds: np.ndarray, matter: np.ndarray, typical: float) -> Iterator[_Group]:
-    """The nuclei cell by cell. Lobes are together if they lie close, or within one compact piece of matter."""
-    near = closed(seeds, 0.3 * typical)
+def _together(seeds: np.ndarray, matter: np.ndarray, typical: float, red_area: float | None) -> Iterator[_Group]:
+    """The nuclei cell by cell.
+
+    Seeds are parted where they are narrow. What is large is a nucleus of its own; what is small is a lobe and goes with
+    what lies close. All that lies in one compact piece of matter is one cell.
+    """
+    pieces, areas = np.zeros(seeds.shape, np.int32), [0]
+    for part in parts(seeds):
+        found = split(part.mask, 0.5 * typical)
+        for piece in range(1, found.max() + 1):
+            pieces[part.window][found == piece] = len(areas)
+            areas.append(int((found == piece).sum()))
+    large = np.array(areas) >= (OWN * red_area if red_area else OWN_AMONG * np.pi * typical**2)
     whole = np.zeros_like(seeds)
-    for piece in parts(opened(matter, 0.3 * typical), np.pi * typical**2):
-        if solidity(piece.mask) > COMPACT and (piece.mask & seeds[piece.window]).any():
-            whole[piece.window] |= piece.mask
-    for part in parts(near | whole):
-        lobes = np.zeros_like(seeds)
-        lobes[part.window] = part.mask & seeds[part.window]
-        if lobes.any():  # closing may fill a corner that holds no nucleus
+    for body in parts(opened(matter, 0.3 * typical), np.pi * typical**2):
+        held = np.unique(pieces[body.window][body.mask])
+        if solidity(body.mask) > COMPACT and held.any():
+            whole[body.window] |= body.mask
+    for heap in parts(closed(seeds, 0.3 * typical) | whole):
+        window = np.where(heap.mask, pieces[heap.window], 0)
+        held = np.unique(window)[1:] if (window == 0).any() else np.unique(window)
+        own = held[large[held]]
+        if not len(held):  # closing may fill a corner that holds no nucleus
+            continue
+        if len(own) > 1 and not (whole[heap.window] & heap.mask).any():
+            away = [cv2.distanceTransform((window != one).astype(np.uint8), cv2.DIST_L2, 5) for one in own]
+            middles = [tuple(np.argwhere(window == one).mean(axis=0).astype(int)) for one in held]
+            owners = {
+                one: one if one in own else own[int(np.argmin([far[middle] for far in away]))]
+                for one, middle in zip(held, middles, strict=True)
+            }
+        else:
+            owners = dict.fromkeys(held, held[0])
+        for owner in sorted(set(owners.values())):
+            lobes = np.zeros_like(seeds)
+            lobes[heap.window] = np.isin(window, [one for one, its in owners.items() if its == owner])
             yield _Group.of(lobes, whole)
 
 
@@ -223,7 +274,7 @@ def _plasm(colours: Colours, beside: np.ndarray, groups: list[_Group], method: M
     near, distant = here @ memberships, there @ memberships
     speaks = memberships @ (near / np.maximum(near + distant, 1e-9))
     low, high = there @ speaks, here @ speaks
-    return np.clip((speaks - low) / max(high - low, 1e-9), 0, 1).astype(np.float32)[colour]
+    return np.clip((speaks - low) / max(high - low, DIFFERENT), 0, 1).astype(np.float32)[colour]
 
 
 def _hood(group: _Group, plasm: np.ndarray, seeds: np.ndarray, matter: np.ndarray) -> _Hood:
