@@ -13,6 +13,16 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to below 1")
+    return value
+
+
 def main() -> int:
     """Run the command line; the exit status is 1 if there is no model at the end."""
     parser = argparse.ArgumentParser(description="Fine-tune a timm network on smear images and write a model folder.")
@@ -51,13 +61,41 @@ def main() -> int:
         choices=["frozen", "partial", "full"],
         help="the last layer, the last stages, or all (default: %(default)s)",
     )
-    parser.add_argument("--epochs", type=_count, default=10)
-    parser.add_argument("--batch-size", type=_count, default=32)
-    parser.add_argument("--lr", type=float, default=5e-4, help="peak learning rate (default: %(default)s)")
-    parser.add_argument("--dropout", type=float, default=0.2)
-    parser.add_argument("--image-size", type=_count, default=224, help="side of the network's input in pixels")
+    images = parser.add_argument_group("images")
+    images.add_argument("--image-size", type=_count, default=224, help="side of the network's input in pixels")
+    images.add_argument(
+        "--input-scale",
+        default="auto",
+        choices=["auto", "imagenet", "unit", "symmetric"],
+        help="as the backbone's weights want it, by ImageNet's statistics, 0 to 1, or -1 to 1 (default: %(default)s)",
+    )
+    images.add_argument(
+        "--augment",
+        default="light",
+        choices=["none", "light", "stain"],
+        help="stain varies dyes, lamp, camera and scale, as between laboratories (default: %(default)s)",
+    )
+    images.add_argument(
+        "--normalise-stain",
+        default="none",
+        choices=["none", "reinhard", "macenko"],
+        help="give every image, in training and in use, the look of the training images (default: %(default)s)",
+    )
+    steps = parser.add_argument_group("optimisation")
+    steps.add_argument("--epochs", type=_count, default=10)
+    steps.add_argument("--batch-size", type=_count, default=32, help="of all processes together (default: %(default)s)")
+    steps.add_argument("--lr", type=_share, default=5e-4, help="peak learning rate (default: %(default)s)")
+    steps.add_argument("--schedule", default="cosine", choices=["cosine", "step"], help="(default: %(default)s)")
+    steps.add_argument("--dropout", type=_share, default=0.2, help="before the last layer (default: %(default)s)")
+    steps.add_argument(
+        "--loss", default="cross-entropy", choices=["cross-entropy", "focal"], help="(default: %(default)s)"
+    )
+    steps.add_argument("--label-smoothing", type=_share, default=0.0, metavar="SHARE", help="(default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the split and of training")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of this output")
+    parser.add_argument(
+        "--log", default="none", choices=["none", "tensorboard"], help="tensorboard: curves in OUTPUT.logs"
+    )
     parser.add_argument("--push-to-hub", metavar="USER/NAME", help="publish the model folder when it is written")
     arguments = vars(parser.parse_args())
     if arguments["keep"] and not arguments["clean"]:
@@ -70,17 +108,20 @@ def main() -> int:
     from leuko.data.folders import DataError
     from leuko.images.decode import ImageError
     from leuko.models.backbones import WeightsError
-    from leuko.training.fit import TrainingError, train
-    from leuko.training.settings import Settings
+    from leuko.training.fit import train
+    from leuko.training.optimise import processes
+    from leuko.training.settings import Settings, TrainingError
 
+    main_process = processes().is_main_process
     try:
         if repo:
             hub.check_login(repo)
         train(Settings(**arguments))
-        if repo:
+        if repo and main_process:
             print(f"Published: {hub.publish_model(arguments['output'], repo)}")
     except (DataError, ImageError, TrainingError, WeightsError, hub.HubError) as error:
-        print(error, file=sys.stderr)
+        if main_process:
+            print(error, file=sys.stderr)
         return 1
     return 0
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from leuko.images import synthetic
 from leuko.models.classifier import Classifier
@@ -51,6 +52,18 @@ def smear() -> np.ndarray:
     return synthetic.render(
         3, width=224, height=224, um_per_px=0.42, stain="blue", white_cells={"blast": 10}, blur_um=0.3
     ).image
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory) -> Path:
+    """Two classes that differ in their cells, 30 small fields each."""
+    root = tmp_path_factory.mktemp("drawn")
+    for name, cells in {"blast": {"blast": 4}, "healthy": {"neutrophil": 3}}.items():
+        (root / name).mkdir()
+        for i in range(30):
+            smear = synthetic.render(i, width=96, height=96, um_per_px=0.7, white_cells=cells)
+            Image.fromarray(smear.image).save(root / name / f"{i}.png")
+    return root
 
 
 def start_app(port: int, cwd: Path = ROOT, **environment: str) -> subprocess.Popen:

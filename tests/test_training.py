@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,25 +18,12 @@ from sklearn import metrics as sk
 from transformers import AutoModelForImageClassification, pipeline
 
 from leuko.evaluation import metrics
-from leuko.images import synthetic
 from leuko.images.decode import decode
 from leuko.models import folder
 from leuko.models.classifier import Classifier
 from leuko.models.preprocessing import to_input
 from leuko.training.augment import Augmentation, restain
 from tests.conftest import ROOT
-
-
-@pytest.fixture(scope="session")
-def drawn(tmp_path_factory) -> Path:
-    """Two classes that differ in their cells, 30 small fields each."""
-    root = tmp_path_factory.mktemp("drawn")
-    for name, cells in {"blast": {"blast": 4}, "healthy": {"neutrophil": 3}}.items():
-        (root / name).mkdir()
-        for i in range(30):
-            smear = synthetic.render(i, width=96, height=96, um_per_px=0.7, white_cells=cells)
-            Image.fromarray(smear.image).save(root / name / f"{i}.png")
-    return root
 
 
 def run_train(drawn: Path, output: Path, *options: str) -> subprocess.CompletedProcess:
@@ -116,22 +101,6 @@ def test_three_strangers_and_onnx_agree(trained, drawn):
         theirs = {answer["label"]: answer["score"] for answer in ask(Image.fromarray(image))}
         found = ours.classify(image).probabilities
         assert all(abs(theirs[name] - found[name]) < 1e-3 for name in found)
-
-
-def test_a_killed_run_leaves_no_folder_and_can_be_resumed(drawn, tmp_path):
-    output = tmp_path / "model"
-    command = [sys.executable, "train.py", "--dataset", str(drawn), "--output", str(output), *SMALL, "--epochs", "3"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    checkpoints = tmp_path / "model.checkpoints"
-    while not any(checkpoints.glob("checkpoint-*/trainer_state.json")) and process.poll() is None:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not output.exists()
-    done = run_train(drawn, output, "--epochs", "3", "--resume")
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert Classifier.load(output).labels == ("blast", "healthy")
-    assert not checkpoints.exists()
 
 
 @pytest.mark.parametrize(

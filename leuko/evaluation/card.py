@@ -12,7 +12,13 @@ from leuko import RESEARCH_NOTICE, __version__
 from leuko.evaluation import metrics
 from leuko.models.folder import Knowledge
 
-OPTIONS = ("backbone", "weights", "finetune", "epochs", "batch_size", "lr", "dropout", "image_size", "balance", "seed")
+OPTIONS = ("backbone", "weights", "finetune", "epochs", "batch_size", "lr", "schedule", "dropout", "loss")
+OPTIONS += ("label_smoothing", "image_size", "input_scale", "augment", "normalise_stain", "balance", "seed")
+_STAIN_NOTE = """
+
+**The stain is normalised first.** In training and by `leuko.load`, every image is given the colours that `leuko.json`
+describes under `stain`. timm and transformers load the network alone: they agree for the same tensor, but know nothing
+of this step; make their input with `leuko.models.preprocessing.to_input`."""
 LIMITS = """\
 - Not for patients: nobody has tested it in a clinic, and it knows only the classes listed above. "Not suspicious" says
   nothing about other diseases, nor about anything outside the image.
@@ -41,7 +47,8 @@ def write_card(file: Path, knowledge: Knowledge, backbone: str, labels: Sequence
     }
     low, high = knowledge.operating_point.abstain
     baseline = report["colour_baseline"]
-    options = " ".join(f"--{name.replace('_', '-')} {run[name]}" for name in OPTIONS)
+    options = " ".join(f"--{name.replace('_', '-')} {run[name]}" for name in OPTIONS if name in run)
+    stain = _STAIN_NOTE if run.get("normalise_stain", "none") != "none" else ""
     file.write_text(
         f"""---
 {yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---
@@ -65,7 +72,7 @@ DIR is this folder; from the Hub, write the model's id (USER/NAME) instead.
 `timm.create_model("local-dir:DIR", pretrained=True)` (for an id, `"hf-hub:ID"`) and
 `transformers.pipeline("image-classification", model="DIR")` load the same and agree on the logits. The whole image is
 used: non-square images are squashed to the input size, nothing is cropped. The temperature
-({knowledge.temperature:.3f}) is already in the weights.
+({knowledge.temperature:.3f}) is already in the weights.{stain}
 
 ## Training
 

@@ -29,8 +29,9 @@ class Network(nn.Module):
 
     Attributes:
         timm_model: the network itself; its `state_dict` is what a model folder holds.
-        frozen: the modules whose parameters do not learn; they stay in evaluation mode, so that their batch-norm
-            statistics and dropout do not move either (`transformers.Trainer` sets train mode at every step).
+        frozen: the modules that rest, most of them because their parameters do not learn; they stay in evaluation mode,
+            so that their batch-norm statistics and dropout do not move (`transformers.Trainer` sets train mode at every
+            step).
     """
 
     def __init__(self, timm_model: nn.Module) -> None:
@@ -87,6 +88,13 @@ class Network(nn.Module):
             if (own := list(module.parameters())) and not any(p.requires_grad for p in own)
         ]
         self.train(self.training)
+
+    def rest_batch_norms(self) -> int:
+        """Keep all batch-norm layers on the statistics they have; scale and shift learn as before. How many changed."""
+        moving = [m for m in self.timm_model.modules() if isinstance(m, _BATCH_NORMS) and m not in set(self.frozen)]
+        self.frozen += moving
+        self.train(self.training)
+        return len(moving)
 
     def _behind_the_middle(self) -> list[nn.Parameter]:
         stages = [stage["module"] for stage in self.timm_model.feature_info]

@@ -3,7 +3,7 @@
     config.json          timm's Hub format: architecture, labels, preprocessing
     model.safetensors    the weights, the temperature folded into the last layer
     onnx/model.onnx      trunk and head in one pass: feature map and logits
-    leuko.json           decision, abstention, in-distribution statistics, data, versions
+    leuko.json           decision, abstention, in-distribution statistics, stain normalisation, data, versions
     README.md            the model card
     evaluation/          metrics.json and plots
 
@@ -21,7 +21,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from safetensors.torch import load_file, save_file
 from timm.models._hub import save_config_for_hf
 
 from leuko import __version__
+from leuko.images.stain import Normalisation
 from leuko.models import remote
 from leuko.models.backbones import Network
 from leuko.models.calibration import Familiarity, OperatingPoint
@@ -151,6 +152,7 @@ def save(folder: Path, network: Network, labels: tuple[str, ...], how: Preproces
         "positive": list(knowledge.positive),
         "temperature": knowledge.temperature,
         "operating_point": knowledge.operating_point.as_json(),
+        "stain": how.stain.as_json() if how.stain else None,
         "training": knowledge.training,
         "versions": {"leuko": __version__, **{name: version(name) for name in _VERSIONED}},
         "sha256": {WEIGHTS: _digest(folder / WEIGHTS), ONNX: _digest(folder / ONNX)},
@@ -206,6 +208,8 @@ def load(model: str | os.PathLike[str] | None = None) -> Model:
         )
         backbone, labels = config["architecture"], tuple(config["label_names"])
         how = Preprocessing.from_timm(config["pretrained_cfg"])
+        if stain := stored.get("stain"):
+            how = replace(how, stain=Normalisation.from_json(stain))
         steps, digest = stored["training"]["steps"], stored["sha256"][WEIGHTS]
     except CropError as error:
         raise ModelFolderError(f"{folder} cannot be used: {error}.") from error

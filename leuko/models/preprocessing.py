@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from leuko.images.stain import Normalisation
+
 _RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
@@ -19,16 +21,20 @@ class CropError(ValueError):
 class Preprocessing:
     """How an image becomes a network's input: the whole image, squashed to the input size, normalised.
 
+    timm and transformers read all of it from `config.json`, but for `stain`, which `leuko.json` keeps.
+
     Attributes:
         size: (height, width) in pixels.
         interpolation: `bicubic` or `bilinear`, as Pillow does it.
         mean, std: of each channel, in the range 0 to 1.
+        stain: the colours that every image is given first, or None.
     """
 
     size: tuple[int, int]
     interpolation: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    stain: Normalisation | None = None
 
     def as_timm(self) -> dict[str, Any]:
         """As timm and transformers read it from `config.json`."""
@@ -56,14 +62,18 @@ class Preprocessing:
 def to_input(image: np.ndarray, how: Preprocessing) -> np.ndarray:
     """The network's input for an image, as timm and transformers make it from `config.json`.
 
+    They know nothing of a stain normalisation; where there is one, it is for the caller of theirs to do.
+
     Args:
         image: uint8, H × W × 3, RGB; non-square images are squashed.
-        how: size, interpolation, mean and standard deviation.
+        how: size, interpolation, mean and standard deviation, stain.
 
     Returns:
         float32, 3 × height × width.
     """
     height, width = how.size
-    resized = Image.fromarray(image).resize((width, height), _RESAMPLING[how.interpolation])
-    scaled = np.asarray(resized, dtype=np.float32) / 255
+    resized = np.asarray(Image.fromarray(image).resize((width, height), _RESAMPLING[how.interpolation]))
+    if how.stain:
+        resized = how.stain(resized)
+    scaled = resized.astype(np.float32) / 255
     return np.ascontiguousarray(((scaled - np.float32(how.mean)) / np.float32(how.std)).transpose(2, 0, 1))

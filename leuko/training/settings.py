@@ -6,9 +6,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from leuko.images.stain import Method
 from leuko.models.backbones import FineTuning
+from leuko.training.augment import Kind
+from leuko.training.losses import LossName
 
 Balance = Literal["none", "weights", "over", "under", "smote"]
+Scale = Literal["auto", "imagenet", "unit", "symmetric"]
+
+
+class TrainingError(RuntimeError):
+    """Training that led nowhere; the message is one sentence that says what to do."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +36,18 @@ class Settings:
         backbone: any timm name.
         weights: `auto`, `none` or a safetensors file.
         finetune: what learns, see `Network.freeze`.
-        epochs, batch_size, lr, dropout: as usual; `lr` is the peak of a cosine schedule for AdamW.
+        epochs, batch_size, lr, dropout: as usual; `batch_size` is that of all processes together, `lr` the peak of the
+            schedule, for AdamW.
+        schedule: of the learning rate, see `leuko.training.optimise`.
+        loss, label_smoothing: see `leuko.training.losses`.
         image_size: side of the network's square input, in pixels.
+        input_scale: what pixels become: `auto`, as for the backbone's own weights; `imagenet`, normalised by ImageNet's
+            mean and standard deviation; `unit`, 0 to 1; `symmetric`, -1 to 1.
+        augment: see `leuko.training.augment`.
+        normalise_stain: gives every image the training images' typical look, see `leuko.images.stain`.
         seed: of the split and of all chance in training.
         resume: go on from the last checkpoint of an interrupted run.
+        log: `tensorboard` keeps the curves of the run in `logs`.
     """
 
     dataset: tuple[str, ...]
@@ -49,14 +65,26 @@ class Settings:
     batch_size: int = 32
     lr: float = 5e-4
     dropout: float = 0.2
+    schedule: Literal["cosine", "step"] = "cosine"
+    loss: LossName = "cross-entropy"
+    label_smoothing: float = 0.0
     image_size: int = 224
+    input_scale: Scale = "auto"
+    augment: Kind = "light"
+    normalise_stain: Literal["none"] | Method = "none"
     seed: int = 0
     resume: bool = False
+    log: Literal["none", "tensorboard"] = "none"
 
     @property
     def checkpoints(self) -> Path:
         """Where an unfinished run keeps what it needs to go on."""
         return self.output.with_name(self.output.name + ".checkpoints")
+
+    @property
+    def logs(self) -> Path:
+        """Where TensorBoard's logs are kept; they outlive the run."""
+        return self.output.with_name(self.output.name + ".logs")
 
     @property
     def title(self) -> str:
@@ -65,6 +93,6 @@ class Settings:
 
     def record(self) -> dict[str, Any]:
         """What `leuko.json` keeps of the run; neither paths nor file names, which may name patients."""
-        left_out = ("output", "resume", "positive", "keep", "split")
+        left_out = ("output", "resume", "log", "positive", "keep", "split")
         run = {name: value for name, value in asdict(self).items() if name not in left_out}
         return run | {"dataset": self.title, "weights": Path(self.weights).name}

@@ -88,7 +88,8 @@ def prepare(parts: DatasetDict, settings: Settings, say: Callable[[str], None]) 
         rows = rows.select(cleaning.kept)
         if gone := [name for i, name in enumerate(labels) if i not in set(rows["label"])]:
             raise DataError(
-                f"Cleaning leaves no image of class {', '.join(gone)}; `python -m leuko eda` shows why, --keep overrides."
+                f"Cleaning leaves no image of class {', '.join(gone)}; `python -m leuko eda` shows why, --keep "
+                "overrides."
             )
     colours = _colours(rows)
     truth = np.asarray(rows["label"][:])

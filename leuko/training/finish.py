@@ -1,0 +1,118 @@
+"""The end of a run: a trained network is calibrated, measured, and becomes a model folder."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import softmax
+from torch import nn
+
+from leuko.data import balance
+from leuko.evaluation import metrics
+from leuko.evaluation.audit import colour_baseline
+from leuko.evaluation.card import write_card
+from leuko.evaluation.predict import predict
+from leuko.models import folder
+from leuko.models.backbones import Network
+from leuko.models.calibration import Familiarity, OperatingPoint, fit_temperature
+from leuko.models.classifier import leukaemia_probability
+from leuko.models.preprocessing import Preprocessing
+from leuko.training.settings import Settings, TrainingError
+from leuko.training.task import Task
+
+FAMILIAR_IMAGES = 500  # training images that say what is in distribution
+REFIT_DECAY = 1e-3  # of the last layer's squared weights, where it is fitted anew
+
+
+def finish(network: Network, task: Task, how: Preprocessing, settings: Settings, steps: int) -> dict[str, Any]:
+    """Calibrate on validation, evaluate on test, and write the model folder; the figures on the test split.
+
+    Raises:
+        TrainingError: the network's answers are not numbers.
+    """
+    folder.round_to_stored(network)
+    network.eval().requires_grad_(False)
+    split, rows = task.split, task.rows
+    logits, _ = predict(network, rows.select(split.validation), how)
+    if not np.isfinite(logits).all():
+        raise TrainingError("Training diverged (the network's answers are not numbers); use a lower --lr.")
+    truth = task.truth[split.validation]
+    temperature = fit_temperature(logits, truth)
+    folder.fold_temperature(network, temperature)
+    folder.round_to_stored(network)
+
+    logits, validation_features = predict(network, rows.select(split.validation), how)
+    ill = np.isin(truth, [task.labels.index(name) for name in task.positive])
+    point = OperatingPoint.fit(leukaemia_probability(softmax(logits, axis=1), task.labels, task.positive), ill)
+    some = np.random.default_rng(settings.seed).permutation(split.train)[:FAMILIAR_IMAGES]
+    _, training_features = predict(network, rows.select(some), how)
+    knowledge = folder.Knowledge(
+        name=f"Deep Leuko {settings.backbone} on {settings.title}",
+        positive=task.positive,
+        temperature=temperature,
+        operating_point=point,
+        familiarity=Familiarity.fit(training_features, validation_features),
+        training=settings.record()
+        | {"steps": steps, "split": task.split.how, "images": task.sizes, "fingerprint": task.fingerprint},
+    )
+
+    logits, _ = predict(network, rows.select(split.test), how)
+    probabilities = softmax(logits.astype(np.float64), axis=1)
+    truth = task.truth[split.test]
+    report = metrics.evaluate(probabilities, truth, task.labels, task.positive, point.threshold)
+    report["colour_baseline"] = colour_baseline(
+        task.colours[split.train], task.truth[split.train], task.colours[split.test], truth
+    )
+    with folder.new_folder(settings.output) as draft:
+        folder.save(draft, network, task.labels, how, knowledge)
+        (draft / "evaluation").mkdir()
+        (draft / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
+        metrics.plot(probabilities, truth, task.labels, draft / "evaluation")
+        split.save(draft / "evaluation" / "split.json", rows["file"][:])
+        if task.cleaning:
+            task.cleaning.save(draft / "evaluation" / "cleaning.json")
+        write_card(draft / "README.md", knowledge, settings.backbone, task.labels, report)
+    return report
+
+
+def last_layer(network: Network, settings: Settings) -> nn.Linear:
+    """The layer that `refit_last_layer` fits.
+
+    Raises:
+        TrainingError: the network has no such layer.
+    """
+    last = network.timm_model.get_classifier()
+    if not isinstance(last, nn.Linear):
+        raise TrainingError(
+            f"--balance smote needs a network that ends in a linear layer; {settings.backbone} does not."
+        )
+    return last
+
+
+def refit_last_layer(network: Network, task: Task, how: Preprocessing, settings: Settings) -> None:
+    """Fit the last layer, in place, on features of the training images balanced by SMOTE.
+
+    SMOTE mixes rows, which has a meaning between features and none between images; hence the classifier alone is
+    trained again, on a trunk that has learnt from the images as they are: Kang et al., "Decoupling representation and
+    classifier for long-tailed recognition", 2020, arXiv:1910.09217.
+    """
+    last = last_layer(network, settings)
+    rows = task.split.train
+    network.eval()
+    features, labels = balance.synthesise(
+        predict(network, task.rows.select(rows), how)[1], task.truth[rows], seed=settings.seed
+    )
+    inputs, truth = (torch.from_numpy(values).to(last.weight.device) for values in (features, labels))
+    last.requires_grad_(True)
+    optimiser = torch.optim.LBFGS(last.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        value = nn.functional.cross_entropy(last(inputs), truth) + REFIT_DECAY * last.weight.square().sum()
+        value.backward()
+        return value
+
+    optimiser.step(loss)

@@ -1,0 +1,230 @@
+"""Optimisation: the part of a run that costs hours, can be interrupted, and may be shared by several processes.
+
+An interrupted run that is resumed ends with the figures of one that was not, on the same machine and as many threads.
+For that, a checkpoint holds the state of all sources of chance, of the schedule and of early stopping; it counts only
+if it was written to its end.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from torch import nn
+from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
+
+from leuko.data import balance
+from leuko.data.load import open_image
+from leuko.models.backbones import Network
+from leuko.models.preprocessing import Preprocessing, to_input
+from leuko.training.augment import Augmentation
+from leuko.training.losses import Loss
+from leuko.training.settings import Settings, TrainingError
+from leuko.training.task import Task
+
+PATIENCE = 4  # epochs without a better validation loss before training stops
+WARM_UP = 0.1  # share of the steps over which the learning rate rises
+STEPS = 0.5, 0.75  # shares of the steps at which a step schedule divides the learning rate by ten (He et al. 2016)
+STEADY = 16  # images a process and step, below which batch statistics are too noisy (Wu & He 2018, arXiv:1803.08494)
+_STATE, _RUN = "trainer_state.json", "run.json"
+
+
+def optimise(network: Network, task: Task, how: Preprocessing, settings: Settings, say: Callable[[str], None]) -> int:
+    """Train in place, ending with the weights of the best validation loss.
+
+    Under `accelerate launch` the processes share every batch, and each ends with the same weights.
+
+    Args:
+        network: what learns; its device and, where it is frozen, its parts.
+        task: the data.
+        how: preprocessing.
+        settings: the run.
+        say: receives the lines meant for the user.
+
+    Returns:
+        The number of steps done.
+
+    Raises:
+        TrainingError: the checkpoints are those of another run.
+    """
+    share = settings.batch_size // processes().num_processes
+    if settings.weights != "none" and share < STEADY and (resting := network.rest_batch_norms()):
+        say(f"{resting} batch-norm layers keep their statistics: {share} images at a time are too few for new ones.")
+    checkpoint = _last_checkpoint(settings, task, say)
+    device = processes().device.type
+    half = device == "cuda"
+    trainer = _Fit(
+        _loss(task, settings),
+        settings.schedule,
+        model=network,
+        args=TrainingArguments(
+            output_dir=str(settings.checkpoints.resolve()),
+            num_train_epochs=_epochs(checkpoint, settings),
+            per_device_train_batch_size=share,
+            per_device_eval_batch_size=64,
+            learning_rate=settings.lr,
+            weight_decay=0.01,
+            lr_scheduler_type="cosine",
+            warmup_steps=WARM_UP,
+            use_cpu=device == "cpu",
+            bf16=half and torch.cuda.is_bf16_supported(),
+            fp16=half and not torch.cuda.is_bf16_supported(),
+            eval_strategy="epoch",
+            save_strategy="epoch",
+            logging_strategy="epoch",
+            save_total_limit=2,
+            load_best_model_at_end=True,
+            metric_for_best_model="eval_loss",
+            greater_is_better=False,
+            restore_callback_states_from_checkpoint=True,
+            remove_unused_columns=False,
+            label_names=["labels"],
+            dataloader_num_workers=2,
+            dataloader_pin_memory=half,
+            ddp_find_unused_parameters=False,
+            seed=settings.seed,
+            data_seed=settings.seed,
+            report_to="none",
+        ),
+        train_dataset=task.rows.select(task.learning).with_transform(partial(_views, _augmentation(how, settings))),
+        eval_dataset=task.rows.select(task.split.validation).with_transform(
+            partial(_views, partial(to_input, how=how))
+        ),
+        compute_metrics=lambda p: {"accuracy": float((p.predictions.argmax(1) == p.label_ids).mean())},
+        callbacks=[EarlyStoppingCallback(PATIENCE), *_logs(settings)],
+    )
+    trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+    return trainer.state.global_step
+
+
+def processes() -> PartialState:
+    """The processes that share this run, as `accelerate launch` or torchrun started them; usually one."""
+    # Without this, processes on a machine without a GPU would not find one another, and each would train alone.
+    return PartialState(cpu=not torch.accelerator.is_available())
+
+
+class _Fit(Trainer):
+    """A Trainer for networks that return logits alone, with a loss and a schedule of ours."""
+
+    def __init__(self, loss: Loss, schedule: str, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.loss, self.schedule = loss, schedule
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any
+    ) -> Any:
+        logits = model(inputs["pixel_values"].contiguous(memory_format=torch.channels_last))  # faster on a CPU
+        loss = self.loss(logits, inputs["labels"])
+        return (loss, {"logits": logits}) if return_outputs else loss
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        if self.schedule == "cosine":
+            return super().create_scheduler(num_training_steps, optimizer)
+        if self.lr_scheduler is None:
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
+                optimizer or self.optimizer, partial(step_schedule, steps=num_training_steps)
+            )
+        return self.lr_scheduler
+
+
+def step_schedule(step: int, steps: int) -> float:
+    """The share of the peak learning rate at a step: rising at first, then divided by ten at each of `STEPS`."""
+    rise = max(1, int(np.ceil(WARM_UP * steps)))
+    return step / rise if step < rise else 0.1 ** sum(step >= share * steps for share in STEPS)
+
+
+def _loss(task: Task, settings: Settings) -> Loss:
+    weights = None
+    if settings.balance == "weights":
+        weights = tuple(balance.class_weights(task.truth[task.split.train], len(task.labels)).tolist())
+    return Loss(settings.loss, settings.label_smoothing, weights)
+
+
+def _augmentation(how: Preprocessing, settings: Settings) -> Augmentation:
+    return Augmentation(how.size, how.mean, how.std, settings.augment, how.stain)
+
+
+def _views(transform: Callable[[np.ndarray], Any], rows: dict[str, list]) -> dict[str, list]:
+    """What the network sees of some rows; a function of the module, so that loading processes can be sent it."""
+    return {
+        "pixel_values": [torch.as_tensor(transform(open_image(image))) for image in rows["image"]],
+        "labels": rows["label"],
+    }
+
+
+def _logs(settings: Settings) -> list[TrainerCallback]:
+    if settings.log == "none" or not processes().is_main_process:
+        return []
+    from torch.utils.tensorboard import SummaryWriter
+    from transformers.integrations import TensorBoardCallback
+
+    return [TensorBoardCallback(SummaryWriter(settings.logs))]
+
+
+def _last_checkpoint(settings: Settings, task: Task, say: Callable[[str], None]) -> Path | None:
+    """The last complete checkpoint of a run that is resumed; what is left of others is removed."""
+    run = json.loads(json.dumps(settings.record() | {"fingerprint": task.fingerprint, "learning": len(task.learning)}))
+    found = None
+    if settings.resume:
+        found = max(filter(_complete, settings.checkpoints.glob("checkpoint-*")), key=_number, default=None)
+        if found:
+            try:
+                begun = json.loads((settings.checkpoints / _RUN).read_text())
+            except (OSError, ValueError):
+                begun = run
+            if other := [name for name, value in run.items() if begun.get(name) != value]:
+                raise TrainingError(
+                    f"The interrupted run had {_said(other[0], begun.get(other[0]))}, this one has "
+                    f"{_said(other[0], run[other[0]])}; resume it as it was begun, or start anew without --resume."
+                )
+            say(f"Going on from step {_number(found)}.")
+        else:
+            say("There is no complete checkpoint to go on from; starting anew.")
+    elif any(settings.checkpoints.glob("checkpoint-*")):
+        say("Starting anew; the checkpoints of an unfinished run are replaced (--resume would go on from them).")
+    state = processes()
+    state.wait_for_everyone()  # all have looked before anything is removed
+    if state.is_main_process:
+        settings.checkpoints.mkdir(parents=True, exist_ok=True)
+        for old in settings.checkpoints.glob("checkpoint-*"):
+            if found is None or not _complete(old):
+                shutil.rmtree(old)
+        (settings.checkpoints / _RUN).write_text(json.dumps(run) + "\n")
+    state.wait_for_everyone()
+    return found
+
+
+def _said(name: str, value: Any) -> str:
+    data = {"fingerprint": "other data", "learning": f"{value} images to learn from"}
+    return data.get(name) or f"--{name.replace('_', '-')} {value}"
+
+
+def _complete(checkpoint: Path) -> bool:
+    """Whether a checkpoint was written to its end: the Trainer's state comes last."""
+    try:
+        json.loads((checkpoint / _STATE).read_text())
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _number(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _epochs(checkpoint: Path | None, settings: Settings) -> int:
+    """The epochs of a run; of one that early stopping had ended before it was interrupted, those it did."""
+    if checkpoint:
+        state = json.loads((checkpoint / _STATE).read_text())
+        if state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"]:
+            return max(1, round(state["epoch"]))
+    return settings.epochs

@@ -1,0 +1,140 @@
+"""A run that is killed, and a run that several processes share, end as one that was neither."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file
+
+from leuko.images import synthetic
+from leuko.models.classifier import Classifier
+from tests.conftest import ROOT
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+SMALL = ["--weights", "none", "--finetune", "full", "--image-size", "64", "--batch-size", "16", "--no-clean"]
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory) -> Path:
+    """Two classes that differ in their cells, 40 small fields each."""
+    root = tmp_path_factory.mktemp("cells")
+    for name, kinds in {"blast": {"blast": 4}, "healthy": {"neutrophil": 3}}.items():
+        (root / name).mkdir()
+        for i in range(40):
+            smear = synthetic.render(i, width=96, height=96, um_per_px=0.7, white_cells=kinds)
+            Image.fromarray(smear.image).save(root / name / f"{i}.png")
+    return root
+
+
+def command(cells: Path, output: Path, *options: str) -> list[str]:
+    return ["train.py", "--dataset", str(cells), "--output", str(output), *SMALL, *options]
+
+
+def run(arguments: list[str], launcher: tuple[str, ...] = (sys.executable,)) -> subprocess.CompletedProcess:
+    return subprocess.run([*launcher, *arguments], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
+
+
+def kill_after(arguments: list[str], checkpoints: int, output: Path) -> None:
+    """SIGKILL as soon as so many checkpoints have been begun; the last may be half-written."""
+    process = subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    folder, seen = output.with_name(output.name + ".checkpoints"), set()
+    while len(seen) < checkpoints:
+        assert process.poll() is None, "the run ended before it could be killed"
+        seen |= {f.parent.name for f in folder.glob("checkpoint-*/trainer_state.json")}
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)  # with the processes that load its images
+    process.wait()
+    assert not output.exists()
+
+
+def losses(printed: str) -> list[float]:
+    """The validation loss of every epoch, as printed."""
+    return [float(value) for value in re.findall(r"'eval_loss': '([^']+)'", printed)]
+
+
+@pytest.fixture(scope="module")
+def whole(cells, tmp_path_factory) -> tuple[Path, str]:
+    """A run that nothing disturbed."""
+    output = tmp_path_factory.mktemp("whole") / "model"
+    done = run(command(cells, output, *LEARNS))
+    assert done.returncode == 0, done.stderr[-2000:]
+    return output, done.stdout
+
+
+LEARNS = ("--backbone", "test_resnet", "--epochs", "8", "--lr", "3e-3", "--augment", "none")
+
+
+def test_a_killed_run_ends_with_the_figures_of_one_that_was_not(cells, whole, tmp_path):
+    output = tmp_path / "model"
+    kill_after(command(cells, output, *LEARNS), 1, output)
+    done = run(command(cells, output, *LEARNS, "--resume"))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "Going on from step" in done.stdout
+    assert losses(done.stdout) == losses(whole[1])[-len(losses(done.stdout)) :] != []
+    for file in ("metrics.json", "split.json"):
+        assert (output / "evaluation" / file).read_bytes() == (whole[0] / "evaluation" / file).read_bytes()
+    weights, undisturbed = load_file(output / "model.safetensors"), load_file(whole[0] / "model.safetensors")
+    assert all(np.array_equal(weights[name], undisturbed[name]) for name in undisturbed)
+    ours, theirs = (json.loads((folder / "leuko.json").read_text()) for folder in (output, whole[0]))
+    assert ours == theirs
+    assert Classifier.load(output).labels == ("blast", "healthy")
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_early_stopping_remembers_what_it_waited_for(cells, tmp_path):
+    """Nothing is learnt, so that the first epoch stays the best and four more are waited for; then other things end."""
+    output = tmp_path / "model"
+    waits = ("--backbone", "test_vit", "--epochs", "12", "--lr", "0", "--augment", "none")
+    kill_after(command(cells, output, *waits), 3, output)
+    broken = output.with_name("model.checkpoints") / "checkpoint-9999"
+    broken.mkdir()
+    (broken / "trainer_state.json").write_text('{"best_metric": ')
+    refused = run(command(cells, output, *waits, "--seed", "1", "--resume"))
+    assert refused.returncode == 1 and "--seed 0" in refused.stderr and "Traceback" not in refused.stderr
+    done = run(command(cells, output, *waits, "--resume"))
+    assert done.returncode == 0, done.stderr[-2000:]
+    training = json.loads((output / "leuko.json").read_text())["training"]
+    assert training["steps"] == 5 * -(-training["images"]["train"] // 16)
+
+
+SHARED = (sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2")
+
+
+def test_two_processes_share_the_batch_and_end_like_one(cells, whole, tmp_path):
+    output = tmp_path / "model"
+    done = run(command(cells, output, *LEARNS), (*SHARED, "--main_process_port", "0"))
+    assert done.returncode == 0, done.stderr[-2000:]
+    for line in ("80 images; classes", "Accuracy", "Written:"):
+        assert done.stdout.count(line) == 1
+    ours, theirs = (json.loads((folder / "leuko.json").read_text())["training"] for folder in (output, whole[0]))
+    assert ours == theirs
+    shared, alone = losses(done.stdout), losses(whole[1])
+    assert len(shared) == len(alone) == 8
+    assert shared[0] == pytest.approx(alone[0], abs=0.05)
+    assert shared[-1] == pytest.approx(alone[-1], abs=0.2) and max(shared[-1], alone[-1]) < 0.4
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_a_batch_that_cannot_be_shared_is_said_once(cells, tmp_path):
+    shared = run(
+        command(cells, tmp_path / "model", *LEARNS, "--batch-size", "5"), (*SHARED, "--main_process_port", "0")
+    )
+    assert shared.returncode != 0 and shared.stderr.count("cannot share --batch-size 5") == 1
+    assert not (tmp_path / "model").exists()
