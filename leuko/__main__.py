@@ -46,6 +46,19 @@ def main(arguments: list[str] | None = None) -> int:
     data.add_argument("--model", help="model folder or Hub id whose features are shown (default: the embedded one)")
     data.add_argument("--group-column", metavar="C", help="the column that names patients, subjects or slides")
     data.set_defaults(run=eda)
+    measured = commands.add_parser("evaluate", help="all figures of a model on a data set, with plots and a page")
+    measured.add_argument("model", metavar="M", help="model folder, Hub id (USER/NAME), or embedded")
+    measured.add_argument("data", metavar="D", help="image folder or Hub id; of the model's own data, its test part")
+    measured.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder to write into")
+    measured.add_argument("--split", type=Path, metavar="FILE", help="split.json whose test part is to be used")
+    measured.add_argument("--group-column", metavar="C", help="the column that names patients, subjects or slides")
+    measured.add_argument("--positive", nargs="*", metavar="NAME", help="classes of D that mean leukaemia: two-way")
+    measured.add_argument("--robustness", action="store_true", help="also on corrupted images (30 times the work)")
+    measured.add_argument("--shortcuts", action="store_true", help="also on parts of images, and in other stains")
+    measured.add_argument(
+        "--stain-references", nargs="+", default=[], type=Path, metavar="IMAGE", help="of other stains"
+    )
+    measured.set_defaults(run=evaluate)
     what = commands.add_parser("publish", help="push to the Hugging Face Hub").add_subparsers(required=True)
     push = what.add_parser("model", help="push a model folder, in one commit")
     push.add_argument("folder", type=Path, help="model folder as train.py writes it")
@@ -119,6 +132,19 @@ def eda(chosen: argparse.Namespace) -> int:
 
     page = survey(chosen.sources, chosen.output, model=chosen.model, group_column=chosen.group_column)
     print(f"The report is in {page}; open it in a browser.")
+    return 0
+
+
+def evaluate(chosen: argparse.Namespace) -> int:
+    """Evaluate a model, print the figures and say where the page is."""
+    from leuko.evaluation import run, words  # late: it brings along what few commands need
+
+    asked = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(chosen).items()}
+    del asked["run"]
+    report = run.evaluate(run.Request(**asked))
+    for line in (*report["data"]["what"], words.as_text(report), words.summary(report), f"{report['intervals']}."):
+        print(f"{line}\n")
+    print(f"The evaluation is in {chosen.output / 'report.html'}; open it in a browser.")
     return 0
 
 

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+import yaml
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token, parse_eval_result_entries
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
@@ -24,6 +25,10 @@ PUBLISHED = (
     "evaluation/metrics.json",
     "evaluation/confusion_matrix.png",
     "evaluation/roc.png",
+    "evaluation/precision_recall.png",
+    "evaluation/reliability.png",
+    "evaluation/risk_coverage.png",
+    folder.RESULTS,
 )
 
 
@@ -54,6 +59,8 @@ def publish_model(source: Path, repo: str) -> str:
         api = HfApi()
         url = api.create_repo(repo, repo_type="model", exist_ok=True)
         files = {name: source / name for name in PUBLISHED if (source / name).is_file()}
+        if folder.RESULTS in files and not _on_hub_data(files[folder.RESULTS]):
+            del files[folder.RESULTS]  # the Hub takes results on its own data sets alone
         left_over = set(api.list_repo_files(repo)) - files.keys() - {".gitattributes"}
         # Not upload_folder: over Xet it may make several commits, between which the model is half there.
         api.create_commit(
@@ -63,6 +70,10 @@ def publish_model(source: Path, repo: str) -> str:
             commit_message="Model written by Deep Leuko",
         )
         return str(url)
+
+
+def _on_hub_data(results: Path) -> bool:
+    return all("/" in entry.dataset_id for entry in parse_eval_result_entries(yaml.safe_load(results.read_text())))
 
 
 def check_login(repo: str) -> None:

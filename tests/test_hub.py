@@ -18,13 +18,14 @@ from subprocess import CompletedProcess
 import pytest
 from PIL import Image
 
-from leuko.models.folder import EMBEDDED
+from leuko.models.folder import EMBEDDED, RESULTS
 from tests.clients import run
 from tests.standin_hub import Fault, StandInHub
 
 TOKENS = {"hf_secret": "tester", "hf_reader": "tester", "hf_stranger": "stranger"}
 PRIVATE = {"evaluation/split.json", "evaluation/cleaning.json"}
 REPO = "tester/net"
+UNWANTED = {RESULTS}  # by the Hub, as they are not on a data set of the Hub
 COMMIT = f"/api/models/{REPO}/commit/main"
 
 
@@ -140,13 +141,15 @@ def net(tmp_path_factory) -> Path:
     shutil.copytree(EMBEDDED, folder)
     for name in PRIVATE:
         (folder / name).write_text('{"train": ["Jane Doe 01.jpg"]}')
+    (folder / RESULTS).parent.mkdir(exist_ok=True)
+    (folder / RESULTS).write_text("- dataset: {id: smears, task_id: accuracy}\n  value: 0.9\n")
     return folder
 
 
 def published(folder: Path) -> dict[str, bytes]:
     """What the Hub must hold of a model folder."""
     files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
-    return {name: file.read_bytes() for name, file in files.items() if name not in PRIVATE}
+    return {name: file.read_bytes() for name, file in files.items() if name not in PRIVATE | UNWANTED}
 
 
 def held(hub: StandInHub) -> dict[str, bytes]:

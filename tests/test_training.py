@@ -57,8 +57,9 @@ def test_a_run_writes_the_whole_model_folder_and_nothing_else(trained):
     output, printed = trained
     written = {str(f.relative_to(output)) for f in output.rglob("*") if f.is_file()}
     assert written == {
-        "README.md", "config.json", "leuko.json", "model.safetensors", "onnx/model.onnx",
+        "README.md", "config.json", "leuko.json", "model.safetensors", "onnx/model.onnx", ".eval_results/test.yaml",
         "evaluation/metrics.json", "evaluation/confusion_matrix.png", "evaluation/roc.png",
+        "evaluation/precision_recall.png", "evaluation/reliability.png", "evaluation/risk_coverage.png",
         "evaluation/split.json", "evaluation/cleaning.json",
     }  # fmt: skip
     assert list(output.parent.iterdir()) == [output]

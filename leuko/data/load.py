@@ -8,6 +8,7 @@ so that a data set may be larger than memory.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -31,9 +32,12 @@ from leuko.models import remote
 TEXT = Value("string")
 _POSITIVE = {"all", "leukaemia", "leukemia", "leukemic", "leukaemic", "blast", "blasts", "lymphoblast", "lymphoblasts"}
 _POSITIVE |= {"early", "pre", "pro", "malignant", "cancer", "l1", "l2", "l3"}
+_NEGATIVE = {"healthy", "normal", "benign", "hem", "haematogone", "haematogones", "hematogone", "hematogones"}
+_NEGATIVE |= {"control", "controls", "negative"}
+_NOT = {"non", "no", "not", "without"}  # before a word of the first kind
 
 
-def load(sources: str | Sequence[str], *, group_column: str | None = None) -> DatasetDict:
+def load(sources: str | Sequence[str], *, group_column: str | None = None, one_class: bool = False) -> DatasetDict:
     """Load one data set, or several as one, from folders and from the Hub.
 
     Args:
@@ -41,6 +45,7 @@ def load(sources: str | Sequence[str], *, group_column: str | None = None) -> Da
             Of several sources the rows' `file` and `group` begin with the source's name.
         group_column: the column that says which images belong together (patient, subject, slide); by default one that
             is named like it, or what the file names carry.
+        one_class: whether images of a single class will do.
 
     Returns:
         Splits by name, test and validation before the others; only `train` where the sources have none. If there are
@@ -55,7 +60,7 @@ def load(sources: str | Sequence[str], *, group_column: str | None = None) -> Da
         raise DataError(f"Of {', '.join(names)} only some have validation and test parts; give sources of one kind.")
     titles = _titles(names)
     labels = sorted({label for splits in loaded for rows in splits.values() for label in rows.features["label"].names})
-    if len(labels) < 2:
+    if len(labels) < 2 and not one_class:
         raise DataError(f"{', '.join(names)}: there is only one class ({labels[0]}); at least two are needed.")
     together = DatasetDict()
     # Test first: of identical pictures cleaning keeps the first, and training must be the part that gives way.
@@ -81,7 +86,24 @@ def open_image(row_image: dict) -> np.ndarray:
 
 def recognise_positive(labels: Iterable[str]) -> tuple[str, ...]:
     """The class names that mean leukaemia in the field's data sets (all, blast, early, pre, pro, malignant, …)."""
-    return tuple(n for n in labels if _POSITIVE & set(re.split(r"[^a-z0-9]+", n.lower())))
+    return tuple(name for name in labels if _POSITIVE & _words(name) and not _NOT & _words(name))
+
+
+def recognise_negative(labels: Iterable[str]) -> tuple[str, ...]:
+    """The class names that mean no leukaemia (healthy, normal, benign, hem, control, …)."""
+    return tuple(name for name in labels if (_NOT if _POSITIVE & _words(name) else _NEGATIVE) & _words(name))
+
+
+def _words(name: str) -> set[str]:
+    return set(re.split(r"[^a-z0-9]+", name.lower()))
+
+
+def fingerprint(rows: Dataset) -> str:
+    """Digest of the file names and labels of a data set, in order: which data this is."""
+    digest = hashlib.sha256()
+    for file, label in zip(rows["file"], rows["label"], strict=True):
+        digest.update(f"{file}\t{label}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def _load_one(name: str, group_column: str | None) -> DatasetDict:

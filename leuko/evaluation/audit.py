@@ -1,22 +1,43 @@
-"""Shortcuts: how far one gets without looking at a single cell."""
+"""Shortcuts and robustness: how far one gets without looking at a cell, and what is left when images change."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from datasets import Dataset
+from scipy.special import softmax
 from scipy.stats import t as student
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from leuko.data.load import open_image
 from leuko.data.split import Split
+from leuko.evaluation.bootstrap import Bootstrap, Figures, Interval, Share
+from leuko.evaluation.judge import Progress
+from leuko.images.stain import colour_statistics
+from leuko.models.folder import Model
+from leuko.models.preprocessing import to_input
+
+
+class Reference(NamedTuple):
+    """What a baseline has learnt from: colour statistics, float, N × 9, and labels, int, N."""
+
+    colours: np.ndarray
+    labels: np.ndarray
 
 
 def colour_baseline(
-    training: np.ndarray, training_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray
-) -> dict[str, float]:
+    training: np.ndarray,
+    training_labels: np.ndarray,
+    test: np.ndarray,
+    test_labels: np.ndarray,
+    groups: np.ndarray | None = None,
+) -> dict[str, Any]:
     """Five nearest neighbours on colour statistics alone: what any accuracy must be read against.
 
     Of fewer than five training images, all are asked.
@@ -24,14 +45,110 @@ def colour_baseline(
     Args:
         training, test: float, N × 9, from `leuko.images.stain.colour_statistics`.
         training_labels, test_labels: int, N.
+        groups: N, which test images belong together, for the intervals; None: each stands alone.
 
     Returns:
-        `accuracy` and macro `f1` on the test images.
+        `accuracy` and macro `f1` on the test images, and `intervals` with both as `{"value", "low", "high"}`.
     """
-    neighbours = make_pipeline(StandardScaler(), KNeighborsClassifier(min(5, len(training)))).fit(
-        training, training_labels
-    )
-    return _figures(test_labels, neighbours.predict(test))
+    return with_intervals(neighbours(training, training_labels, test), test_labels, groups)
+
+
+def with_intervals(answer: np.ndarray, truth: np.ndarray, groups: np.ndarray | None) -> dict[str, Any]:
+    """`accuracy`, macro `f1` and both as `intervals`, of answers (int, N)."""
+    found = in_short({"": answer}, truth, groups)[""]
+    intervals = {name: found[name] for name in ("accuracy", "f1")}
+    return {name: interval["value"] for name, interval in intervals.items()} | {"intervals": intervals}
+
+
+def neighbours(training: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """The labels that five nearest neighbours among `training` (N × D, standardised) give to `test` (M × D); int, M."""
+    model = make_pipeline(StandardScaler(), KNeighborsClassifier(min(5, len(training))))
+    return model.fit(training, labels).predict(test)
+
+
+def in_short(
+    answers: Mapping[str, np.ndarray], truth: np.ndarray, groups: np.ndarray | None = None
+) -> dict[str, dict[str, Interval]]:
+    """Accuracy and macro-F1 of several sets of answers to the same images, and what is lost against the first.
+
+    Args:
+        answers: by name, int, N.
+        truth: int, N; the mean F1 is over the classes that occur in it.
+        groups: N, which images belong together.
+
+    Returns:
+        By name: `accuracy`, `f1`, and `lost` (macro-F1 of the first less this one, from the same resamples).
+    """
+    size = max(int(truth.max()), *(int(answer.max()) for answer in answers.values())) + 1
+    present, resamples = np.unique(truth), Bootstrap(truth, groups)
+    cells = {name: np.eye(size**2, dtype=np.float32)[truth * size + answer] for name, answer in answers.items()}
+    first = next(iter(answers))
+
+    def figures(weights: np.ndarray) -> Figures:
+        found: dict[tuple[str, str], Any] = {}
+        for name, cell in cells.items():
+            confusion = (weights @ cell).astype(np.float64).reshape(-1, size, size)
+            right, all_said = np.diagonal(confusion, axis1=1, axis2=2), confusion.sum(axis=1) + confusion.sum(axis=2)
+            f1 = (2 * right / np.maximum(all_said, 1))[:, present].mean(axis=1)
+            found[name, "accuracy"] = Share(right.sum(axis=1), confusion.sum(axis=(1, 2)))
+            found[name, "f1"] = f1
+            found[name, "lost"] = found[first, "f1"] - f1
+        return found
+
+    flat = resamples.intervals(figures)
+    return {name: {figure: flat[name, figure] for figure in ("accuracy", "f1", "lost")} for name in answers}
+
+
+def under_changes(
+    model: Model,
+    rows: Dataset,
+    views: Callable[[int, np.ndarray], Mapping[str, np.ndarray]],
+    truth: np.ndarray,
+    groups: np.ndarray,
+    *,
+    progress: Progress,
+    to_answer: Callable[[np.ndarray], np.ndarray] = lambda probabilities: probabilities.argmax(axis=1),
+    reference: Reference | None = None,
+) -> dict[str, dict[str, Any]]:
+    """What a network, and colour statistics, say of changed images; nothing is trained anew.
+
+    Args:
+        model: a loaded model folder.
+        rows: N images that can be read.
+        views: from row number and image (uint8, H × W × 3, RGB) to its changed versions, always by the same names.
+        truth: int, N.
+        groups: N.
+        progress: wraps the row numbers.
+        to_answer: from the network's probabilities, M × classes, to places in `truth`'s classes.
+        reference: what the colour baseline has learnt from, unchanged; None: there is no baseline.
+
+    Returns:
+        By name, "as they are" first: `network` and, with a reference, `colour_baseline` (both as from `in_short`), and
+        `familiar` (the share of images that the network takes to be like its training images).
+    """
+    said: dict[str, list] = {}
+    network, familiarity = model.network, model.knowledge.familiarity
+    for row in progress(range(len(rows)), "Changing images", len(rows)):
+        image = open_image(rows[row]["image"])
+        versions = {"as they are": image, **views(row, image)}
+        pixels = torch.from_numpy(np.stack([to_input(version, model.preprocessing) for version in versions.values()]))
+        with torch.no_grad():
+            feature_map = network.trunk(pixels.contiguous(memory_format=torch.channels_last))
+            answers = to_answer(softmax(network.head(feature_map).double().numpy(), axis=1))
+            distances = familiarity.distance(network.pooled(feature_map).numpy())
+        for (name, version), answer, distance in zip(versions.items(), answers, distances, strict=True):
+            colours = colour_statistics(version) if reference else None
+            said.setdefault(name, []).append((answer, distance <= familiarity.bound, colours))
+    networks = in_short({name: np.array([a for a, _, _ in each]) for name, each in said.items()}, truth, groups)
+    found: dict[str, dict[str, Any]] = {
+        name: {"network": networks[name], "familiar": float(np.mean([seen for _, seen, _ in said[name]]))}
+        for name in said
+    }
+    if reference:
+        guesses = {name: neighbours(*reference, np.array([c for _, _, c in each])) for name, each in said.items()}
+        for name, figures in in_short(guesses, truth, groups).items():
+            found[name]["colour_baseline"] = figures
+    return found
 
 
 def shortcuts(
@@ -80,7 +197,7 @@ def mean_interval(values: Sequence[float], test_share: float) -> dict[str, float
 
 
 def _ask(view: np.ndarray, labels: np.ndarray, split: Split) -> dict[str, float]:
-    return colour_baseline(view[split.train], labels[split.train], view[split.test], labels[split.test])
+    return _figures(labels[split.test], neighbours(view[split.train], labels[split.train], view[split.test]))
 
 
 def _figures(truth: np.ndarray, answer: np.ndarray) -> dict[str, float]:

@@ -1,65 +1,97 @@
-"""The model card, generated from the run: nothing in it that was not measured."""
+"""The model card, generated from the run: nothing in it that was not measured.
+
+Beside the card, `.eval_results/test.yaml` holds the figures that matter most in the Hub's format for evaluation results
+(https://huggingface.co/docs/hub/eval-results); the `model-index` of the front matter is its older form.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, eval_result_entries_to_yaml
 
 from leuko import RESEARCH_NOTICE, __version__
-from leuko.evaluation import metrics
-from leuko.models.folder import Knowledge
+from leuko.evaluation import words
+from leuko.models.folder import RESULTS, Knowledge
 
-OPTIONS = ("backbone", "weights", "finetune", "epochs", "batch_size", "lr", "schedule", "dropout", "loss")
-OPTIONS += ("label_smoothing", "image_size", "input_scale", "augment", "normalise_stain", "balance", "seed")
+DERIVED = ("dataset", "steps", "split", "images", "fingerprint", "group_column")  # of a run, but no options
+TAGS = ["timm", "transformers", "leuko", "medical", "leukemia", "blood-smear"]
+INDEX = {  # figures of the front matter: the Hub's name of the metric
+    "accuracy": "accuracy",
+    "f1": "f1",
+    "precision": "precision",
+    "recall": "recall",
+    "auc_roc": "roc_auc",
+    "auc_pr": "average_precision",
+    "mcc": "matthews_correlation",
+}
+LEUKAEMIA_INDEX = {"auc_roc": "roc_auc", "sensitivity": "recall", "specificity": "specificity"}
+
 _STAIN_NOTE = """
 
 **The stain is normalised first.** In training and by `leuko.load`, every image is given the colours that `leuko.json`
 describes under `stain`. timm and transformers load the network alone: they agree for the same tensor, but know nothing
 of this step; make their input with `leuko.models.preprocessing.to_input`."""
+USES = """\
+For research and teaching: to study how networks read smears, as a starting point for adaptation to a laboratory's own
+slides, and to sort images for people who look at every one of them.
+
+Not for patients: nobody has tested it in a clinic. It is no screening test and no diagnosis; "not suspicious" says
+nothing about other diseases, nor about anything outside the image."""
+
 LIMITS = """\
-- Not for patients: nobody has tested it in a clinic, and it knows only the classes listed above. "Not suspicious" says
-  nothing about other diseases, nor about anything outside the image.
-- Networks learn the laboratory. On slides of another stain, scanner or magnification expect it to be wrong, and heed
-  "unlike those the model was trained on".
-- The intervals are bootstrapped over the images of one test split. Images of one patient resemble one another and
-  patients are not named in most public data, so the true uncertainty is larger."""
+- It knows only the classes listed above, and gives one of them to whatever it is shown.
+- Networks learn the laboratory. On slides of another stain, camera or magnification expect it to be wrong, and heed
+  "unlike those the model was trained on". `python -m leuko evaluate MODEL DATA` measures it on your images.
+- Colour alone tells the classes of many public data sets; read every figure against the colour baseline.
+- The figures are those of one test split. Images of one patient resemble one another, and patients are not named in
+  most public data, so the true uncertainty is larger than the intervals wherever groups are few or guessed."""
+
+TERMS = """\
+The weights were learnt from the images named above, and their terms hold for what may be done with them. This card was
+written by a program that does not know these terms: before you publish, make sure that they allow it, and name the
+source, its licence and its authors here. No image is part of this folder's published files."""
 
 
-def write_card(file: Path, knowledge: Knowledge, backbone: str, labels: Sequence[str], report: dict[str, Any]) -> None:
-    """Write a Hugging Face model card (YAML front matter and Markdown).
+def write_card(
+    file: Path,
+    knowledge: Knowledge,
+    backbone: str,
+    labels: Sequence[str],
+    report: dict[str, Any],
+    terms: str = TERMS,
+) -> None:
+    """Write a Hugging Face model card (YAML front matter and Markdown), and `.eval_results` beside it.
 
     Args:
         file: where to write.
         knowledge: what goes into `leuko.json`.
         backbone: timm name.
         labels: class names.
-        report: from `leuko.evaluation.metrics.evaluate`, with `colour_baseline`.
+        report: from `leuko.evaluation.metrics.evaluate`, with `colour_baseline`; `robustness` and `shortcuts` (see
+            `leuko.evaluation.audit.under_changes`) are told where they are there.
+        terms: on what conditions the training data may be used, as Markdown.
     """
-    run = knowledge.training
-    front = {
-        "library_name": "timm",
-        "pipeline_tag": "image-classification",
-        "tags": ["timm", "transformers", "leuko", "medical", "leukemia", "blood-smear"],
-        "model-index": [{"name": knowledge.name, "results": [_result(run["dataset"], report)]}],
-    }
-    low, high = knowledge.operating_point.abstain
-    baseline = report["colour_baseline"]
-    options = " ".join(f"--{name.replace('_', '-')} {run[name]}" for name in OPTIONS if name in run)
+    run, name = knowledge.training, knowledge.name
     stain = _STAIN_NOTE if run.get("normalise_stain", "none") != "none" else ""
-    file.write_text(
-        f"""---
-{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---
-# {knowledge.name}
+    text = f"""---
+{_front(knowledge, report).to_yaml()}
+---
+# {name}
 
 **{RESEARCH_NOTICE}**
 
 A network ({backbone}) that sorts blood-smear images into {", ".join(labels)}. Leukaemic classes:
 {", ".join(knowledge.positive) or "none"}. Written by Deep Leuko {__version__}.
 
-## Use
+## Intended use
+
+{USES}
+
+## How to use it
 
 ```python
 import leuko
@@ -77,37 +109,121 @@ used: non-square images are squashed to the input size, nothing is cropped. The 
 ## Training
 
 ```
-python train.py --dataset {run["dataset"]} {options} --output DIR
+python train.py --dataset {run["dataset"]} {_options(run)} --output DIR
 ```
 
 Images: {run["images"]["train"]} for training, {run["images"]["validation"]} for validation, {run["images"]["test"]} for
 test; {run["split"]}. {run["steps"]} steps; data fingerprint `{run["fingerprint"]}`. Burned-in scale bars were removed
 from the training images and drawn anew at random, so that they tell nothing of the class.
 
-## Figures on the untouched test split
-
-{metrics.as_text(report, labels)}
-
-Five nearest neighbours on nine colour statistics, which see no cell at all, reach accuracy {baseline["accuracy"]:.3f}
-and macro-F1 {baseline["f1"]:.3f} on the same split: read the figures above against these.
-
-## Decision
-
-Leukaemia probability of {knowledge.operating_point.threshold:.3f} or more: leukaemia, in the table above (chosen as
-{knowledge.operating_point.chosen}). In findings: below {low:.3f} "not suspicious", from {high:.3f} on "suspicious",
-between them "uncertain"; "uncertain" too for images of poor quality or unlike the training images.
-
+{_figures(knowledge, report)}
 ## Limits
 
 {LIMITS}
+
+## Data terms
+
+{terms}
 """
+    file.write_text(text, encoding="utf-8")
+    results = file.parent / RESULTS
+    results.parent.mkdir(exist_ok=True)
+    entries = eval_result_entries_to_yaml(list(_entries(run["dataset"], report)))
+    results.write_text(yaml.safe_dump(entries, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def _figures(knowledge: Knowledge, report: dict[str, Any]) -> str:
+    """All that was measured, as Markdown."""
+    point, baseline = knowledge.operating_point, report["colour_baseline"]
+    low, high = point.abstain
+    head = (f"figure ({report['images']} test images)", "value", "95 % interval")
+    by_chance = {name: words.in_full(value) for name, value in baseline.get("intervals", {}).items()}
+    by_chance = by_chance or {name: words.number(baseline[name]) for name in ("accuracy", "f1")}
+    parts = [
+        "## Figures on the untouched test split",
+        words.table([head, *words.headline(report)]),
+        f"{report['intervals']}. {words.WIDTHLESS}",
+        "Five nearest neighbours on nine colour statistics, which see no cell at all, reach accuracy "
+        f"{by_chance['accuracy']}\nand macro-F1 {by_chance['f1']} on the same split: read the figures above against "
+        "these.",
+        "### Each class against the rest",
+        words.table(words.per_class(report)),
+        "### Confusion matrix",
+        words.table(words.confusion(report)),
+        "## Calibration",
+        f"{report['calibration']['how']}.",
+        words.table(words.calibration(report)),
+        "## Decision",
+        f"Leukaemia probability of {point.threshold:.3f} or more: leukaemia, in the tables above (of all images;\n"
+        f'{point.chosen}). In findings: below {low:.3f} "not suspicious", from {high:.3f} on "suspicious",\nbetween '
+        'them "uncertain"; "uncertain" too for images of poor quality or unlike the training images.',
+    ]
+    if decisions := words.decisions(report):
+        parts.append(words.table([("decisions on the test split", "value", "95 % interval"), *decisions]))
+    parts.append(words.risks(report))
+    if found := report.get("robustness"):
+        parts += ["## Robustness", words.table(words.robustness(found))]
+    if found := report.get("shortcuts"):
+        parts += ["## Shortcuts", words.SHORTCUTS, words.table(words.shortcuts(found))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _options(run: dict[str, Any]) -> str:
+    """The options of `train.py` that repeat the run."""
+    said = []
+    for name, value in run.items():
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            said.append(option if value else option.replace("--", "--no-", 1))
+        elif name not in DERIVED and isinstance(value, (str, int, float)):
+            said.append(f"{option} {value}")
+    return " ".join(said)
+
+
+def _front(knowledge: Knowledge, report: dict[str, Any]) -> ModelCardData:
+    data = knowledge.training["dataset"]
+    return ModelCardData(
+        library_name="timm",
+        pipeline_tag="image-classification",
+        tags=TAGS,
+        license="other",
+        license_name="terms-of-the-training-data",
+        datasets=[name for name in data.split() if "/" in name] or None,
+        metrics=list(dict.fromkeys(INDEX.values())),
+        model_name=knowledge.name,
+        eval_results=list(_index(data, report)),
     )
 
 
-def _result(dataset: str, report: dict[str, Any]) -> dict[str, Any]:
-    figures = {"accuracy": "accuracy", "f1": "f1", "precision": "precision", "recall": "recall", "auc_roc": "roc_auc"}
-    return {
-        "task": {"type": "image-classification"},
-        "dataset": {"name": dataset, "type": "image-folder", "split": "test"},
-        "metrics": [{"type": kind, "value": round(report[key]["value"], 4)} for key, kind in figures.items()],
-    }
+def _index(data: str, report: dict[str, Any]) -> Iterator[EvalResult]:
+    """The figures of all classes and, as a configuration of its own, of leukaemia against not."""
+    kinds = [("classes", INDEX, words.MACRO, report)]
+    if "leukaemia" in report:
+        kinds.append(("leukaemia-or-not", LEUKAEMIA_INDEX, words.LEUKAEMIA, report["leukaemia"]))
+    for config, index, titles, figures in kinds:
+        for name, metric in index.items():
+            if figures[name]["value"] is None:
+                continue
+            title = titles[name].format(threshold=figures.get("threshold"))
+            yield EvalResult(
+                task_type="image-classification",
+                dataset_type=data if "/" in data else "image-folder",
+                dataset_name=data,
+                dataset_config=config,
+                dataset_split="test",
+                metric_type=metric,
+                metric_name=f"{title}, 95 % interval {words.span(figures[name])}",
+                metric_value=round(figures[name]["value"], 4),
+            )
+
+
+def _entries(data: str, report: dict[str, Any]) -> Iterator[EvalResultEntry]:
+    """The same for `.eval_results`, one task for each figure; the Hub shows them for data sets that it holds."""
+    of = f"{report['images']} test images"
+    chosen = [("accuracy", report["accuracy"]), ("f1_macro", report["f1"])]
+    if "leukaemia" in report:
+        chosen += [(f"leukaemia_{name}", report["leukaemia"][name]) for name in LEUKAEMIA_INDEX]
+    for task, figure in chosen:
+        if figure["value"] is not None:
+            notes = f"95 % interval {words.span(figure)}; {of}"
+            yield EvalResultEntry(dataset_id=data, task_id=task, value=round(figure["value"], 4), notes=notes)

@@ -1,148 +1,245 @@
-"""Figures of a classifier, each with its uncertainty, and their plots."""
+"""All figures of a classifier, each with its 95 % interval."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import matplotlib
 import numpy as np
-from scipy.stats import rankdata
-from sklearn import metrics as sk
 
+from leuko.evaluation import plots, reliability
+from leuko.evaluation.bootstrap import Bootstrap, Figures, Interval, Share
+from leuko.evaluation.ranking import Ranking
+from leuko.evaluation.words import as_text
 from leuko.models.classifier import leukaemia_probability
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
+__all__ = ["Verdicts", "as_text", "evaluate", "plot"]
 
-RESAMPLES = 1000
-RESAMPLED = "over images of this test split; images of one patient are alike, so the true uncertainty is larger"
+COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)  # at which the risk is told
+CURVE = 200  # points of the risk–coverage curve that are kept
+_BOTH = ("precision", "negative_predictive_value", "f1", "balanced_accuracy", "mcc")  # need ill and well
+MACRO = ("precision", "recall", "specificity", "f1", "auc_roc", "auc_pr")
+
+
+class Verdicts(NamedTuple):
+    """What a model says of N images beside its probabilities.
+
+    Attributes:
+        decision: str, N: "suspicious", "not suspicious" or "uncertain".
+        familiar: bool, N: whether they resemble the training images.
+        usable: bool, N: whether they are fit to be judged.
+        leukaemia: float, N, 0 to 1: its probability of leukaemia, which may rest on more than the classes'.
+    """
+
+    decision: np.ndarray
+    familiar: np.ndarray
+    usable: np.ndarray
+    leukaemia: np.ndarray
 
 
 def evaluate(
-    probabilities: np.ndarray, truth: np.ndarray, labels: Sequence[str], positive: Sequence[str], threshold: float
+    probabilities: np.ndarray,
+    truth: np.ndarray,
+    labels: Sequence[str],
+    positive: Sequence[str],
+    threshold: float,
+    *,
+    groups: np.ndarray | None = None,
+    earlier: np.ndarray | None = None,
+    verdicts: Verdicts | None = None,
 ) -> dict[str, Any]:
-    """All figures of one test split, ready for JSON.
+    """All figures of some images, ready for JSON. A figure is `{"value", "low", "high"}`, all None if undefined.
 
     Args:
         probabilities: float, N × classes, rows sum to 1.
         truth: int, N.
-        labels: class names in the order of the columns.
+        labels: class names in the order of the columns; of some there may be no image.
         positive: the names that mean leukaemia; may be empty, then there are no leukaemia figures.
         threshold: from which probability on an image counts as leukaemia.
+        groups: N, which images belong together (patients, blocks of files); None: each stands alone.
+        earlier: the probabilities before temperature scaling (`reliability.before_scaling`); None: they are the same.
+        verdicts: the model's decisions; without them none are judged.
 
     Returns:
-        `images`, `accuracy`, `precision`, `recall`, `f1`, `auc_roc` (macro means, each `{"value", "low", "high"}` with
-        a 95 % bootstrap interval), `per_class`, `confusion` (rows are the truth), `leukaemia`.
+        `images`, `groups` (their number), `intervals` (how they were made), `accuracy`, `balanced_accuracy`, `mcc`,
+        macro means over the classes that have images (`MACRO`), `per_class`, `confusion` (rows are the truth),
+        `calibration`, `risk_coverage`, `leukaemia` (two-way, at `threshold`) and `decisions`.
     """
-    predicted = probabilities.argmax(axis=1)
-    report: dict[str, Any] = {"images": len(truth), "intervals": RESAMPLED}
-    report |= _with_intervals(lambda i: _macro(probabilities[i], truth[i]), truth)
-    each = sk.precision_recall_fscore_support(truth, predicted, labels=np.arange(len(labels)), zero_division=0)
-    report["per_class"] = {
-        name: {"precision": float(p), "recall": float(r), "f1": float(f), "images": int(n)}
-        for name, p, r, f, n in zip(labels, *each, strict=True)
-    }
-    report["confusion"] = sk.confusion_matrix(truth, predicted, labels=np.arange(len(labels))).tolist()
+    probabilities = np.asarray(probabilities, np.float64)
+    resamples = Bootstrap(truth, groups, labels)
+    answers = reliability.answers(probabilities, truth)
+    surest, classes = Ranking(answers.probability), _Classes(probabilities, truth)
+    earlier = probabilities if earlier is None else np.asarray(earlier, np.float64)
+    spoken = {"classes": (answers, reliability.answers(earlier, truth))}
+    ill = None
     if 0 < len(positive) < len(labels):
         ill = np.isin(truth, [labels.index(name) for name in positive])
-        score = leukaemia_probability(probabilities, labels, positive)
-        report["leukaemia"] = {"threshold": threshold}
-        report["leukaemia"] |= _with_intervals(lambda i: _two_way(score[i], ill[i], threshold), ill)
+        score, score_earlier = (leukaemia_probability(p, labels, positive) for p in (probabilities, earlier))
+        score = verdicts.leukaemia if verdicts else score
+        spoken["leukaemia"] = reliability.alarms(score, ill), reliability.alarms(score_earlier, ill)
+        alarm = Ranking(score)
+
+    def figures(weights: np.ndarray) -> Figures:
+        found = classes.figures(weights, labels)
+        found[("risk_coverage", "aurc")] = surest.aurc(weights, ~answers.so)
+        for kind, statements in spoken.items():
+            for when, statement in zip(("after", "before"), statements, strict=True):
+                found |= _under(("calibration", kind, when), reliability.figures(statement, weights))
+        if ill is not None:
+            found |= _under(("leukaemia",), _two_way(weights, score >= threshold, ill))
+            found[("leukaemia", "auc_roc")] = alarm.auc_roc(weights, ill)
+            found[("leukaemia", "auc_pr")] = alarm.auc_pr(weights, ill)
+        if verdicts:
+            found |= _under(("decisions",), _decisions(weights, verdicts, ill))
+        return found
+
+    report = {"images": len(truth), "groups": resamples.count, "intervals": resamples.how}
+    report |= _nested(resamples.intervals(figures))
+    report["confusion"] = classes.confusion(np.ones((1, len(truth))))[0].astype(int).tolist()
+    for number, name in enumerate(labels):
+        report["per_class"][name]["images"] = int((truth == number).sum())
+    report["calibration"]["how"] = reliability.HOW
+    for kind, (after, before) in spoken.items():
+        report["calibration"][kind]["perfect"] = reliability.perfect(after.probability)
+        report["calibration"][kind]["diagram"] = {
+            "after": reliability.diagram(after),
+            "before": reliability.diagram(before),
+        }
+    report["risk_coverage"] |= _risks(*surest.risk_coverage(~answers.so))
+    if ill is not None:
+        report["leukaemia"] |= {"threshold": threshold, "images": int(ill.sum())}
     return report
 
 
-def _macro(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Accuracy and macro means; one confusion matrix serves all, since a bootstrap asks a thousand times."""
-    classes = probabilities.shape[1]
-    confusion = np.bincount(truth * classes + probabilities.argmax(axis=1), minlength=classes**2)
-    confusion = confusion.reshape(classes, classes)
-    right, said, were = np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
-    precision, recall = right / np.maximum(said, 1), right / np.maximum(were, 1)
-    return {
-        "accuracy": right.sum() / len(truth),
-        "precision": precision.mean(),
-        "recall": recall.mean(),
-        "f1": (2 * right / np.maximum(said + were, 1)).mean(),
-        "auc_roc": np.mean([_auc(column, truth == c) for c, column in enumerate(probabilities.T)]),
+class _Classes:
+    """Figures of the classes; `present` are those that have images."""
+
+    def __init__(self, probabilities: np.ndarray, truth: np.ndarray) -> None:
+        self.number = probabilities.shape[1]
+        self._cell = truth * self.number + probabilities.argmax(axis=1)
+        self._belongs = truth[:, None] == np.arange(self.number)
+        self._rankings = [Ranking(column) for column in probabilities.T]
+        self.present = np.flatnonzero(self._belongs.any(axis=0))
+
+    def confusion(self, weights: np.ndarray) -> np.ndarray:
+        """Confusion matrices, float, B × classes × classes, under weights, B × N; rows are the truth."""
+        cells = np.eye(self.number**2, dtype=np.float32)[self._cell]
+        return (weights @ cells).astype(np.float64).reshape(-1, self.number, self.number)
+
+    def figures(self, weights: np.ndarray, labels: Sequence[str]) -> Figures:
+        """Of all classes together, and of each."""
+        confusion = self.confusion(weights)
+        right, said, were = np.diagonal(confusion, axis1=1, axis2=2), confusion.sum(axis=1), confusion.sum(axis=2)
+        total = were.sum(axis=1)
+        each: dict[str, list] = {name: [] for name in MACRO}
+        for c, ranking in enumerate(self._rankings):
+            each["precision"].append(Share(right[:, c], np.maximum(said[:, c], 1)))  # 0 where nothing was said
+            each["recall"].append(Share(right[:, c], were[:, c]))
+            each["specificity"].append(Share(total - were[:, c] - said[:, c] + right[:, c], total - were[:, c]))
+            each["f1"].append(Share(right[:, c], (said[:, c] + were[:, c]) / 2))
+            each["auc_roc"].append(ranking.auc_roc(weights, self._belongs[:, c]))
+            each["auc_pr"].append(ranking.auc_pr(weights, self._belongs[:, c]))
+        found: dict[Any, Any] = {"accuracy": Share(right.sum(axis=1), total)}
+        for name, values in each.items():
+            found[name] = np.mean([_plain(values[c]) for c in self.present], axis=0)
+            if len(self.present) == 1 and name in ("precision", "f1"):  # nothing could be taken for it
+                found[name] = found[name] * np.nan
+            found |= {("per_class", label, name): value for label, value in zip(labels, values, strict=True)}
+        found["balanced_accuracy"] = found["recall"]
+        found["mcc"] = _mcc(right, said, were, total) if len(self.present) > 1 else np.full(len(total), np.nan)
+        return found
+
+
+def _plain(figure: np.ndarray | Share) -> np.ndarray:
+    if not isinstance(figure, Share):
+        return figure
+    return np.divide(figure.part, figure.whole, out=np.full(figure.part.shape, np.nan), where=figure.whole > 0)
+
+
+def _mcc(right: np.ndarray, said: np.ndarray, were: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """Matthews correlation of several classes (Gorodkin 2004, doi:10.1016/j.compbiolchem.2004.09.006), or 0."""
+    together = right.sum(axis=1) * total - (said * were).sum(axis=1)
+    spread = np.sqrt((total**2 - (said**2).sum(axis=1)) * (total**2 - (were**2).sum(axis=1)))
+    return np.divide(together, spread, out=np.zeros_like(spread), where=spread > 0)
+
+
+def _two_way(weights: np.ndarray, called: np.ndarray, ill: np.ndarray) -> Figures:
+    """Figures of the leukaemia alarm: `called` and `ill` are bool, N."""
+    table = np.stack([called & ill, called & ~ill, ~called & ill, ~called & ~ill], axis=1)
+    hit, false, missed, cleared = (weights @ table.astype(np.float32)).astype(np.float64).T
+    total = hit + false + missed + cleared
+    sensitivity, specificity = Share(hit, hit + missed), Share(cleared, cleared + false)
+    right, said = np.stack([hit, cleared], axis=1), np.stack([hit + false, missed + cleared], axis=1)
+    were = np.stack([hit + missed, false + cleared], axis=1)
+    figures = {"sensitivity": sensitivity, "specificity": specificity, "accuracy": Share(hit + cleared, total)}
+    if not 0 < ill.sum() < len(ill):  # the rest would be 0 or 1 whatever the network says
+        return figures | dict.fromkeys(_BOTH, np.full(len(total), np.nan))
+    return figures | {
+        "precision": Share(hit, hit + false),
+        "negative_predictive_value": Share(cleared, cleared + missed),
+        "f1": Share(hit, hit + (false + missed) / 2),
+        "balanced_accuracy": (_plain(sensitivity) + _plain(specificity)) / 2,
+        "mcc": _mcc(right, said, were, total),
     }
 
 
-def _two_way(score: np.ndarray, ill: np.ndarray, threshold: float) -> dict[str, float]:
-    called = score >= threshold
-    return {"auc_roc": _auc(score, ill), "sensitivity": called[ill].mean(), "specificity": 1 - called[~ill].mean()}
+def _decisions(weights: np.ndarray, verdicts: Verdicts, ill: np.ndarray | None) -> Figures:
+    """Figures of the decisions; all but the first four are of the images that are decided."""
 
+    def share(part: np.ndarray, whole: np.ndarray | None = None) -> Share:
+        among = np.ones(len(part), bool) if whole is None else whole
+        return Share(weights @ (part & among), weights @ among.astype(np.float32))
 
-def _auc(score: np.ndarray, positive: np.ndarray) -> float:
-    """Area under the ROC curve as the Mann-Whitney statistic (Hanley & McNeil 1982); nan with one class only."""
-    n, m = positive.sum(), (~positive).sum()
-    return float((rankdata(score)[positive].sum() - n * (n + 1) / 2) / (n * m)) if n and m else float("nan")
-
-
-def _with_intervals(
-    figures: Callable[[np.ndarray], dict[str, float]], strata: np.ndarray
-) -> dict[str, dict[str, float]]:
-    """Figures with 95 % percentile bootstrap intervals; resampled within classes, so that none vanishes."""
-    rng = np.random.default_rng(0)
-    members = [np.flatnonzero(strata == s) for s in np.unique(strata)]
-    draws = [figures(np.concatenate([rng.choice(rows, len(rows)) for rows in members])) for _ in range(RESAMPLES)]
-    intervals = {}
-    for name, value in figures(np.arange(len(strata))).items():
-        low, high = np.quantile([draw[name] for draw in draws], [0.025, 0.975])
-        intervals[name] = {"value": float(value), "low": float(low), "high": float(high)}
-    return intervals
-
-
-def as_text(report: dict[str, Any], labels: Sequence[str]) -> str:
-    """The figures as lines for a terminal or, being Markdown, for a card."""
-    names = {
-        "accuracy": "Accuracy",
-        "precision": "Precision (macro)",
-        "recall": "Recall (macro)",
-        "f1": "F1 (macro)",
-        "auc_roc": "AUC-ROC (one against rest, macro)",
+    suspicious = verdicts.decision == "suspicious"
+    decided = verdicts.decision != "uncertain"
+    found = {
+        "coverage": share(decided),
+        "suspicious": share(suspicious),
+        "unfamiliar": share(~verdicts.familiar),
+        "unusable": share(~verdicts.usable),
     }
-    lines = [f"| figure ({report['images']} test images) | value | 95 % interval |", "|---|---|---|"]
-    rows = [(title, report[key]) for key, title in names.items()]
-    if "leukaemia" in report:
-        ill = report["leukaemia"]
-        at = f"at {ill['threshold']:.3f}"
-        rows += [
-            ("Leukaemia: AUC-ROC", ill["auc_roc"]),
-            (f"Leukaemia: sensitivity {at}", ill["sensitivity"]),
-            (f"Leukaemia: specificity {at}", ill["specificity"]),
-        ]
-    lines += [f"| {t} | {v['value']:.3f} | {v['low']:.3f} to {v['high']:.3f} |" for t, v in rows]
-    lines += ["", "| truth ↓ answer → | " + " | ".join(labels) + " | recall |", "|---" * (len(labels) + 2) + "|"]
-    for name, row in zip(labels, report["confusion"], strict=True):
-        cells = " | ".join(str(n) for n in row)
-        lines.append(f"| {name} | {cells} | {report['per_class'][name]['recall']:.3f} |")
-    return "\n".join(lines)
+    if ill is not None:
+        found |= {
+            "coverage_positive": share(decided, ill),
+            "coverage_negative": share(decided, ~ill),
+            "right": share(suspicious == ill, decided),
+            "sensitivity": share(suspicious, decided & ill),
+            "specificity": share(~suspicious, decided & ~ill),
+        }
+    return found
 
 
-def plot(probabilities: np.ndarray, truth: np.ndarray, labels: Sequence[str], folder: Path) -> None:
-    """Write `confusion_matrix.png` and `roc.png` into an existing folder."""
-    figure, axes = plt.subplots(figsize=(4.5, 4), layout="constrained")
-    sk.ConfusionMatrixDisplay.from_predictions(
-        truth,
-        probabilities.argmax(axis=1),
-        labels=np.arange(len(labels)),
-        display_labels=labels,
-        cmap="cividis",
-        colorbar=False,
-        ax=axes,
-    )
-    axes.set(xlabel="Network", ylabel="Truth", title=f"{len(truth)} test images")
-    figure.savefig(folder / "confusion_matrix.png", dpi=150)
-    plt.close(figure)
+def _risks(coverage: np.ndarray, risk: np.ndarray) -> dict[str, Any]:
+    """The curve, thinned, and the risk at `COVERAGES`: of the surest images, at least that share."""
+    some = np.unique(np.linspace(0, len(coverage) - 1, CURVE).round().astype(int))
+    at = {f"{c:.2f}": float(risk[np.searchsorted(coverage, c - 1e-9)]) for c in COVERAGES}
+    return {"risk_at": at, "curve": {"coverage": coverage[some].tolist(), "risk": risk[some].tolist()}}
 
-    figure, axes = plt.subplots(figsize=(4.5, 4), layout="constrained")
-    for column, name in enumerate(labels):
-        false, true, _ = sk.roc_curve(truth == column, probabilities[:, column])
-        axes.plot(false, true, label=f"{name} ({sk.auc(false, true):.3f})")
-    axes.plot([0, 1], [0, 1], color="0.7", linewidth=0.8)
-    axes.set(xlabel="1 − specificity", ylabel="Sensitivity", title="Each class against the rest (AUC)")
-    axes.legend(loc="lower right")
-    figure.savefig(folder / "roc.png", dpi=150)
-    plt.close(figure)
+
+def _under(place: tuple[str, ...], figures: Figures) -> dict[tuple[str, ...], Any]:
+    return {(*place, name): figure for name, figure in figures.items()}
+
+
+def _nested(flat: dict[Any, Interval]) -> dict[str, Any]:
+    """Figures by their path as dictionaries within dictionaries."""
+    tree: dict[str, Any] = {}
+    for path, figure in flat.items():
+        *places, name = path if isinstance(path, tuple) else (path,)
+        branch = tree
+        for place in places:
+            branch = branch.setdefault(place, {})
+        branch[name] = figure
+    return tree
+
+
+def plot(
+    probabilities: np.ndarray,
+    truth: np.ndarray,
+    labels: Sequence[str],
+    folder: Path,
+    report: dict[str, Any] | None = None,
+) -> None:
+    """Write the plots as PNG files into an existing folder; see `leuko.evaluation.plots.draw` for the arguments."""
+    for name, png in plots.draw(probabilities, truth, labels, report).items():
+        (folder / f"{name}.png").write_bytes(png)

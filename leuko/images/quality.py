@@ -73,9 +73,7 @@ def assess(image: np.ndarray) -> Quality:
         The verdict: `too-small` and the first of the other kinds that applies.
     """
     height, width = image.shape[:2]
-    shrink = WORKING_SIDE / max(height, width)
-    if shrink < 1:
-        image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    image = _at_working_size(image)
     found = {}
     if min(height, width) < MIN_SIDE:
         found["too-small"] = f"The image is very small ({width} × {height}); upload it at full resolution."
@@ -83,6 +81,24 @@ def assess(image: np.ndarray) -> Quality:
     if kind and not (found and kind == "not-a-smear"):  # cells of few pixels have edges as hard as print
         found[kind] = _SENTENCES[kind]
     return Quality(found)
+
+
+def measure(image: np.ndarray) -> tuple[float, float]:
+    """Contrast in grey levels and sharpness (see `assess`) of an image, uint8, H × W × 3, RGB."""
+    grey = cv2.cvtColor(_at_working_size(image), cv2.COLOR_RGB2GRAY)
+    contrast = float(np.subtract(*np.percentile(grey, [99, 1])))
+    return contrast, _edges(grey.astype(np.float32)) / max(contrast, 1.0)
+
+
+def _at_working_size(image: np.ndarray) -> np.ndarray:
+    shrink = WORKING_SIDE / max(image.shape[:2])
+    return image if shrink >= 1 else cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+
+
+def _edges(grey: np.ndarray) -> float:
+    """The strongest Laplacian of Gaussian of grey values, float32, H × W."""
+    laplacian = np.abs(cv2.Laplacian(cv2.GaussianBlur(grey, (0, 0), 0.7), cv2.CV_32F))
+    return float(np.percentile(laplacian, 99))
 
 
 def _worst(image: np.ndarray) -> str | None:
@@ -98,8 +114,7 @@ def _worst(image: np.ndarray) -> str | None:
         return "blank"
     if _colour(image) < MIN_COLOUR:
         return "no-colour"
-    laplacian = np.abs(cv2.Laplacian(cv2.GaussianBlur(grey, (0, 0), 0.7), cv2.CV_32F))
-    if np.percentile(laplacian, 99) < MIN_SHARPNESS * contrast:
+    if _edges(grey) < MIN_SHARPNESS * contrast:
         return "blurred"
     return None if _dyed(image) and not _drawn(grey, contrast) else "not-a-smear"
 

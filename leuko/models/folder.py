@@ -5,6 +5,7 @@
     onnx/model.onnx      trunk and head in one pass: feature map and logits
     leuko.json           decision, abstention, in-distribution statistics, stain normalisation, data, versions
     README.md            the model card
+    .eval_results/       the figures that matter most, in the Hub's format
     evaluation/          metrics.json and plots
 
 A folder is complete or it is refused: `leuko.json` is written last and names the digest of the weights. Matrices and
@@ -44,6 +45,7 @@ from leuko.models.preprocessing import CropError, Preprocessing
 
 EMBEDDED = Path(__file__).parent / "embedded"
 CONFIG, WEIGHTS, LEUKO, ONNX = "config.json", "model.safetensors", "leuko.json", "onnx/model.onnx"
+RESULTS = ".eval_results/test.yaml"
 _VERSIONED = ("torch", "timm", "transformers", "datasets")
 
 

@@ -14,11 +14,13 @@ from leuko.data import balance
 from leuko.evaluation import metrics
 from leuko.evaluation.audit import colour_baseline
 from leuko.evaluation.card import write_card
+from leuko.evaluation.judge import judge
 from leuko.evaluation.predict import predict
+from leuko.evaluation.reliability import before_scaling
 from leuko.models import folder
 from leuko.models.backbones import Network
 from leuko.models.calibration import Familiarity, OperatingPoint, fit_temperature
-from leuko.models.classifier import leukaemia_probability
+from leuko.models.classifier import Classifier, leukaemia_probability
 from leuko.models.preprocessing import Preprocessing
 from leuko.training.settings import Settings, TrainingError
 from leuko.training.task import Task
@@ -59,18 +61,29 @@ def finish(network: Network, task: Task, how: Preprocessing, settings: Settings,
         | {"steps": steps, "split": task.split.how, "images": task.sizes, "fingerprint": task.fingerprint},
     )
 
-    logits, _ = predict(network, rows.select(split.test), how)
-    probabilities = softmax(logits.astype(np.float64), axis=1)
-    truth = task.truth[split.test]
-    report = metrics.evaluate(probabilities, truth, task.labels, task.positive, point.threshold)
+    # From here on as the app does it, image by image.
+    network.cpu()
+    model = folder.Model(network, settings.backbone, task.labels, how, knowledge, version="")
+    judged = judge(Classifier(model), rows.select(split.test))
+    truth, groups = task.truth[split.test][judged.rows], split.group[split.test][judged.rows]
+    report = metrics.evaluate(
+        judged.probabilities,
+        truth,
+        task.labels,
+        task.positive,
+        point.threshold,
+        groups=groups,
+        earlier=before_scaling(judged.probabilities, temperature),
+        verdicts=judged.verdicts,
+    )
     report["colour_baseline"] = colour_baseline(
-        task.colours[split.train], task.truth[split.train], task.colours[split.test], truth
+        task.colours[split.train], task.truth[split.train], judged.colours, truth, groups
     )
     with folder.new_folder(settings.output) as draft:
         folder.save(draft, network, task.labels, how, knowledge)
         (draft / "evaluation").mkdir()
         (draft / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
-        metrics.plot(probabilities, truth, task.labels, draft / "evaluation")
+        metrics.plot(judged.probabilities, truth, task.labels, draft / "evaluation", report)
         split.save(draft / "evaluation" / "split.json", rows["file"][:])
         if task.cleaning:
             task.cleaning.save(draft / "evaluation" / "cleaning.json")

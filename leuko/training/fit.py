@@ -55,9 +55,10 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> dict[str, A
         )
     _check_output(settings)
     set_seed(settings.seed)
-    parts = load(settings.dataset, group_column=settings.group_column)
-    classes = parts["train"].features["label"].num_classes
-    network = create(settings.backbone, classes, weights=settings.weights, dropout=settings.dropout)
+    with state.main_process_first():  # what is fetched is fetched once
+        parts = load(settings.dataset, group_column=settings.group_column)
+        classes = parts["train"].features["label"].num_classes
+        network = create(settings.backbone, classes, weights=settings.weights, dropout=settings.dropout)
     if settings.balance == "smote":
         last_layer(network, settings)  # whether there is one, before hours are spent
     task = prepare(parts, settings, say)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 from leuko.data import balance, clean
 from leuko.data.folders import DataError
 from leuko.data.groups import Groups, find_groups
-from leuko.data.load import open_image, recognise_positive
+from leuko.data.load import fingerprint, open_image, recognise_positive
 from leuko.data.split import Split, class_shares_off, split_rows, verify
 from leuko.evaluation.predict import predict
 from leuko.images.decode import ImageError
@@ -78,7 +77,7 @@ def prepare(parts: DatasetDict, settings: Settings, say: Callable[[str], None]) 
     positive = _positive(labels, settings.positive)
     leukaemic = ", ".join(positive) or "none recognised (name them with --positive)"
     say(f"{settings.title}: {len(rows)} images; classes {', '.join(labels)}; leukaemia: {leukaemic}.")
-    fingerprint = _fingerprint(rows)
+    digest = fingerprint(rows)
 
     cleaning, pictures = None, np.arange(len(rows))
     if settings.clean:
@@ -107,7 +106,7 @@ def prepare(parts: DatasetDict, settings: Settings, say: Callable[[str], None]) 
         )
         split = split_rows([labels[i] for i in truth], groups, settings.seed)
     verify(split, pictures)
-    task = Task(labels, positive, rows, colours, split, _balanced(truth, split, settings), cleaning, fingerprint)
+    task = Task(labels, positive, rows, colours, split, _balanced(truth, split, settings), cleaning, digest)
     sizes = ", ".join(f"{n} {part}" for part, n in task.sizes.items())
     say(f"Split: {sizes}, {len(split.left_out)} left out. {split.how}.")
     say(f"Class shares are at most {class_shares_off(split, truth):.1f} points off the whole's in any part.")
@@ -167,11 +166,3 @@ def _balanced(truth: np.ndarray, split: Split, settings: Settings) -> np.ndarray
     if settings.balance not in ("over", "under"):
         return split.train
     return split.train[balance.resample(truth[split.train], settings.balance, settings.seed)]
-
-
-def _fingerprint(rows: Dataset) -> str:
-    """Digest of the file names and labels, in order: which data this was."""
-    digest = hashlib.sha256()
-    for file, label in zip(rows["file"], rows["label"], strict=True):
-        digest.update(f"{file}\t{label}\n".encode())
-    return digest.hexdigest()[:16]

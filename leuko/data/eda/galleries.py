@@ -101,9 +101,13 @@ def _tile(survey: Survey, row: int, note: str = "") -> Tile:
 
 def _thumbnail(rows: Dataset, row: int) -> str | None:
     try:
-        image = open_image(rows[row]["image"])
+        return thumbnail(open_image(rows[row]["image"]))
     except ImageError:
         return None
+
+
+def thumbnail(image: np.ndarray) -> str:
+    """A small version of an image, uint8, H × W × 3, RGB, as a data URI."""
     shrink = min(1, _THUMBNAIL / max(image.shape[:2]))
     size = [max(1, round(side * shrink)) for side in image.shape[1::-1]]
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)

@@ -15,11 +15,11 @@ from leuko.data.eda.survey import Survey
 from leuko.data.load import DataError
 
 REPORT = "report.html"
-_GENERATOR = "Deep Leuko data report"
+_KIND = "data report"
 
 
-def check(output: Path) -> None:
-    """Refuse a folder that holds something else than a data report.
+def check(output: Path, kind: str = _KIND) -> None:
+    """Refuse a folder that holds something else than a report of that kind.
 
     Raises:
         DataError: it is a file, or a folder with other content.
@@ -28,10 +28,27 @@ def check(output: Path) -> None:
         raise DataError(f"{output} is a file; give a folder for the report.")
     if output.is_dir() and any(output.iterdir()):
         report = output / REPORT
-        if not report.is_file() or _GENERATOR not in report.read_text(errors="replace")[:2000]:
-            raise DataError(
-                f"{output} holds other files and no data report; give a new folder, so that nothing is lost."
-            )
+        if not report.is_file() or _generator(kind) not in report.read_text(errors="replace")[:2000]:
+            raise DataError(f"{output} holds other files and no {kind}; give a new folder, so that nothing is lost.")
+
+
+def render(kind: str, **content: Any) -> str:
+    """A page that carries all it shows.
+
+    Args:
+        kind: what it is.
+        content: `name` (its title), `facts`, `attention`, `sections` and `footer`, as the template uses them.
+    """
+    template = Environment(
+        loader=PackageLoader("leuko.data.eda", "."), autoescape=True, undefined=StrictUndefined
+    ).get_template(REPORT)
+    titles = {section.key: section.title for section in content["sections"]}
+    common = {"generator": _generator(kind), "notice": RESEARCH_NOTICE, "version": __version__}
+    return template.render(kind=kind, titles=titles, **common, **content)
+
+
+def _generator(kind: str) -> str:
+    return f"Deep Leuko {kind}"
 
 
 def write(survey: Survey, output: Path) -> Path:
@@ -55,20 +72,9 @@ def write(survey: Survey, output: Path) -> Path:
     content = {**f, "attention": [point.text for point in attention]}
     (output / "figures.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     survey.cleaning.save(output / "cleaning.json")
-    page = Environment(
-        loader=PackageLoader("leuko.data.eda", "."), autoescape=True, undefined=StrictUndefined
-    ).get_template(REPORT)
+    footer = "The plots are also in plots/, the figures in figures.json, every finding in cleaning.json."
     (output / REPORT).write_text(
-        page.render(
-            name=survey.name,
-            generator=_GENERATOR,
-            notice=RESEARCH_NOTICE,
-            version=__version__,
-            facts=_facts(f),
-            attention=attention,
-            sections=sections,
-            titles={section.key: section.title for section in sections},
-        )
+        render(_KIND, name=survey.name, facts=_facts(f), attention=attention, sections=sections, footer=footer)
     )
     return output / REPORT
 

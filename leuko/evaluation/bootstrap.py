@@ -1,0 +1,134 @@
+"""How sure a figure is: 95 % intervals by resampling groups of images that belong together.
+
+Images of one patient resemble one another, so that a hundred of them say less than a hundred patients would. Whole
+groups are therefore drawn with replacement (the cluster bootstrap: Davison & Hinkley, Bootstrap Methods and their
+Application, 1997, section 3.8), within classes, so that no class vanishes. A resample is a weight for every image: how
+often it was drawn. A figure is a function of weights; the same function gives its value (all weights 1) and its draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+RESAMPLES = 1000
+FEW = 10  # groups of a class, below which images are drawn within groups as well
+TAIL = 0.025  # on either side of a 95 % interval
+_AT_ONCE = 2_000_000  # weights in memory at a time
+
+Interval = dict[str, float | None]  # value, low, high; None where a figure is not defined
+
+
+class Share(NamedTuple):
+    """A figure that is a share of images: the weight of those that count (B), and of all that might (B)."""
+
+    part: np.ndarray
+    whole: np.ndarray
+
+
+class Upward(NamedTuple):
+    """A figure, B, that noise can only make larger, such as a calibration error: its draws are shifted back."""
+
+    values: np.ndarray
+
+
+Figures = Mapping[Any, np.ndarray | Share | Upward]
+
+
+class Bootstrap:
+    """Resamples of the images of an evaluation, the same every time.
+
+    Attributes:
+        how: in words: what was resampled, and why the truth may be less sure.
+        count: of groups.
+    """
+
+    def __init__(self, truth: np.ndarray, groups: np.ndarray | None = None, labels: Sequence[str] = ()) -> None:
+        """Prepare for images with classes `truth` (int, N) in `groups` (N, any values; None: each its own).
+
+        `labels` name the classes in words.
+        """
+        groups = np.arange(len(truth)) if groups is None else np.unique(groups, return_inverse=True)[1]
+        self.size, self.count = len(truth), int(groups.max(initial=-1)) + 1
+        order = np.argsort(groups, kind="stable")
+        members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+        classes = np.array([np.bincount(truth[rows]).argmax() for rows in members])
+        self._strata = [[members[g] for g in np.flatnonzero(classes == c)] for c in np.unique(classes)]
+        few = {int(c): n for c, n in zip(*np.unique(classes, return_counts=True), strict=True) if n < FEW}
+        self.how = self._in_words({labels[c] if labels else str(c): n for c, n in few.items()})
+
+    def _in_words(self, few: dict[str, int]) -> str:
+        said = f"95 % intervals from {RESAMPLES} resamples"
+        if self.count == self.size:
+            return f"{said} of single images; where several are of one patient, the true uncertainty is larger"
+        said += f" of {self.count} groups"
+        if few:
+            which = ", ".join(f"{number} of {name}" for name, number in few.items())
+            said += (
+                f", and of images within them, since there are few ({which}): the true uncertainty is larger, and "
+                "repeated cross-validation shows it better"
+            )
+        return said
+
+    def weights(self) -> Iterator[np.ndarray]:
+        """`RESAMPLES` resamples as float32, B × N, a number of them at a time."""
+        rng = np.random.default_rng(0)
+        at_once = int(np.clip(_AT_ONCE // max(self.size, 1), 1, RESAMPLES))
+        for start in range(0, RESAMPLES, at_once):
+            number = min(at_once, RESAMPLES - start)
+            weights = np.empty((number, self.size), np.float32)
+            for members in self._strata:
+                times = _times(len(members), number, rng)
+                if len(members) >= FEW or len(members) == sum(map(len, members)):
+                    weights[:, np.concatenate(members)] = np.repeat(times, [len(rows) for rows in members], axis=1)
+                    continue
+                for rows, time in zip(members, times.T, strict=True):
+                    weights[:, rows] = rng.multinomial(time * len(rows), np.full(len(rows), 1 / len(rows)))
+            yield weights
+
+    def intervals(self, figures: Callable[[np.ndarray], Figures]) -> dict[Any, Interval]:
+        """Each figure with its interval.
+
+        Where a share is 0 or 1 in all resamples, the other bound is the exact one for as many images (Clopper & Pearson
+        1934, doi:10.1093/biomet/26.4.404); 30 right of 30 does not mean that none will ever be wrong.
+
+        Args:
+            figures: from weights, float32, B × N, to figures by name, each for B resamples.
+
+        Returns:
+            `value`, `low` and `high` by name; all None where a figure is not defined for these images.
+        """
+        values = figures(np.ones((1, self.size), np.float32))
+        parts = [figures(weights) for weights in self.weights()]
+        return {
+            name: _interval(value, np.concatenate([_values(part[name]) for part in parts]))
+            for name, value in values.items()
+        }
+
+
+def _times(members: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each of some members is drawn; int, resamples × members."""
+    drawn = rng.integers(members, size=(resamples, members)) + members * np.arange(resamples)[:, None]
+    return np.bincount(drawn.ravel(), minlength=resamples * members).reshape(resamples, members)
+
+
+def _values(figure: np.ndarray | Share | Upward) -> np.ndarray:
+    if isinstance(figure, Share):
+        return np.divide(figure.part, figure.whole, out=np.full(figure.part.shape, np.nan), where=figure.whole > 0)
+    return figure.values if isinstance(figure, Upward) else figure
+
+
+def _interval(figure: np.ndarray | Share | Upward, draws: np.ndarray) -> Interval:
+    value = float(_values(figure)[0])
+    draws = draws[~np.isnan(draws)]
+    if np.isnan(value) or not len(draws):
+        return {"value": None, "low": None, "high": None}
+    low, high = np.quantile(draws, [TAIL, 1 - TAIL])
+    if isinstance(figure, Upward):
+        low, high = (max(bound - draws.mean() + value, 0.0) for bound in (low, high))
+    if isinstance(figure, Share) and low == high and value in (0.0, 1.0):
+        exact = TAIL ** (1 / float(figure.whole[0]))
+        low, high = (exact, 1.0) if value else (0.0, 1 - exact)
+    return {"value": value, "low": float(low), "high": float(high)}

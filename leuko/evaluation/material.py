@@ -1,0 +1,173 @@
+"""What a model is evaluated on: which images of a data set, under which names of classes, grouped how."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset, concatenate_datasets
+
+from leuko.data.folders import DataError
+from leuko.data.groups import find_groups
+from leuko.data.load import fingerprint, load, recognise_negative, recognise_positive
+from leuko.models.folder import Knowledge
+
+SPLIT = "evaluation/split.json"
+OWN = 0.9  # share of a data set's files in the model's own split, from which it is the model's own data
+TWO_WAYS = ("not leukaemia", "leukaemia")
+
+
+@dataclass(frozen=True)
+class Material:
+    """The images of an evaluation.
+
+    Attributes:
+        name: of the data set.
+        rows: the images, with the columns of `leuko.data.load`.
+        truth: int, N: each image's place in `labels`.
+        labels: the class names that answers are compared in: the model's, or `TWO_WAYS`.
+        positive: those that mean leukaemia.
+        training: the images the model learnt from, if the data are its own.
+        training_truth: int: their places in `labels`; empty without them.
+        known_groups: N, the groups that the data or the model's split name; None if there are none.
+        what: sentences: which images these are, and how they are compared.
+    """
+
+    name: str
+    rows: Dataset
+    truth: np.ndarray
+    labels: tuple[str, ...]
+    positive: tuple[str, ...]
+    training: Dataset | None
+    training_truth: np.ndarray
+    known_groups: np.ndarray | None
+    what: tuple[str, ...]
+
+    @property
+    def two_way(self) -> bool:
+        """Whether only leukaemia or not is compared."""
+        return self.labels == TWO_WAYS
+
+    def groups(self, colours: np.ndarray) -> tuple[np.ndarray, str]:
+        """The group of every image (int, N) and where groups come from, given colour statistics (float, N × 9)."""
+        if self.known_groups is not None:
+            how = "the groups of the model's split" if self.training is not None else "the groups the data set names"
+            return np.unique(self.known_groups, return_inverse=True)[1], how
+        found = find_groups(np.asarray(self.rows["label"]), colours=colours, sources=self.rows["source"][:])
+        return found.group, found.how
+
+
+def gather(
+    source: str,
+    model_folder: Path,
+    labels: Sequence[str],
+    knowledge: Knowledge,
+    *,
+    split: Path | None = None,
+    group_column: str | None = None,
+    positive: Sequence[str] | None = None,
+) -> Material:
+    """Choose the images, their classes and groups.
+
+    Of data the model has learnt from (the same fingerprint, or files of its `evaluation/split.json`) the test part
+    alone is used, else all images.
+
+    Args:
+        source: folder or Hub id.
+        model_folder: where the model's split may lie.
+        labels, knowledge: the model's.
+        split: a `split.json` to be used instead of the model's.
+        group_column: see `leuko.data.load.load`.
+        positive: the classes of the data that mean leukaemia; may be empty. Without it, names are recognised.
+
+    Raises:
+        DataError: the data cannot be used, or their classes cannot be compared with the model's.
+    """
+    parts = load(source, group_column=group_column, one_class=True)
+    rows = concatenate_datasets([parts[part] for part in parts])
+    names = rows.features["label"].names
+    own, told = _own_parts(rows, model_folder, knowledge, split)
+    places, in_words, how = _places(names, labels, knowledge.positive, positive)
+    truth = np.array(places)[np.asarray(rows["label"][:], dtype=int)]
+    groups = np.array(rows["group"][:], dtype=object) if "group" in rows.column_names else None
+    if groups is not None:
+        groups = np.array([group or f"\0{row}" for row, group in enumerate(groups)])  # without a name: each its own
+    title = Path(source).resolve().name if Path(source).exists() else source
+    compared, meaning = (TWO_WAYS, TWO_WAYS[1:]) if how == "two" else (tuple(labels), knowledge.positive)
+    if own is None:
+        nothing = np.empty(0, int)
+        return Material(title, rows, truth, compared, meaning, None, nothing, groups, (*told, *in_words))
+    files = rows["file"][:]
+    part = np.array([own[file][0] if file in own else "" for file in files])
+    test, train = np.flatnonzero(part == "test"), np.flatnonzero(part == "train")
+    if not len(test):
+        raise DataError(f"{source}: none of its {len(rows)} images is in the test part of the split.")
+    groups = np.array([own[files[row]][1] for row in test])
+    training = rows.select(train) if len(train) else None
+    told = (told[0].format(test=len(test), all=len(rows)),)
+    return Material(
+        title, rows.select(test), truth[test], compared, meaning, training, truth[train], groups, (*told, *in_words)
+    )
+
+
+def _own_parts(
+    rows: Dataset, model_folder: Path, knowledge: Knowledge, given: Path | None
+) -> tuple[dict[str, list] | None, tuple[str, ...]]:
+    """Part and group by file, if these are the model's own data or a split is given; and what to say of it."""
+    files = rows["file"][:]
+    known = knowledge.training.get("fingerprint") == fingerprint(rows)
+    if given:
+        return _read(given), (f"The test part of {given.name}, {{test}} of {{all}} images.",)
+    split = model_folder / SPLIT
+    if split.is_file():
+        parts = _read(split)
+        if known or np.mean([file in parts for file in files]) >= OWN:
+            said = "The model has learnt from these data: its test part alone is evaluated, {test} of {all} images."
+            return parts, (said,)
+    elif known:
+        raise DataError(
+            f"The model has learnt from these data, and its folder has no {SPLIT} that tells which images are for "
+            "test; give it with --split FILE."
+        )
+    return None, (f"All {len(rows)} images; they do not bear the names of the model's training images.",)
+
+
+def _read(split: Path) -> dict[str, list]:
+    try:
+        files = json.loads(split.read_text(encoding="utf-8"))["files"]
+        return {file: [part, int(group)] for file, (part, group) in files.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DataError(f"{split} is not there or does not hold a split; train.py writes one as {SPLIT}.") from error
+
+
+def _places(
+    names: Sequence[str], labels: Sequence[str], model_positive: Sequence[str], positive: Sequence[str] | None
+) -> tuple[list[int], tuple[str, ...], str]:
+    """For each class of the data its place among the classes compared, what to say of it, and "two" or "all"."""
+    plain = {label.casefold(): place for place, label in enumerate(labels)}
+    if positive is None and all(name.casefold() in plain for name in names):
+        without = [label for label in labels if label.casefold() not in {name.casefold() for name in names}]
+        said = (f"No images of {', '.join(without)}; means are over the other classes.",) if without else ()
+        return [plain[name.casefold()] for name in names], said, "all"
+    if not model_positive:
+        raise DataError(
+            f"The classes of the data ({', '.join(names)}) are not those of the model ({', '.join(labels)}), and the "
+            "model does not say which of its classes mean leukaemia; only its own classes can be evaluated."
+        )
+    if positive is None:
+        meaning = set(recognise_positive(names))
+        if unclear := [name for name in names if name not in meaning and name not in recognise_negative(names)]:
+            raise DataError(
+                f"The classes of the data ({', '.join(names)}) are not those of the model ({', '.join(labels)}), and "
+                f"what {unclear[0]} means is not known; name the classes that mean leukaemia with --positive."
+            )
+    elif unknown := [name for name in positive if name not in names]:
+        raise DataError(f"There is no class {unknown[0]!r}; the classes of the data are {', '.join(names)}.")
+    else:
+        meaning = set(positive)
+    ill, well = ([name for name in names if (name in meaning) == side] for side in (True, False))
+    said = f"Compared two-way: {', '.join(ill) or 'no class'} as leukaemia, {', '.join(well) or 'no class'} as not."
+    return [int(name in meaning) for name in names], (said,), "two"

@@ -1,0 +1,77 @@
+"""Figures of an order of images by a score, under many weightings at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class Ranking:
+    """Images in the order of a score, the highest first; images of one score come together.
+
+    Attributes:
+        levels: float, K: the different scores, descending.
+    """
+
+    def __init__(self, score: np.ndarray) -> None:
+        """Rank images by `score`, float, N."""
+        self._order = np.argsort(-score, kind="stable")
+        ranked = score[self._order]
+        self._ends = np.flatnonzero(np.append(np.diff(ranked) != 0, True)) if len(score) else np.empty(0, int)
+        self.levels = ranked[self._ends]
+
+    def above(self, weights: np.ndarray) -> np.ndarray:
+        """The weight of the images at or above each level; B × N → B × K."""
+        return np.cumsum(weights[:, self._order], axis=1, dtype=np.float64)[:, self._ends]
+
+    def auc_roc(self, weights: np.ndarray, positive: np.ndarray) -> np.ndarray:
+        """Area under the ROC curve (Hanley & McNeil 1982, doi:10.1148/radiology.143.1.7063747); nan with one class.
+
+        Args:
+            weights: float, B × N.
+            positive: bool, N.
+
+        Returns:
+            float, B, 0 to 1.
+        """
+        true, false = self.above(weights * positive), self.above(weights * ~positive)
+        area = (np.diff(false, axis=1, prepend=0) * (true + np.pad(true, ((0, 0), (1, 0)))[:, :-1]) / 2).sum(axis=1)
+        return _over(area, true[:, -1] * false[:, -1])
+
+    def auc_pr(self, weights: np.ndarray, positive: np.ndarray) -> np.ndarray:
+        """Area under the precision–recall curve as average precision: no line is drawn between its points.
+
+        Davis & Goadrich, "The relationship between precision-recall and ROC curves", 2006, doi:10.1145/1143844.1143874.
+
+        Args and returns as for `auc_roc`; nan without positives or without negatives.
+        """
+        true, false = self.above(weights * positive), self.above(weights * ~positive)
+        precision = true / np.maximum(true + false, 1e-12)
+        area = (np.diff(true, axis=1, prepend=0) * precision).sum(axis=1)
+        return np.where(false[:, -1] > 0, _over(area, true[:, -1]), np.nan)
+
+    def aurc(self, weights: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+        """Area under the risk–coverage curve: the share of wrong answers among the surest, mean over all coverages.
+
+        Geifman & El-Yaniv, "Selective classification for deep neural networks", 2017, arXiv:1705.08500; as an area,
+        Geifman, Uziel & El-Yaniv 2019, arXiv:1805.08206. The smaller the better.
+
+        Args:
+            weights: float, B × N.
+            wrong: bool, N.
+
+        Returns:
+            float, B, 0 to 1.
+        """
+        kept, lost = self.above(weights), self.above(weights * wrong)
+        risk = lost / np.maximum(kept, 1e-12)
+        return _over((np.diff(kept, axis=1, prepend=0) * risk).sum(axis=1), kept[:, -1])
+
+    def risk_coverage(self, wrong: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The curve itself: coverage and risk, float, K, from the surest images to all."""
+        everyone = np.ones((1, len(wrong)))
+        kept, lost = self.above(everyone)[0], self.above(everyone * wrong)[0]
+        return kept / len(wrong), lost / kept
+
+
+def _over(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
