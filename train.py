@@ -84,7 +84,7 @@ def main() -> int:
     steps = parser.add_argument_group("optimisation")
     steps.add_argument("--epochs", type=_count, default=10)
     steps.add_argument("--batch-size", type=_count, default=32, help="of all processes together (default: %(default)s)")
-    steps.add_argument("--lr", type=float, default=5e-4, help="peak learning rate (default: %(default)s)")
+    steps.add_argument("--lr", type=_share, default=5e-4, help="peak learning rate (default: %(default)s)")
     steps.add_argument("--schedule", default="cosine", choices=["cosine", "step"], help="(default: %(default)s)")
     steps.add_argument("--dropout", type=_share, default=0.2, help="before the last layer (default: %(default)s)")
     steps.add_argument(

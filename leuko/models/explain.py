@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from leuko.models.backbones import Network
+from leuko.models.ensemble import Ensemble
 
 OVERLAY_SIDE = 1024  # pixels; a heat map of 7 × 7 shows nothing more on a larger picture
 
@@ -20,7 +21,8 @@ def grad_cam(network: Network, feature_map: torch.Tensor, class_index: int) -> n
     """Grad-CAM of one image at the resolution of the feature map.
 
     Equations 1 and 2 of the paper: α_k is the mean of ∂score/∂A_k over the map, and the result
-    ReLU(Σ_k α_k A_k), scaled to a maximum of 1.
+    ReLU(Σ_k α_k A_k), scaled to a maximum of 1. An ensemble's is the mean of its members', each weighed by its share in
+    the class's probability, at the resolution of the finest.
 
     Args:
         network: in evaluation mode.
@@ -30,6 +32,8 @@ def grad_cam(network: Network, feature_map: torch.Tensor, class_index: int) -> n
     Returns:
         float32, h × w, 0 to 1; all 0 where nothing speaks for the class.
     """
+    if isinstance(network.timm_model, Ensemble):
+        return _mean_cam(network.timm_model, feature_map, class_index)
     leaf = feature_map.detach().requires_grad_(True)
     with torch.enable_grad():
         score = network.head(leaf)[0, class_index]
@@ -38,6 +42,18 @@ def grad_cam(network: Network, feature_map: torch.Tensor, class_index: int) -> n
     weights = gradient.mean(dim=(1, 2))
     cam = torch.relu(torch.einsum("k,khw->hw", weights, activation))
     return (cam / cam.max().clamp_min(1e-7)).numpy().astype(np.float32)
+
+
+def _mean_cam(ensemble: Ensemble, feature_map: torch.Tensor, class_index: int) -> np.ndarray:
+    members = [Network(member) for member in ensemble.members]
+    maps = ensemble.split(feature_map.detach())
+    pairs = list(zip(members, maps, strict=True))
+    with torch.no_grad():
+        shares = [float(member.head(part).softmax(dim=1)[0, class_index]) for member, part in pairs]
+    cams = [grad_cam(member, part, class_index) for member, part in pairs]
+    height, width = np.max([cam.shape for cam in cams], axis=0)
+    mean = sum(share * upsample(cam, int(height), int(width)) for share, cam in zip(shares, cams, strict=True))
+    return (mean / max(mean.max(), 1e-7)).astype(np.float32)
 
 
 def upsample(cam: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -58,7 +58,8 @@ def optimise(network: Network, task: Task, how: Preprocessing, settings: Setting
     if settings.weights != "none" and share < STEADY and (resting := network.rest_batch_norms()):
         say(f"{resting} batch-norm layers keep their statistics: {share} images at a time are too few for new ones.")
     checkpoint = _last_checkpoint(settings, task, say)
-    half = torch.cuda.is_available()
+    device = processes().device.type
+    half = device == "cuda"
     trainer = _Fit(
         _loss(task, settings),
         settings.schedule,
@@ -72,7 +73,7 @@ def optimise(network: Network, task: Task, how: Preprocessing, settings: Setting
             weight_decay=0.01,
             lr_scheduler_type="cosine",
             warmup_steps=WARM_UP,
-            use_cpu=not torch.accelerator.is_available(),
+            use_cpu=device == "cpu",
             bf16=half and torch.cuda.is_bf16_supported(),
             fp16=half and not torch.cuda.is_bf16_supported(),
             eval_strategy="epoch",
@@ -86,7 +87,7 @@ def optimise(network: Network, task: Task, how: Preprocessing, settings: Setting
             remove_unused_columns=False,
             label_names=["labels"],
             dataloader_num_workers=2,
-            dataloader_pin_memory=torch.cuda.is_available(),
+            dataloader_pin_memory=half,
             ddp_find_unused_parameters=False,
             seed=settings.seed,
             data_seed=settings.seed,
@@ -188,6 +189,8 @@ def _last_checkpoint(settings: Settings, task: Task, say: Callable[[str], None])
             say(f"Going on from step {_number(found)}.")
         else:
             say("There is no complete checkpoint to go on from; starting anew.")
+    elif any(settings.checkpoints.glob("checkpoint-*")):
+        say("Starting anew; the checkpoints of an unfinished run are replaced (--resume would go on from them).")
     state = processes()
     state.wait_for_everyone()  # all have looked before anything is removed
     if state.is_main_process:
