@@ -17,7 +17,9 @@ from leuko import RESEARCH_NOTICE
 from leuko.images import synthetic
 from leuko.images.decode import MAX_BYTES, ImageError
 from leuko.models.classifier import Classifier, Finding, percent
+from leuko.serving import adapt_tab
 from leuko.serving.analysis import Analysis, analyse, headline
+from leuko.serving.archive import MAX_ZIP_BYTES
 
 KEPT_SECONDS = 120  # how long uploads and overlays may lie in the server's temporary folder
 STATE_SECONDS = 900  # how long an open page can redraw its overlay without a new upload
@@ -81,8 +83,14 @@ class SmearImage(gr.Image):
 def build(classifier: Classifier) -> gr.Blocks:
     """The app for a classifier: one page and the endpoints `/classify`, `/explain` and `/model_info`."""
     with gr.Blocks(title="Deep Leuko", analytics_enabled=False, delete_cache=(30, KEPT_SECONDS)) as app:
-        _page(classifier)
+        sessions = adapt_tab.Sessions()
+        _heading()
+        with gr.Tab("Read a smear"):
+            _page(classifier, sessions)
+        with gr.Tab("Adapt to your laboratory"):
+            adapt_tab.add(sessions)
         _endpoints(classifier)
+        app.unload(sessions.drop)
     app.queue(default_concurrency_limit=2, max_size=64)
     return app
 
@@ -90,7 +98,7 @@ def build(classifier: Classifier) -> gr.Blocks:
 def launch_options() -> dict[str, Any]:
     """How the app is to be launched: limits, privacy and look."""
     return {
-        "max_file_size": MAX_BYTES,
+        "max_file_size": max(MAX_BYTES, MAX_ZIP_BYTES),  # images are held to their own limit when decoded
         "run_history": False,
         "enable_monitoring": False,
         "show_error": False,
@@ -103,9 +111,7 @@ def launch_options() -> dict[str, Any]:
     }
 
 
-def _page(classifier: Classifier) -> None:
-    labels = list(classifier.labels)
-    kept = gr.State(None, time_to_live=STATE_SECONDS)
+def _heading() -> None:
     gr.Markdown(
         "# Deep Leuko\nReads blood-smear images for signs of acute lymphoblastic leukaemia (ALL) and shows where the "
         "network looked."
@@ -114,6 +120,11 @@ def _page(classifier: Classifier) -> None:
         f'<p class="notice" role="note"><strong>{RESEARCH_NOTICE}</strong> Images are judged on this server, '
         f"deleted within minutes and sent nowhere.</p>"
     )
+
+
+def _page(classifier: Classifier, sessions: adapt_tab.Sessions) -> None:
+    labels = list(classifier.labels)
+    kept = gr.State(None, time_to_live=STATE_SECONDS)
     with gr.Row():
         with gr.Column():
             image = SmearImage(
@@ -143,18 +154,20 @@ def _page(classifier: Classifier) -> None:
     with gr.Accordion("The finding as JSON", open=False):
         as_json = gr.JSON(show_label=False)
 
-    def judge(upload: Upload | None) -> tuple:
+    def judge(upload: Upload | None, request: gr.Request | None) -> tuple:
         if upload is None:
             return _verdict(), None, None, None, None, None
+        own = sessions.of(request)
         try:
-            analysis = analyse(classifier, upload.path)
+            analysis = analyse(own.classifier if own else classifier, upload.path)
         except ImageError as error:
             # The answer to an earlier image must not stay beside this one.
             return _verdict(refusal=str(error)), None, None, None, None, None
         finding = analysis.finding
         overlay = analysis.overlay(finding.label)
         answer = finding.as_json(upload.name)
-        return _verdict(finding), finding.probabilities, finding.label, overlay, answer, analysis
+        shown = gr.update(choices=list(finding.probabilities), value=finding.label)
+        return _verdict(finding), finding.probabilities, shown, overlay, answer, analysis
 
     def redraw(analysis: Analysis | None, label: str | None, strength: float) -> Any:
         if analysis is None or label is None:
@@ -163,7 +176,7 @@ def _page(classifier: Classifier) -> None:
 
     results = [verdict, bars, shown, overlay, as_json, kept]
     image.upload(judge, image, results, api_visibility="private")
-    image.clear(lambda: judge(None), None, results, api_visibility="private")
+    image.clear(lambda: judge(None, None), None, results, api_visibility="private")
     with examples:
         gr.Examples(
             _draw_examples(),

@@ -1,0 +1,166 @@
+"""The tab in which a laboratory's own images become a model for this session."""
+
+from __future__ import annotations
+
+import html
+import io
+import tempfile
+import threading
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from leuko.data.folders import DataError
+from leuko.models.classifier import Classifier
+from leuko.models.folder import ModelFolderError
+from leuko.serving.archive import ArchiveError, unpack
+from leuko.training import adapt_card
+
+MOST = 8  # sessions with a model of their own, about 40 MB each; the oldest gives way
+LINES = 7  # that `adapt` says at least, as far as progress can be told
+NAME = "adapted-model.zip"
+
+_INVITATION = """\
+Networks learn the laboratory. Here the model is fitted to **your** stain, camera and scale: bring 10 to 200 images as a
+zip with one folder for each class (`lab.zip`: `leukaemia/…jpg`, `healthy/…jpg`; patients as folders inside the classes
+are kept together). In about a minute you get an honest estimate, cross-validated on your images, and the adapted model:
+for you alone, until this page is closed, and as a download. The images are deleted once they have been looked at."""
+_STATE = '<div class="verdict" style="--tone:#8A8A8A" role="status"><h2>{title}</h2>{text}</div>'
+
+
+@dataclass(frozen=True)
+class Own:
+    """A session's own model: in use, and packed for download."""
+
+    classifier: Classifier
+    packed: bytes
+
+
+class Sessions:
+    """The models of open pages, in memory alone; a model goes with its page."""
+
+    def __init__(self) -> None:
+        self._own: dict[str, Own] = {}
+        self._lock = threading.Lock()
+
+    def of(self, request: gr.Request | None) -> Own | None:
+        """The own model of the session that asks, if it has one."""
+        return self._own.get(_session(request))
+
+    def keep(self, request: gr.Request, own: Own) -> None:
+        """Give a session its own model."""
+        with self._lock:
+            self._own.pop(_session(request), None)
+            self._own[_session(request)] = own
+            for oldest in list(self._own)[:-MOST]:
+                del self._own[oldest]
+
+    def drop(self, request: gr.Request) -> None:
+        """Forget the model of a session that ends or wants the common model back."""
+        with self._lock:
+            self._own.pop(_session(request), None)
+
+
+def add(sessions: Sessions) -> None:
+    """Put the tab's content into the block that is open."""
+    gr.Markdown(_INVITATION)
+    with gr.Row():
+        with gr.Column():
+            archive = gr.File(label="Zip of labelled images", file_types=[".zip"], height=160, elem_id="lab-zip")
+            positive = gr.Textbox(
+                label="Classes that mean leukaemia",
+                info="Separated by commas; empty: recognised by their names (leukaemia, blast, ALL, …).",
+                max_length=500,
+            )
+            start = gr.Button("Adapt", variant="primary")
+        with gr.Column():
+            state = gr.HTML(_say("No adapted model", "The model that everybody gets is in use."), elem_id="adapt-state")
+            figures = gr.Markdown(elem_id="adapt-figures")
+            with gr.Row(visible=False) as choices:
+                pack = gr.Button("Prepare the download")
+                download = gr.DownloadButton("Download the adapted model", visible=False, elem_id="adapt-download")
+                back = gr.Button("Use the common model again")
+
+    def run(path: str | None, names: str, request: gr.Request, progress: gr.Progress = gr.Progress()) -> tuple:  # noqa: B008
+        lines: list[str] = []
+
+        def say(line: str) -> None:
+            lines.append(line)
+            progress(min(len(lines) / LINES, 0.95), desc=line.splitlines()[0][:100])
+
+        if path is None:
+            return None, _say("No zip yet", "Choose a zip with one folder for each class."), "", *_shown(False)
+        try:
+            own, report = _adapted(Path(path), names, say)
+        except (ArchiveError, DataError, ModelFolderError) as error:
+            dropped = [line for line in lines if line.startswith("Left out")]
+            return None, _say("Not adapted", str(error), *dropped), "", *_shown(False)
+        finally:
+            Path(path).unlink(missing_ok=True)
+        sessions.keep(request, own)
+        said = [line for line in lines if line.startswith(("Left out", "Look at"))]
+        state = _say(
+            "Adapted model in use",
+            "On this page alone, until it is closed. Images you upload in the other tab are judged by it.",
+            *report["notes"],
+            *said,
+        )
+        return None, state, adapt_card.table(report), *_shown(True)
+
+    def prepare(request: gr.Request) -> tuple:
+        own = sessions.of(request)
+        if own is None:
+            return gr.update(visible=False), gr.update(visible=True)
+        folder = Path(tempfile.mkdtemp(prefix="leuko-adapted-", dir=download.GRADIO_CACHE))
+        (folder / NAME).write_bytes(own.packed)
+        download.temp_files.add(str(folder / NAME))  # from here on it ages like an upload and is deleted like one
+        return gr.update(visible=True, value=str(folder / NAME)), gr.update(visible=False)
+
+    def forget(request: gr.Request) -> tuple:
+        sessions.drop(request)
+        return _say("No adapted model", "The model that everybody gets is in use again."), "", *_shown(False)
+
+    def _shown(whether: bool) -> tuple:
+        return gr.update(visible=whether), gr.update(visible=False, value=None), gr.update(visible=True)
+
+    shown = [choices, download, pack]
+    start.click(
+        run,
+        [archive, positive],
+        [archive, state, figures, *shown],
+        api_visibility="private",
+        concurrency_limit=1,
+        show_progress="full",
+        show_progress_on=[state],
+    )
+    pack.click(prepare, None, [download, pack], api_visibility="private", show_progress="hidden")
+    back.click(forget, None, [state, figures, *shown], api_visibility="private", show_progress="hidden")
+
+
+def _adapted(archive: Path, names: str, say: Callable[[str], None]) -> tuple[Own, dict[str, Any]]:
+    from leuko.training.adapt import adapt  # late: most pages never need what it brings along
+
+    with tempfile.TemporaryDirectory(prefix="leuko-lab-") as place:
+        images, model = Path(place) / "your images", Path(place) / "model"
+        images.mkdir()
+        unpack(archive, images)
+        positive = [name.strip() for name in names.split(",") if name.strip()] or None
+        report = adapt(str(images), model, positive=positive, say=say)
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as written:
+            for file in sorted(file for file in model.rglob("*") if file.is_file()):
+                written.write(file, file.relative_to(model))
+        return Own(Classifier.load(model), packed.getvalue()), report
+
+
+def _say(title: str, text: str, *items: str) -> str:
+    listed = "".join(f"<li>{html.escape(item)}</li>" for item in items)
+    return _STATE.format(title=html.escape(title), text=f"<p>{html.escape(text)}</p><ul>{listed}</ul>")
+
+
+def _session(request: gr.Request | None) -> str:
+    return (request.session_hash if request else None) or ""

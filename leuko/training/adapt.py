@@ -1,0 +1,222 @@
+"""Adapting to a laboratory: a model folder fitted to its stain, camera and scale, from 10 to 200 labelled images.
+
+Networks learn the laboratory. What carries over is the trunk: it stays as it is, and the last layer is fitted anew on
+its features of the laboratory's own images, some of them augmented. Which trunk (one that knows smears, or the more
+general one it came from), at which size of input (cells may be smaller here) and how strictly the layer is fitted, is
+chosen by cross-validation. How well all that works is estimated on images that took no part, neither in fitting nor in
+choosing (nested cross-validation: Varma & Simon 2006, doi:10.1186/1471-2105-7-91).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset, concatenate_datasets
+
+from leuko.data.groups import Groups, find_groups
+from leuko.data.load import DataError, load, recognise_positive
+from leuko.evaluation import metrics
+from leuko.models import folder
+from leuko.models.backbones import Network
+from leuko.models.calibration import OperatingPoint
+from leuko.models.classifier import leukaemia_probability
+from leuko.training import adapt_card
+from leuko.training.cached import Head
+from leuko.training.crossval import Estimate, choose, estimate
+from leuko.training.laboratory import ENOUGH, Sight, candidates, look, size_leak
+
+
+def adapt(
+    source: str,
+    output: Path,
+    *,
+    model: str | None = None,
+    positive: Sequence[str] | None = None,
+    group_column: str | None = None,
+    seed: int = 0,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Fit a model to the images of one laboratory, estimate how good it is, and write its folder.
+
+    Args:
+        source: image folder or Hub id, as for `leuko.data.load.load`; its parts, if it has any, are taken together.
+        output: model folder to write; an earlier model there is replaced.
+        model: folder or Hub id of the network whose trunk is used; the embedded one by default.
+        positive: the classes that mean leukaemia; recognised by name if None.
+        group_column: the column that says which images belong together; found by name if None.
+        seed: of all chance.
+        say: receives the lines meant for the user.
+
+    Returns:
+        The report, as in `evaluation/metrics.json`.
+
+    Raises:
+        DataError: the images are too few, of one class, or cannot be used; or the output is not free.
+        leuko.models.folder.ModelFolderError: the model cannot be used, or does not end in a linear layer.
+    """
+    _check_output(source, output)
+    trunks = candidates(model)
+    rows = concatenate_datasets(load(source, group_column=group_column).values())
+    title = Path(source).resolve().name if Path(source).exists() else source
+    labels = tuple(rows.features["label"].names)
+    positive = _positive(labels, positive)
+    say(f"{title}: {len(rows)} images; classes {', '.join(labels)}; leukaemia: {', '.join(positive) or 'none known'}.")
+
+    sight = look(rows, [each.trunk for each in trunks], seed, say)
+    say("Cross-validating.")
+    found = _estimate(rows, sight, positive, seed)
+    recipe = choose(sight.features, sight.truth, found.groups.group, seed)
+    seen = sight.features[recipe.trunk]
+    head = Head.fit(seen, sight.truth, len(labels), recipe.strength)
+    say("Writing the model.")
+    chosen = trunks[recipe.trunk]
+    network, how = chosen.trunk.network, chosen.trunk.how
+    _put(network, head, found.estimate.temperature)
+    folder.round_to_stored(network)
+
+    report = _report(found, sight, labels, positive)
+    knowledge = folder.Knowledge(
+        name=f"{chosen.name} adapted to {title}",
+        positive=positive,
+        temperature=found.estimate.temperature,
+        operating_point=_operating_point(found.estimate, sight.truth, labels, positive),
+        familiarity=found.estimate.familiarity(seen[:, 0], recipe.trunk),
+        training={
+            "dataset": title,
+            "adapted_from": {"name": chosen.name, "version": chosen.version},
+            "image_size": how.size[0],
+            "seed": seed,
+            "steps": head.epochs,
+            "strength": recipe.strength,
+            "views": seen.shape[1] - 1,
+            "split": found.estimate.how,
+            "images": report["images_per_class"],
+            "fingerprint": _fingerprint(rows),
+        },
+    )
+    with folder.new_folder(output) as draft:
+        folder.save(draft, network, labels, how, knowledge)
+        (draft / "evaluation").mkdir()
+        (draft / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+        probabilities = found.estimate.mean
+        asked = ~np.isnan(probabilities).any(axis=1)
+        metrics.plot(probabilities[asked], sight.truth[asked], labels, draft / "evaluation")
+        sight.cleaning.save(draft / "evaluation" / "cleaning.json")
+        adapt_card.write(draft / "README.md", knowledge, chosen.backbone, labels, report)
+    doubtful = [rows[int(sight.kept[i])]["file"] for i in found.estimate.doubtful(sight.truth)]
+    if doubtful:
+        say(f"Look at these labels again, the other images speak against them: {', '.join(doubtful)}.")
+    say(adapt_card.table(report))
+    for note in report["notes"]:
+        say(note)
+    say(f"Written: {output}")
+    return report
+
+
+@dataclass(frozen=True)
+class _Found:
+    groups: Groups
+    estimate: Estimate
+
+
+def _estimate(rows: Dataset, sight: Sight, positive: Sequence[str], seed: int) -> _Found:
+    some = rows.select(sight.kept)
+    names = rows.features["label"].names
+    groups = find_groups(
+        np.array(names)[sight.truth],
+        given=some["group"][:] if "group" in some.column_names else None,
+        colours=sight.colours,
+        sources=some["source"][:],
+        pictures=sight.cleaning.duplicates.picture[sight.kept],
+    )
+    return _Found(groups, estimate(sight.features, sight.truth, sight.colours, groups, names, positive, seed))
+
+
+def _report(found: _Found, sight: Sight, labels: Sequence[str], positive: Sequence[str]) -> dict[str, Any]:
+    counts = np.bincount(sight.truth, minlength=len(labels)).tolist()
+    report = found.estimate.as_json() | {
+        "images": len(sight.truth),
+        "images_per_class": dict(zip(labels, counts, strict=True)),
+        "left_out": len(sight.cleaning.duplicates.picture) - len(sight.truth),
+        "groups": _in_words(found.groups),
+    }
+    notes = []
+    groups = [len(np.unique(found.groups.group[sight.truth == c])) for c in range(len(labels))]
+    if min(groups) < ENOUGH:
+        notes.append(
+            f"Nothing can be promised: of class {labels[int(np.argmin(groups))]} there are only {min(groups)} images "
+            f"or groups of images that belong together; at least {ENOUGH} of each class are needed."
+        )
+    if not positive:
+        notes.append(
+            "No class is known to mean leukaemia, so that every decision will be 'uncertain'; name the classes that do "
+            "(--positive)."
+        )
+    if leak := size_leak(sight.sizes, sight.truth, labels):
+        notes.append(leak)
+    baseline = report["colour_baseline"]["accuracy"]["value"]
+    if report["accuracy"]["low"] <= baseline:
+        notes.append(
+            f"Colour statistics alone, which see no cell, are right for {baseline:.1%} of the images; these "
+            "do not show that the model sees more than colour."
+        )
+    return report | {"notes": notes}
+
+
+def _in_words(groups: Groups) -> str:
+    if len(np.unique(groups.group)) == len(groups.group):
+        return "no patients are named, and each image counts as a group of its own"
+    return groups.how
+
+
+def _operating_point(
+    found: Estimate, truth: np.ndarray, labels: Sequence[str], positive: Sequence[str]
+) -> OperatingPoint:
+    if not positive:
+        return OperatingPoint(0.5, (0.0, 1.0), "not at all, since no class is known to mean leukaemia")
+    asked = ~np.isnan(found.mean).any(axis=1)
+    ill = np.isin(truth[asked], [labels.index(name) for name in positive])
+    point = OperatingPoint.fit(leukaemia_probability(found.mean[asked], labels, positive), ill)
+    return replace(point, chosen=point.chosen.replace("validation images", "images, each judged by models without it"))
+
+
+def _put(network: Network, head: Head, temperature: float) -> None:
+    """Put a head in the place of the network's last layer."""
+    classes = len(head.bias)
+    network.timm_model.reset_classifier(classes)
+    last = network.timm_model.get_classifier()
+    with torch.no_grad():
+        last.weight.copy_(torch.from_numpy(head.weight))
+        last.bias.copy_(torch.from_numpy(head.bias))
+    network.eval().requires_grad_(False)
+    folder.fold_temperature(network, temperature)
+
+
+def _positive(labels: tuple[str, ...], declared: Sequence[str] | None) -> tuple[str, ...]:
+    positive = recognise_positive(labels) if declared is None else tuple(declared)
+    if unknown := [name for name in positive if name not in labels]:
+        raise DataError(f"There is no class {unknown[0]!r}; the classes are {', '.join(labels)}.")
+    if len(positive) == len(labels):
+        raise DataError(f"All classes ({', '.join(labels)}) mean leukaemia; there is nothing to tell them from.")
+    return positive
+
+
+def _check_output(source: str, output: Path) -> None:
+    if output.exists() and (not output.is_dir() or (any(output.iterdir()) and not (output / folder.LEUKO).is_file())):
+        raise DataError(f"{output} is there already and no model folder; give a new folder, so that nothing is lost.")
+    images, target = Path(source).resolve(), output.resolve()
+    if Path(source).is_dir() and (target.is_relative_to(images) or images.is_relative_to(target)):
+        raise DataError(f"{output} and the images in {source} lie in one another; give another folder.")
+
+
+def _fingerprint(rows: Dataset) -> str:
+    """Digest of the file names and labels, in order: which data this was."""
+    lines = (f"{file}\t{label}\n" for file, label in zip(rows["file"], rows["label"], strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
