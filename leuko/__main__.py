@@ -22,7 +22,7 @@ from leuko.models.classifier import Classifier
 from leuko.models.folder import ModelFolderError
 
 if TYPE_CHECKING:
-    from leuko.training.settings import Settings
+    pass
 
 
 def main(arguments: list[str] | None = None) -> int:
