@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,9 +20,6 @@ from leuko.images.decode import SUFFIXES, ImageError, decode
 from leuko.models import explain
 from leuko.models.classifier import Classifier
 from leuko.models.folder import ModelFolderError
-
-if TYPE_CHECKING:
-    pass
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -56,8 +56,8 @@ def test_thresholds_are_those_of_scikit_image(clouds):
     assert np.mean(two == (line[:, 0] > threshold_otsu(line[:, 0]))) > 0.99
     three = otsu(line, ones, np.array([[0.0], [4.0], [8.0]]))(line).argmax(axis=1)
     assert np.mean(three == np.digitize(line[:, 0], threshold_multiotsu(line[:, 0], 3))) > 0.99
-    with pytest.raises(ValueError, match="two or three"):
-        otsu(line, ones, np.zeros((4, 1)))
+    four = otsu(line, ones, np.array([[0.0], [3.0], [5.0], [8.0]]))(line).argmax(axis=1)
+    assert np.mean(four == np.digitize(line[:, 0], threshold_multiotsu(line[:, 0], 4))) > 0.99
 
 
 def test_a_group_that_nothing_belongs_to_stays_where_it_was():

@@ -49,35 +49,28 @@ def k_means(points: np.ndarray, weights: np.ndarray, start: np.ndarray) -> Membe
 def otsu(points: np.ndarray, weights: np.ndarray, start: np.ndarray) -> Memberships:
     """Otsu's thresholds on the line from the first to the last group (Otsu 1979, doi:10.1109/TSMC.1979.4310076).
 
-    Two groups are parted by one threshold, three by two (Liao, Chen & Chung 2001); arguments and answer as
-    `fuzzy_c_means`, memberships being 0 or 1.
-
-    Raises:
-        ValueError: more than three groups.
+    K groups are parted by K − 1 thresholds, the best of all by dynamic programming over the levels (Liao, Chen & Chung
+    2001 for the criterion); arguments and answer as `fuzzy_c_means`, memberships being 0 or 1.
     """
-    if not 2 <= len(start) <= 3:
-        raise ValueError("Otsu's thresholds are made for two or three groups.")
     line = start[-1] - start[0]
     values = points @ line
     counts, edges = np.histogram(values, LEVELS, weights=weights)
-    middles = (edges[1:] + edges[:-1]) / 2
     share = np.concatenate([[0], np.cumsum(counts)])
-    moment = np.concatenate([[0], np.cumsum(counts * middles)])
-
-    def between(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """What a group of levels adds to the variance between groups."""
-        number = share[high] - share[low]
-        return np.divide((moment[high] - moment[low]) ** 2, number, out=np.zeros(number.shape), where=number > 0)
-
-    cuts = np.arange(1, LEVELS)
-    if len(start) == 2:
-        best = [int(np.argmax(between(np.zeros_like(cuts), cuts) + between(cuts, np.full_like(cuts, LEVELS)))) + 1]
-    else:
-        low, high = np.meshgrid(cuts, cuts, indexing="ij")
-        gain = between(np.zeros_like(low), low) + between(low, high) + between(high, np.full_like(high, LEVELS))
-        best = [int(i) + 1 for i in np.unravel_index(np.where(low < high, gain, -1).argmax(), gain.shape)]
-    thresholds = edges[best]
-    return lambda colours: np.eye(len(start))[np.searchsorted(thresholds, colours @ line)]
+    moment = np.concatenate([[0], np.cumsum(counts * (edges[1:] + edges[:-1]) / 2)])
+    number = share[None] - share[:, None]  # of levels from row to column
+    gain = np.divide(
+        (moment[None] - moment[:, None]) ** 2, number, out=np.full(number.shape, -np.inf), where=number > 0
+    )  # what a group of levels adds to the variance between groups
+    best, cuts = gain[0], []
+    for _ in range(len(start) - 1):
+        options = best[:, None] + gain
+        cuts.append(options.argmax(axis=0))
+        best = options.max(axis=0)
+    place, thresholds = LEVELS, []
+    for cut in reversed(cuts):
+        place = int(cut[place])
+        thresholds.append(edges[place])
+    return lambda colours: np.eye(len(start))[np.searchsorted(thresholds[::-1], colours @ line)]
 
 
 def fuzzy_memberships(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
