@@ -32,8 +32,9 @@ CLOSE = 0.35  # radii from a nucleus within which most is cytoplasm
 NUCLEUS = 0.19  # least membership of nucleus inside a cell
 TONE = (-0.0053, 0.0016, 0.0025)  # of L*, a* and b* beside the root of green light: the line that parts nuclei best
 GRAIN = 0.035  # radii of the cell, sigma: chromatin is coarser than noise, and its lights belong to the nucleus
-OWN = 1.0  # of a red cell's area: what is stained and larger is a nucleus of its own and no lobe
+OWN = 1.2  # of a red cell's area: what is stained and larger is a nucleus of its own and no lobe
 OWN_AMONG = 0.6  # of the typical stained piece's area, the same where the red cells' is not known
+WHOLE = 0.91  # solidity of a cell that was cut in halves
 SHARED = 0.7  # greatest share of nuclei in a cell that was cut in halves
 HOLE = 1.0  # of a nucleus' area: larger holes are gaps between cells
 GAP = 0.3  # of a nucleus' radius: gaps in matter that are no wider belong to a cell
@@ -157,7 +158,7 @@ def _joined(owner: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         rows, columns = np.nonzero((owner == one) | (owner == other))
         window = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
         both = (owner[window] == one) | (owner[window] == other)
-        if seeds[window][both].mean() < SHARED and solidity(both) > COMPACT:
+        if seeds[window][both].mean() < SHARED and solidity(both) > WHOLE:
             owner[window][both] = other
     return owner
 
