@@ -205,7 +205,7 @@ def _together(seeds: np.ndarray, matter: np.ndarray, typical: float, red_area: f
     """The nuclei cell by cell.
 
     Seeds are parted where they are narrow. What is large is a nucleus of its own; what is small is a lobe and goes with
-    what lies close. All that lies in one compact piece of matter is one cell.
+    other lobes that lie close. All that lies in one compact piece of matter is one cell.
     """
     pieces, areas = np.zeros(seeds.shape, np.int32), [0]
     for part in parts(seeds):
@@ -219,25 +219,15 @@ def _together(seeds: np.ndarray, matter: np.ndarray, typical: float, red_area: f
         held = np.unique(pieces[body.window][body.mask])
         if solidity(body.mask) > COMPACT and held.any():
             whole[body.window] |= body.mask
-    for heap in parts(closed(seeds, 0.3 * typical) | whole):
-        window = np.where(heap.mask, pieces[heap.window], 0)
-        held = np.unique(window)[1:] if (window == 0).any() else np.unique(window)
-        own = held[large[held]]
-        if not len(held):  # closing may fill a corner that holds no nucleus
-            continue
-        if len(own) > 1 and not (whole[heap.window] & heap.mask).any():
-            away = [cv2.distanceTransform((window != one).astype(np.uint8), cv2.DIST_L2, 5) for one in own]
-            middles = [tuple(np.argwhere(window == one).mean(axis=0).astype(int)) for one in held]
-            owners = {
-                one: one if one in own else own[int(np.argmin([far[middle] for far in away]))]
-                for one, middle in zip(held, middles, strict=True)
-            }
-        else:
-            owners = dict.fromkeys(held, held[0])
-        for owner in sorted(set(owners.values())):
-            lobes = np.zeros_like(seeds)
-            lobes[heap.window] = np.isin(window, [one for one, its in owners.items() if its == owner])
-            yield _Group.of(lobes, whole)
+    alone = large[pieces] & ~whole
+    for piece in np.unique(pieces[alone])[1 if (pieces[alone] == 0).any() else 0 :]:
+        yield _Group.of(pieces == piece, whole)
+    lobes = seeds & ~alone
+    for heap in parts(closed(lobes, 0.3 * typical) & ~alone | whole):
+        mask = np.zeros_like(seeds)
+        mask[heap.window] = heap.mask & lobes[heap.window]
+        if mask.any():  # closing may fill a corner that holds no nucleus
+            yield _Group.of(mask, whole)
 
 
 @dataclass(frozen=True)
