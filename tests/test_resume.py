@@ -13,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from safetensors.numpy import load_file
 
-from leuko.images import synthetic
 from leuko.models.classifier import Classifier
 from tests.conftest import ROOT
+from tests.drawn import draw
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 SMALL = ["--weights", "none", "--finetune", "full", "--image-size", "64", "--batch-size", "16", "--no-clean"]
@@ -27,13 +26,7 @@ SMALL = ["--weights", "none", "--finetune", "full", "--image-size", "64", "--bat
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory) -> Path:
     """Two classes that differ in their cells, 40 small fields each."""
-    root = tmp_path_factory.mktemp("cells")
-    for name, kinds in {"blast": {"blast": 4}, "healthy": {"neutrophil": 3}}.items():
-        (root / name).mkdir()
-        for i in range(40):
-            smear = synthetic.render(i, width=96, height=96, um_per_px=0.7, white_cells=kinds)
-            Image.fromarray(smear.image).save(root / name / f"{i}.png")
-    return root
+    return draw(tmp_path_factory.mktemp("cells"), 40, 40)
 
 
 def command(cells: Path, output: Path, *options: str) -> list[str]:

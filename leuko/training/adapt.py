@@ -94,6 +94,7 @@ def adapt(
             "dataset": title,
             "adapted_from": {"name": chosen.name, "version": chosen.version},
             "image_size": how.size[0],
+            "normalise_stain": how.stain.method if how.stain else "none",
             "seed": seed,
             "steps": head.epochs,
             "strength": recipe.strength,
