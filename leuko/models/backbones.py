@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from leuko.models import compact
+from leuko.models import compact, remote
 
 FineTuning = Literal["frozen", "partial", "full"]
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -148,7 +148,10 @@ def create(backbone: str, classes: int, *, weights: str = "auto", dropout: float
         near = ", ".join(timm.list_models(f"*{backbone.split('.')[0][:6]}*")[:5]) or "see timm.list_models()"
         raise WeightsError(f"timm has no network named {backbone!r}; did you mean one of: {near}?")
     try:
-        timm_model = timm.create_model(backbone, pretrained=weights == "auto", num_classes=classes, drop_rate=dropout)
+        with remote.quiet():
+            timm_model = timm.create_model(
+                backbone, pretrained=weights == "auto", num_classes=classes, drop_rate=dropout
+            )
     except Exception as error:
         if weights != "auto":
             raise
