@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -20,6 +20,9 @@ from leuko.images.decode import SUFFIXES, ImageError, decode
 from leuko.models import explain
 from leuko.models.classifier import Classifier
 from leuko.models.folder import ModelFolderError
+
+if TYPE_CHECKING:
+    from leuko.training.settings import Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,6 +49,51 @@ def main(arguments: list[str] | None = None) -> int:
     data.add_argument("--model", help="model folder or Hub id whose features are shown (default: the embedded one)")
     data.add_argument("--group-column", metavar="C", help="the column that names patients, subjects or slides")
     data.set_defaults(run=eda)
+    search = commands.add_parser("tune", help="search for the best training settings; goes on if interrupted")
+    _add_training(search)
+    search.add_argument("--search", default="bayes", choices=["grid", "bayes"], help="(default: %(default)s)")
+    search.add_argument("--trials", type=int, default=20, metavar="N", help="trials in all (default: %(default)s)")
+    search.add_argument("--backbone", default="resnet50", help="any timm name (default: %(default)s)")
+    search.add_argument("--weights", default="auto", help="auto (timm's, from the Hub), none, or a safetensors file")
+    many = search.add_argument_group("values to try", "bayes takes --lr, --dropout and --epochs from the whole range")
+    for name, kind in {"lr": float, "batch-size": int, "epochs": int, "dropout": float, "finetune": str}.items():
+        choices = ["frozen", "partial", "full"] if kind is str else None
+        many.add_argument(f"--{name}", type=kind, nargs="+", choices=choices, metavar="VALUE")
+    search.set_defaults(run=tune)
+    rivals = commands.add_parser("compare", help="networks and older methods side by side; goes on if interrupted")
+    _add_training(rivals)
+    rivals.add_argument(
+        "--systems",
+        nargs="+",
+        default=["*"],
+        metavar="NAME",
+        help="names, patterns (cells-*), or averages (lite0+resnet50)",
+    )
+    rivals.add_argument("--epochs", type=int, default=5, metavar="N", help="for pretrained networks (%(default)s)")
+    rivals.add_argument(
+        "--weights",
+        nargs="+",
+        default=["auto"],
+        metavar="W",
+        help="auto (timm's, from the Hub), none, and NETWORK.safetensors; networks without weights start from scratch",
+    )
+    rivals.add_argument("--folds", type=int, default=1, metavar="K", help="cross-validation instead of one split")
+    rivals.add_argument("--scratch-epochs", type=int, default=3, metavar="N", help="for these (%(default)s)")
+    rivals.add_argument("--scratch-size", type=int, default=96, metavar="P", help="for these (%(default)s)")
+    rivals.set_defaults(run=compare)
+    measured = commands.add_parser("evaluate", help="all figures of a model on a data set, with plots and a page")
+    measured.add_argument("model", metavar="M", help="model folder, Hub id (USER/NAME), or embedded")
+    measured.add_argument("data", metavar="D", help="image folder or Hub id; of the model's own data, its test part")
+    measured.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder to write into")
+    measured.add_argument("--split", type=Path, metavar="FILE", help="split.json whose test part is to be used")
+    measured.add_argument("--group-column", metavar="C", help="the column that names patients, subjects or slides")
+    measured.add_argument("--positive", nargs="*", metavar="NAME", help="classes of D that mean leukaemia: two-way")
+    measured.add_argument("--robustness", action="store_true", help="also on corrupted images (30 times the work)")
+    measured.add_argument("--shortcuts", action="store_true", help="also on parts of images, and in other stains")
+    measured.add_argument(
+        "--stain-references", nargs="+", default=[], type=Path, metavar="IMAGE", help="of other stains"
+    )
+    measured.set_defaults(run=evaluate)
     own = commands.add_parser("adapt", help="fit a model to one laboratory from 10 to 200 labelled images")
     own.add_argument("source", metavar="D", help="image folder with one folder a class, or Hub id (USER/NAME)")
     own.add_argument("--output", required=True, type=Path, metavar="DIR", help="model folder to write")
@@ -129,6 +177,68 @@ def eda(chosen: argparse.Namespace) -> int:
 
     page = survey(chosen.sources, chosen.output, model=chosen.model, group_column=chosen.group_column)
     print(f"The report is in {page}; open it in a browser.")
+    return 0
+
+
+def tune(chosen: argparse.Namespace) -> int:
+    """Search for the best settings and print the command that trains with them."""
+    from leuko.training import tune, tune_report  # late, as above
+
+    if chosen.trials < 1:
+        raise ValueError("--trials takes a number from 1.")
+    space = {name: getattr(chosen, name) for name in tune.DEFAULT}
+    base = _settings(chosen, backbone=chosen.backbone, weights=chosen.weights)
+    best = tune.tune(base, chosen.search, chosen.trials, space)
+    print(f"{best.trials} trials; the report is in {best.report}. Best on validation, by its loss:")
+    print(tune_report.command(base, best.settings, best.report.parent / tune.SPLIT))
+    return 0
+
+
+def compare(chosen: argparse.Namespace) -> int:
+    """Run the systems that are not there yet and say where the table is."""
+    from leuko.training import compare  # late, as above
+
+    scratch = compare.Effort(chosen.scratch_epochs, chosen.scratch_size)
+    page = compare.compare(
+        _settings(chosen, epochs=chosen.epochs), chosen.systems, chosen.weights, scratch, chosen.folds
+    )
+    print(f"The table is in {page}; beside it as CSV and HTML.")
+    return 0
+
+
+def _add_training(command: argparse.ArgumentParser) -> None:
+    """The options that `tune` and `compare` share with train.py."""
+    command.add_argument("dataset", nargs="+", metavar="D", help="image folders or Hub ids (USER/NAME)")
+    command.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for all results")
+    command.add_argument("--group-column", metavar="C", help="the column that names patients, subjects or slides")
+    command.add_argument(
+        "--positive", nargs="+", metavar="CLASS", help="classes that mean leukaemia (default: by name)"
+    )
+    command.add_argument("--split", type=Path, metavar="FILE", help="split.json of an earlier run, to be used again")
+    command.add_argument("--image-size", type=int, default=224, metavar="P", help="side of a network's input in pixels")
+    command.add_argument("--seed", type=int, default=0, help="of the split and of training")
+
+
+def _settings(chosen: argparse.Namespace, **more: Any) -> Settings:
+    """The settings of a run as the command line gives them, and `more`."""
+    from leuko.training.settings import Settings
+
+    positive = tuple(chosen.positive) if chosen.positive else None
+    same = ("output", "group_column", "split", "image_size", "seed")
+    given = {name: getattr(chosen, name) for name in same}
+    return Settings(dataset=tuple(chosen.dataset), positive=positive, **given, **more)
+
+
+def evaluate(chosen: argparse.Namespace) -> int:
+    """Evaluate a model, print the figures and say where the page is."""
+    from leuko.evaluation import run, words  # late: it brings along what few commands need
+
+    asked = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(chosen).items()}
+    del asked["run"]
+    report = run.evaluate(run.Request(**asked))
+    for line in (*report["data"]["what"], words.as_text(report), words.summary(report), f"{report['intervals']}."):
+        print(f"{line}\n")
+    print(f"The evaluation is in {chosen.output / 'report.html'}; open it in a browser.")
     return 0
 
 

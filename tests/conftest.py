@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from leuko.images import synthetic
 from leuko.models.classifier import Classifier
+from tests.drawn import draw
 
 ROOT = Path(__file__).parents[1]
 
@@ -57,13 +57,7 @@ def smear() -> np.ndarray:
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory) -> Path:
     """Two classes that differ in their cells, 30 small fields each."""
-    root = tmp_path_factory.mktemp("drawn")
-    for name, cells in {"blast": {"blast": 4}, "healthy": {"neutrophil": 3}}.items():
-        (root / name).mkdir()
-        for i in range(30):
-            smear = synthetic.render(i, width=96, height=96, um_per_px=0.7, white_cells=cells)
-            Image.fromarray(smear.image).save(root / name / f"{i}.png")
-    return root
+    return draw(tmp_path_factory.mktemp("drawn"), 30, 30)
 
 
 def start_app(port: int, cwd: Path = ROOT, **environment: str) -> subprocess.Popen:

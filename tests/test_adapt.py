@@ -93,6 +93,7 @@ def test_the_command_writes_a_whole_model_folder_that_leuko_and_timm_load(adapte
     assert written == {
         "README.md", "config.json", "leuko.json", "model.safetensors", "onnx/model.onnx",
         "evaluation/metrics.json", "evaluation/cleaning.json", "evaluation/confusion_matrix.png", "evaluation/roc.png",
+        "evaluation/precision_recall.png",
     }  # fmt: skip
     ours = leuko.load(str(output))
     assert ours.labels == ("blasts", "healthy") and ours.model.knowledge.positive == ("blasts",)
@@ -210,10 +211,14 @@ def test_the_command_refuses_in_one_line(laboratory, tmp_path, monkeypatch):
 def test_an_output_that_would_cost_something_is_refused(laboratory, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
-    with pytest.raises(DataError, match="no model folder"):
+    with pytest.raises(DataError, match="other files and no model"):
         adapt(str(laboratory), tmp_path / "full")
-    with pytest.raises(DataError, match="in one another"):
+    with pytest.raises(DataError, match="lies inside the data"):
         adapt(str(laboratory), laboratory / "model")
+    (tmp_path / "model" / "images").mkdir(parents=True)
+    (tmp_path / "model" / folder.LEUKO).write_text("{}")
+    with pytest.raises(DataError, match="lie inside"):
+        adapt(str(tmp_path / "model" / "images"), tmp_path / "model")
 
 
 def test_a_size_that_tells_the_class_is_named():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from leuko.images.stain import Look, Normalisation
 from leuko.models import folder
 from leuko.models.preprocessing import to_input
 from leuko.training.cached import Head, Trunk, digest_of, features, kept
@@ -50,6 +53,17 @@ def test_views_differ_and_follow_the_seed_alone(trunk, smear):
     assert first.shape == (2, 3, 1280)
     assert np.allclose(first[0], again[0], atol=1e-4) and np.allclose(first[0, 0], other[0, 0], atol=1e-4)
     assert np.abs(first[0, 1] - first[0, 2]).max() > 0.1 and np.abs(first[0, 1] - other[0, 1]).max() > 0.1
+
+
+def test_views_of_a_normalised_model_are_normalised(model, smear):
+    """What it makes of a field is what the same network without a normalisation makes of the normalised field."""
+    normalise = Normalisation("reinhard", Look.of(255 - (255 - smear) // 2))
+    own = Trunk(model.network, replace(model.preprocessing, stain=normalise))
+    without = Trunk(model.network, model.preprocessing)
+    (found,) = features([own], [smear].__getitem__, 1, views=3)
+    expected, otherwise = (features([without], [each].__getitem__, 1, views=3)[0] for each in (normalise(smear), smear))
+    assert np.allclose(found, expected, atol=1e-3)
+    assert (np.abs(expected - otherwise).max(axis=-1) > 0.1).all()
 
 
 def test_an_onnx_file_of_another_network_is_not_believed(trunk, model, smear, tmp_path):

@@ -16,7 +16,8 @@ from sklearn import metrics as sk
 
 from leuko.__main__ import main
 from leuko.cells.segmentation import segment
-from leuko.data.load import fingerprint, load, open_image, recognise_negative, recognise_positive
+from leuko.data.classes import recognise_negative, recognise_positive
+from leuko.data.load import fingerprint, load, open_image
 from leuko.evaluation import audit, changes, reasons
 from leuko.evaluation.judge import Evaluated, judge
 from leuko.evaluation.material import gather
@@ -285,7 +286,7 @@ def test_what_stands_out_about_an_image_is_named(embedded: Classifier, tmp_path)
         for i in range(8):
             draw(i, width=160, height=160).save(tmp_path / name / f"{i}.png")
     draw(1, width=160, height=160, blur_um=1.2).save(tmp_path / "Pre" / "blurred.png")
-    heap = draw(2, width=160, height=160, white_cells={"blast": 14}, touching=1.0)
+    heap = draw(3, width=160, height=160, white_cells={"blast": 14}, touching=1.0)
     heap.save(tmp_path / "Pre" / "heap.png")
     material = gather(str(tmp_path), EMBEDDED, embedded.labels, embedded.model.knowledge)
     evaluated = Evaluated(material, judge(embedded, material.rows))

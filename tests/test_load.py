@@ -10,7 +10,8 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as Picture
 
-from leuko.data.load import DataError, load, open_image, recognise_positive
+from leuko.data.classes import recognise_positive
+from leuko.data.load import DataError, load, open_image
 from leuko.data.names import Told, natural, told_by
 
 
@@ -44,9 +45,11 @@ def test_class_folders_load_in_natural_order_with_and_without_splits(tmp_path, t
         fill(tmp_path / part, tile, *[f"{name}/Im{i}.png" for name in ("Benign", "Pro") for i in (1, 2, 10)])
     splits = load(str(tmp_path))
     assert set(splits) == {"train", "validation", "test"}
-    assert splits["train"]["file"][:3] == ["Benign/Im1.png", "Benign/Im2.png", "Benign/Im10.png"]
+    assert splits["train"]["file"][:3] == [f"train/Benign/Im{i}.png" for i in (1, 2, 10)]
+    assert splits["test"]["file"][3] == "test/Pro/Im1.png"
     assert splits["test"].features["label"].names == ["Benign", "Pro"]
     rows = load(str(tmp_path / "train"))
+    assert rows["train"]["file"][0] == "Benign/Im1.png"
     assert list(rows) == ["train"] and rows["train"].column_names == ["image", "label", "file", "source"]
     assert set(rows["train"]["source"]) == {"train"}
     assert natural("b9") < natural("b10")

@@ -12,8 +12,11 @@ from scipy.special import softmax
 from sklearn.metrics import log_loss
 from torch import nn
 
-from leuko.models import backbones, explain
+from benchmarks.lite0_weights import imagenet
+from leuko.images.decode import decode
+from leuko.models import backbones, compact, explain, folder
 from leuko.models.calibration import Familiarity, OperatingPoint, fit_temperature
+from leuko.models.preprocessing import to_input
 
 # For each backbone the module whose output is the last feature map, where the oracle hooks in.
 LAST = {
@@ -152,3 +155,38 @@ def test_familiarity_knows_its_own_and_rejects_the_far():
     familiarity = Familiarity.fit(known[:500], known[500:])
     assert (familiarity.distance(known[500:]) <= familiarity.bound).mean() >= 0.98
     assert (familiarity.distance(rng.normal(3, 6, size=(100, 50))) > familiarity.bound).all()
+
+
+def test_packed_weights_are_off_by_half_a_step_of_their_channel_at_most():
+    torch.manual_seed(0)
+    given = {"kernel": torch.randn(5, 3, 3, 3) * torch.logspace(-3, 2, 5)[:, None, None, None], "bias": torch.randn(5)}
+    given |= {"matrix": torch.randn(2, 7), "zeros": torch.zeros(3, 3), "count": torch.tensor(7)}
+    found = compact.unpack(compact.pack(given))
+    assert list(found) == list(given)
+    for name in ("bias", "count", "zeros"):
+        assert torch.equal(found[name], given[name])
+    for name in ("kernel", "matrix"):
+        step = given[name].flatten(1).abs().amax(1) / 511
+        off = (found[name] - given[name]).flatten(1).abs().amax(1)
+        assert (off <= 0.51 * step).all()
+    assert compact.unpack(given) == given
+
+
+def test_the_general_trunk_is_that_of_imagenet_in_little_room(real_files, tmp_path):
+    """Against the weights it was made from, in single precision."""
+    packed = folder.EMBEDDED.parent / "general" / "efficientnet_lite0.safetensors"
+    save_file(imagenet(), tmp_path / "whole.safetensors")
+    assert packed.stat().st_size < 5e6 < 1.8e7 < (tmp_path / "whole.safetensors").stat().st_size
+    how = folder.load().preprocessing
+    pixels = torch.from_numpy(np.stack([to_input(decode(file), how) for file in real_files[::4]]))
+    features = []
+    for weights in (packed, tmp_path / "whole.safetensors"):
+        network = backbones.create("efficientnet_lite0", 2, weights=str(weights)).eval()
+        with torch.no_grad():
+            features.append(network.pooled(network.trunk(pixels)))
+    assert torch.cosine_similarity(*features).min() > 0.999
+
+
+def test_committed_weights_stay_small():
+    sizes = [f.stat().st_size for f in folder.EMBEDDED.parent.rglob("*") if f.suffix in (".safetensors", ".onnx")]
+    assert max(sizes) < 10e6 and sum(sizes) < 20e6

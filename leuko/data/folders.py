@@ -44,6 +44,11 @@ class Row:
     group: str | None
 
 
+def title_of(source: str) -> str:
+    """What a source is called: a Hub id, or of a local path the last part, since the rest means nothing elsewhere."""
+    return Path(source).resolve().name if Path(source).exists() else source
+
+
 def column_of(columns: Collection[str], wanted: Iterable[str]) -> str | None:
     """The first of the wanted columns that a table has, whatever its case; None if it has none."""
     plain = {column.lower(): column for column in columns}

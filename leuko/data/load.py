@@ -9,9 +9,8 @@ so that a data set may be larger than memory.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import datasets
@@ -24,17 +23,12 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from leuko.data.folders import LABELS as LABEL_COLUMNS
-from leuko.data.folders import SPLITS, DataError, Row, column_of, group_column_of, read_folder
+from leuko.data.folders import SPLITS, DataError, Row, column_of, group_column_of, read_folder, title_of
 from leuko.data.names import natural, told_by
 from leuko.images.decode import decode
 from leuko.models import remote
 
 TEXT = Value("string")
-_POSITIVE = {"all", "leukaemia", "leukemia", "leukemic", "leukaemic", "blast", "blasts", "lymphoblast", "lymphoblasts"}
-_POSITIVE |= {"early", "pre", "pro", "malignant", "cancer", "l1", "l2", "l3"}
-_NEGATIVE = {"healthy", "normal", "benign", "hem", "haematogone", "haematogones", "hematogone", "hematogones"}
-_NEGATIVE |= {"control", "controls", "negative"}
-_NOT = {"non", "no", "not", "without"}  # before a word of the first kind
 
 
 def load(sources: str | Sequence[str], *, group_column: str | None = None, one_class: bool = False) -> DatasetDict:
@@ -82,20 +76,6 @@ def open_image(row_image: dict) -> np.ndarray:
         leuko.images.decode.ImageError: the image cannot be used.
     """
     return decode(row_image["bytes"] or row_image["path"])
-
-
-def recognise_positive(labels: Iterable[str]) -> tuple[str, ...]:
-    """The class names that mean leukaemia in the field's data sets (all, blast, early, pre, pro, malignant, …)."""
-    return tuple(name for name in labels if _POSITIVE & _words(name) and not _NOT & _words(name))
-
-
-def recognise_negative(labels: Iterable[str]) -> tuple[str, ...]:
-    """The class names that mean no leukaemia (healthy, normal, benign, hem, control, …)."""
-    return tuple(name for name in labels if (_NOT if _POSITIVE & _words(name) else _NEGATIVE) & _words(name))
-
-
-def _words(name: str) -> set[str]:
-    return set(re.split(r"[^a-z0-9]+", name.lower()))
 
 
 def fingerprint(rows: Dataset) -> str:
@@ -208,7 +188,7 @@ def _with_column(rows: Dataset, name: str, values: list, feature: ClassLabel | V
 
 def _titles(names: list[str]) -> list[str]:
     """Short names of the sources: the folder's or the Hub id, with folders above it where two would be alike."""
-    titles = [Path(name).resolve().name if Path(name).exists() else name for name in names]
+    titles = [title_of(name) for name in names]
     if len(set(titles)) < len(titles):
         titles = ["/".join(Path(name).resolve().parts[-2:]) if Path(name).exists() else name for name in names]
     if len(set(titles)) < len(titles):

@@ -76,7 +76,6 @@ def write_card(
         terms: on what conditions the training data may be used, as Markdown.
     """
     run, name = knowledge.training, knowledge.name
-    stain = _STAIN_NOTE if run.get("normalise_stain", "none") != "none" else ""
     text = f"""---
 {_front(knowledge, report).to_yaml()}
 ---
@@ -93,18 +92,7 @@ A network ({backbone}) that sorts blood-smear images into {", ".join(labels)}. L
 
 ## How to use it
 
-```python
-import leuko
-from leuko.images.decode import decode
-
-finding = leuko.load("DIR").classify(decode("smear.jpg"))
-```
-
-DIR is this folder; from the Hub, write the model's id (USER/NAME) instead.
-`timm.create_model("local-dir:DIR", pretrained=True)` (for an id, `"hf-hub:ID"`) and
-`transformers.pipeline("image-classification", model="DIR")` load the same and agree on the logits. The whole image is
-used: non-square images are squashed to the input size, nothing is cropped. The temperature
-({knowledge.temperature:.3f}) is already in the weights.{stain}
+{how_to_use(knowledge)}
 
 ## Training
 
@@ -130,6 +118,23 @@ from the training images and drawn anew at random, so that they tell nothing of 
     results.parent.mkdir(exist_ok=True)
     entries = eval_result_entries_to_yaml(list(_entries(run["dataset"], report)))
     results.write_text(yaml.safe_dump(entries, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def how_to_use(knowledge: Knowledge) -> str:
+    """How a model folder is used, by us and by strangers, as Markdown."""
+    stain = _STAIN_NOTE if knowledge.training.get("normalise_stain", "none") != "none" else ""
+    return f"""```python
+import leuko
+from leuko.images.decode import decode
+
+finding = leuko.load("DIR").classify(decode("smear.jpg"))
+```
+
+DIR is this folder; from the Hub, write the model's id (USER/NAME) instead.
+`timm.create_model("local-dir:DIR", pretrained=True)` (for an id, `"hf-hub:ID"`) and
+`transformers.pipeline("image-classification", model="DIR")` load the same and agree on the logits. The whole image is
+used: non-square images are squashed to the input size, nothing is cropped. The temperature
+({knowledge.temperature:.3f}) is already in the weights.{stain}"""
 
 
 def _figures(knowledge: Knowledge, report: dict[str, Any]) -> str:

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from datasets import Dataset, concatenate_datasets
 
-from leuko.data.folders import DataError
+from leuko.data.classes import recognise_negative, recognise_positive
+from leuko.data.folders import DataError, title_of
 from leuko.data.groups import find_groups
-from leuko.data.load import fingerprint, load, recognise_negative, recognise_positive
+from leuko.data.load import fingerprint, load
 from leuko.models.folder import Knowledge
 
 SPLIT = "evaluation/split.json"
@@ -95,11 +96,11 @@ def gather(
     groups = np.array(rows["group"][:], dtype=object) if "group" in rows.column_names else None
     if groups is not None:
         groups = np.array([group or f"\0{row}" for row, group in enumerate(groups)])  # without a name: each its own
-    title = Path(source).resolve().name if Path(source).exists() else source
+    name = title_of(source)
     compared, meaning = (TWO_WAYS, TWO_WAYS[1:]) if how == "two" else (tuple(labels), knowledge.positive)
     if own is None:
         nothing = np.empty(0, int)
-        return Material(title, rows, truth, compared, meaning, None, nothing, groups, (*told, *in_words))
+        return Material(name, rows, truth, compared, meaning, None, nothing, groups, (*told, *in_words))
     files = rows["file"][:]
     part = np.array([own[file][0] if file in own else "" for file in files])
     test, train = np.flatnonzero(part == "test"), np.flatnonzero(part == "train")
@@ -109,7 +110,7 @@ def gather(
     training = rows.select(train) if len(train) else None
     told = (told[0].format(test=len(test), all=len(rows)),)
     return Material(
-        title, rows.select(test), truth[test], compared, meaning, training, truth[train], groups, (*told, *in_words)
+        name, rows.select(test), truth[test], compared, meaning, training, truth[train], groups, (*told, *in_words)
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from leuko.data import outputs
 from leuko.data.folders import DataError
 from leuko.data.groups import Groups
 from leuko.data.load import open_image
@@ -68,8 +69,7 @@ def evaluate(asked: Request) -> dict[str, Any]:
         DataError: the data or `output` cannot be used, or the classes cannot be compared.
     """
     page.check(asked.output)
-    if Path(asked.data).is_dir() and asked.output.resolve().is_relative_to(Path(asked.data).resolve()):
-        raise DataError(f"{asked.output} lies inside the data; give a folder outside {asked.data}.")
+    outputs.check_apart(asked.output, [asked.data])
     looks = _looks(asked.stain_references)
     own = None if asked.model == EMBEDDED and not Path(EMBEDDED).is_dir() else asked.model
     classifier = Classifier.load(own)

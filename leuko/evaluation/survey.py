@@ -11,6 +11,7 @@ from datasets import Dataset, concatenate_datasets
 from sklearn.model_selection import StratifiedKFold
 from tqdm import tqdm
 
+from leuko.data import outputs
 from leuko.data.clean import inspect
 from leuko.data.eda import report
 from leuko.data.eda.records import Records, measure
@@ -53,9 +54,7 @@ def survey(sources: Sequence[str], output: Path, *, model: str | None = None, gr
         leuko.models.folder.ModelFolderError: the model cannot be used.
     """
     report.check(output)
-    for source in filter(Path.is_dir, map(Path, sources)):
-        if output.resolve().is_relative_to(source.resolve()):
-            raise DataError(f"{output} lies inside the data; give a folder outside {source}, so that nothing is added.")
+    outputs.check_apart(output, sources)
     rows = concatenate_datasets(load(sources, group_column=group_column).values())
     labels, place = np.asarray(rows["label"]), {file: row for row, file in enumerate(rows["file"])}
     records = measure(rows, progress)

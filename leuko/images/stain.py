@@ -183,8 +183,8 @@ def redye(image: np.ndarray, own: Look, wanted: Look) -> np.ndarray:
     change = np.linalg.inv(_basis(own.dyes)) @ _basis(wanted.dyes)
     levels = np.repeat(np.arange(256.0)[:, None], 3, axis=1)
     density = cv2.LUT(image, _density(levels, own.glass, floor=-0.1)[None].astype(np.float32))
-    exponent = density.reshape(-1, 3) @ (-np.log(10) * change).astype(np.float32)
-    return _bytes(np.exp(exponent).reshape(image.shape) * wanted.glass.astype(np.float32))
+    exponent = cv2.transform(density, -np.log(10) * change.T)  # NumPy's product of matrices so thin is 40 times slower
+    return _bytes(np.exp(exponent) * wanted.glass.astype(np.float32))
 
 
 def find_dyes(density: np.ndarray) -> np.ndarray:

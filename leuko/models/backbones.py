@@ -16,6 +16,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from leuko.models import compact, remote
+
 FineTuning = Literal["frozen", "partial", "full"]
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -135,8 +137,8 @@ def create(backbone: str, classes: int, *, weights: str = "auto", dropout: float
         backbone: any name of `timm.list_models()`.
         classes: number of classes, at least 2.
         weights: `auto` (timm's pretrained weights from the Hub), `none` (random), or the path of a safetensors
-            file with the backbone's parameters under timm's names; its last layer is left out if it has other
-            classes.
+            file with the backbone's parameters under timm's names (see `leuko.models.compact` for small ones); its
+            last layer is left out if it has other classes.
         dropout: probability before the last layer, 0 to 1.
 
     Raises:
@@ -146,7 +148,10 @@ def create(backbone: str, classes: int, *, weights: str = "auto", dropout: float
         near = ", ".join(timm.list_models(f"*{backbone.split('.')[0][:6]}*")[:5]) or "see timm.list_models()"
         raise WeightsError(f"timm has no network named {backbone!r}; did you mean one of: {near}?")
     try:
-        timm_model = timm.create_model(backbone, pretrained=weights == "auto", num_classes=classes, drop_rate=dropout)
+        with remote.quiet():
+            timm_model = timm.create_model(
+                backbone, pretrained=weights == "auto", num_classes=classes, drop_rate=dropout
+            )
     except Exception as error:
         if weights != "auto":
             raise
@@ -164,7 +169,7 @@ def _load_initial(timm_model: nn.Module, file: Path) -> None:
     if file.suffix != ".safetensors":
         raise WeightsError(f"--weights takes auto, none or a .safetensors file; {file.name} is none of them.")
     try:
-        given = load_file(file)
+        given = compact.unpack(load_file(file))
     except Exception as error:
         raise WeightsError(f"The weights file {file} is missing or not a complete safetensors file.") from error
     wanted = timm_model.state_dict()

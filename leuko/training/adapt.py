@@ -9,7 +9,6 @@ choosing (nested cross-validation: Varma & Simon 2006, doi:10.1186/1471-2105-7-9
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +19,11 @@ import numpy as np
 import torch
 from datasets import Dataset, concatenate_datasets
 
+from leuko.data import outputs
+from leuko.data.classes import choose_positive
+from leuko.data.folders import title_of
 from leuko.data.groups import Groups, find_groups
-from leuko.data.load import DataError, load, recognise_positive
+from leuko.data.load import fingerprint, load
 from leuko.evaluation import metrics
 from leuko.models import folder
 from leuko.models.backbones import Network
@@ -58,15 +60,15 @@ def adapt(
         The report, as in `evaluation/metrics.json`.
 
     Raises:
-        DataError: the images are too few, of one class, or cannot be used; or the output is not free.
+        leuko.data.load.DataError: the images are too few, of one class, or cannot be used; or the output is not free.
         leuko.models.folder.ModelFolderError: the model cannot be used, or does not end in a linear layer.
     """
-    _check_output(source, output)
+    outputs.check_model(output, [source])
     trunks = candidates(model)
     rows = concatenate_datasets(load(source, group_column=group_column).values())
-    title = Path(source).resolve().name if Path(source).exists() else source
+    title = title_of(source)
     labels = tuple(rows.features["label"].names)
-    positive = _positive(labels, positive)
+    positive = choose_positive(labels, positive)
     say(f"{title}: {len(rows)} images; classes {', '.join(labels)}; leukaemia: {', '.join(positive) or 'none known'}.")
 
     sight = look(rows, [each.trunk for each in trunks], seed, say)
@@ -92,13 +94,14 @@ def adapt(
             "dataset": title,
             "adapted_from": {"name": chosen.name, "version": chosen.version},
             "image_size": how.size[0],
+            "normalise_stain": how.stain.method if how.stain else "none",
             "seed": seed,
             "steps": head.epochs,
             "strength": recipe.strength,
             "views": seen.shape[1] - 1,
             "split": found.estimate.how,
             "images": report["images_per_class"],
-            "fingerprint": _fingerprint(rows),
+            "fingerprint": fingerprint(rows),
         },
     )
     with folder.new_folder(output) as draft:
@@ -197,26 +200,3 @@ def _put(network: Network, head: Head, temperature: float) -> None:
         last.bias.copy_(torch.from_numpy(head.bias))
     network.eval().requires_grad_(False)
     folder.fold_temperature(network, temperature)
-
-
-def _positive(labels: tuple[str, ...], declared: Sequence[str] | None) -> tuple[str, ...]:
-    positive = recognise_positive(labels) if declared is None else tuple(declared)
-    if unknown := [name for name in positive if name not in labels]:
-        raise DataError(f"There is no class {unknown[0]!r}; the classes are {', '.join(labels)}.")
-    if len(positive) == len(labels):
-        raise DataError(f"All classes ({', '.join(labels)}) mean leukaemia; there is nothing to tell them from.")
-    return positive
-
-
-def _check_output(source: str, output: Path) -> None:
-    if output.exists() and (not output.is_dir() or (any(output.iterdir()) and not (output / folder.LEUKO).is_file())):
-        raise DataError(f"{output} is there already and no model folder; give a new folder, so that nothing is lost.")
-    images, target = Path(source).resolve(), output.resolve()
-    if Path(source).is_dir() and (target.is_relative_to(images) or images.is_relative_to(target)):
-        raise DataError(f"{output} and the images in {source} lie in one another; give another folder.")
-
-
-def _fingerprint(rows: Dataset) -> str:
-    """Digest of the file names and labels, in order: which data this was."""
-    lines = (f"{file}\t{label}\n" for file, label in zip(rows["file"], rows["label"], strict=True))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]

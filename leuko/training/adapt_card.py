@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from leuko import RESEARCH_NOTICE, __version__
+from leuko.evaluation.card import TAGS, how_to_use
 from leuko.models.folder import Knowledge
 
 FIGURES = {
@@ -52,7 +53,7 @@ def write(file: Path, knowledge: Knowledge, backbone: str, labels: Sequence[str]
     front = {
         "library_name": "timm",
         "pipeline_tag": "image-classification",
-        "tags": ["timm", "transformers", "leuko", "medical", "leukemia", "blood-smear"],
+        "tags": TAGS,
         "model-index": [{"name": knowledge.name, "results": [result]}],
     }
     low, high = knowledge.operating_point.abstain
@@ -76,18 +77,7 @@ Written by Deep Leuko {__version__}.
 
 ## Use
 
-```python
-import leuko
-from leuko.images.decode import decode
-
-finding = leuko.load("DIR").classify(decode("smear.jpg"))
-```
-
-DIR is this folder; from the Hub, write the model's id (USER/NAME) instead.
-`timm.create_model("local-dir:DIR", pretrained=True)` (for an id, `"hf-hub:ID"`) and
-`transformers.pipeline("image-classification", model="DIR")` load the same and agree on the logits. The whole image is
-used: non-square images are squashed to the input size, nothing is cropped. The temperature
-({knowledge.temperature:.3f}) is already in the weights.
+{how_to_use(knowledge)}
 
 ## Adapting
 

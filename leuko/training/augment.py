@@ -87,7 +87,7 @@ class Augmentation:
     def __call__(self, image: np.ndarray) -> torch.Tensor:
         """A view of an image (uint8, H × W × 3, RGB): float32, 3 × height × width, normalised."""
         rng = np.random.default_rng(int(torch.randint(2**31, ())))
-        image = scalebar.remove(_within(image, self._size))
+        image = scalebar.remove(within(image, self._size))
         if self._stain:
             image = self._stain(image)
         if self._kind == "light":
@@ -135,7 +135,7 @@ def restain(image: np.ndarray, strength: np.ndarray) -> np.ndarray:
     return np.stack([tables[image[..., c], c] for c in range(3)], axis=-1)
 
 
-def _within(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def within(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The image, not much larger than the network sees it: everything that follows costs by the pixel."""
     shrink = ROOM * max(size) / min(image.shape[:2])
     return cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) if shrink < 1 else image

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import cv2
 import numpy as np
 import onnx
 import onnxruntime
@@ -24,9 +23,8 @@ from sklearn.linear_model import LogisticRegression
 
 from leuko.models.backbones import Network
 from leuko.models.preprocessing import Preprocessing, to_input
-from leuko.training.augment import Augmentation
+from leuko.training.augment import Augmentation, within
 
-ROOM = 2  # sides of the network's input: larger images are first made as small, for augmented views alone
 AGREE = 1e-3  # of the largest feature, by which an ONNX file may differ from the network
 AHEAD = 4  # images that may be decoded before a trunk has looked at them
 ITERATIONS = 300
@@ -90,25 +88,28 @@ def features(
         trunks: whose features.
         open_image: decodes image 0 to `count` − 1: uint8, H × W × 3, RGB; asked once for each.
         count: of images.
-        views: augmented ones of each image.
+        views: of each image, as if stained and taken in other laboratories.
         seed: of the augmentation.
 
     Returns:
         For each trunk float32, N × (1 + views) × D; the first of each image is of the image as it is.
     """
-    augmentations = [Augmentation(trunk.how.size, trunk.how.mean, trunk.how.std) for trunk in trunks]
+    kinds = {id(trunk.how): trunk.how for trunk in trunks}  # some trunks are shown the same
+    augmentations = {kind: Augmentation(how.size, how.mean, how.std, "stain", how.stain) for kind, how in kinds.items()}
     found: list[list[np.ndarray]] = [[] for _ in trunks]
     running: list[Future[np.ndarray]] = []
     with torch.random.fork_rng(devices=[]), ThreadPoolExecutor(1) as beside:
         for number in range(count):
             image = open_image(number)
-            for trunk, augmentation, done in zip(trunks, augmentations, found, strict=True):
-                inputs = [to_input(image, trunk.how)]
-                small = _within(image, ROOM * max(trunk.how.size))
+            inputs = {}
+            for kind, how in kinds.items():
+                small = within(image, how.size) if views else image  # once for all views
                 torch.manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
-                inputs += [augmentation(small).numpy() for _ in range(views)]
+                some = [augmentations[kind](small).numpy() for _ in range(views)]
+                inputs[kind] = np.stack([to_input(image, how), *some])
+            for trunk, done in zip(trunks, found, strict=True):
                 # While a trunk looks at one image, the next one is decoded; but not all of them at once.
-                running.append(beside.submit(lambda t, i, d: d.append(t(i)), trunk, np.stack(inputs), done))
+                running.append(beside.submit(lambda t, i, d: d.append(t(i)), trunk, inputs[id(trunk.how)], done))
                 if len(running) > AHEAD:
                     running.pop(0).result()
         for rest in running:
@@ -218,8 +219,3 @@ def _of_any_size(file: Path) -> bytes:
         output.type.tensor_type.ClearField("shape")
     del model.graph.value_info[:]
     return model.SerializeToString()
-
-
-def _within(image: np.ndarray, side: int) -> np.ndarray:
-    scale = side / max(image.shape[:2])
-    return image if scale >= 1 else cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

@@ -32,7 +32,7 @@ from leuko.data.split import folds as folds_of
 from leuko.data.split import verify
 from leuko.evaluation.predict import predict
 from leuko.images.stain import colour_statistics
-from leuko.models import ensemble, folder, remote
+from leuko.models import ensemble, folder
 from leuko.models.backbones import Network, WeightsError, create
 from leuko.models.preprocessing import Preprocessing, to_input
 from leuko.training import baselines, compare_report, fit, systems, trial
@@ -288,8 +288,7 @@ class _Run:
             return "none"
         if backbone not in self.had:
             try:
-                with remote.quiet():
-                    create(backbone, 2)
+                create(backbone, 2)
                 self.had[backbone] = "auto"
             except WeightsError:  # after half a minute of asking
                 self.had[backbone] = "none"

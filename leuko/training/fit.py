@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from transformers import set_seed
 
+from leuko.data import outputs
 from leuko.data.load import load, open_image
 from leuko.evaluation import metrics
 from leuko.images.stain import Look, Normalisation
-from leuko.models import folder
 from leuko.models.backbones import Network, create
 from leuko.models.preprocessing import Preprocessing
 from leuko.training.finish import finish, last_layer, refit_last_layer
@@ -40,11 +39,11 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> dict[str, A
         The figures on the test split, as in `evaluation/metrics.json`; empty in processes other than the main one.
 
     Raises:
-        leuko.data.load.DataError: the data cannot be trained on.
+        leuko.data.load.DataError: the data cannot be trained on, or the output is not free.
         leuko.models.backbones.WeightsError: the backbone or its initial weights cannot be had.
         leuko.images.decode.ImageError: an image cannot be used.
-        TrainingError: the loss diverged, the network cannot be balanced as asked, the run cannot be resumed or shared,
-            or `settings.output` holds something else than a model folder.
+        TrainingError: the loss diverged, the network cannot be balanced as asked, or the run cannot be resumed or
+            shared.
     """
     state = processes()
     if not state.is_main_process:
@@ -53,7 +52,7 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> dict[str, A
         raise TrainingError(
             f"{state.num_processes} processes cannot share --batch-size {settings.batch_size}; give a multiple."
         )
-    _check_output(settings)
+    outputs.check_model(settings.output, settings.dataset)
     set_seed(settings.seed)
     with state.main_process_first():  # what is fetched is fetched once
         parts = load(settings.dataset, group_column=settings.group_column)
@@ -97,22 +96,3 @@ def preprocessing(network: Network, task: Task, settings: Settings) -> Preproces
         looks = [Look.of(open_image(image)) for image in task.rows.select(some)["image"]]
         stain = Normalisation(settings.normalise_stain, Look.typical(looks))
     return Preprocessing((settings.image_size,) * 2, "bicubic", mean, std, stain)
-
-
-def _check_output(settings: Settings) -> None:
-    """Refuse an output that would take the place of anything but a model folder, or that lies among the images."""
-    output = settings.output.resolve()
-    if output.exists() and not output.is_dir():
-        raise TrainingError(f"{settings.output} is a file; give a folder for the model.")
-    if output.is_dir() and any(output.iterdir()) and not (output / folder.LEUKO).is_file():
-        raise TrainingError(
-            f"{settings.output} holds other files and no model; give a new folder, so that nothing is lost."
-        )
-    for source in map(Path, settings.dataset):
-        place = source.resolve()
-        if source.is_dir() and (output.is_relative_to(place) or place.is_relative_to(output)):
-            raise TrainingError(f"{settings.output} and the data in {source} lie in one another; give another folder.")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingError(f"{settings.output} cannot be written ({error.strerror}); give another folder.") from error

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from leuko.data.folders import title_of
 from leuko.images.stain import Method
 from leuko.models.backbones import FineTuning
 from leuko.training.augment import Kind
@@ -88,8 +89,8 @@ class Settings:
 
     @property
     def title(self) -> str:
-        """The data sets by name: of local paths only the last part, which means something elsewhere."""
-        return " ".join(Path(name).resolve().name if Path(name).exists() else name for name in self.dataset)
+        """The data sets by name."""
+        return " ".join(map(title_of, self.dataset))
 
     def record(self) -> dict[str, Any]:
         """What `leuko.json` keeps of the run; neither paths nor file names, which may name patients."""

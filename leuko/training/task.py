@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from leuko.data import balance, clean
+from leuko.data.classes import choose_positive
 from leuko.data.folders import DataError
 from leuko.data.groups import Groups, find_groups
-from leuko.data.load import fingerprint, open_image, recognise_positive
+from leuko.data.load import fingerprint, open_image
 from leuko.data.split import Split, class_shares_off, split_rows, verify
 from leuko.evaluation.predict import predict
 from leuko.images.decode import ImageError
@@ -74,7 +75,7 @@ def prepare(parts: DatasetDict, settings: Settings, say: Callable[[str], None]) 
     rows = concatenate_datasets([parts[part] for part in parts])
     given = np.repeat(np.arange(len(parts)), [len(parts[part]) for part in parts])
     labels = tuple(rows.features["label"].names)
-    positive = _positive(labels, settings.positive)
+    positive = choose_positive(labels, settings.positive)
     leukaemic = ", ".join(positive) or "none recognised (name them with --positive)"
     say(f"{settings.title}: {len(rows)} images; classes {', '.join(labels)}; leukaemia: {leukaemic}.")
     digest = fingerprint(rows)
@@ -113,15 +114,6 @@ def prepare(parts: DatasetDict, settings: Settings, say: Callable[[str], None]) 
     if settings.balance in ("over", "under"):
         say(f"Balance: {settings.balance}sampling shows {len(task.learning)} instead of {task.sizes['train']} images.")
     return task
-
-
-def _positive(labels: tuple[str, ...], declared: Iterable[str] | None) -> tuple[str, ...]:
-    positive = recognise_positive(labels) if declared is None else tuple(declared)
-    if unknown := [name for name in positive if name not in labels]:
-        raise DataError(f"There is no class {unknown[0]!r}; the classes are {', '.join(labels)}.")
-    if len(positive) == len(labels):
-        raise DataError(f"All classes ({', '.join(labels)}) mean leukaemia; there is nothing to tell them from.")
-    return positive
 
 
 def _colours(rows: Dataset) -> np.ndarray:

@@ -9,7 +9,6 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from datasets import disable_progress_bars
@@ -18,7 +17,7 @@ from sklearn.metrics import f1_score
 from transformers import set_seed
 from transformers.utils import logging as transformers_logging
 
-from leuko.data.folders import DataError
+from leuko.data import outputs
 from leuko.data.groups import Groups
 from leuko.data.load import load
 from leuko.data.split import Split
@@ -64,14 +63,8 @@ def make_room(settings: Settings) -> None:
     Raises:
         DataError: it is a file, cannot be written, or lies among the images, which would then be one more next time.
     """
-    output = settings.output
-    for source in filter(Path.is_dir, map(Path, settings.dataset)):
-        if output.resolve().is_relative_to(source.resolve()):
-            raise DataError(f"{output} lies inside the data; give a folder outside {source}, so that nothing is added.")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{output} cannot be written ({error.strerror}); give another folder.") from error
+    outputs.check_apart(settings.output, settings.dataset)
+    outputs.make(settings.output)
 
 
 def task_of(settings: Settings, say: Callable[[str], None]) -> Task:

@@ -9,10 +9,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from leuko import RESEARCH_NOTICE, __version__
+from leuko.data import outputs
 from leuko.data.eda import figures, findings
 from leuko.data.eda.sections import build
 from leuko.data.eda.survey import Survey
-from leuko.data.load import DataError
 
 REPORT = "report.html"
 _KIND = "data report"
@@ -24,12 +24,12 @@ def check(output: Path, kind: str = _KIND) -> None:
     Raises:
         DataError: it is a file, or a folder with other content.
     """
-    if output.is_file():
-        raise DataError(f"{output} is a file; give a folder for the report.")
-    if output.is_dir() and any(output.iterdir()):
-        report = output / REPORT
-        if not report.is_file() or _generator(kind) not in report.read_text(errors="replace")[:2000]:
-            raise DataError(f"{output} holds other files and no {kind}; give a new folder, so that nothing is lost.")
+
+    def is_one(folder: Path) -> bool:
+        page = folder / REPORT
+        return page.is_file() and _generator(kind) in page.read_text(errors="replace")[:2000]
+
+    outputs.check_free(output, kind, is_one)
 
 
 def render(kind: str, **content: Any) -> str:
