@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from scipy.spatial import cKDTree
 
 from leuko.cells.masks import Part, distance, fill, opened, parts, solidity
 
@@ -129,8 +130,8 @@ def _divide(part: Part, depth: np.ndarray, number: int, radius: float) -> np.nda
         chosen = (np.minimum(away, (1.8 * radius) ** 2) * weight).argmax()
         middles = np.concatenate([middles, sample[[chosen]]])
     for _ in range(ROUNDS):
-        nearest = ((sample[:, None] - middles) ** 2).sum(axis=2).argmin(axis=1)
+        nearest = cKDTree(middles).query(sample)[1]
         total = np.bincount(nearest, weight, number)
         moved = np.stack([np.bincount(nearest, weight * sample[:, axis], number) for axis in (0, 1)], axis=1)
         middles = np.where(total[:, None] > 0, moved / np.maximum(total, 1e-9)[:, None], middles)
-    return ((pixels[:, None] - middles) ** 2).sum(axis=2).argmin(axis=1) + 1
+    return cKDTree(middles).query(pixels)[1] + 1
