@@ -187,14 +187,13 @@ class _Group:
         return REACH * self.radius
 
     @classmethod
-    def of(cls, lobes: np.ndarray, whole: np.ndarray) -> _Group:
+    def of(cls, lobes: np.ndarray, body: np.ndarray | None = None) -> _Group:
         ys, xs = np.nonzero(lobes)
         radius = max(np.sqrt(len(ys) / np.pi), 0.8 * max(np.ptp(ys), np.ptp(xs)) / 2)
         centre = (ys.min() + ys.max()) / 2, (xs.min() + xs.max()) / 2
         window = tuple(slice(max(int(c - REACH * radius) - 2, 0), int(c + REACH * radius) + 3) for c in centre)
-        piece = around(whole[window], lobes[window])
-        found = piece if (piece & lobes[window]).sum() > 0.8 * len(ys) else None
-        return cls(window, lobes[window], (centre[0] - window[0].start, centre[1] - window[1].start), radius, found)
+        centre = centre[0] - window[0].start, centre[1] - window[1].start
+        return cls(window, lobes[window], centre, radius, None if body is None else body[window])
 
     def away(self) -> np.ndarray:
         """Distance of the window's pixels from the lobes in radii."""
@@ -213,21 +212,30 @@ def _together(seeds: np.ndarray, matter: np.ndarray, typical: float, red_area: f
         for piece in range(1, found.max() + 1):
             pieces[part.window][found == piece] = len(areas)
             areas.append(int((found == piece).sum()))
+    bodies = np.zeros(seeds.shape, np.int32)
+    for number, body in enumerate(parts(opened(matter, 0.3 * typical), np.pi * typical**2), start=1):
+        if solidity(body.mask) > COMPACT:
+            bodies[body.window][body.mask] = number
+    shared = np.bincount(
+        pieces.ravel() * (bodies.max() + 1) + bodies.ravel(), minlength=len(areas) * (bodies.max() + 1)
+    )
+    shared = shared.reshape(len(areas), -1)
+    shared[:, 0] = 0
+    home = np.where(shared.max(axis=1) > 0.8 * np.array(areas), shared.argmax(axis=1), 0)
+    home[0] = 0
+    for body in np.unique(home[home > 0]):
+        yield _Group.of((home == body)[pieces], bodies == body)
     large = np.array(areas) >= (OWN * red_area if red_area else OWN_AMONG * np.pi * typical**2)
-    whole = np.zeros_like(seeds)
-    for body in parts(opened(matter, 0.3 * typical), np.pi * typical**2):
-        held = np.unique(pieces[body.window][body.mask])
-        if solidity(body.mask) > COMPACT and held.any():
-            whole[body.window] |= body.mask
-    alone = large[pieces] & ~whole
-    for piece in np.unique(pieces[alone])[1 if (pieces[alone] == 0).any() else 0 :]:
-        yield _Group.of(pieces == piece, whole)
-    lobes = seeds & ~alone
-    for heap in parts(closed(lobes, 0.3 * typical) & ~alone | whole):
+    large &= home == 0
+    large[0] = False
+    for piece in np.flatnonzero(large):
+        yield _Group.of(pieces == piece)
+    lobes = seeds & ((home == 0) & ~large)[pieces]
+    for heap in parts(closed(lobes, 0.3 * typical) & ~large[pieces]):
         mask = np.zeros_like(seeds)
         mask[heap.window] = heap.mask & lobes[heap.window]
         if mask.any():  # closing may fill a corner that holds no nucleus
-            yield _Group.of(mask, whole)
+            yield _Group.of(mask)
 
 
 @dataclass(frozen=True)
