@@ -38,12 +38,14 @@ def red_cells(matter: np.ndarray, white: np.ndarray, nucleus: float | None) -> t
         int32, H × W, ids from 1; and the diameter of one in pixels, or None where too few lie alone to tell.
     """
     mask = opened(matter & ~white, 1)
-    area = _lone_area(fill(mask))
-    if nucleus and _platelets(mask, white, area, np.pi * nucleus**2):
-        nucleus = None
+    filled = fill(mask)
+    area = _lone_area(filled)
+    scarce = white.sum() < SCARCE * mask.sum()  # where there is little stained, heaps tell too
+    if nucleus and max(area, _heaped_area(filled, None)[0] if scarce else 0) > np.pi * (TINY * nucleus) ** 2:
+        nucleus = None  # what seemed to be white cells are platelets
     sure = area > 0 and (nucleus is None or area > np.pi * (LEAST * nucleus) ** 2)  # else crumbs, not red cells
     if not sure:
-        area, sure = _heaped_area(fill(mask) if nucleus is None else fill(mask, np.pi * (MOST * nucleus) ** 2), nucleus)
+        area, sure = _heaped_area(filled if nucleus is None else fill(mask, np.pi * (MOST * nucleus) ** 2), nucleus)
     labels = np.zeros(mask.shape, np.int32)
     if not area:
         return labels, None
@@ -70,13 +72,6 @@ def _cut_length(part: Part, shape: tuple[int, int]) -> int:
     return sum(int(part.mask[at].sum()) for cut, at in sides if cut) + sum(
         int(part.mask[:, at].sum()) for cut, at in ends if cut
     )
-
-
-def _platelets(mask: np.ndarray, white: np.ndarray, lone: float, nucleus: float) -> bool:
-    """Whether what seemed to be white cells is far too small beside the red cells: beside lone ones or, where there is
-    little of it, beside what heaps they form."""
-    scarce = white.sum() < SCARCE * mask.sum()
-    return max(lone, _heaped_area(fill(mask), None)[0] if scarce else 0) > TINY**2 * nucleus
 
 
 def red_area(matter: np.ndarray) -> float | None:

@@ -15,11 +15,12 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from leuko.cells import white_cells
+from leuko.cells import nuclei
 from leuko.cells.clustering import Method, fuzzy_c_means, k_means, otsu
 from leuko.cells.colours import Colours
 from leuko.cells.masks import parts
 from leuko.cells.red_cells import red_area, red_cells
+from leuko.cells.white_cells import white_cells
 
 METHODS: dict[str, Method] = {"fuzzy": fuzzy_c_means, "k-means": k_means, "otsu": otsu}
 RED_CELL_UM = 7.5  # Bain, Blood Cells: A Practical Guide
@@ -98,28 +99,22 @@ def _working_scale(image: np.ndarray, sort: Method) -> float:
     longer = max(image.shape[:2])
     glance = min(1.0, GLANCE / longer)
     colours = Colours.of(_resized(image, glance))
-    memberships = white_cells.stain(colours, sort)
-    if memberships is None:
+    areas = np.array([nucleus.area for nucleus in parts(nuclei.nuclei(nuclei.stained(colours, sort)))])
+    if not len(areas):
         return glance
-    nuclei = list(parts(white_cells.nuclei(white_cells.stained(colours, memberships))))
-    if not nuclei:
-        return glance
-    areas = np.array([nucleus.area for nucleus in nuclei])
     radius = np.sqrt((areas**2).sum() / areas.sum() / np.pi)  # the mean over the area: crumbs count little
     return min(np.clip(1.0, *(glance * bound / radius for bound in NUCLEUS_PX)), MAGNIFY, LARGEST / longer)
 
 
 def _find(colours: Colours, sort: Method) -> tuple[tuple[np.ndarray, ...], float | None]:
     """Nuclei (bool), white cells, red cells and platelets (labels), and the diameter of a red cell if known."""
-    memberships = white_cells.stain(colours, sort)
-    shape = colours.green.shape
-    stained = np.zeros(shape, bool) if memberships is None else white_cells.stained(colours, memberships)
-    seeds = white_cells.nuclei(stained)
-    none = np.zeros(shape, np.int32)
-    matter = white_cells.foreground(colours, seeds, sort, RED_GLASS)
+    stained = nuclei.stained(colours, sort)
+    seeds = nuclei.nuclei(stained)
+    none = np.zeros(seeds.shape, np.int32)
+    matter = nuclei.foreground(colours, seeds, sort, RED_GLASS)
     white, inside = none, none
     if seeds.any():
-        white, inside = white_cells.white_cells(colours, seeds, red_area(matter & ~seeds), sort)
+        white, inside = white_cells(colours, seeds, red_area(matter & ~seeds), sort)
     crumbs = stained & (white == 0)
     nucleus = np.sqrt(np.median(np.bincount(inside.ravel())[1:]) / np.pi) if white.any() else None
     red, diameter = red_cells(matter, (white > 0) | crumbs, nucleus)
@@ -131,22 +126,22 @@ def _find(colours: Colours, sort: Method) -> tuple[tuple[np.ndarray, ...], float
     return ((inside > 0) & (white > 0), white, red, platelets), diameter
 
 
-def _no_white_cells(white: np.ndarray, nuclei: np.ndarray, red_diameter: float | None) -> tuple[np.ndarray, np.ndarray]:
+def _no_white_cells(white: np.ndarray, inside: np.ndarray, red_diameter: float | None) -> tuple[np.ndarray, np.ndarray]:
     """What is too small for a white cell: platelets, and slivers of cells beyond the border; bool masks."""
     if not white.any():
         return white > 0, white > 0
     area = np.bincount(white.ravel())[1:]
     typical = np.median(area)
-    least = SMALL_WHITE * red_diameter if red_diameter else SMALL_AMONG_WHITE * 2 * np.sqrt(typical / np.pi)
-    seen = SLIVER * np.pi / 4 * red_diameter**2 if red_diameter else SLIVER_AMONG_WHITE * typical
+    if red_diameter:
+        red = np.pi / 4 * red_diameter**2
+        nucleus = np.bincount(inside.ravel(), minlength=len(area) + 1)[1:]
+        least, seen, bare = SMALL_WHITE * red_diameter, SLIVER * red, nucleus < SMALL_NUCLEUS * red
+    else:
+        least, seen, bare = SMALL_AMONG_WHITE * 2 * np.sqrt(typical / np.pi), SLIVER_AMONG_WHITE * typical, False
     edge = np.unique(np.concatenate([white[0], white[-1], white[:, 0], white[:, -1]]))
     ids = np.arange(1, len(area) + 1)
     sliver = (area < seen) & np.isin(ids, edge)
-    dwarf = 2 * np.sqrt(area / np.pi) < least
-    if red_diameter:
-        nucleus = np.bincount(nuclei.ravel(), minlength=len(area) + 1)[1:]
-        dwarf |= nucleus < SMALL_NUCLEUS * np.pi / 4 * red_diameter**2
-    dwarf &= ~sliver
+    dwarf = ((2 * np.sqrt(area / np.pi) < least) | bare) & ~sliver
     return np.isin(white, ids[dwarf]), np.isin(white, ids[sliver])
 
 

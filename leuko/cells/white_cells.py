@@ -1,28 +1,23 @@
-"""White cells: nuclei by their stain, cytoplasm by what it is not, and touching cells parted by their shape."""
+"""Stage two: the cell around every nucleus, cytoplasm by what it is not, and touching cells parted by their shape."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 from scipy import ndimage
 
 from leuko.cells.clustering import Method
-from leuko.cells.colours import Colours, violet
+from leuko.cells.colours import Colours
 from leuko.cells.masks import around, closed, fill, keep, opened, parts, solidity, split
+from leuko.cells.nuclei import foreground
 from leuko.cells.outline import star_shaped
 
-STAINED_SHARE = 0.02  # of the palette: the most violet colours, where the stained group starts
-VIOLET = 50.0  # CIELAB: a* − b* from which material is stained for certain
-APART = 1.1  # else: how far it is from red cells, over how far they are from glass, however pale all is
-LAYERS = 0.45  # of the greatest contrast to red cells in violet: what has less is red cells on one another
-CONTRAST = 12.0  # CIELAB: how much more violet than red cells it is at least
-SMALLEST = 0.12  # of a usual nucleus' area: below lie platelets and debris
 REACH = 2.4  # radii of the nucleus: how far from it cytoplasm is looked for
 FAR = 1.5  # radii: beyond this, what is no glass is red cells
-FOREGROUND = 0.65  # greatest membership of glass in foreground
 CYTOPLASM = 0.35  # least membership of cytoplasm against red cells
 COMPACT = 0.93  # solidity from which a region is one cell, whatever its colours
 HUES = (0.5, 1.0, 1.0)  # how L*, a* and b* count between cytoplasm and red cells
@@ -43,69 +38,6 @@ SAMPLE = 1500  # pixels that groups are found from; more change nothing
 # Shares and memberships were chosen on the even-numbered files of JTSC and BCCD.
 
 
-def stain(colours: Colours, method: Method) -> np.ndarray | None:
-    """Stage one: sort all colours of an image into glass, red cells and stained material.
-
-    Colours count by the root of the root of their pixels, so that a single white cell among red ones is a group too.
-
-    Returns:
-        Memberships, float, H × W × 3, in that order; None if nothing is stained.
-    """
-    palette, weights = colours.palette, colours.counts**0.3
-    darkness = violet(palette) + 0.3 * (100 - palette[:, 0])
-    order = np.argsort(-darkness)
-    top = order[: np.searchsorted(np.cumsum(weights[order]), STAINED_SHARE * weights.sum()) + 1]
-    stained = np.average(palette[top], axis=0, weights=weights[top])
-    glass = np.array([100.0, 0.0, 0.0])
-    rest = (np.linalg.norm(palette - glass, axis=1) > 12) & (darkness < np.quantile(darkness, 0.8))
-    red = np.average(palette[rest], axis=0, weights=weights[rest]) if rest.any() else (stained + glass) / 2
-    memberships = colours.spread(method(palette, weights, np.stack([glass, red, stained])))
-    found, other = memberships[..., 2] > 0.5, memberships[..., 1] > 0.5
-    if not found.any():
-        return None
-    light = np.array([100.0, 0.0, 0.0])
-    nuclear, ruddy = (colours.lab[where].mean(axis=0) if where.any() else light for where in (found, other))
-    clear = violet(nuclear) > VIOLET or np.linalg.norm(nuclear - ruddy) > APART * np.linalg.norm(ruddy - light)
-    return memberships if clear and violet(nuclear) > violet(ruddy) + CONTRAST else None
-
-
-def foreground(colours: Colours, nuclei: np.ndarray, method: Method, glass: float = FOREGROUND) -> np.ndarray:
-    """What is not empty glass: two groups of green light, nuclei aside; bool, H × W, holes filled."""
-    values = 1 - colours.green
-    sample = values[~nuclei][::5, None]
-    start = np.percentile(sample, [20, 90])[:, None]
-    levels = np.linspace(0, 1, 512)[:, None]
-    membership = method(sample, np.ones(len(sample)), start)(levels)[:, 0]
-    # Past the darker group's centre the fuzzy membership of glass may rise again.
-    threshold = levels[np.flatnonzero(membership < glass)[0], 0]
-    return (values > threshold) | nuclei
-
-
-def stained(colours: Colours, memberships: np.ndarray) -> np.ndarray:
-    """What is stained, without specks and without red cells that lie on one another; bool, H × W."""
-    mask = opened(memberships[..., 2] > 0.5, 1)
-    return mask & ~_layers(colours, mask, memberships[..., 1] > 0.5)
-
-
-def nuclei(stained: np.ndarray) -> np.ndarray:
-    """Nuclei among what is stained: holes filled, and nothing far smaller than usual; bool, H × W."""
-    areas = np.sort([part.area for part in parts(stained)] or [0])
-    usual = areas[np.searchsorted(np.cumsum(areas), areas.sum() / 4)]  # not the largest, which may be a heap of cells
-    return keep(fill(stained, SMALLEST * usual), max(SMALLEST * usual, 12))
-
-
-def _layers(colours: Colours, mask: np.ndarray, red: np.ndarray) -> np.ndarray:
-    """Where red cells lie on one another, which is as dark as nuclei but far less violet; bool, H × W."""
-    layers = np.zeros_like(mask)
-    found = list(parts(mask))
-    ruddy = violet(colours.lab[red].mean(axis=0)) if red.any() else 0.0
-    contrasts = [violet(colours.lab[part.window][part.mask].mean(axis=0)) - ruddy for part in found]
-    for part, contrast in zip(found, contrasts, strict=True):
-        if contrast < LAYERS * max(contrasts):
-            layers[part.window] |= part.mask
-    return layers
-
-
 def white_cells(
     colours: Colours, seeds: np.ndarray, red_area: float | None, method: Method
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -124,17 +56,17 @@ def white_cells(
     matter = fill(foreground(colours, seeds, method), HOLE * np.pi * typical**2)
     groups = list(_together(seeds, matter, typical, red_area))
     plasm = _plasm(colours, matter & ~seeds, groups, method)
-    hoods = [_hood(group, plasm, seeds, matter) for group in groups]
-    centres, reaches = np.array([hood.centre for hood in hoods]), np.array([hood.reach for hood in hoods])
-    outlines = star_shaped([hood.gain for hood in hoods], centres, reaches)
+    gains = [_gain(group, plasm, seeds, matter) for group in groups]
+    centres, reaches = np.array([group.centre for group in groups]), np.array([group.reach for group in groups])
+    outlines = star_shaped(gains, centres, reaches)
     filled = closed(matter, GAP * typical)
     owner, nearest = np.zeros(seeds.shape, np.int32), np.full(seeds.shape, np.inf, np.float32)
     for number, (group, mask) in enumerate(zip(groups, outlines, strict=True), start=1):
-        here, far = (mask & filled[group.window]) | group.lobes, group.away()
+        here, far = (mask & filled[group.window]) | group.lobes, group.away
         here &= far < nearest[group.window]  # what two cells claim belongs to the nearer nucleus
         owner[group.window][here] = number
         nearest[group.window][here] = far[here]
-    owner = _joined(owner, seeds)
+    _join(owner, seeds)
     cells, inside = np.zeros(seeds.shape, np.int32), np.zeros(seeds.shape, np.int32)
     for number, window in enumerate(ndimage.find_objects(owner), start=1):
         if window is None:
@@ -149,18 +81,18 @@ def white_cells(
     return cells, inside
 
 
-def _joined(owner: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """The cells without cuts through one: halves that make a compact whole with much cytoplasm are one cell."""
-    owner = owner.copy()
+def _join(owner: np.ndarray, seeds: np.ndarray) -> None:
+    """Undo cuts through a cell, in place: halves that make a compact whole with much cytoplasm are one."""
+    windows = dict(enumerate(ndimage.find_objects(owner), start=1))
     beside = [(owner[:, 1:], owner[:, :-1]), (owner[1:], owner[:-1])]
     pairs = np.concatenate([np.stack([a[a != b], b[a != b]], axis=1) for a, b in beside])
     for one, other in np.unique(np.sort(pairs[pairs.all(axis=1)], axis=1), axis=0):
-        rows, columns = np.nonzero((owner == one) | (owner == other))
-        window = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        sides = zip(windows[one], windows[other], strict=True)
+        window = tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in sides)
         both = (owner[window] == one) | (owner[window] == other)
         if seeds[window][both].mean() < SHARED and solidity(both) > WHOLE:
             owner[window][both] = other
-    return owner
+            windows[other] = window
 
 
 @dataclass(frozen=True)
@@ -195,6 +127,7 @@ class _Group:
         centre = centre[0] - window[0].start, centre[1] - window[1].start
         return cls(window, lobes[window], centre, radius, None if body is None else body[window])
 
+    @cached_property
     def away(self) -> np.ndarray:
         """Distance of the window's pixels from the lobes in radii."""
         return cv2.distanceTransform((~self.lobes).astype(np.uint8), cv2.DIST_L2, 5) / self.radius
@@ -238,16 +171,6 @@ def _together(seeds: np.ndarray, matter: np.ndarray, typical: float, red_area: f
             yield _Group.of(mask)
 
 
-@dataclass(frozen=True)
-class _Hood:
-    """Where one cell is looked for: a window of the image, what its pixels gain, its middle in it and how far."""
-
-    window: tuple[slice, slice]
-    gain: np.ndarray
-    centre: tuple[float, float]
-    reach: float
-
-
 def _plasm(colours: Colours, beside: np.ndarray, groups: list[_Group], method: Method) -> np.ndarray:
     """How much the colours of what is neither glass nor nucleus speak for cytoplasm: float32, H × W, 0 to 1.
 
@@ -256,7 +179,7 @@ def _plasm(colours: Colours, beside: np.ndarray, groups: list[_Group], method: M
     """
     far = np.full(beside.shape, np.inf, np.float32)
     for group in groups:
-        far[group.window] = np.minimum(far[group.window], group.away())
+        far[group.window] = np.minimum(far[group.window], group.away)
     close, away = beside & (far < CLOSE), beside & (far > FAR)
     if not close.any() or away.mean() < 0.02:
         return np.ones(beside.shape, np.float32)
@@ -276,8 +199,8 @@ def _plasm(colours: Colours, beside: np.ndarray, groups: list[_Group], method: M
     return np.clip((speaks - low) / max(high - low, DIFFERENT), 0, 1).astype(np.float32)[colour]
 
 
-def _hood(group: _Group, plasm: np.ndarray, seeds: np.ndarray, matter: np.ndarray) -> _Hood:
-    """What speaks for each pixel around the lobes of a nucleus being of its cell.
+def _gain(group: _Group, plasm: np.ndarray, seeds: np.ndarray, matter: np.ndarray) -> np.ndarray:
+    """What speaks for each pixel around the lobes of a nucleus being of its cell: float32, of the group's window.
 
     Glass and other nuclei speak against it, matter for it, the more the less it is like the red cells.
     """
@@ -288,7 +211,7 @@ def _hood(group: _Group, plasm: np.ndarray, seeds: np.ndarray, matter: np.ndarra
         gain = np.where(group.piece, 1, -GLASS).astype(np.float32)
     gain[seeds[window]] = -GLASS
     gain[group.lobes] = 1
-    return _Hood(window, gain, group.centre, group.reach)
+    return gain
 
 
 def _nucleus(colours: Colours, window: tuple[slice, slice], cell: np.ndarray, method: Method) -> np.ndarray:

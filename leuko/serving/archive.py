@@ -46,9 +46,9 @@ def unpack(archive: Path, folder: Path) -> None:
             _unpack(opened, folder)
     except FileNotFoundError as error:
         raise ArchiveError("The zip is no longer there; choose it again.") from error
+    except ArchiveError:
+        raise
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, OSError, ValueError) as error:
-        if isinstance(error, ArchiveError):
-            raise
         raise ArchiveError("The file is not a zip that can be read, or it is damaged; zip the folder again.") from error
     except Exception as error:  # zlib and other unpackers raise kinds of their own
         raise ArchiveError("The zip is damaged; zip the folder again.") from error

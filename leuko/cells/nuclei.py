@@ -1,0 +1,83 @@
+"""Stage one: what is stained, the nuclei among it, and what is no empty glass, by the colours of the whole image."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from leuko.cells.clustering import Method
+from leuko.cells.colours import Colours, violet
+from leuko.cells.masks import fill, keep, opened, parts
+
+STAINED_SHARE = 0.02  # of the palette: the most violet colours, where the stained group starts
+VIOLET = 50.0  # CIELAB: a* − b* from which material is stained for certain
+APART = 1.1  # else: how far it is from red cells, over how far they are from glass, however pale all is
+LAYERS = 0.45  # of the greatest contrast to red cells in violet: what has less is red cells on one another
+CONTRAST = 12.0  # CIELAB: how much more violet than red cells it is at least
+SMALLEST = 0.12  # of a usual nucleus' area: below lie platelets and debris
+FOREGROUND = 0.65  # greatest membership of glass in foreground
+# Shares and memberships were chosen on the even-numbered files of JTSC and BCCD.
+
+
+def stained(colours: Colours, method: Method) -> np.ndarray:
+    """Stage one: what is stained, without specks and without red cells that lie on one another; bool, H × W."""
+    memberships = _sorted(colours, method)
+    if memberships is None:
+        return np.zeros(colours.green.shape, bool)
+    mask = opened(memberships[..., 2] > 0.5, 1)
+    return mask & ~_layers(colours, mask, memberships[..., 1] > 0.5)
+
+
+def nuclei(stained: np.ndarray) -> np.ndarray:
+    """Nuclei among what is stained: holes filled, and nothing far smaller than usual; bool, H × W."""
+    areas = np.sort([part.area for part in parts(stained)] or [0])
+    usual = areas[np.searchsorted(np.cumsum(areas), areas.sum() / 4)]  # not the largest, which may be a heap of cells
+    return keep(fill(stained, SMALLEST * usual), max(SMALLEST * usual, 12))
+
+
+def foreground(colours: Colours, nuclei: np.ndarray, method: Method, glass: float = FOREGROUND) -> np.ndarray:
+    """What is not empty glass: two groups of green light, nuclei aside; bool, H × W."""
+    values = 1 - colours.green
+    sample = values[~nuclei][::5, None]
+    start = np.percentile(sample, [20, 90])[:, None]
+    levels = np.linspace(0, 1, 512)[:, None]
+    membership = method(sample, np.ones(len(sample)), start)(levels)[:, 0]
+    # Past the darker group's centre the fuzzy membership of glass may rise again.
+    threshold = levels[np.flatnonzero(membership < glass)[0], 0]
+    return (values > threshold) | nuclei
+
+
+def _sorted(colours: Colours, method: Method) -> np.ndarray | None:
+    """All colours of an image sorted into glass, red cells and stained material.
+
+    Colours count by the root of the root of their pixels, so that a single white cell among red ones is a group too.
+
+    Returns:
+        Memberships, float, H × W × 3, in that order; None if nothing is stained.
+    """
+    palette, weights = colours.palette, colours.counts**0.3
+    darkness = violet(palette) + 0.3 * (100 - palette[:, 0])
+    order = np.argsort(-darkness)
+    top = order[: np.searchsorted(np.cumsum(weights[order]), STAINED_SHARE * weights.sum()) + 1]
+    stained = np.average(palette[top], axis=0, weights=weights[top])
+    glass = np.array([100.0, 0.0, 0.0])
+    rest = (np.linalg.norm(palette - glass, axis=1) > 12) & (darkness < np.quantile(darkness, 0.8))
+    red = np.average(palette[rest], axis=0, weights=weights[rest]) if rest.any() else (stained + glass) / 2
+    memberships = colours.spread(method(palette, weights, np.stack([glass, red, stained])))
+    found, other = memberships[..., 2] > 0.5, memberships[..., 1] > 0.5
+    if not found.any():
+        return None
+    nuclear, ruddy = (colours.lab[where].mean(axis=0) if where.any() else glass for where in (found, other))
+    clear = violet(nuclear) > VIOLET or np.linalg.norm(nuclear - ruddy) > APART * np.linalg.norm(ruddy - glass)
+    return memberships if clear and violet(nuclear) > violet(ruddy) + CONTRAST else None
+
+
+def _layers(colours: Colours, mask: np.ndarray, red: np.ndarray) -> np.ndarray:
+    """Where red cells lie on one another, which is as dark as nuclei but far less violet; bool, H × W."""
+    layers = np.zeros_like(mask)
+    found = list(parts(mask))
+    ruddy = violet(colours.lab[red].mean(axis=0)) if red.any() else 0.0
+    contrasts = [violet(colours.lab[part.window][part.mask].mean(axis=0)) - ruddy for part in found]
+    for part, contrast in zip(found, contrasts, strict=True):
+        if contrast < LAYERS * max(contrasts):
+            layers[part.window] |= part.mask
+    return layers
