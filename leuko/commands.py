@@ -1,0 +1,173 @@
+"""What the commands of `python -m leuko` do with what was asked; each returns its exit status.
+
+What only some commands need is imported by them alone, so that `classify` and `field` start fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from leuko import hub
+from leuko.cells import morphology, overlay
+from leuko.cells.counting import count
+from leuko.cells.segmentation import segment
+from leuko.images.decode import SUFFIXES, ImageError, decode
+from leuko.models import explain
+from leuko.models.classifier import Classifier
+
+if TYPE_CHECKING:
+    from leuko.training.settings import Settings
+
+
+def classify(chosen: argparse.Namespace) -> int:
+    """Judge every image; a bad one gets an object with `error`, and the rest are still done."""
+    classifier = Classifier.load(chosen.model)
+    if chosen.label:
+        classifier.index(chosen.label)
+    if chosen.cam:
+        chosen.cam.mkdir(parents=True, exist_ok=True)
+
+    def answer(file: Path, image: np.ndarray) -> dict[str, Any]:
+        reading = classifier.read(image)
+        if chosen.cam:
+            cam = classifier.heat_map(reading, chosen.label or reading.finding.label)
+            _write_cam(chosen.cam / file.stem, image, cam)
+        return reading.finding.as_json(file.name)
+
+    return _line_by_line(chosen, answer)
+
+
+def field(chosen: argparse.Namespace) -> int:
+    """Find, measure and count the cells of every image; a bad one gets an object with `error`."""
+    for folder in filter(None, (chosen.masks, chosen.overlay)):
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def answer(file: Path, image: np.ndarray) -> dict[str, Any]:
+        found = segment(image, chosen.method)
+        if chosen.masks:
+            cv2.imwrite(str(chosen.masks / f"{file.stem}.png"), found.mask())
+        if chosen.overlay:
+            cv2.imwrite(str(chosen.overlay / f"{file.stem}.png"), overlay.draw(image, found)[..., ::-1])
+        cells = [{"kind": "white_cell", **cell} for cell in morphology.as_json(morphology.describe(image, found))]
+        cells += found.boxes("red_cell") + found.boxes("platelet")
+        return {"image": file.name, **count(found).as_json(), "um_per_px": found.um_per_px, "cells": cells}
+
+    return _line_by_line(chosen, answer)
+
+
+def _line_by_line(chosen: argparse.Namespace, answer: Callable[[Path, np.ndarray], dict[str, Any]]) -> int:
+    """Print the answer for every image; for one that cannot be read, why; the exit status is 1 if there was one."""
+    failed = 0
+    lines = chosen.json.open("w") if chosen.json else sys.stdout
+    try:
+        for file in _files(chosen.images):
+            try:
+                said = answer(file, decode(file))
+            except ImageError as error:
+                failed = 1
+                said = {"image": file.name, "error": str(error)}
+            print(json.dumps(said, ensure_ascii=False), file=lines, flush=True)
+    finally:
+        if chosen.json:
+            lines.close()
+    return failed
+
+
+def eda(chosen: argparse.Namespace) -> int:
+    """Write the data report and say where it is."""
+    from leuko.evaluation.survey import survey  # late: it brings along what no other command needs
+
+    page = survey(chosen.sources, chosen.output, model=chosen.model, group_column=chosen.group_column)
+    print(f"The report is in {page}; open it in a browser.")
+    return 0
+
+
+def tune(chosen: argparse.Namespace) -> int:
+    """Search for the best settings and print the command that trains with them."""
+    from leuko.training import tune, tune_report  # late, as above
+
+    if chosen.trials < 1:
+        raise ValueError("--trials takes a number from 1.")
+    space = {name: getattr(chosen, name) for name in tune.DEFAULT}
+    base = _settings(chosen, backbone=chosen.backbone, weights=chosen.weights)
+    best = tune.tune(base, chosen.search, chosen.trials, space)
+    print(f"{best.trials} trials; the report is in {best.report}. Best on validation, by its loss:")
+    print(tune_report.command(base, best.settings, best.report.parent / tune.SPLIT))
+    return 0
+
+
+def compare(chosen: argparse.Namespace) -> int:
+    """Run the systems that are not there yet and say where the table is."""
+    from leuko.training import compare  # late, as above
+
+    scratch = compare.Effort(chosen.scratch_epochs, chosen.scratch_size)
+    page = compare.compare(
+        _settings(chosen, epochs=chosen.epochs), chosen.systems, chosen.weights, scratch, chosen.folds
+    )
+    print(f"The table is in {page}; beside it as CSV and HTML.")
+    return 0
+
+
+def _settings(chosen: argparse.Namespace, **more: Any) -> Settings:
+    """The settings of a run as the command line gives them, and `more`."""
+    from leuko.training.settings import Settings
+
+    positive = tuple(chosen.positive) if chosen.positive else None
+    same = ("output", "group_column", "split", "image_size", "seed")
+    given = {name: getattr(chosen, name) for name in same}
+    return Settings(dataset=tuple(chosen.dataset), positive=positive, **given, **more)
+
+
+def evaluate(chosen: argparse.Namespace) -> int:
+    """Evaluate a model, print the figures and say where the page is."""
+    from leuko.evaluation import run, words  # late: it brings along what few commands need
+
+    asked = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(chosen).items()}
+    del asked["run"]
+    report = run.evaluate(run.Request(**asked))
+    for line in (*report["data"]["what"], words.as_text(report), words.summary(report), f"{report['intervals']}."):
+        print(f"{line}\n")
+    print(f"The evaluation is in {chosen.output / 'report.html'}; open it in a browser.")
+    return 0
+
+
+def adapt(chosen: argparse.Namespace) -> int:
+    """Fit a model to a laboratory's images; its figures and warnings are printed."""
+    from leuko.training.adapt import adapt as fit  # late: it brings along what no other command needs
+
+    fit(
+        chosen.source,
+        chosen.output,
+        model=chosen.model,
+        positive=chosen.positive,
+        group_column=chosen.group_column,
+        seed=chosen.seed,
+    )
+    return 0
+
+
+def publish_model(chosen: argparse.Namespace) -> int:
+    """Push a model folder and say where it is."""
+    print(f"Published: {hub.publish_model(chosen.folder, chosen.repo)}")
+    return 0
+
+
+def _files(given: list[Path]) -> Iterator[Path]:
+    for path in given:
+        if path.is_dir():
+            yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+        else:
+            yield path
+
+
+def _write_cam(stem: Path, image: np.ndarray, cam: np.ndarray) -> None:
+    np.save(stem.with_name(stem.name + ".npy"), explain.upsample(cam, *image.shape[:2]))
+    cv2.imwrite(str(stem.with_name(stem.name + ".png")), explain.overlay(image, cam)[..., ::-1])
