@@ -6,25 +6,35 @@ import numpy as np
 
 from leuko.cells.clustering import Method
 from leuko.cells.colours import Colours, violet
-from leuko.cells.masks import fill, keep, opened, parts
+from leuko.cells.masks import fill, keep, opened, parts, solidity
 
 STAINED_SHARE = 0.02  # of the palette: the most violet colours, where the stained group starts
 VIOLET = 50.0  # CIELAB: a* − b* from which material is stained for certain
-APART = 1.1  # else: how far it is from red cells, over how far they are from glass, however pale all is
+VIVID = 2.6  # else: by how much more violet than red cells it is, over their chroma, however pale all is
 LAYERS = 0.45  # of the greatest contrast to red cells in violet: what has less is red cells on one another
 CONTRAST = 12.0  # CIELAB: how much more violet than red cells it is at least
+WHOLE = 0.8  # of a usual stained piece's area: what is found at the second look is as large, and
+COMPACT = 0.9  # of such a solidity (what is left of burst cells has less), and
+KNOWN = 0.25  # no more of it was found at the first
 SMALLEST = 0.12  # of a usual nucleus' area: below lie platelets and debris
 FOREGROUND = 0.65  # greatest membership of glass in foreground
 # Shares and memberships were chosen on the even-numbered files of JTSC and BCCD.
 
 
 def stained(colours: Colours, method: Method) -> np.ndarray:
-    """Stage one: what is stained, without specks and without red cells that lie on one another; bool, H × W."""
-    memberships = _sorted(colours, method)
-    if memberships is None:
-        return np.zeros(colours.green.shape, bool)
-    mask = opened(memberships[..., 2] > 0.5, 1)
-    return mask & ~_layers(colours, mask, memberships[..., 1] > 0.5)
+    """Stage one: what is stained, without specks and without red cells that lie on one another; bool, H × W.
+
+    Beside very dark nuclei pale ones count as red cells; so the rest is looked through once more, for whole cells.
+    """
+    dark, found = _look(colours, np.ones(colours.green.shape, bool), method)
+    if not found.any() or dark.all():
+        return found
+    usual = np.median([part.area for part in parts(found)])
+    pale = _look(colours, ~dark, method)[1]
+    for part in parts(opened(fill(found | pale), 2), WHOLE * usual):
+        if found[part.window][part.mask].mean() < KNOWN and solidity(part.mask) > COMPACT:
+            found[part.window] |= part.mask
+    return found
 
 
 def nuclei(stained: np.ndarray) -> np.ndarray:
@@ -46,15 +56,24 @@ def foreground(colours: Colours, nuclei: np.ndarray, method: Method, glass: floa
     return (values > threshold) | nuclei
 
 
-def _sorted(colours: Colours, method: Method) -> np.ndarray | None:
-    """All colours of an image sorted into glass, red cells and stained material.
+def _look(colours: Colours, where: np.ndarray, method: Method) -> tuple[np.ndarray, np.ndarray]:
+    """The most stained group among some pixels, and what of it is stained for certain; bool, H × W each."""
+    memberships = _sorted(colours, where, method)
+    group = (memberships[..., 2] > 0.5) & where
+    mask = opened(group, 1) & where
+    return group, mask & ~_layers(colours, mask, (memberships[..., 1] > 0.5) & where)
+
+
+def _sorted(colours: Colours, where: np.ndarray, method: Method) -> np.ndarray:
+    """The colours of some pixels sorted into glass, red cells and stained material.
 
     Colours count by the root of the root of their pixels, so that a single white cell among red ones is a group too.
 
     Returns:
-        Memberships, float, H × W × 3, in that order; None if nothing is stained.
+        Memberships, float, H × W × 3, in that order.
     """
-    palette, weights = colours.palette, colours.counts**0.3
+    counts = np.bincount(colours.index[where], minlength=len(colours.palette))
+    palette, weights = colours.palette[counts > 0], counts[counts > 0] ** 0.3
     darkness = violet(palette) + 0.3 * (100 - palette[:, 0])
     order = np.argsort(-darkness)
     top = order[: np.searchsorted(np.cumsum(weights[order]), STAINED_SHARE * weights.sum()) + 1]
@@ -62,22 +81,18 @@ def _sorted(colours: Colours, method: Method) -> np.ndarray | None:
     glass = np.array([100.0, 0.0, 0.0])
     rest = (np.linalg.norm(palette - glass, axis=1) > 12) & (darkness < np.quantile(darkness, 0.8))
     red = np.average(palette[rest], axis=0, weights=weights[rest]) if rest.any() else (stained + glass) / 2
-    memberships = colours.spread(method(palette, weights, np.stack([glass, red, stained])))
-    found, other = memberships[..., 2] > 0.5, memberships[..., 1] > 0.5
-    if not found.any():
-        return None
-    nuclear, ruddy = (colours.lab[where].mean(axis=0) if where.any() else glass for where in (found, other))
-    clear = violet(nuclear) > VIOLET or np.linalg.norm(nuclear - ruddy) > APART * np.linalg.norm(ruddy - glass)
-    return memberships if clear and violet(nuclear) > violet(ruddy) + CONTRAST else None
+    return colours.spread(method(palette, weights, np.stack([glass, red, stained])))
 
 
 def _layers(colours: Colours, mask: np.ndarray, red: np.ndarray) -> np.ndarray:
     """Where red cells lie on one another, which is as dark as nuclei but far less violet; bool, H × W."""
     layers = np.zeros_like(mask)
     found = list(parts(mask))
-    ruddy = violet(colours.lab[red].mean(axis=0)) if red.any() else 0.0
-    contrasts = [violet(colours.lab[part.window][part.mask].mean(axis=0)) - ruddy for part in found]
-    for part, contrast in zip(found, contrasts, strict=True):
-        if contrast < LAYERS * max(contrasts):
+    ruddy = colours.lab[red].mean(axis=0) if red.any() else np.zeros(3)
+    tones = [violet(colours.lab[part.window][part.mask].mean(axis=0)) for part in found]
+    contrasts = np.array(tones) - violet(ruddy)
+    for part, tone, contrast in zip(found, tones, contrasts, strict=True):
+        sure = tone > VIOLET or contrast > VIVID * np.hypot(*ruddy[1:])
+        if not sure or contrast < max(CONTRAST, LAYERS * contrasts.max()):
             layers[part.window] |= part.mask
     return layers

@@ -14,7 +14,7 @@ ENOUGH = 3  # red cells lying alone and alike, for their median to be the size o
 SPREAD = 1.5  # between the areas of red cells that are alike
 LEAST, MOST = 0.5, 1.4  # radii of a typical nucleus within which the radius of a red cell lies
 TINY = 3.0  # radii of a nucleus that none is smaller by than red cells or their heaps are thick
-SCARCE = 0.06  # of the red cells' area: more stained material than this is not platelets alone
+SCARCE = 0.1  # of the red cells' area: more stained material than this is not platelets alone
 MANY = 8  # thick places in heaps, for their thickness to tell the scale
 PALLOR = 0.5  # of a red cell's area: larger holes are gaps between cells
 SINGLE = 1.7  # red cells' areas up to which a compact part is one large cell
@@ -38,14 +38,7 @@ def red_cells(matter: np.ndarray, white: np.ndarray, nucleus: float | None) -> t
         int32, H × W, ids from 1; and the diameter of one in pixels, or None where too few lie alone to tell.
     """
     mask = opened(matter & ~white, 1)
-    filled = fill(mask)
-    area = _lone_area(filled)
-    scarce = white.sum() < SCARCE * mask.sum()  # where there is little stained, heaps tell too
-    if nucleus and max(area, _heaped_area(filled, None)[0] if scarce else 0) > np.pi * (TINY * nucleus) ** 2:
-        nucleus = None  # what seemed to be white cells are platelets
-    sure = area > 0 and (nucleus is None or area > np.pi * (LEAST * nucleus) ** 2)  # else crumbs, not red cells
-    if not sure:
-        area, sure = _heaped_area(filled if nucleus is None else fill(mask, np.pi * (MOST * nucleus) ** 2), nucleus)
+    area, sure = _usual_area(mask, white, nucleus)
     labels = np.zeros(mask.shape, np.int32)
     if not area:
         return labels, None
@@ -74,10 +67,29 @@ def _cut_length(part: Part, shape: tuple[int, int]) -> int:
     )
 
 
-def red_area(matter: np.ndarray) -> float | None:
-    """Pixels of a red cell, by lone ones or else heaps of what is neither glass nor nucleus; None if there is none."""
-    mask = fill(opened(matter, 1))
-    return _lone_area(mask) or _heaped_area(mask, None)[0] or None
+def red_area(matter: np.ndarray, nuclei: np.ndarray) -> float | None:
+    """Pixels of a red cell, in what is neither glass nor nucleus; None if there is none."""
+    areas = np.array([part.area for part in parts(nuclei)])
+    radius = np.sqrt((areas**2).sum() / areas.sum() / np.pi)  # the mean over the area: crumbs count little
+    return _usual_area(opened(matter & ~nuclei, 1), nuclei, radius)[0] or None
+
+
+def _usual_area(mask: np.ndarray, stained: np.ndarray, nucleus: float | None) -> tuple[float, bool]:
+    """The area of a red cell, by lone ones or else by heaps; and whether enough of them agree on it.
+
+    Args:
+        mask: bool, H × W: red cells, with their pale middles open.
+        stained: bool, H × W: what is left out of it.
+        nucleus: as for `red_cells`.
+    """
+    filled = fill(mask)
+    area = _lone_area(filled)
+    scarce = stained.sum() < SCARCE * mask.sum()  # where there is little stained, heaps tell too
+    if nucleus and max(area, _heaped_area(filled, None)[0] if scarce else 0) > np.pi * (TINY * nucleus) ** 2:
+        nucleus = None  # what seemed to be white cells are platelets
+    if area > 0 and (nucleus is None or area > np.pi * (LEAST * nucleus) ** 2):  # else crumbs, not red cells
+        return area, True
+    return _heaped_area(filled if nucleus is None else fill(mask, np.pi * (MOST * nucleus) ** 2), nucleus)
 
 
 def _lone_area(mask: np.ndarray) -> float:

@@ -114,7 +114,7 @@ def _find(colours: Colours, sort: Method) -> tuple[tuple[np.ndarray, ...], float
     matter = nuclei.foreground(colours, seeds, sort, RED_GLASS)
     white, inside = none, none
     if seeds.any():
-        white, inside = white_cells(colours, seeds, red_area(matter & ~seeds), sort)
+        white, inside = white_cells(colours, seeds, red_area(matter, seeds), sort)
     crumbs = stained & (white == 0)
     nucleus = np.sqrt(np.median(np.bincount(inside.ravel())[1:]) / np.pi) if white.any() else None
     red, diameter = red_cells(matter, (white > 0) | crumbs, nucleus)

@@ -28,6 +28,7 @@ NUCLEUS = 0.19  # least membership of nucleus inside a cell
 TONE = (-0.0053, 0.0016, 0.0025)  # of L*, a* and b* beside the root of green light: the line that parts nuclei best
 GRAIN = 0.035  # radii of the cell, sigma: chromatin is coarser than noise, and its lights belong to the nucleus
 OWN = 1.2  # of a red cell's area: what is stained and larger is a nucleus of its own and no lobe
+CLUMP = 1.6  # of a red cell's area: no usual nucleus is larger, though all that are seen may be clumps
 OWN_AMONG = 0.6  # of the typical stained piece's area, the same where the red cells' is not known
 WHOLE = 0.91  # solidity of a cell that was cut in halves
 SHARED = 0.7  # greatest share of nuclei in a cell that was cut in halves
@@ -140,8 +141,9 @@ def _together(seeds: np.ndarray, matter: np.ndarray, typical: float, red_area: f
     other lobes that lie close. All that lies in one compact piece of matter is one cell.
     """
     pieces, areas = np.zeros(seeds.shape, np.int32), [0]
+    single = min(typical, np.sqrt(CLUMP * red_area / np.pi)) if red_area else typical
     for part in parts(seeds):
-        found = split(part.mask, 0.5 * typical)
+        found = split(part.mask, 0.5 * single)
         for piece in range(1, found.max() + 1):
             pieces[part.window][found == piece] = len(areas)
             areas.append(int((found == piece).sum()))
