@@ -31,7 +31,7 @@ MAGNIFY = 2.0  # at most; more adds no detail
 RED_GLASS = 0.92  # greatest membership of glass in red cells, whose middles are pale
 SMALL_WHITE = 0.75  # of a red cell's diameter: stained things that are smaller are platelets
 SMALL_NUCLEUS = 0.3  # of a red cell's area: smaller stained things, on a red cell too, are platelets
-SLIVER = 1.0  # red cells' area: less of a white cell that the border cuts is not one to be judged
+SLIVER = 0.75  # red cells' area: less of a white cell that the border cuts is not one to be judged
 SLIVER_AMONG_WHITE = 0.25  # of the typical white cell's area, the same where the red cells' is not known
 SMALL_AMONG_WHITE = 0.4  # of the typical white cell's diameter, the same where the red cells' is not known
 
