@@ -66,7 +66,7 @@ def write_base(place: Path, backbone: str) -> Path:
     network = create(backbone, 3, weights="none").eval().requires_grad_(False)
     folder.round_to_stored(network)
     point = OperatingPoint(0.5, (0.25, 0.75), "by hand")
-    familiarity = Familiarity(np.zeros(2, np.float32), np.ones(2, np.float32), 1.0)
+    familiarity = Familiarity.fit(np.eye(2), np.eye(2))
     knowledge = folder.Knowledge("Base", ("b",), 1.0, point, familiarity, {"steps": 1})
     with folder.new_folder(place) as draft:
         how = Preprocessing((64, 64), "bicubic", (0.5,) * 3, (0.25,) * 3)

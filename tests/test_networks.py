@@ -157,6 +157,25 @@ def test_familiarity_knows_its_own_and_rejects_the_far():
     assert (familiarity.distance(rng.normal(3, 6, size=(100, 50))) > familiarity.bound).all()
 
 
+def test_familiarity_is_of_directions_and_of_classes():
+    rng = np.random.default_rng(3)
+    centre = np.eye(4, 60) * 8
+    labels = rng.integers(4, size=800)
+    known = centre[labels] + rng.normal(0, 0.7, size=(800, 60))
+    familiarity = Familiarity.fit(known[:400], known[400:], labels[:400])
+    assert familiarity.distance(known[0]) == pytest.approx(familiarity.distance(known[0] * 0.1))  # faint, but the same
+    between = (centre[0] + centre[1]) / 2 + rng.normal(0, 0.7, size=(100, 60))
+    faint = rng.normal(0, 0.1, size=(100, 60))  # what the network sees nothing in, near the mean of all
+    for strange in (between, faint):
+        assert (familiarity.distance(strange) > familiarity.bound).mean() > 0.95
+    alike = Familiarity.from_json(familiarity.as_json())
+    assert np.allclose(alike.distance(known), familiarity.distance(known), rtol=1e-2)
+    with pytest.raises(ValueError, match="rows"):
+        Familiarity.from_json(familiarity.as_json() | {"mean": [0.0] * 60})
+    few = Familiarity.fit(known[:6], known[400:])  # of few images, too
+    assert (few.distance(known[400:]) <= few.bound).mean() > 0.97
+
+
 def test_packed_weights_are_off_by_half_a_step_of_their_channel_at_most():
     torch.manual_seed(0)
     given = {"kernel": torch.randn(5, 3, 3, 3) * torch.logspace(-3, 2, 5)[:, None, None, None], "bias": torch.randn(5)}

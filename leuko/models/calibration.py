@@ -5,7 +5,7 @@ Everything here is fitted on validation images and stored in `leuko.json`; nothi
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +18,7 @@ SENSITIVITY = 0.98
 SPECIFICITY = 0.98
 PRIOR = 0.3  # standard deviation of log T
 CLEAR_ODDS = 3.0  # a probability within 1:3 and 3:1 is no answer, however well two classes were told apart
+DIRECTIONS = 16  # in which features vary most within a class
 FAMILIAR = 0.99  # share of validation images that must count as seen before
 
 
@@ -102,42 +103,83 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class Familiarity:
-    """How far an image's features lie from those of the training images.
+    """How far the direction of an image's features lies from those of the training images.
 
-    The distance is the root mean square of the features' deviations, each in units of its standard deviation over
-    the training images: the Mahalanobis distance with a diagonal covariance (Lee et al. 2018, arXiv:1807.03888).
+    The distance is that of Mahalanobis from the nearest class (Lee et al. 2018, arXiv:1807.03888), over the square root
+    of the number of features. Features are first given length 1 (Mueller & Hein, "Mahalanobis++", 2025,
+    arXiv:2505.18032): what a network does not know makes all its features small, and small features lie near every
+    mean. The covariance within the classes is that of probabilistic principal components (Tipping & Bishop 1999,
+    doi:10.1111/1467-9868.00196): a variance along each of a few directions, and one for all the rest.
 
     Attributes:
-        mean, spread: float32, features.
+        mean: float32, classes × features; a single row where classes were not told apart.
+        directions: float32, directions × features; rows of length 1, at right angles to one another.
+        variance: float32, directions + 1: along each of them, and of the rest.
         bound: distance up to which an image counts as in distribution.
     """
 
     mean: np.ndarray
-    spread: np.ndarray
+    directions: np.ndarray
+    variance: np.ndarray
     bound: float
 
     @classmethod
-    def fit(cls, training: np.ndarray, validation: np.ndarray) -> Familiarity:
-        """Statistics from training features (N × features), the bound from validation features."""
-        mean = training.mean(axis=0)
-        # A feature that never moved in training must not turn a small change into an infinite distance.
-        spread = np.maximum(training.std(axis=0), 0.1 * training.std() + 1e-6)
-        loose = cls(mean.astype(np.float32), spread.astype(np.float32), np.inf)
-        return cls(loose.mean, loose.spread, float(np.quantile(loose.distance(validation), FAMILIAR)))
+    def fit(cls, training: np.ndarray, validation: np.ndarray, labels: np.ndarray | None = None) -> Familiarity:
+        """Statistics from training features (N × features), the bound from validation features.
+
+        Args:
+            training, validation: float, N × features.
+            labels: int, N, the classes of the training images; None: all are taken together.
+        """
+        training = _direction(training)
+        number = np.zeros(len(training), int) if labels is None else np.unique(labels, return_inverse=True)[1]
+        mean = np.stack([training[number == c].mean(axis=0) for c in range(number.max() + 1)])
+        _, size, directions = np.linalg.svd(training - mean[number], full_matrices=False)
+        free = max(len(training) - len(mean), 1)
+        variance = size**2 / free
+        count = min(DIRECTIONS, free // 2, (training.shape[1] - 1) // 2)  # of few images, half of what they span
+        rest = variance[count:].sum() / (training.shape[1] - count)
+        # Features that never moved in training must not turn a small change into an infinite distance.
+        variance = np.append(variance[:count] + rest, rest) + 1e-9
+        loose = cls(mean.astype(np.float32), directions[:count].astype(np.float32), variance.astype(np.float32), np.inf)
+        return replace(loose, bound=float(np.quantile(loose.distance(validation), FAMILIAR)))
 
     def distance(self, features: np.ndarray) -> np.ndarray:
-        """Distance of features, … × features, float; 1 is typical of the training images."""
-        return np.sqrt((((features - self.mean) / self.spread) ** 2).mean(axis=-1))
+        """Distance of features, … × features, float; about 1 is typical of the training images."""
+        off = _direction(features)[..., None, :] - self.mean
+        along = (off @ self.directions.T) ** 2
+        rest = (off**2).sum(axis=-1) - along.sum(axis=-1)
+        squares = (along / self.variance[:-1]).sum(axis=-1) + np.maximum(rest, 0) / self.variance[-1]
+        return np.sqrt(squares.min(axis=-1) / self.mean.shape[-1])
 
     def as_json(self) -> dict[str, Any]:
         """As stored in `leuko.json`, to 4 significant digits."""
-        return {
-            "mean": [float(f"{v:.4g}") for v in self.mean],
-            "spread": [float(f"{v:.4g}") for v in self.spread],
-            "bound": self.bound,
-        }
+        rows = {"mean": self.mean, "directions": self.directions, "variance": self.variance[None]}
+        # A text of numbers a row: as lists, they would be tens of thousands of lines.
+        texts = {name: [" ".join(f"{v:.4g}" for v in row) for row in values] for name, values in rows.items()}
+        return texts | {"bound": self.bound}
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Familiarity:
-        """Read what `as_json` wrote."""
-        return cls(np.float32(stored["mean"]), np.float32(stored["spread"]), stored["bound"])
+        """Read what `as_json` wrote.
+
+        Raises:
+            ValueError: it is not what `as_json` writes.
+        """
+        mean, directions, variance = (_numbers(stored[name]) for name in ("mean", "directions", "variance"))
+        directions = directions.reshape(-1, mean.shape[1])
+        if variance.shape != (1, len(directions) + 1):
+            raise ValueError("there is not one variance for each direction and one for the rest")
+        return cls(mean, directions, variance[0], stored["bound"])
+
+
+def _direction(features: np.ndarray) -> np.ndarray:
+    """Features, … × features, at length 1."""
+    return features / np.maximum(np.linalg.norm(features, axis=-1, keepdims=True), 1e-12)
+
+
+def _numbers(rows: list[str]) -> np.ndarray:
+    """Rows of numbers written as text; float32, rows × numbers."""
+    if not all(isinstance(row, str) for row in rows):
+        raise ValueError("these are not rows of numbers as text")
+    return np.array([row.split() for row in rows], np.float32).reshape(len(rows), -1 if rows else 0)

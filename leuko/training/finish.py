@@ -14,7 +14,7 @@ from leuko.data import balance
 from leuko.evaluation import metrics
 from leuko.evaluation.audit import colour_baseline
 from leuko.evaluation.card import write_card
-from leuko.evaluation.judge import judge
+from leuko.evaluation.judge import Judged, judge
 from leuko.evaluation.predict import predict
 from leuko.evaluation.reliability import before_scaling
 from leuko.models import folder
@@ -31,6 +31,29 @@ REFIT_DECAY = 1e-3  # of the last layer's squared weights, where it is fitted an
 
 def finish(network: Network, task: Task, how: Preprocessing, settings: Settings, steps: int) -> dict[str, Any]:
     """Calibrate on validation, evaluate on test, and write the model folder; the figures on the test split.
+
+    Raises:
+        TrainingError: the network's answers are not numbers.
+    """
+    model = calibrate(network, task, how, settings, steps)
+    judged, report = examine(model, task)
+    knowledge, split = model.knowledge, task.split
+    with folder.new_folder(settings.output) as draft:
+        folder.save(draft, network, task.labels, how, knowledge)
+        (draft / "evaluation").mkdir()
+        (draft / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
+        metrics.plot(
+            judged.probabilities, task.truth[split.test][judged.rows], task.labels, draft / "evaluation", report
+        )
+        split.save(draft / "evaluation" / "split.json", task.rows["file"][:])
+        if task.cleaning:
+            task.cleaning.save(draft / "evaluation" / "cleaning.json")
+        write_card(draft / "README.md", knowledge, settings.backbone, task.labels, report)
+    return report
+
+
+def calibrate(network: Network, task: Task, how: Preprocessing, settings: Settings, steps: int) -> folder.Model:
+    """Round a trained network to what is stored, and fit on validation what turns its answers into findings.
 
     Raises:
         TrainingError: the network's answers are not numbers.
@@ -56,39 +79,32 @@ def finish(network: Network, task: Task, how: Preprocessing, settings: Settings,
         positive=task.positive,
         temperature=temperature,
         operating_point=point,
-        familiarity=Familiarity.fit(training_features, validation_features),
+        familiarity=Familiarity.fit(training_features, validation_features, task.truth[some]),
         training=settings.record()
         | {"steps": steps, "split": task.split.how, "images": task.sizes, "fingerprint": task.fingerprint},
     )
+    return folder.Model(network.cpu(), settings.backbone, task.labels, how, knowledge, version="")
 
-    # From here on as the app does it, image by image.
-    network.cpu()
-    model = folder.Model(network, settings.backbone, task.labels, how, knowledge, version="")
-    judged = judge(Classifier(model), rows.select(split.test))
+
+def examine(model: folder.Model, task: Task) -> tuple[Judged, dict[str, Any]]:
+    """What a model says of the test split, image by image as the app does it, and the figures."""
+    split, knowledge = task.split, model.knowledge
+    judged = judge(Classifier(model), task.rows.select(split.test))
     truth, groups = task.truth[split.test][judged.rows], split.group[split.test][judged.rows]
     report = metrics.evaluate(
         judged.probabilities,
         truth,
         task.labels,
         task.positive,
-        point.threshold,
+        knowledge.operating_point.threshold,
         groups=groups,
-        earlier=before_scaling(judged.probabilities, temperature),
+        earlier=before_scaling(judged.probabilities, knowledge.temperature),
         verdicts=judged.verdicts,
     )
     report["colour_baseline"] = colour_baseline(
         task.colours[split.train], task.truth[split.train], judged.colours, truth, groups
     )
-    with folder.new_folder(settings.output) as draft:
-        folder.save(draft, network, task.labels, how, knowledge)
-        (draft / "evaluation").mkdir()
-        (draft / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
-        metrics.plot(judged.probabilities, truth, task.labels, draft / "evaluation", report)
-        split.save(draft / "evaluation" / "split.json", rows["file"][:])
-        if task.cleaning:
-            task.cleaning.save(draft / "evaluation" / "cleaning.json")
-        write_card(draft / "README.md", knowledge, settings.backbone, task.labels, report)
-    return report
+    return judged, report
 
 
 def last_layer(network: Network, settings: Settings) -> nn.Linear:
