@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,14 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
+from leuko.cells import evidence
+from leuko.cells.segmentation import segment
 from leuko.images import quality
 from leuko.models import explain, folder
 from leuko.models.calibration import Decision
 from leuko.models.preprocessing import to_input
+from leuko.models.scale import at_input
+from leuko.models.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -24,19 +28,19 @@ class Finding:
     Attributes:
         label: the network's most probable class.
         probabilities: of every class, 0 to 1, in the model's order.
-        leukaemia_probability: 0 to 1.
-        evidence: the leukaemia probability by each source of evidence.
+        leukaemia_probability: 0 to 1: the network's, or the cells' where the network does not know such images.
+        evidence: the leukaemia probability by the `network` and by the `cells`, None where these say nothing.
         decision: suspicious, not suspicious or uncertain.
         reasons: for the decision, one sentence each.
         quality: whether the image is fit to be judged.
-        in_distribution: whether it resembles the training images.
+        in_distribution: whether it resembles the network's training images, its cells in size too.
         model: name, version and backbone.
     """
 
     label: str
     probabilities: dict[str, float]
     leukaemia_probability: float
-    evidence: dict[str, float]
+    evidence: dict[str, float | None]
     decision: Decision
     reasons: tuple[str, ...]
     quality: quality.Quality
@@ -50,7 +54,7 @@ class Finding:
             "label": self.label,
             "probabilities": {k: round(v, 4) for k, v in self.probabilities.items()},
             "leukaemia_probability": round(self.leukaemia_probability, 4),
-            "evidence": {k: round(v, 4) for k, v in self.evidence.items()},
+            "evidence": {k: None if v is None else round(v, 4) for k, v in self.evidence.items()},
             "decision": self.decision,
             "reasons": list(self.reasons),
             "quality": {"usable": self.quality.usable, "issues": list(self.quality.issues)},
@@ -61,9 +65,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Reading:
-    """A finding with the feature map it rests on, from which heat maps of any class can be drawn."""
+    """A finding with what it rests on: the verdict, and the feature map, from which heat maps can be drawn."""
 
     finding: Finding
+    verdict: Verdict
     feature_map: torch.Tensor
 
 
@@ -103,7 +108,9 @@ class Classifier:
         feature_map = network.trunk(pixels)
         probabilities = softmax(network.head(feature_map)[0].double().numpy())
         features = network.pooled(feature_map)[0].numpy()
-        return Reading(self._conclude(image, probabilities, features), feature_map)
+        fit = quality.assess(image)
+        verdict = self._conclude(image, probabilities, features, fit)
+        return Reading(self._finding(probabilities, fit, verdict), verdict, feature_map)
 
     def heat_map(self, reading: Reading, label: str) -> np.ndarray:
         """Grad-CAM for a class of `labels`; float32 at the feature map's resolution, 0 to 1.
@@ -143,45 +150,39 @@ class Classifier:
             "backbone": self.model.backbone,
         }
 
-    def _conclude(self, image: np.ndarray, probabilities: np.ndarray, features: np.ndarray) -> Finding:
+    def _conclude(
+        self, image: np.ndarray, probabilities: np.ndarray, features: np.ndarray, fit: quality.Quality
+    ) -> Verdict:
         knowledge = self.model.knowledge
-        leukaemia = float(leukaemia_probability(probabilities, self.labels, knowledge.positive))
-        seen = bool(knowledge.familiarity.distance(features) <= knowledge.familiarity.bound)
-        fit = quality.assess(image)
-        decision = knowledge.operating_point.decide(leukaemia)
+        network = float(leukaemia_probability(probabilities, self.labels, knowledge.positive))
+        # Without a class that means leukaemia there is nothing for the cells to add to.
+        cells = evidence.weigh(image, segment(image)) if fit.usable and knowledge.positive else None
+        strange = self._strangeness(image.shape, features, cells.um_per_px if cells else None)
+        return Verdict(knowledge.operating_point, network, strange, cells)
+
+    def _finding(self, probabilities: np.ndarray, fit: quality.Quality, verdict: Verdict) -> Finding:
         return Finding(
             label=self.labels[int(probabilities.argmax())],
             probabilities=dict(zip(self.labels, map(float, probabilities), strict=True)),
-            leukaemia_probability=leukaemia,
-            evidence={"network": leukaemia},
-            decision=decision if fit.usable and seen else "uncertain",
-            reasons=tuple(self._reasons(decision, leukaemia, fit, seen)),
+            leukaemia_probability=verdict.probability,
+            evidence={"network": verdict.network, "cells": verdict.cells.probability if verdict.cells else None},
+            decision=verdict.decision if fit.usable else "uncertain",
+            reasons=(*fit.issues, *verdict.reasons),
             quality=fit,
-            in_distribution=seen,
+            in_distribution=not verdict.strange,
             model=self._signature(),
         )
 
-    def _reasons(self, decision: Decision, leukaemia: float, fit: quality.Quality, seen: bool) -> Iterator[str]:
-        yield from fit.issues
-        if not seen:
-            yield "The image is unlike those the model was trained on, so its answer cannot be relied on."
-        low, high = self.model.knowledge.operating_point.abstain
-        said = f"The network gives leukaemia a probability of {percent(leukaemia)}"
-        if decision == "suspicious":
-            yield f"{said}; {percent(high)} and more counts as suspicious."
-        elif decision == "not suspicious":
-            yield f"{said}; less than {percent(low)} counts as not suspicious."
-        else:
-            yield f"{said}, too close to call (between {percent(low)} and {percent(high)})."
+    def _strangeness(self, shape: tuple[int, ...], features: np.ndarray, um_per_px: float | None) -> str:
+        """Why the network does not know such images, in words; empty if it does."""
+        knowledge = self.model.knowledge
+        if knowledge.scale:
+            larger = knowledge.scale.departure(at_input(um_per_px, shape, self.model.preprocessing.size))
+            if larger != 1:
+                return f"the network sees its cells at {100 * larger:.0f}\u00a0% of the size it knows"
+        return "" if knowledge.familiarity.distance(features) <= knowledge.familiarity.bound else "in their features"
 
 
 def leukaemia_probability(probabilities: np.ndarray, labels: Sequence[str], positive: Sequence[str]) -> np.ndarray:
     """Sum of the positive classes' probabilities; probabilities … × classes → …."""
     return probabilities[..., [labels.index(name) for name in positive]].sum(axis=-1)
-
-
-def percent(probability: float) -> str:
-    """A probability, 0 to 1, in words that never claim certainty, with a space that does not break."""
-    if probability < 0.001:
-        return "under 0.1\u00a0%"
-    return "over 99.9\u00a0%" if probability > 0.999 else f"{100 * probability:.1f}\u00a0%"

@@ -3,7 +3,7 @@
     config.json          timm's Hub format: architecture, labels, preprocessing
     model.safetensors    the weights, the temperature folded into the last layer
     onnx/model.onnx      trunk and head in one pass: feature map and logits
-    leuko.json           decision, abstention, in-distribution statistics, stain normalisation, data, versions
+    leuko.json           decision, abstention, in-distribution statistics, scale, stain normalisation, data, versions
     README.md            the model card
     .eval_results/       the figures that matter most, in the Hub's format
     evaluation/          metrics.json and plots
@@ -22,7 +22,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ from leuko.models.backbones import Network
 from leuko.models.calibration import Familiarity, OperatingPoint
 from leuko.models.export import export_onnx
 from leuko.models.preprocessing import CropError, Preprocessing
+from leuko.models.scale import Scale
 
 EMBEDDED = Path(__file__).parent / "embedded"
 CONFIG, WEIGHTS, LEUKO, ONNX = "config.json", "model.safetensors", "leuko.json", "onnx/model.onnx"
@@ -63,6 +64,7 @@ class Knowledge:
         temperature: already folded into the weights.
         operating_point, familiarity: see `leuko.models.calibration`.
         training: the run: data and their fingerprint, split and seed, settings, steps done.
+        scale: how large the cells of the training images were to the network (`leuko.models.scale`); None: not known.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Knowledge:
     operating_point: OperatingPoint
     familiarity: Familiarity
     training: dict[str, Any]
+    scale: Scale | None = None
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,7 @@ def save(folder: Path, network: Network, labels: tuple[str, ...], how: Preproces
         "training": knowledge.training,
         "versions": {"leuko": __version__, **{name: version(name) for name in _VERSIONED}},
         "sha256": {WEIGHTS: _digest(folder / WEIGHTS), ONNX: _digest(folder / ONNX)},
+        "scale": knowledge.scale and asdict(knowledge.scale),
         "familiarity": knowledge.familiarity.as_json(),
     }
     (folder / LEUKO).write_text(json.dumps(content, indent=1) + "\n")
@@ -207,6 +211,7 @@ def load(model: str | os.PathLike[str] | None = None) -> Model:
             operating_point=OperatingPoint.from_json(stored["operating_point"]),
             familiarity=Familiarity.from_json(stored["familiarity"]),
             training=stored["training"],
+            scale=Scale(**stored["scale"]) if stored.get("scale") else None,
         )
         backbone, labels = config["architecture"], tuple(config["label_names"])
         how = Preprocessing.from_timm(config["pretrained_cfg"])

@@ -47,7 +47,7 @@ def headline(finding: Finding) -> tuple[str, str]:
     """The decision in words: a title and what to do next."""
     if not finding.quality.usable:
         return "Not fit to be judged", "Take the image again as said below, then upload it."
-    if not finding.in_distribution:
+    if finding.decision == "uncertain" and not finding.in_distribution:
         return "Uncertain: unlike the training images", "Do not rely on this answer; have the slide read by an expert."
     if finding.decision == "suspicious":
         return "Suspicious for ALL", "Refer: have the slide read by an expert."

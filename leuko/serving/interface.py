@@ -16,7 +16,8 @@ from PIL import Image
 from leuko import RESEARCH_NOTICE
 from leuko.images import synthetic
 from leuko.images.decode import MAX_BYTES, ImageError
-from leuko.models.classifier import Classifier, Finding, percent
+from leuko.models.classifier import Classifier, Finding
+from leuko.models.verdict import percent
 from leuko.serving import adapt_tab
 from leuko.serving.analysis import Analysis, analyse, headline
 from leuko.serving.archive import MAX_ZIP_BYTES
@@ -255,8 +256,10 @@ def _verdict(finding: Finding | None = None, refusal: str = "") -> str:
     else:
         tone = TONES[finding.decision]
         title, advice = headline(finding)
+        said = {name: "nothing" if p is None else percent(p) for name, p in finding.evidence.items()}
         text = (
-            f"Leukaemia probability <strong>{percent(finding.leukaemia_probability)}</strong>, pattern "
+            f"Leukaemia probability <strong>{percent(finding.leukaemia_probability)}</strong> "
+            f"(network: {said['network']}; cells: {said['cells']}), pattern "
             f"<strong>{html.escape(finding.label)}</strong> ({percent(finding.probabilities[finding.label])}). {advice}"
         )
         items = "".join(f"<li>{html.escape(reason)}</li>" for reason in finding.reasons)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import torch
 from scipy.special import softmax
 from torch import nn
 
+from leuko.cells.segmentation import segment
 from leuko.data import balance
+from leuko.data.load import open_image
 from leuko.evaluation import metrics
 from leuko.evaluation.audit import colour_baseline
 from leuko.evaluation.card import write_card
@@ -22,10 +25,12 @@ from leuko.models.backbones import Network
 from leuko.models.calibration import Familiarity, OperatingPoint, fit_temperature
 from leuko.models.classifier import Classifier, leukaemia_probability
 from leuko.models.preprocessing import Preprocessing
+from leuko.models.scale import Scale, at_input
 from leuko.training.settings import Settings, TrainingError
 from leuko.training.task import Task
 
 FAMILIAR_IMAGES = 500  # training images that say what is in distribution
+SCALE_IMAGES = 60  # of them that say how large cells are
 REFIT_DECAY = 1e-3  # of the last layer's squared weights, where it is fitted anew
 
 
@@ -82,6 +87,7 @@ def calibrate(network: Network, task: Task, how: Preprocessing, settings: Settin
         familiarity=Familiarity.fit(training_features, validation_features, task.truth[some]),
         training=settings.record()
         | {"steps": steps, "split": task.split.how, "images": task.sizes, "fingerprint": task.fingerprint},
+        scale=scale_of((open_image(image) for image in rows.select(some[:SCALE_IMAGES])["image"]), how.size),
     )
     return folder.Model(network.cpu(), settings.backbone, task.labels, how, knowledge, version="")
 
@@ -105,6 +111,12 @@ def examine(model: folder.Model, task: Task) -> tuple[Judged, dict[str, Any]]:
         task.colours[split.train], task.truth[split.train], judged.colours, truth, groups
     )
     return judged, report
+
+
+def scale_of(images: Iterable[np.ndarray], size: tuple[int, int]) -> Scale | None:
+    """How large the cells of training images (uint8, H × W × 3, RGB) are to a network with this input size."""
+    scales = (at_input(segment(image).um_per_px, image.shape, size) for image in images)
+    return Scale.fit([um for um in scales if um])
 
 
 def last_layer(network: Network, settings: Settings) -> nn.Linear:

@@ -1,0 +1,54 @@
+"""How large the cells appear to a network, measured by the red cells.
+
+A network knows cells of the size it was trained on. Shown a field under another objective or of another size, it still
+answers, and surely; red cells, which are about as large in everybody, tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+BETWEEN = (0.05, 0.95)  # quantiles of the training images' scales; beyond lie errors of the measurement
+MARGIN = 1.25  # factor beyond them that still counts as seen
+ENOUGH = 20  # images with a known scale, for a range to be told
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The scales at which the network saw its training images.
+
+    Attributes:
+        low, high: micrometres per pixel of the network's input.
+    """
+
+    low: float
+    high: float
+
+    @classmethod
+    def fit(cls, um: Sequence[float]) -> Scale | None:
+        """From the scales of training images, in micrometres per pixel of the input; None of fewer than 20."""
+        if len(um) < ENOUGH:
+            return None
+        low, high = np.quantile(um, BETWEEN)
+        return cls(float(low / MARGIN), float(high * MARGIN))
+
+    def departure(self, um: float | None) -> float:
+        """How large cells appear, over what was usual in training; 1 within what was seen, or if not known."""
+        if um is None:
+            return 1.0
+        middle = (self.low * self.high) ** 0.5
+        return 1.0 if self.low <= um <= self.high else middle / um
+
+
+def at_input(um_per_px: float | None, shape: tuple[int, ...], size: tuple[int, int]) -> float | None:
+    """Micrometres per pixel of the network's input (the mean of both sides), None where the scale is not known.
+
+    Args:
+        um_per_px: of the image.
+        shape: of the image, height and width first.
+        size: of the input, height and width.
+    """
+    return um_per_px and um_per_px * float(shape[0] * shape[1] / (size[0] * size[1])) ** 0.5

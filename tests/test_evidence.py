@@ -1,0 +1,177 @@
+"""What the cells of a field say, and what is decided where the network does not know the laboratory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+import cv2
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from leuko.cells import evidence
+from leuko.cells.evidence import CellEvidence
+from leuko.cells.segmentation import segment
+from leuko.images import synthetic
+from leuko.images.decode import decode
+from leuko.models import folder
+from leuko.models.calibration import OperatingPoint
+from leuko.models.classifier import Classifier
+from leuko.models.scale import Scale, at_input
+from leuko.models.verdict import Verdict
+
+POINT = OperatingPoint(0.5, (0.25, 0.75), "by hand")
+BLASTS = {"blast": 10, "lymphocyte": 1}
+NORMAL = {"neutrophil": 2, "monocyte": 1, "lymphocyte": 1}
+
+
+def weigh(image: np.ndarray) -> CellEvidence:
+    return evidence.weigh(image, segment(image))
+
+
+def field(seed: int, cells: dict[str, int], um_per_px: float = 0.12, stain: str = "neutral") -> np.ndarray:
+    side = round(120 / um_per_px)
+    return synthetic.render(
+        seed, width=side, height=side, um_per_px=um_per_px, white_cells=cells, stain=stain, blur_um=0.3
+    ).image
+
+
+@pytest.mark.parametrize(("um_per_px", "stain"), [(0.12, "neutral"), (0.12, "pink"), (0.25, "blue"), (0.4, "neutral")])
+def test_blasts_and_normal_cells_are_told_apart_under_every_objective_and_stain(um_per_px, stain):
+    ill, well = weigh(field(1, BLASTS, um_per_px, stain)), weigh(field(1, NORMAL, um_per_px, stain))
+    assert ill.decision == "suspicious" and well.decision == "not suspicious"
+    assert 5 <= ill.blast_like <= 11 and well.blast_like <= 1
+    assert "look like blasts" in ill.sentence and "counts as suspicious" in ill.sentence
+    assert ill.um_per_px == pytest.approx(um_per_px, rel=0.25)
+
+
+def test_the_size_of_the_picture_changes_little():
+    image = field(2, BLASTS, 0.2)
+    half = cv2.resize(image, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+    assert weigh(half).probability == pytest.approx(weigh(image).probability, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (field(3, {}), "no nucleated cell"),
+        (
+            synthetic.render(4, width=290, height=290, white_cells={"neutrophil": 1}, rouleaux=0).image,
+            "a cell and not a field",
+        ),
+        (synthetic.render(5, width=640, height=480, white_cells={"blast": 4}, red_cover=0).image, "too few red cells"),
+    ],
+    ids=["no white cell", "one cell", "no red cells"],
+)
+def test_cells_that_cannot_speak_are_silent_and_say_why(image, words):
+    found = weigh(image)
+    assert found.probability is None and found.decision == "uncertain"
+    assert words in found.sentence
+
+
+def test_few_cells_never_make_a_field_suspicious_nor_clear_one_of_blasts():
+    assert CellEvidence(2, 2, 0.1, 0.97).decision == "uncertain"
+    assert CellEvidence(3, 3, 0.1, 0.97).decision == "suspicious"
+    assert CellEvidence(2, 1, 0.1, 0.05).decision == "uncertain"
+    assert CellEvidence(3, 1, 0.1, 0.05).decision == "not suspicious"
+    assert CellEvidence(9, 4, 0.1, 0.5).decision == "uncertain"
+
+
+def test_more_and_fuller_cells_always_speak_for_leukaemia():
+    assert all(weight > 0 for weight in evidence.WEIGHTS)
+
+
+ILL, WELL, OPEN = CellEvidence(9, 8, 0.1, 0.95), CellEvidence(9, 1, 0.1, 0.03), CellEvidence(2, 1, 0.1, 0.6)
+SILENT = CellEvidence(0, 0, None, None, "there is no nucleated cell")
+
+
+@pytest.mark.parametrize(
+    ("network", "strange", "cells", "decision", "probability"),
+    [
+        (0.9, "", ILL, "suspicious", 0.9),
+        (0.9, "", OPEN, "suspicious", 0.9),
+        (0.9, "", SILENT, "suspicious", 0.9),
+        (0.1, "", WELL, "not suspicious", 0.1),
+        (0.9, "", WELL, "uncertain", 0.9),  # they contradict each other
+        (0.1, "", ILL, "uncertain", 0.1),
+        (0.5, "", ILL, "uncertain", 0.5),  # a network that knows the laboratory and hesitates has a reason
+        (0.99, "in its colours", WELL, "not suspicious", 0.03),  # one that does not is not asked
+        (0.01, "in its colours", ILL, "suspicious", 0.95),
+        (0.99, "in its colours", OPEN, "uncertain", 0.6),
+        (0.99, "in its colours", SILENT, "uncertain", 0.99),
+        (0.99, "in its colours", None, "uncertain", 0.99),
+    ],
+)
+def test_who_decides(network, strange, cells, decision, probability):
+    verdict = Verdict(POINT, network, strange, cells)
+    assert verdict.decision == decision
+    assert verdict.probability == probability
+    said = " ".join(verdict.reasons)
+    assert ("unlike the training images" in said) == bool(strange)
+    assert ("contradict" in said) == (not strange and decision == "uncertain" and network != 0.5)
+    assert cells is None or cells.sentence in said
+
+
+def test_the_scale_of_the_training_images_is_known_and_kept():
+    scale = Scale.fit(np.linspace(0.3, 0.5, 60))
+    assert scale.departure(0.4) == 1 and scale.departure(0.3) == 1 and scale.departure(None) == 1
+    assert scale.departure(0.2) == pytest.approx(2, rel=0.1) and scale.departure(0.8) == pytest.approx(0.5, rel=0.1)
+    assert Scale.fit([0.4] * 5) is None
+    assert at_input(0.1, (448, 896, 3), (224, 224)) == pytest.approx(0.1 * 8**0.5)
+    assert at_input(None, (10, 10), (5, 5)) is None
+
+
+def test_an_unfamiliar_scale_takes_the_word_from_the_network(embedded):
+    image = field(6, BLASTS, 0.12)
+    size = embedded.model.preprocessing.size
+    um = at_input(weigh(image).um_per_px, image.shape, size)
+    familiar = replace(embedded.model.knowledge.familiarity, bound=np.inf)
+
+    def finding(scale: Scale | None):
+        knowledge = replace(embedded.model.knowledge, familiarity=familiar, scale=scale)
+        return Classifier(replace(embedded.model, knowledge=knowledge)).classify(image)
+
+    for scale in (None, Scale(um / 1.2, um * 1.2)):
+        known = finding(scale)
+        assert known.in_distribution and known.leukaemia_probability == known.evidence["network"]
+    strange = finding(Scale(um * 1.9, um * 2.1))
+    assert not strange.in_distribution and "200\u00a0% of the size" in strange.reasons[0]
+    assert strange.decision == "suspicious" and strange.leukaemia_probability == strange.evidence["cells"]
+
+
+def test_a_model_without_a_class_of_leukaemia_decides_nothing_by_cells(embedded, smear):
+    knowledge = replace(embedded.model.knowledge, positive=(), operating_point=OperatingPoint(0.5, (0.0, 1.0), "none"))
+    finding = Classifier(replace(embedded.model, knowledge=knowledge)).classify(smear)
+    assert finding.evidence["cells"] is None and finding.decision == "uncertain"
+
+
+def test_an_image_that_is_not_fit_is_not_searched_for_cells(embedded, smear):
+    finding = embedded.classify(cv2.GaussianBlur(smear, (0, 0), 6))
+    assert not finding.quality.usable and finding.decision == "uncertain"
+    assert finding.evidence["cells"] is None and "cells" not in " ".join(finding.reasons)
+    assert json.loads(json.dumps(finding.as_json("a.png")))["evidence"]["cells"] is None
+
+
+def test_the_embedded_model_knows_its_scale():
+    knowledge = folder.load().knowledge
+    assert knowledge.scale and 0.2 < knowledge.scale.low < knowledge.scale.high < 0.8, asdict(knowledge.scale)
+
+
+def test_healthy_fields_of_another_laboratory_are_rarely_suspicious(embedded, data):
+    """Odd-numbered fields, which took no part in fitting; every eighth, so that it stays short."""
+    files = [f for f in sorted((data / "bccd" / "JPEGImages").iterdir()) if int(f.stem[-5:]) % 2][::8]
+    said = [embedded.classify(decode(file)).decision for file in files]
+    assert said.count("suspicious") <= 1
+    assert said.count("not suspicious") >= 0.7 * len(files)
+
+
+def test_cells_alone_tell_leukaemia_from_haematogones(data):
+    """Fields that took no part in fitting: every fourth of the training part did."""
+    split = json.loads((folder.EMBEDDED / "evaluation" / "split.json").read_text())["files"]
+    test = sorted(file for file, (part, _) in split.items() if part == "test")[::9]
+    found = [weigh(decode(data / "aria" / file)).probability for file in test]
+    ill = [not file.startswith("Benign") for file in test]
+    known = [i for i, p in enumerate(found) if p is not None]
+    assert len(known) >= 0.9 * len(test)
+    assert roc_auc_score([ill[i] for i in known], [found[i] for i in known]) >= 0.8
