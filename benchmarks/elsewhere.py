@@ -22,11 +22,11 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.recipe import learnt
 from leuko.cells import evidence, morphology
 from leuko.cells.blasts import wilson
 from leuko.cells.segmentation import segment
-from leuko.data.load import load, open_image
-from leuko.data.split import Split
+from leuko.data.load import open_image
 from leuko.images import synthetic
 from leuko.images.decode import decode
 from leuko.images.stain import Look, match_stain
@@ -56,8 +56,7 @@ class Data:
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        self.rows = load(str(data / "aria"))["train"]
-        self.split = Split.load(folder.EMBEDDED / "evaluation" / "split.json", self.rows["file"][:])
+        self.rows, self.split = learnt(data)
         self.benign = self.rows.features["label"].str2int(BENIGN)
 
     def aria(self, part: str, every: int = 1) -> Iterator[Field]:

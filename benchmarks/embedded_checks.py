@@ -13,20 +13,19 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import f1_score
 
-from leuko.data.load import load, open_image
-from leuko.data.split import Split
+from benchmarks.recipe import learnt
+from leuko.data.load import open_image
 from leuko.images import scalebar
 from leuko.images.decode import decode
 from leuko.models.classifier import Classifier
-from leuko.models.folder import EMBEDDED
 
 PBC_EVERY = 10
 
 
 def main(data: Path) -> None:
     classifier = Classifier.load()
-    rows = load(str(data / "aria"))["train"]
-    test = rows.select(Split.load(EMBEDDED / "evaluation" / "split.json", rows["file"][:]).test)
+    rows, split = learnt(data)
+    test = rows.select(split.test)
     images, truth = [open_image(image) for image in test["image"]], np.asarray(test["label"])
     rng = np.random.default_rng(0)
     changes: dict[str, Callable[[np.ndarray], np.ndarray]] = {

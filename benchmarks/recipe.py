@@ -6,9 +6,15 @@ two methods, and under every corruption of `leuko.evaluation.changes` at middle 
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+from datasets import Dataset
+
+from leuko.data.load import load
+from leuko.data.split import Split
+from leuko.models.folder import EMBEDDED
 from leuko.training.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -30,3 +36,12 @@ def options() -> list[str]:
 def settings(data: str, output: Path, seed: int) -> Settings:
     """The recipe as one run."""
     return Settings(dataset=(data,), output=output, seed=seed, **RECIPE | {"weights": str(ROOT / RECIPE["weights"])})
+
+
+def learnt(data: Path) -> tuple[Dataset, Split]:
+    """The images that cleaning left for the embedded model, and the split it was trained by."""
+    file = EMBEDDED / "evaluation" / "split.json"
+    known = json.loads(file.read_text(encoding="utf-8"))["files"]
+    rows = load(str(data / "aria"))["train"]
+    rows = rows.select([row for row, name in enumerate(rows["file"][:]) if name in known])
+    return rows, Split.load(file, rows["file"][:])
