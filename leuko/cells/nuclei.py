@@ -13,7 +13,7 @@ VIOLET = 50.0  # CIELAB: a* − b* from which material is stained for certain
 VIVID = 2.6  # else: by how much more violet than red cells it is, over their chroma, however pale all is
 LAYERS = 0.45  # of the greatest contrast to red cells in violet: what has less is red cells on one another
 CONTRAST = 12.0  # CIELAB: how much more violet than red cells it is at least
-WHOLE = 0.8  # of a usual stained piece's area: what is found at the second look is as large, and
+WHOLE = 0.8  # of a usual nucleus' area: what is found at the second look is as large, and
 COMPACT = 0.9  # of such a solidity (what is left of burst cells has less), and
 KNOWN = 0.25  # no more of it was found at the first
 SMALLEST = 0.12  # of a usual nucleus' area: below lie platelets and debris
@@ -29,7 +29,8 @@ def stained(colours: Colours, method: Method) -> np.ndarray:
     dark, found = _look(colours, np.ones(colours.green.shape, bool), method)
     if not found.any() or dark.all():
         return found
-    usual = np.median([part.area for part in parts(found)])
+    areas = np.array([part.area for part in parts(found)])
+    usual = (areas**2).sum() / areas.sum()  # the mean over the area: platelets count little
     pale = _look(colours, ~dark, method)[1]
     for part in parts(opened(fill(found | pale), 2), WHOLE * usual):
         if found[part.window][part.mask].mean() < KNOWN and solidity(part.mask) > COMPACT:
