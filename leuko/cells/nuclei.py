@@ -8,9 +8,11 @@ from leuko.cells.clustering import Method
 from leuko.cells.colours import Colours, violet
 from leuko.cells.masks import fill, keep, opened, parts, solidity
 
+GLASS = np.array([100.0, 0.0, 0.0])  # CIELAB
 STAINED_SHARE = 0.02  # of the palette: the most violet colours, where the stained group starts
 VIOLET = 50.0  # CIELAB: a* − b* from which material is stained for certain
 VIVID = 2.6  # else: by how much more violet than red cells it is, over their chroma, however pale all is
+APART = 1.4  # or by how much farther it is from red cells than they are from glass
 LAYERS = 0.45  # of the greatest contrast to red cells in violet: what has less is red cells on one another
 CONTRAST = 12.0  # CIELAB: how much more violet than red cells it is at least
 WHOLE = 0.8  # of a usual nucleus' area: what is found at the second look is as large, and
@@ -79,21 +81,21 @@ def _sorted(colours: Colours, where: np.ndarray, method: Method) -> np.ndarray:
     order = np.argsort(-darkness)
     top = order[: np.searchsorted(np.cumsum(weights[order]), STAINED_SHARE * weights.sum()) + 1]
     stained = np.average(palette[top], axis=0, weights=weights[top])
-    glass = np.array([100.0, 0.0, 0.0])
-    rest = (np.linalg.norm(palette - glass, axis=1) > 12) & (darkness < np.quantile(darkness, 0.8))
-    red = np.average(palette[rest], axis=0, weights=weights[rest]) if rest.any() else (stained + glass) / 2
-    return colours.spread(method(palette, weights, np.stack([glass, red, stained])))
+    rest = (np.linalg.norm(palette - GLASS, axis=1) > 12) & (darkness < np.quantile(darkness, 0.8))
+    red = np.average(palette[rest], axis=0, weights=weights[rest]) if rest.any() else (stained + GLASS) / 2
+    return colours.spread(method(palette, weights, np.stack([GLASS, red, stained])))
 
 
 def _layers(colours: Colours, mask: np.ndarray, red: np.ndarray) -> np.ndarray:
     """Where red cells lie on one another, which is as dark as nuclei but far less violet; bool, H × W."""
     layers = np.zeros_like(mask)
     found = list(parts(mask))
-    ruddy = colours.lab[red].mean(axis=0) if red.any() else np.zeros(3)
-    tones = [violet(colours.lab[part.window][part.mask].mean(axis=0)) for part in found]
-    contrasts = np.array(tones) - violet(ruddy)
+    ruddy = colours.lab[red].mean(axis=0) if red.any() else GLASS
+    tones = [colours.lab[part.window][part.mask].mean(axis=0) for part in found]
+    contrasts = violet(np.reshape(tones, (-1, 3))) - violet(ruddy)
     for part, tone, contrast in zip(found, tones, contrasts, strict=True):
-        sure = tone > VIOLET or contrast > VIVID * np.hypot(*ruddy[1:])
-        if not sure or contrast < max(CONTRAST, LAYERS * contrasts.max()):
+        vivid = contrast > VIVID * np.hypot(*ruddy[1:])
+        apart = np.linalg.norm(tone - ruddy) > APART * np.linalg.norm(ruddy - GLASS)
+        if not (violet(tone) > VIOLET or vivid or apart) or contrast < max(CONTRAST, LAYERS * contrasts.max()):
             layers[part.window] |= part.mask
     return layers
