@@ -345,6 +345,7 @@ def test_in_a_browser_a_zip_becomes_the_model_of_this_page(app_url, laboratory, 
         page.get_by_role("tab", name="Adapt").click()
         page.get_by_role("button", name="Adapt", exact=True).click()
         page.get_by_text("Choose a zip with one folder").wait_for()
+        page.wait_for_timeout(1000)  # until the answer has been drawn, the page loses files that are dropped on it
         page.locator("#lab-zip input[type=file]").set_input_files(zipped(tmp_path / "bad.zip", {"../1.png": b"x"}))
         page.get_by_text("bad.zip").first.wait_for()
         page.get_by_role("button", name="Adapt", exact=True).click()

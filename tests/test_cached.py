@@ -59,7 +59,7 @@ def test_views_of_a_normalised_model_are_normalised(model, smear):
     """What it makes of a field is what the same network without a normalisation makes of the normalised field."""
     normalise = Normalisation("reinhard", Look.of(255 - (255 - smear) // 2))
     own = Trunk(model.network, replace(model.preprocessing, stain=normalise))
-    without = Trunk(model.network, model.preprocessing)
+    without = Trunk(model.network, replace(model.preprocessing, stain=None))
     (found,) = features([own], [smear].__getitem__, 1, views=3)
     expected, otherwise = (features([without], [each].__getitem__, 1, views=3)[0] for each in (normalise(smear), smear))
     assert np.allclose(found, expected, atol=1e-3)
