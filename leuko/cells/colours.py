@@ -70,7 +70,7 @@ def _glass(image: np.ndarray) -> np.ndarray:
     rows, columns = np.array_split(np.arange(height), TILES), np.array_split(np.arange(width), TILES)
     tiles = [(y, x, image[y[0] : y[-1] + 1 : 2, x[0] : x[-1] + 1 : 2].reshape(-1, 3)) for y in rows for x in columns]
     places = np.array([[y.mean() / height - 0.5, x.mean() / width - 0.5] for y, x, _ in tiles])
-    lights = np.array([np.quantile(values, 0.9, axis=0) for *_, values in tiles])
+    lights = np.array([_brightest_tenth(values) for *_, values in tiles])
     levels = lights.mean(axis=1)
     weights = (levels >= (1 - FALL) * np.quantile(levels, 0.9)).astype(float)
     surface = np.broadcast_to(np.quantile(lights, 0.9, axis=0), lights.shape)
@@ -87,6 +87,15 @@ def _glass(image: np.ndarray) -> np.ndarray:
     coarse = _terms(np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 2)) @ factors
     field = cv2.resize(coarse.reshape(16, 16, 3).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     return np.maximum(field, 0.5 * surface.max())
+
+
+def _brightest_tenth(values: np.ndarray) -> np.ndarray:
+    """The 0.9 quantile of every column; N × D → D. numpy's own takes four times as long on so few values."""
+    place = 0.9 * (len(values) - 1)
+    below = int(place)
+    above = min(below + 1, len(values) - 1)
+    low, high = np.partition(values, [below, above], axis=0)[[below, above]].astype(float)
+    return low + (high - low) * (place - below)
 
 
 def _terms(places: np.ndarray) -> np.ndarray:
