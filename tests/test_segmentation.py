@@ -55,6 +55,15 @@ def test_fields_without_white_cells_have_none(stain):
         assert found.red_cells.max() > 10
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_pale_cells_beside_a_dark_one_are_found(seed):
+    smear = synthetic.render(seed, um_per_px=0.2, stain="pink", white_cells={"blast": 5})
+    pale = smear.white_cells > 1  # all but one
+    image = smear.image.astype(float)
+    image[pale] += 0.45 * ((240, 215, 235) - image[pale])
+    assert segment(image.astype(np.uint8)).white_cells.max() == 5
+
+
 @pytest.mark.parametrize("image", [np.full((64, 80, 3), 255, np.uint8), np.zeros((64, 80, 3), np.uint8)])
 def test_empty_images_have_no_cells(image):
     found = segment(image)
