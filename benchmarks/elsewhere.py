@@ -23,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.recipe import learnt
-from leuko.cells import evidence, morphology
+from leuko.cells import evidence
 from leuko.cells.blasts import wilson
 from leuko.cells.segmentation import segment
 from leuko.data.load import open_image
@@ -104,9 +104,7 @@ def _figures(image: np.ndarray) -> np.ndarray | None:
     found = segment(image)
     if evidence.weigh(image, found).probability is None:
         return None
-    table = morphology.describe(image, found)
-    nucleated = table["lobes"] > 0
-    return evidence.figures({name: column[nucleated] for name, column in table.items()}, found)
+    return evidence.figures(evidence.nucleated_cells(image, found), found)
 
 
 def add_scale(data: Data, model: Path) -> None:

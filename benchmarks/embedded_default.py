@@ -31,7 +31,7 @@ def main() -> None:
         command = ["train.py", "--dataset", given.data, *options(), "--seed", "0", "--output", str(given.run)]
         subprocess.run([sys.executable, *command], cwd=ROOT, check=True)
     shutil.rmtree(EMBEDDED, ignore_errors=True)
-    shutil.copytree(given.run, EMBEDDED)
+    shutil.copytree(given.run, EMBEDDED, ignore=shutil.ignore_patterns("cleaning.json"))  # it names the data's files
     card = (EMBEDDED / "README.md").read_text().replace(TERMS, DATA_TERMS)
     (EMBEDDED / "README.md").write_text(card)
     if crossvalidation.RESULTS.exists():

@@ -92,10 +92,8 @@ def weigh(image: np.ndarray, found: Segmentation) -> CellEvidence:
         image: uint8, H × W × 3, RGB.
         found: its segmentation.
     """
-    table = morphology.describe(image, found)
-    nucleated = table["lobes"] > 0
-    table = {name: column[nucleated] for name, column in table.items()}
-    number, um = int(nucleated.sum()), found.um_per_px
+    table = nucleated_cells(image, found)
+    number, um = len(table["lobes"]), found.um_per_px
     if not number:
         return CellEvidence(0, 0, um, None, "there is no nucleated cell")
     if not um:
@@ -105,6 +103,13 @@ def weigh(image: np.ndarray, found: Segmentation) -> CellEvidence:
     blast_like = int(looks_like_blast(table).sum())
     probability = float(expit(BIAS + np.dot(WEIGHTS, figures(table, found))))
     return CellEvidence(number, blast_like, um, probability)
+
+
+def nucleated_cells(image: np.ndarray, found: Segmentation) -> dict[str, np.ndarray]:
+    """The rows of `leuko.cells.morphology.describe` that have a nucleus."""
+    table = morphology.describe(image, found)
+    nucleated = table["lobes"] > 0
+    return {name: column[nucleated] for name, column in table.items()}
 
 
 def looks_like_blast(table: Mapping[str, np.ndarray]) -> np.ndarray:

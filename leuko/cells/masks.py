@@ -41,6 +41,12 @@ def parts(mask: np.ndarray, least: float = 1) -> Iterator[Part]:
             yield Part(window, labels[window] == label, area, x == 0 or y == 0 or x + w == width or y + h == height)
 
 
+def usual_area(mask: np.ndarray) -> float:
+    """Area of a part of a mask that is not empty, in pixels: the mean over the area, so that crumbs count little."""
+    areas = np.array([part.area for part in parts(mask)])
+    return float((areas**2).sum() / areas.sum())
+
+
 def keep(mask: np.ndarray, least: float) -> np.ndarray:
     """The mask without parts under `least` pixels."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)

@@ -6,7 +6,7 @@ import numpy as np
 
 from leuko.cells.clustering import Method
 from leuko.cells.colours import Colours, violet
-from leuko.cells.masks import fill, keep, opened, parts, solidity
+from leuko.cells.masks import fill, keep, opened, parts, solidity, usual_area
 
 GLASS = np.array([100.0, 0.0, 0.0])  # CIELAB
 STAINED_SHARE = 0.02  # of the palette: the most violet colours, where the stained group starts
@@ -19,7 +19,8 @@ WHOLE = 0.8  # of a usual nucleus' area: what is found at the second look is as 
 COMPACT = 0.9  # of such a solidity (what is left of burst cells has less), and
 KNOWN = 0.25  # no more of it was found at the first
 SMALLEST = 0.12  # of a usual nucleus' area: below lie platelets and debris
-FOREGROUND = 0.65  # greatest membership of glass in foreground
+WHITE_GLASS = 0.65  # greatest membership of glass in white cells
+RED_GLASS = 0.92  # the same in red cells, whose middles are pale
 # Shares and memberships were chosen on the even-numbered files of JTSC and BCCD.
 
 
@@ -31,10 +32,8 @@ def stained(colours: Colours, method: Method) -> np.ndarray:
     dark, found = _look(colours, np.ones(colours.green.shape, bool), method)
     if not found.any() or dark.all():
         return found
-    areas = np.array([part.area for part in parts(found)])
-    usual = (areas**2).sum() / areas.sum()  # the mean over the area: platelets count little
     pale = _look(colours, ~dark, method)[1]
-    for part in parts(opened(fill(found | pale), 2), WHOLE * usual):
+    for part in parts(opened(fill(found | pale), 2), WHOLE * usual_area(found)):
         if found[part.window][part.mask].mean() < KNOWN and solidity(part.mask) > COMPACT:
             found[part.window] |= part.mask
     return found
@@ -47,16 +46,16 @@ def nuclei(stained: np.ndarray) -> np.ndarray:
     return keep(fill(stained, SMALLEST * usual), max(SMALLEST * usual, 12))
 
 
-def foreground(colours: Colours, nuclei: np.ndarray, method: Method, glass: float = FOREGROUND) -> np.ndarray:
-    """What is not empty glass: two groups of green light, nuclei aside; bool, H × W."""
+def foregrounds(colours: Colours, nuclei: np.ndarray, method: Method) -> tuple[np.ndarray, np.ndarray]:
+    """What is not empty glass, for white cells and for red ones: two groups of green light; bool, H × W each."""
     values = 1 - colours.green
     sample = values[~nuclei][::5, None]
     start = np.percentile(sample, [20, 90])[:, None]
     levels = np.linspace(0, 1, 512)[:, None]
     membership = method(sample, np.ones(len(sample)), start)(levels)[:, 0]
     # Past the darker group's centre the fuzzy membership of glass may rise again.
-    threshold = levels[np.flatnonzero(membership < glass)[0], 0]
-    return (values > threshold) | nuclei
+    white, red = (levels[np.flatnonzero(membership < glass)[0], 0] for glass in (WHITE_GLASS, RED_GLASS))
+    return (values > white) | nuclei, (values > red) | nuclei
 
 
 def _look(colours: Colours, where: np.ndarray, method: Method) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
-from leuko.cells.masks import Part, distance, fill, opened, parts, solidity
+from leuko.cells.masks import Part, distance, fill, opened, parts, solidity, usual_area
 
 SMALLEST = 0.15  # of a red cell's area: less is debris
 THICKNESS = 1.1  # radius of a disc as large as a red cell, over the largest circle within the cell
@@ -38,7 +38,7 @@ def red_cells(matter: np.ndarray, white: np.ndarray, nucleus: float | None) -> t
         int32, H × W, ids from 1; and the diameter of one in pixels, or None where too few lie alone to tell.
     """
     mask = opened(matter & ~white, 1)
-    area, sure = _usual_area(mask, white, nucleus)
+    area, sure = _typical(mask, white, nucleus)
     labels = np.zeros(mask.shape, np.int32)
     if not area:
         return labels, None
@@ -69,12 +69,11 @@ def _cut_length(part: Part, shape: tuple[int, int]) -> int:
 
 def red_area(matter: np.ndarray, nuclei: np.ndarray) -> float | None:
     """Pixels of a red cell, in what is neither glass nor nucleus; None if there is none."""
-    areas = np.array([part.area for part in parts(nuclei)])
-    radius = np.sqrt((areas**2).sum() / areas.sum() / np.pi)  # the mean over the area: crumbs count little
-    return _usual_area(opened(matter & ~nuclei, 1), nuclei, radius)[0] or None
+    radius = np.sqrt(usual_area(nuclei) / np.pi)
+    return _typical(opened(matter & ~nuclei, 1), nuclei, radius)[0] or None
 
 
-def _usual_area(mask: np.ndarray, stained: np.ndarray, nucleus: float | None) -> tuple[float, bool]:
+def _typical(mask: np.ndarray, stained: np.ndarray, nucleus: float | None) -> tuple[float, bool]:
     """The area of a red cell, by lone ones or else by heaps; and whether enough of them agree on it.
 
     Args:

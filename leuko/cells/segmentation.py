@@ -18,7 +18,7 @@ from scipy import ndimage
 from leuko.cells import nuclei
 from leuko.cells.clustering import Method, fuzzy_c_means, k_means, otsu
 from leuko.cells.colours import Colours
-from leuko.cells.masks import parts
+from leuko.cells.masks import parts, usual_area
 from leuko.cells.red_cells import red_area, red_cells
 from leuko.cells.white_cells import white_cells
 
@@ -28,7 +28,6 @@ GLANCE = 384  # px, longer side at which the scale is looked for
 NUCLEUS_PX = (14.0, 32.0)  # radius of a typical nucleus at the working scale; the image is resized if it lies outside
 LARGEST = 1400  # px, longer side at the working scale
 MAGNIFY = 2.0  # at most; more adds no detail
-RED_GLASS = 0.92  # greatest membership of glass in red cells, whose middles are pale
 SMALL_WHITE = 0.75  # of a red cell's diameter: stained things that are smaller are platelets
 SMALL_NUCLEUS = 0.3  # of a red cell's area: smaller stained things, on a red cell too, are platelets
 SLIVER = 0.75  # red cells' area: less of a white cell that the border cuts is not one to be judged
@@ -99,10 +98,10 @@ def _working_scale(image: np.ndarray, sort: Method) -> float:
     longer = max(image.shape[:2])
     glance = min(1.0, GLANCE / longer)
     colours = Colours.of(_resized(image, glance))
-    areas = np.array([nucleus.area for nucleus in parts(nuclei.nuclei(nuclei.stained(colours, sort)))])
-    if not len(areas):
+    seeds = nuclei.nuclei(nuclei.stained(colours, sort))
+    if not seeds.any():
         return glance
-    radius = np.sqrt((areas**2).sum() / areas.sum() / np.pi)  # the mean over the area: crumbs count little
+    radius = np.sqrt(usual_area(seeds) / np.pi)
     return min(np.clip(1.0, *(glance * bound / radius for bound in NUCLEUS_PX)), MAGNIFY, LARGEST / longer)
 
 
@@ -111,10 +110,10 @@ def _find(colours: Colours, sort: Method) -> tuple[tuple[np.ndarray, ...], float
     stained = nuclei.stained(colours, sort)
     seeds = nuclei.nuclei(stained)
     none = np.zeros(seeds.shape, np.int32)
-    matter = nuclei.foreground(colours, seeds, sort, RED_GLASS)
+    around, matter = nuclei.foregrounds(colours, seeds, sort)
     white, inside = none, none
     if seeds.any():
-        white, inside = white_cells(colours, seeds, red_area(matter, seeds), sort)
+        white, inside = white_cells(colours, seeds, around, red_area(matter, seeds), sort)
     crumbs = stained & (white == 0)
     nucleus = np.sqrt(np.median(np.bincount(inside.ravel())[1:]) / np.pi) if white.any() else None
     red, diameter = red_cells(matter, (white > 0) | crumbs, nucleus)

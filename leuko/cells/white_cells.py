@@ -13,7 +13,6 @@ from scipy import ndimage
 from leuko.cells.clustering import Method
 from leuko.cells.colours import Colours
 from leuko.cells.masks import around, closed, fill, keep, opened, parts, solidity, split
-from leuko.cells.nuclei import foreground
 from leuko.cells.outline import star_shaped
 
 REACH = 2.4  # radii of the nucleus: how far from it cytoplasm is looked for
@@ -40,13 +39,14 @@ SAMPLE = 1500  # pixels that groups are found from; more change nothing
 
 
 def white_cells(
-    colours: Colours, seeds: np.ndarray, red_area: float | None, method: Method
+    colours: Colours, seeds: np.ndarray, matter: np.ndarray, red_area: float | None, method: Method
 ) -> tuple[np.ndarray, np.ndarray]:
     """Stage two: the cell around every nucleus, and the nucleus within the cell.
 
     Args:
         colours: of the image.
         seeds: bool, H × W, from `nuclei`, not empty.
+        matter: bool, H × W: what is no glass.
         red_area: pixels of a red cell, where known: it tells nuclei from lobes of one.
         method: of clustering.
 
@@ -54,7 +54,7 @@ def white_cells(
         White cells and their nuclei, int32, H × W, ids from 1.
     """
     typical = np.sqrt(np.median([part.area for part in parts(seeds)]) / np.pi)
-    matter = fill(foreground(colours, seeds, method), HOLE * np.pi * typical**2)
+    matter = fill(matter, HOLE * np.pi * typical**2)
     groups = list(_together(seeds, matter, typical, red_area))
     plasm = _plasm(colours, matter & ~seeds, groups, method)
     gains = [_gain(group, plasm, seeds, matter) for group in groups]
