@@ -102,9 +102,9 @@ def _restained(data: Data, fields: Sequence[Field], laboratories: Sequence[str])
 
 def _figures(image: np.ndarray) -> np.ndarray | None:
     found = segment(image)
-    if evidence.weigh(image, found).probability is None:
+    if evidence.weigh(found).probability is None:
         return None
-    return evidence.figures(evidence.nucleated_cells(image, found), found)
+    return evidence.figures(evidence.nucleated_cells(found), found)
 
 
 def add_scale(data: Data, model: Path) -> None:
@@ -170,9 +170,7 @@ def _measure(classifier: Classifier, fields: Sequence[Field]) -> dict:
 
 def _without_cells(classifier: Classifier, reading: Reading) -> tuple[float, str]:
     """What the network alone would have said of an image; without cells their scale is not known either."""
-    familiarity = classifier.model.knowledge.familiarity
-    features = classifier.model.network.pooled(reading.feature_map)[0].numpy()
-    strange = "" if familiarity.distance(features) <= familiarity.bound else "in its features"
+    strange = "" if classifier.model.knowledge.familiarity.knows(reading.features) else "in its features"
     alone = Verdict(reading.verdict.point, reading.verdict.network, strange, None)
     return alone.probability, alone.decision
 

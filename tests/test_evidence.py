@@ -27,7 +27,7 @@ NORMAL = {"neutrophil": 2, "monocyte": 1, "lymphocyte": 1}
 
 
 def weigh(image: np.ndarray) -> CellEvidence:
-    return evidence.weigh(image, segment(image))
+    return evidence.weigh(segment(image))
 
 
 def field(seed: int, cells: dict[str, int], um_per_px: float = 0.12, stain: str = "neutral") -> np.ndarray:
@@ -43,7 +43,6 @@ def test_blasts_and_normal_cells_are_told_apart_under_every_objective_and_stain(
     assert ill.decision == "suspicious" and well.decision == "not suspicious"
     assert 5 <= ill.blast_like <= 11 and well.blast_like <= 1
     assert "look like blasts" in ill.sentence and "counts as suspicious" in ill.sentence
-    assert ill.um_per_px == pytest.approx(um_per_px, rel=0.25)
 
 
 def test_the_size_of_the_picture_changes_little():
@@ -71,19 +70,19 @@ def test_cells_that_cannot_speak_are_silent_and_say_why(image, words):
 
 
 def test_few_cells_never_make_a_field_suspicious_nor_clear_one_of_blasts():
-    assert CellEvidence(2, 2, 0.1, 0.97).decision == "uncertain"
-    assert CellEvidence(3, 3, 0.1, 0.97).decision == "suspicious"
-    assert CellEvidence(2, 1, 0.1, 0.05).decision == "uncertain"
-    assert CellEvidence(3, 1, 0.1, 0.05).decision == "not suspicious"
-    assert CellEvidence(9, 4, 0.1, 0.5).decision == "uncertain"
+    assert CellEvidence(2, 2, 0.97).decision == "uncertain"
+    assert CellEvidence(3, 3, 0.97).decision == "suspicious"
+    assert CellEvidence(2, 1, 0.05).decision == "uncertain"
+    assert CellEvidence(3, 1, 0.05).decision == "not suspicious"
+    assert CellEvidence(9, 4, 0.5).decision == "uncertain"
 
 
 def test_more_and_fuller_cells_always_speak_for_leukaemia():
     assert all(weight > 0 for weight in evidence.WEIGHTS)
 
 
-ILL, WELL, OPEN = CellEvidence(9, 8, 0.1, 0.95), CellEvidence(9, 1, 0.1, 0.03), CellEvidence(2, 1, 0.1, 0.6)
-SILENT = CellEvidence(0, 0, None, None, "there is no nucleated cell")
+ILL, WELL, OPEN = CellEvidence(9, 8, 0.95), CellEvidence(9, 1, 0.03), CellEvidence(2, 1, 0.6)
+SILENT = CellEvidence(0, 0, None, "there is no nucleated cell")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +124,7 @@ def test_the_scale_of_the_training_images_is_known_and_kept():
 def test_an_unfamiliar_scale_takes_the_word_from_the_network(embedded):
     image = field(6, BLASTS, 0.12)
     size = embedded.model.preprocessing.size
-    um = at_input(weigh(image).um_per_px, image.shape, size)
+    um = at_input(segment(image).um_per_px, image.shape, size)
     familiar = replace(embedded.model.knowledge.familiarity, bound=np.inf)
 
     def finding(scale: Scale | None):

@@ -20,7 +20,8 @@ from leuko.cells import morphology
 from leuko.cells.blasts import number_of
 from leuko.cells.segmentation import RED_CELL_UM, Segmentation
 
-Opinion = Literal["suspicious", "not suspicious", "uncertain"]
+Decision = Literal["suspicious", "not suspicious", "uncertain"]
+CLEAR_ODDS = 3.0  # a probability within 1:3 and 3:1 is no answer, of the cells as of a network
 
 RED_CELL_AREA = np.pi / 4 * RED_CELL_UM**2  # µm²
 # A cell looks like a blast if its nucleus is as large as a red cell or larger (a small lymphocyte's is as large as
@@ -38,7 +39,6 @@ UNSEEN = 20.0  # red cells, added to those seen, so that small fields do not mak
 WEIGHTS = (0.557, 1.169, 2.607)
 BIAS = 1.731
 
-ODDS = 3.0  # 3:1, as for the network, from which the cells decide
 FEWEST = 3  # cells that look like blasts; fewer may be lymphocytes, and are never called suspicious
 
 
@@ -49,26 +49,24 @@ class CellEvidence:
     Attributes:
         nucleated: white cells with a nucleus.
         blast_like: those that look like blasts.
-        um_per_px: the scale by the size of red cells, or None.
         probability: of leukaemia, 0 to 1, where leukaemia is as frequent as its absence; None if the cells say nothing.
         silent: why they say nothing, in words, or empty.
     """
 
     nucleated: int
     blast_like: int
-    um_per_px: float | None
     probability: float | None
     silent: str = ""
 
     @property
-    def decision(self) -> Opinion:
+    def decision(self) -> Decision:
         """What the cells alone call the field."""
         if self.probability is None:
             return "uncertain"
-        if self.blast_like >= FEWEST and self.probability >= ODDS / (1 + ODDS):
+        if self.blast_like >= FEWEST and self.probability >= CLEAR_ODDS / (1 + CLEAR_ODDS):
             return "suspicious"
         # A field half of whose white cells look like blasts is not cleared, however few they are.
-        if 2 * self.blast_like < self.nucleated and self.probability <= 1 / (1 + ODDS):
+        if 2 * self.blast_like < self.nucleated and self.probability <= 1 / (1 + CLEAR_ODDS):
             return "not suspicious"
         return "uncertain"
 
@@ -85,38 +83,47 @@ class CellEvidence:
         )
 
 
-def weigh(image: np.ndarray, found: Segmentation) -> CellEvidence:
-    """The evidence of a field's cells.
-
-    Args:
-        image: uint8, H × W × 3, RGB.
-        found: its segmentation.
-    """
-    table = nucleated_cells(image, found)
+def weigh(found: Segmentation) -> CellEvidence:
+    """The evidence of a field's cells."""
+    table = nucleated_cells(found)
     number, um = len(table["lobes"]), found.um_per_px
     if not number:
-        return CellEvidence(0, 0, um, None, "there is no nucleated cell")
+        return CellEvidence(0, 0, None, "there is no nucleated cell")
     if not um:
-        return CellEvidence(number, 0, um, None, "there are too few red cells to tell the scale by")
+        return CellEvidence(number, 0, None, "there are too few red cells to tell the scale by")
     if found.nuclei.size * um**2 < FIELD * RED_CELL_AREA:
-        return CellEvidence(number, 0, um, None, "the image shows a cell and not a field")
+        return CellEvidence(number, 0, None, "the image shows a cell and not a field")
     blast_like = int(looks_like_blast(table).sum())
     probability = float(expit(BIAS + np.dot(WEIGHTS, figures(table, found))))
-    return CellEvidence(number, blast_like, um, probability)
+    return CellEvidence(number, blast_like, probability)
 
 
-def nucleated_cells(image: np.ndarray, found: Segmentation) -> dict[str, np.ndarray]:
-    """The rows of `leuko.cells.morphology.describe` that have a nucleus."""
-    table = morphology.describe(image, found)
+def nucleated_cells(found: Segmentation) -> dict[str, np.ndarray]:
+    """The rows of `leuko.cells.morphology.shapes` that have a nucleus."""
+    table = morphology.shapes(found)
     nucleated = table["lobes"] > 0
     return {name: column[nucleated] for name, column in table.items()}
 
 
 def looks_like_blast(table: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Which nucleated cells look like blasts; bool, N, of a table of `leuko.cells.morphology` in micrometres."""
+    """Which cells look like blasts; bool, N, of a table of `leuko.cells.morphology` in micrometres."""
+    return likeness(table) >= 1
+
+
+def likeness(table: Mapping[str, np.ndarray]) -> np.ndarray:
+    """How much each cell looks like a blast: the bound it misses by most, as a ratio; 1 and more: it looks like one.
+
+    Float, N, of a table of `leuko.cells.morphology` in micrometres; it orders cells and is no probability.
+    """
     size = table["nucleus_area"] / RED_CELL_AREA
-    one_lobe = (table["lobes"] == 1) & (table["nucleus_solidity"] >= SOLID)
-    return (size >= NUCLEUS[0]) & (size <= NUCLEUS[1]) & one_lobe & (table["nucleus_share"] >= FULL)
+    ratios = (
+        size / NUCLEUS[0],
+        NUCLEUS[1] / np.maximum(size, 1e-6),
+        1 / np.maximum(table["lobes"], 1),
+        np.nan_to_num(table["nucleus_solidity"]) / SOLID,
+        table["nucleus_share"] / FULL,
+    )
+    return np.min(ratios, axis=0)
 
 
 def figures(table: Mapping[str, np.ndarray], found: Segmentation) -> np.ndarray:

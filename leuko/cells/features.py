@@ -117,6 +117,7 @@ FEATURES: tuple[Feature, ...] = (
     *_texture("cytoplasm"),
 )
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
+SHAPES = NAMES[: NAMES.index("lobes") + 1]  # that need no colour and no contour signature
 
 
 _DOCUMENT = f"""# What is measured of a white cell

@@ -6,7 +6,7 @@ A table is a dictionary of columns, one value per cell: `table["lobes"][0]`, `pa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from leuko.cells import contour, texture
-from leuko.cells.features import AREA, FEATURES, LENGTH, NAMES, TEXTURE_UM
+from leuko.cells.features import AREA, FEATURES, LENGTH, NAMES, SHAPES, TEXTURE_UM
 
 if TYPE_CHECKING:
     from leuko.cells.segmentation import Segmentation
@@ -43,7 +43,24 @@ def describe(image: np.ndarray, segmentation: Segmentation) -> dict[str, np.ndar
     """
     if image.shape[:2] != segmentation.white_cells.shape:
         raise ValueError(f"the image is {image.shape[:2]}, its segmentation {segmentation.white_cells.shape}")
-    height, width = image.shape[:2]
+    return _table(segmentation, NAMES, lambda window, *masks: _measure(image[window], *masks, segmentation.um_per_px))
+
+
+def shapes(segmentation: Segmentation) -> dict[str, np.ndarray]:
+    """The columns of `describe` that need no colour and no contour signature, in a fraction of its time."""
+    return _table(segmentation, SHAPES, lambda _, *masks: _shapes(*masks)[0])
+
+
+def _table(
+    segmentation: Segmentation,
+    names: Sequence[str],
+    measure: Callable[[tuple[slice, slice], np.ndarray, np.ndarray], dict[str, float]],
+) -> dict[str, np.ndarray]:
+    """Measure every white cell, given its window and the masks (uint8, 0 or 1) of cell and nucleus, in pixels."""
+    height, width = segmentation.white_cells.shape
+    um = segmentation.um_per_px or 1
+    unit = {LENGTH: um, AREA: um**2}
+    factors = {feature.name: unit.get(feature.unit, 1) for feature in FEATURES}
     cells = []
     for label, window in enumerate(ndimage.find_objects(segmentation.white_cells), start=1):
         if window is None:
@@ -53,9 +70,10 @@ def describe(image: np.ndarray, segmentation: Segmentation) -> dict[str, np.ndar
         nucleus = (segmentation.nuclei[window] == label).astype(np.uint8) & cell
         box = columns.start, rows.start, columns.stop, rows.stop
         cut = columns.start == 0 or rows.start == 0 or columns.stop == width or rows.stop == height
-        figures = _measure(image[window], cell, nucleus, segmentation.um_per_px)
-        cells.append({"id": label, **dict(zip(_BOX, box, strict=True)), "touches_border": cut, **figures})
-    kinds = {"id": int, **dict.fromkeys(_BOX, int), "touches_border": bool, **dict.fromkeys(NAMES, float)}
+        figures = measure(window, cell, nucleus)
+        measured = {name: figures.get(name, np.nan) * factors[name] for name in names}
+        cells.append({"id": label, **dict(zip(_BOX, box, strict=True)), "touches_border": cut, **measured})
+    kinds = {"id": int, **dict.fromkeys(_BOX, int), "touches_border": bool, **dict.fromkeys(names, float)}
     kinds |= dict.fromkeys(_COUNTS, int)
     return {name: np.array([cell[name] for cell in cells], dtype=kind) for name, kind in kinds.items()}
 
@@ -89,20 +107,23 @@ def as_json(table: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
 
 
 def _measure(image: np.ndarray, cell: np.ndarray, nucleus: np.ndarray, um_per_px: float | None) -> dict[str, float]:
-    """All features of one cell from its crop; masks are uint8, 0 or 1."""
-    figures = dict.fromkeys(NAMES, np.nan)
-    figures |= _shape("cell", cell, contour.trace(cell))
+    """All features of one cell from its crop that can be measured, in pixels; masks are uint8, 0 or 1."""
+    figures, outlines = _shapes(cell, nucleus)
+    if outlines:
+        figures |= _contour(nucleus, outlines, figures["nucleus_diameter"], figures["nucleus_feret"])
+    return figures | _stain(image, cell, nucleus, um_per_px)
+
+
+def _shapes(cell: np.ndarray, nucleus: np.ndarray) -> tuple[dict[str, float], list[np.ndarray]]:
+    """The features of `SHAPES` that can be measured, in pixels, and the outlines of the nucleus."""
+    figures = _shape("cell", cell, contour.trace(cell))
     outlines = contour.trace(nucleus)
     figures |= _shape("nucleus", nucleus, outlines) if outlines else {"nucleus_area": 0.0}
     cytoplasm = figures["cell_area"] - figures["nucleus_area"]
     figures["nc_ratio"] = figures["nucleus_area"] / cytoplasm if cytoplasm else np.nan
     figures["nucleus_share"] = figures["nucleus_area"] / figures["cell_area"]
     figures["lobes"] = count_lobes(nucleus)
-    if outlines:
-        figures |= _contour(nucleus, outlines, figures["nucleus_diameter"], figures["nucleus_feret"])
-    figures |= _stain(image, cell, nucleus, um_per_px)
-    scale = {LENGTH: um_per_px or 1, AREA: (um_per_px or 1) ** 2}
-    return {feature.name: figures[feature.name] * scale.get(feature.unit, 1) for feature in FEATURES}
+    return figures, outlines
 
 
 def _shape(part: str, mask: np.ndarray, outlines: list[np.ndarray]) -> dict[str, float]:

@@ -135,10 +135,10 @@ def under_changes(
         with torch.no_grad():
             feature_map = network.trunk(pixels.contiguous(memory_format=torch.channels_last))
             answers = to_answer(softmax(network.head(feature_map).double().numpy(), axis=1))
-            distances = familiarity.distance(network.pooled(feature_map).numpy())
-        for (name, version), answer, distance in zip(versions.items(), answers, distances, strict=True):
+            familiar = familiarity.knows(network.pooled(feature_map).numpy())
+        for (name, version), answer, seen in zip(versions.items(), answers, familiar, strict=True):
             colours = colour_statistics(version) if reference else None
-            said.setdefault(name, []).append((answer, distance <= familiarity.bound, colours))
+            said.setdefault(name, []).append((answer, seen, colours))
     networks = in_short({name: np.array([a for a, _, _ in each]) for name, each in said.items()}, truth, groups)
     found: dict[str, dict[str, Any]] = {
         name: {"network": networks[name], "familiar": float(np.mean([seen for _, seen, _ in said[name]]))}

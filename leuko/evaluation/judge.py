@@ -66,7 +66,7 @@ def _in_silence(items: Iterable, what: str, total: int) -> Iterable:
 def judge(classifier: Classifier, rows: Dataset, progress: Progress = _in_silence) -> Judged:
     """Read every row with a model; rows that cannot be read are noted."""
     read, findings, numbers, colours, errors = [], [], [], [], {}
-    network, familiarity = classifier.model.network, classifier.model.knowledge.familiarity
+    familiarity = classifier.model.knowledge.familiarity
     for row in progress(range(len(rows)), "Judging images", len(rows)):
         try:
             image = open_image(rows[row]["image"])
@@ -74,7 +74,7 @@ def judge(classifier: Classifier, rows: Dataset, progress: Progress = _in_silenc
             errors[row] = str(error)
             continue
         reading = classifier.read(image)
-        distance = familiarity.distance(network.pooled(reading.feature_map)[0].numpy())
+        distance = familiarity.distance(reading.features)
         read.append(row)
         findings.append(reading.finding)
         numbers.append((float(distance), *quality.measure(image)))

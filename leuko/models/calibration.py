@@ -6,18 +6,17 @@ Everything here is fitted on validation images and stored in `leuko.json`; nothi
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-Decision = Literal["suspicious", "not suspicious", "uncertain"]
+from leuko.cells.evidence import CLEAR_ODDS, Decision
 
 SENSITIVITY = 0.98
 SPECIFICITY = 0.98
 PRIOR = 0.3  # standard deviation of log T
-CLEAR_ODDS = 3.0  # a probability within 1:3 and 3:1 is no answer, however well two classes were told apart
 DIRECTIONS = 16  # in which features vary most within a class
 FAMILIAR = 0.99  # share of validation images that must count as seen before
 
@@ -151,6 +150,10 @@ class Familiarity:
         rest = (off**2).sum(axis=-1) - along.sum(axis=-1)
         squares = (along / self.variance[:-1]).sum(axis=-1) + np.maximum(rest, 0) / self.variance[-1]
         return np.sqrt(squares.min(axis=-1) / self.mean.shape[-1])
+
+    def knows(self, features: np.ndarray) -> np.ndarray:
+        """Whether features, … × features, are in distribution; bool, …."""
+        return self.distance(features) <= self.bound
 
     def as_json(self) -> dict[str, Any]:
         """As stored in `leuko.json`, to 4 significant digits."""

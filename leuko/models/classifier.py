@@ -12,10 +12,10 @@ import torch
 from scipy.special import softmax
 
 from leuko.cells import evidence
-from leuko.cells.segmentation import segment
+from leuko.cells.evidence import Decision
+from leuko.cells.segmentation import Segmentation, segment
 from leuko.images import quality
 from leuko.models import explain, folder
-from leuko.models.calibration import Decision
 from leuko.models.preprocessing import to_input
 from leuko.models.scale import at_input
 from leuko.models.verdict import Verdict
@@ -65,11 +65,21 @@ class Finding:
 
 @dataclass(frozen=True)
 class Reading:
-    """A finding with what it rests on: the verdict, and the feature map, from which heat maps can be drawn."""
+    """A finding with what it rests on.
+
+    Attributes:
+        finding: what is said.
+        verdict: who decided, and why.
+        feature_map: from which heat maps can be drawn.
+        features: float32, of the head's last layer, by which the image is familiar or not.
+        found: the cells; None in an image that is not fit to be judged.
+    """
 
     finding: Finding
     verdict: Verdict
     feature_map: torch.Tensor
+    features: np.ndarray
+    found: Segmentation | None
 
 
 class Classifier:
@@ -109,8 +119,9 @@ class Classifier:
         probabilities = softmax(network.head(feature_map)[0].double().numpy())
         features = network.pooled(feature_map)[0].numpy()
         fit = quality.assess(image)
-        verdict = self._conclude(image, probabilities, features, fit)
-        return Reading(self._finding(probabilities, fit, verdict), verdict, feature_map)
+        found = segment(image) if fit.usable else None
+        verdict = self._conclude(image.shape, probabilities, features, found)
+        return Reading(self._finding(probabilities, fit, verdict), verdict, feature_map, features, found)
 
     def heat_map(self, reading: Reading, label: str) -> np.ndarray:
         """Grad-CAM for a class of `labels`; float32 at the feature map's resolution, 0 to 1.
@@ -151,13 +162,13 @@ class Classifier:
         }
 
     def _conclude(
-        self, image: np.ndarray, probabilities: np.ndarray, features: np.ndarray, fit: quality.Quality
+        self, shape: tuple[int, ...], probabilities: np.ndarray, features: np.ndarray, found: Segmentation | None
     ) -> Verdict:
         knowledge = self.model.knowledge
         network = float(leukaemia_probability(probabilities, self.labels, knowledge.positive))
         # Without a class that means leukaemia there is nothing for the cells to add to.
-        cells = evidence.weigh(image, segment(image)) if fit.usable and knowledge.positive else None
-        strange = self._strangeness(image.shape, features, cells.um_per_px if cells else None)
+        cells = evidence.weigh(found) if found and knowledge.positive else None
+        strange = self._strangeness(shape, features, found.um_per_px if found else None)
         return Verdict(knowledge.operating_point, network, strange, cells)
 
     def _finding(self, probabilities: np.ndarray, fit: quality.Quality, verdict: Verdict) -> Finding:
@@ -180,7 +191,7 @@ class Classifier:
             larger = knowledge.scale.departure(at_input(um_per_px, shape, self.model.preprocessing.size))
             if larger != 1:
                 return f"the network sees its cells at {100 * larger:.0f}\u00a0% of the size it knows"
-        return "" if knowledge.familiarity.distance(features) <= knowledge.familiarity.bound else "in their features"
+        return "" if knowledge.familiarity.knows(features) else "in their features"
 
 
 def leukaemia_probability(probabilities: np.ndarray, labels: Sequence[str], positive: Sequence[str]) -> np.ndarray:

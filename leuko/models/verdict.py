@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from leuko.cells.evidence import CellEvidence
-from leuko.models.calibration import Decision, OperatingPoint
+from leuko.cells.evidence import CellEvidence, Decision
+from leuko.models.calibration import OperatingPoint
 
 OPPOSITE = {"suspicious": "not suspicious", "not suspicious": "suspicious"}
 
