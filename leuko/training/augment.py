@@ -23,7 +23,6 @@ AMOUNT = 1.6  # largest factor by which a dye gets stronger or weaker
 TURN = 0.08  # standard deviation of a dye's colour, of length 1
 LAMP = 0.7, 1.05  # brightness of the glass, and
 TINT = 0.75, 1.0  # of each of its channels (white balance)
-EXPOSURE = 0.7, 1.3  # factor of all light before the stain is normalised; beyond 1 what is pale burns out, for good
 GAMMA = 1.35  # largest exponent of the camera's curve, or one through it
 BLUR = 1.5  # largest standard deviation, in pixels of the input
 NOISE = 8.0  # largest standard deviation, in grey levels
@@ -44,9 +43,8 @@ class Augmentation:
 
     `stain`: another laboratory. Both dyes of the image, estimated from it, change in amount and colour (Macenko et al.
     2009; jitter in stain space after Tellez et al., "Quantifying the effects of data augmentation and stain color
-    normalization", 2019, arXiv:1902.06543); half of the images under- or overexposed, before the stain is normalised;
-    lamp and white balance, gamma, blur, noise and JPEG compression; crops of 35 to 100 % of the area of a field that
-    may be mirrored beyond its borders (scale); mirrored and turned.
+    normalization", 2019, arXiv:1902.06543); lamp and white balance, gamma, blur, noise and JPEG compression; crops of
+    35 to 100 % of the area of a field that may be mirrored beyond its borders (scale); mirrored and turned.
 
     All chance comes from torch's generator, which the Trainer seeds in every worker and epoch.
 
@@ -90,8 +88,6 @@ class Augmentation:
         """A view of an image (uint8, H × W × 3, RGB): float32, 3 × height × width, normalised."""
         rng = np.random.default_rng(int(torch.randint(2**31, ())))
         image = scalebar.remove(within(image, self._size))
-        if self._kind == "stain" and rng.random() < 0.5:
-            image = cv2.convertScaleAbs(image, alpha=rng.uniform(*EXPOSURE))
         if self._stain:
             image = self._stain(image)
         if self._kind == "light":
