@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from leuko import hub
 from leuko.cells import morphology, overlay
 from leuko.cells.counting import count
 from leuko.cells.segmentation import segment
 from leuko.images.decode import SUFFIXES, ImageError, decode
 from leuko.models import explain
 from leuko.models.classifier import Classifier
+from leuko.parallel import in_order
 
 if TYPE_CHECKING:
     from leuko.training.settings import Settings
@@ -36,7 +36,7 @@ def classify(chosen: argparse.Namespace) -> int:
         chosen.cam.mkdir(parents=True, exist_ok=True)
 
     def answer(file: Path, image: np.ndarray) -> dict[str, Any]:
-        reading = classifier.read(image)
+        reading = classifier.read(image, cells=not chosen.network_only)
         if chosen.cam:
             cam = classifier.heat_map(reading, chosen.label or reading.finding.label)
             _write_cam(chosen.cam / file.stem, image, cam)
@@ -65,20 +65,23 @@ def field(chosen: argparse.Namespace) -> int:
 
 def _line_by_line(chosen: argparse.Namespace, answer: Callable[[Path, np.ndarray], dict[str, Any]]) -> int:
     """Print the answer for every image; for one that cannot be read, why; the exit status is 1 if there was one."""
+
+    def attempt(file: Path) -> dict[str, Any]:
+        try:
+            return answer(file, decode(file))
+        except ImageError as error:
+            return {"image": file.name, "error": str(error)}
+
     failed = 0
     lines = chosen.json.open("w") if chosen.json else sys.stdout
     try:
-        for file in _files(chosen.images):
-            try:
-                said = answer(file, decode(file))
-            except ImageError as error:
-                failed = 1
-                said = {"image": file.name, "error": str(error)}
+        for said in in_order(attempt, _files(chosen.images)):
+            failed |= "error" in said
             print(json.dumps(said, ensure_ascii=False), file=lines, flush=True)
     finally:
         if chosen.json:
             lines.close()
-    return failed
+    return int(failed)
 
 
 def eda(chosen: argparse.Namespace) -> int:
@@ -156,7 +159,13 @@ def adapt(chosen: argparse.Namespace) -> int:
 
 def publish_model(chosen: argparse.Namespace) -> int:
     """Push a model folder and say where it is."""
-    print(f"Published: {hub.publish_model(chosen.folder, chosen.repo)}")
+    from leuko import hub  # late, as above
+
+    try:
+        print(f"Published: {hub.publish_model(chosen.folder, chosen.repo)}")
+    except hub.HubError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -54,7 +54,7 @@ def publish_model(source: Path, repo: str) -> str:
         HubError: no token, a wrong one, no rights, no such name, or no connection.
     """
     check_login(repo)
-    folder.load(source)
+    _ = folder.load(source).network  # it is read only when asked for
     with _in_one_sentence(repo, then=f"`python -m leuko publish model {source} {repo}` finishes"):
         api = HfApi()
         url = api.create_repo(repo, repo_type="model", exist_ok=True)

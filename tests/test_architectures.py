@@ -136,7 +136,8 @@ def test_strangers_and_onnx_agree_on_an_ensemble(saved, smear):
 
 
 def test_importing_the_models_is_all_a_stranger_needs(saved):
-    code = f"import leuko.models, timm; print(timm.create_model('local-dir:{saved}', pretrained=True).num_classes)"
+    known = f"timm.create_model('local-dir:{saved}', pretrained=True)"
+    code = f"import leuko.models.backbones, timm; print({known}.num_classes)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "3", done.stderr[-2000:]
 
@@ -159,7 +160,7 @@ def test_an_ensembles_heat_map_is_the_weighed_mean_of_its_members(members, saved
 def test_networks_of_other_layouts_can_be_averaged(members, smear):
     torch.manual_seed(0)
     swin = Network(timm.create_model("swinv2_cr_tiny_224", num_classes=3, img_size=64, window_size=2).eval())
-    pair = [members[0], replace(members[0], network=swin, backbone="swinv2_cr_tiny_224")]
+    pair = [members[0], replace(members[0], origin=swin, backbone="swinv2_cr_tiny_224")]
     network, how = ensemble.combine(pair)
     with torch.no_grad():
         pixels = torch.from_numpy(to_input(smear, how))[None]

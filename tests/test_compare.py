@@ -116,7 +116,7 @@ def test_a_trained_row_is_a_model_that_can_be_served(compared, smear):
     classifier = leuko.load(str(compared / "models" / "sampathila"))
     assert classifier.labels == ("blast", "healthy")
     assert sum(classifier.classify(smear).probabilities.values()) == pytest.approx(1)
-    assert "import leuko.models" in (compared / "models" / "sampathila" / "README.md").read_text()
+    assert "import leuko.models.backbones" in (compared / "models" / "sampathila" / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_an_average_of_networks_is_one_model(compared, drawn, smear):
     sharpened = mean ** (1 / both.model.knowledge.temperature)
     assert found == pytest.approx(sharpened / sharpened.sum(), abs=1e-4)
     card = (compared / "models" / "sampathila+lite0" / "README.md").read_text()
-    assert "train.py" not in card and "leuko compare" in card and "import leuko.models" in card
+    assert "train.py" not in card and "leuko compare" in card and "import leuko.models.backbones" in card
 
 
 def test_an_average_brings_its_members_along():

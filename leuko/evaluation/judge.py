@@ -74,7 +74,7 @@ def judge(classifier: Classifier, rows: Dataset, progress: Progress = _in_silenc
             errors[row] = str(error)
             continue
         reading = classifier.read(image)
-        distance = familiarity.distance(reading.features)
+        distance = familiarity.distance(reading.output.features)
         read.append(row)
         findings.append(reading.finding)
         numbers.append((float(distance), *quality.measure(image)))

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from leuko.models import compact, remote
+from leuko.models import architectures, compact, ensemble, remote  # noqa: F401  (two are registered with timm)
 
 FineTuning = Literal["frozen", "partial", "full"]
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from leuko.cells.evidence import CLEAR_ODDS, Decision
@@ -35,6 +34,8 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     Returns:
         T, by which logits are to be divided.
     """
+
+    from scipy.optimize import minimize_scalar  # late: half a second, and serving fits nothing
 
     def loss(log_t: float) -> float:
         likelihood = log_softmax(logits / np.exp(log_t), axis=1)[np.arange(len(labels)), labels].sum()

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.special import softmax
 
 from leuko.cells import evidence
@@ -16,6 +15,7 @@ from leuko.cells.evidence import Decision
 from leuko.cells.segmentation import Segmentation, segment
 from leuko.images import quality
 from leuko.models import explain, folder
+from leuko.models.engine import Output, engine_of
 from leuko.models.preprocessing import to_input
 from leuko.models.scale import at_input
 from leuko.models.verdict import Verdict
@@ -70,15 +70,13 @@ class Reading:
     Attributes:
         finding: what is said.
         verdict: who decided, and why.
-        feature_map: from which heat maps can be drawn.
-        features: float32, of the head's last layer, by which the image is familiar or not.
-        found: the cells; None in an image that is not fit to be judged.
+        output: of the network, from which heat maps can be drawn.
+        found: the cells; None if they were not looked for, as in an image that is not fit to be judged.
     """
 
     finding: Finding
     verdict: Verdict
-    feature_map: torch.Tensor
-    features: np.ndarray
+    output: Output
     found: Segmentation | None
 
 
@@ -87,10 +85,12 @@ class Classifier:
 
     Attributes:
         model: the loaded model folder.
+        engine: what runs its network.
     """
 
     def __init__(self, model: folder.Model) -> None:
         self.model = model
+        self.engine = engine_of(model)
 
     @classmethod
     def load(cls, model: str | os.PathLike[str] | None = None) -> Classifier:
@@ -110,18 +110,20 @@ class Classifier:
         """The finding for an image, uint8, H × W × 3, RGB."""
         return self.read(image).finding
 
-    @torch.no_grad()
-    def read(self, image: np.ndarray) -> Reading:
-        """The finding for an image, uint8, H × W × 3, RGB, with its feature map."""
-        network = self.model.network
-        pixels = torch.from_numpy(to_input(image, self.model.preprocessing))[None]
-        feature_map = network.trunk(pixels)
-        probabilities = softmax(network.head(feature_map)[0].double().numpy())
-        features = network.pooled(feature_map)[0].numpy()
+    def read(self, image: np.ndarray, cells: bool = True) -> Reading:
+        """The finding for an image, with what it rests on.
+
+        Args:
+            image: uint8, H × W × 3, RGB.
+            cells: False: the network alone is asked, several times as fast; whether it sees cells of the size it knows
+                is not known then.
+        """
+        (output,) = self.engine.run(to_input(image, self.model.preprocessing)[None])
         fit = quality.assess(image)
-        found = segment(image) if fit.usable else None
-        verdict = self._conclude(image.shape, probabilities, features, found)
-        return Reading(self._finding(probabilities, fit, verdict), verdict, feature_map, features, found)
+        found = segment(image) if cells and fit.usable else None
+        probabilities = softmax(output.logits.astype(np.float64))
+        verdict = self._conclude(image.shape, probabilities, output.features, found)
+        return Reading(self._finding(probabilities, fit, verdict), verdict, output, found)
 
     def heat_map(self, reading: Reading, label: str) -> np.ndarray:
         """Grad-CAM for a class of `labels`; float32 at the feature map's resolution, 0 to 1.
@@ -129,7 +131,12 @@ class Classifier:
         Raises:
             ValueError: there is no such class.
         """
-        return explain.grad_cam(self.model.network, reading.feature_map, self.index(label))
+        number, output = self.index(label), reading.output
+        if output.cams is not None:
+            return explain.positive(output.cams[number])
+        import torch  # late: few heads need their gradient
+
+        return explain.grad_cam(self.model.network, torch.from_numpy(output.feature_map)[None], number)
 
     def index(self, label: str) -> int:
         """The output that stands for a class.

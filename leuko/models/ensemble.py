@@ -3,7 +3,7 @@
 As Ding et al. and Shi et al. averaged networks on the C-NMC cells (ISBI 2019 C-NMC Challenge,
 doi:10.1007/978-981-15-0798-4). To everything else an ensemble is one timm network with a trunk
 and a head, so that a model folder holds it, and `leuko.load`, Grad-CAM, ONNX and the Hub know no difference. Strangers
-need this package, and `import leuko.models` before timm or transformers load the folder.
+need this package, and `import leuko.models.backbones` before timm or transformers load the folder.
 """
 
 from __future__ import annotations

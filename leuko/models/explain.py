@@ -1,18 +1,24 @@
-"""Where the network looked: Grad-CAM by gradients through the head alone.
+"""Where the network looked: Grad-CAM by gradients through the head alone, or none at all.
 
 Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", 2017,
 arXiv:1610.02391. The last feature map A is all that the class score depends on behind the trunk, so that
-∂score/∂A needs no backward pass through the trunk, no hooks, and leaves nothing behind.
+∂score/∂A needs no backward pass through the trunk, no hooks, and leaves nothing behind. Where the head is pooling and
+a linear layer, ∂score/∂A is that layer's weights, and exported networks give the maps themselves
+(`leuko.models.export`).
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
-import torch
 
-from leuko.models.backbones import Network
-from leuko.models.ensemble import Ensemble
+if TYPE_CHECKING:
+    import torch
+
+    from leuko.models.backbones import Network
+    from leuko.models.ensemble import Ensemble
 
 OVERLAY_SIDE = 1024  # pixels; a heat map of 7 × 7 shows nothing more on a larger picture
 
@@ -32,6 +38,10 @@ def grad_cam(network: Network, feature_map: torch.Tensor, class_index: int) -> n
     Returns:
         float32, h × w, 0 to 1; all 0 where nothing speaks for the class.
     """
+    import torch  # late: models with a linear head need none to be explained
+
+    from leuko.models.ensemble import Ensemble
+
     if isinstance(network.timm_model, Ensemble):
         return _mean_cam(network.timm_model, feature_map, class_index)
     leaf = feature_map.detach().requires_grad_(True)
@@ -39,12 +49,20 @@ def grad_cam(network: Network, feature_map: torch.Tensor, class_index: int) -> n
         score = network.head(leaf)[0, class_index]
         (gradient,) = torch.autograd.grad(score, leaf)
     activation, gradient = network.spatial(leaf.detach())[0], network.spatial(gradient)[0]
-    weights = gradient.mean(dim=(1, 2))
-    cam = torch.relu(torch.einsum("k,khw->hw", weights, activation))
-    return (cam / cam.max().clamp_min(1e-7)).numpy().astype(np.float32)
+    return positive(torch.einsum("k,khw->hw", gradient.mean(dim=(1, 2)), activation).numpy())
+
+
+def positive(cam: np.ndarray) -> np.ndarray:
+    """What speaks for a class in a map, float32, h × w, scaled to a maximum of 1; all 0 where nothing does."""
+    cam = np.maximum(cam, 0)
+    return (cam / max(cam.max(), 1e-7)).astype(np.float32)
 
 
 def _mean_cam(ensemble: Ensemble, feature_map: torch.Tensor, class_index: int) -> np.ndarray:
+    import torch
+
+    from leuko.models.backbones import Network
+
     members = [Network(member) for member in ensemble.members]
     maps = ensemble.split(feature_map.detach())
     pairs = list(zip(members, maps, strict=True))

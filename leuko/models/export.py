@@ -15,22 +15,46 @@ from torch import nn
 from leuko.models.backbones import Network
 
 
-class _MapAndLogits(nn.Module):
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
+class _Served(nn.Module):
+    """Everything that a finding and its heat map need of a network."""
 
-    def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def __init__(self, network: Network, linear: bool) -> None:
+        super().__init__()
+        self.network, self.linear = network, linear
+
+    def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, ...]:
         feature_map = self.network.trunk(pixel_values)
-        return feature_map, self.network.head(feature_map)
+        found = feature_map, self.network.pooled(feature_map), self.network.head(feature_map)
+        if not self.linear:
+            return found
+        weight = self.network.timm_model.get_classifier().weight
+        return *found, torch.einsum("ck,bkhw->bchw", weight, self.network.spatial(feature_map))
+
+
+def has_linear_head(network: Network, feature_map: torch.Tensor) -> bool:
+    """Whether the logits are a linear layer of the feature map's mean: then Grad-CAM is that layer of the map itself.
+
+    Args:
+        network: in evaluation mode.
+        feature_map: of any image.
+    """
+    last = network.timm_model.get_classifier()
+    if not isinstance(last, nn.Linear):
+        return False
+    other = torch.randn(feature_map.shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        mean = network.spatial(other).mean(dim=(2, 3))
+        return mean.shape[1] == last.in_features and torch.allclose(last(mean), network.head(other), atol=1e-4)
 
 
 def export_onnx(network: Network, size: tuple[int, int], file: Path) -> None:
     """Write the network as ONNX with a free batch dimension.
 
-    Input `pixel_values`, float32, B × 3 × H × W; outputs `feature_map` and `logits`, float32. Matrices and kernels
-    are stored in half precision and cast on loading, so the file is as small as the safetensors file and computes
-    the same.
+    Input `pixel_values`, float32, B × 3 × H × W; outputs, float32: `feature_map`, `features` (B × F, of the last layer)
+    and `logits`; and `cams` (B × classes × h × w) where the head is pooling and a linear layer: the class activation
+    maps of Zhou et al. 2016, arXiv:1512.04150, which are Grad-CAM's before they are cut off at 0 and scaled (Selvaraju
+    et al. 2017, arXiv:1610.02391, section 3.1). Matrices and kernels are stored in half precision and cast on loading,
+    so the file is as small as the safetensors file and computes the same.
 
     Args:
         network: in evaluation mode, its weights already rounded to half precision.
@@ -39,6 +63,8 @@ def export_onnx(network: Network, size: tuple[int, int], file: Path) -> None:
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     example = torch.zeros(2, 3, *size)
+    with torch.no_grad():
+        linear = has_linear_head(network, network.trunk(example[:1]))
     quiet = logging.getLogger("torch.onnx")
     before = quiet.level
     quiet.setLevel(logging.ERROR)
@@ -46,10 +72,10 @@ def export_onnx(network: Network, size: tuple[int, int], file: Path) -> None:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                _MapAndLogits(network).eval(),
+                _Served(network, linear).eval(),
                 (example,),
                 input_names=["pixel_values"],
-                output_names=["feature_map", "logits"],
+                output_names=["feature_map", "features", "logits", *(["cams"] if linear else [])],
                 dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
                 dynamo=True,
                 optimize=False,  # it would fold batch norms into kernels, which then round differently

@@ -11,6 +11,8 @@
 A folder is complete or it is refused: `leuko.json` is written last and names the digest of the weights. Matrices and
 kernels are stored in half precision (half the download; the network is rounded before it is evaluated, so that the
 figures are those of what is stored), vectors such as batch-norm statistics in single.
+
+PyTorch takes seconds to import, and serving needs none of it: it is imported where weights are written or read.
 """
 
 from __future__ import annotations
@@ -22,27 +24,20 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-import httpx2
-import timm
-import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError
-from safetensors.torch import load_file, save_file
-from timm.models._hub import save_config_for_hf
+from typing import TYPE_CHECKING, Any
 
 from leuko import __version__
 from leuko.images.stain import Normalisation
-from leuko.models import remote
-from leuko.models.backbones import Network
 from leuko.models.calibration import Familiarity, OperatingPoint
-from leuko.models.export import export_onnx
 from leuko.models.preprocessing import CropError, Preprocessing
 from leuko.models.scale import Scale
+
+if TYPE_CHECKING:
+    from leuko.models.backbones import Network
 
 EMBEDDED = Path(__file__).parent / "embedded"
 CONFIG, WEIGHTS, LEUKO, ONNX = "config.json", "model.safetensors", "leuko.json", "onnx/model.onnx"
@@ -78,18 +73,54 @@ class Knowledge:
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model folder; the network is in evaluation mode."""
+    """A trained model, from a folder or just made.
 
-    network: Network
+    Attributes:
+        origin: its folder, or its network, in evaluation mode.
+        backbone: timm's name.
+        labels: the classes in the order of the network's outputs.
+        preprocessing: from an image to the network's input.
+        knowledge: the content of `leuko.json`.
+        version: the first digits of the weights' digest.
+        arguments: of `timm.create_model`, beside the number of classes.
+        onnx: the exported network, whole and as it was written; None if there is none.
+    """
+
+    origin: Path | Network
     backbone: str
     labels: tuple[str, ...]
     preprocessing: Preprocessing
     knowledge: Knowledge
     version: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    onnx: Path | None = None
+
+    @cached_property
+    def network(self) -> Network:
+        """In evaluation mode; read when it is first asked for.
+
+        Raises:
+            ModelFolderError: the weights do not fit the network.
+        """
+        if not isinstance(self.origin, Path):
+            return self.origin
+        import timm
+        from safetensors.torch import load_file
+
+        from leuko.models.backbones import Network
+
+        try:
+            timm_model = timm.create_model(self.backbone, num_classes=len(self.labels), **self.arguments)
+            timm_model.load_state_dict(load_file(self.origin / WEIGHTS))  # copied into single precision
+        except Exception as error:
+            raise ModelFolderError(f"The weights in {self.origin} do not fit {self.backbone}; train again.") from error
+        return Network(timm_model).eval().requires_grad_(False)
 
 
 def round_to_stored(network: Network) -> None:
     """Round the weights, in place, to what a folder stores."""
+    import torch
+
     with torch.no_grad():
         for tensor in network.timm_model.state_dict().values():
             if tensor.is_floating_point() and tensor.ndim > 1:
@@ -98,6 +129,8 @@ def round_to_stored(network: Network) -> None:
 
 def fold_temperature(network: Network, temperature: float) -> None:
     """Divide the logits by `temperature` for good, in the weights of the last linear layer."""
+    import torch
+
     last = network.timm_model.get_classifier()
     with torch.no_grad():
         for parameter in last.parameters():
@@ -133,6 +166,11 @@ def save(folder: Path, network: Network, labels: tuple[str, ...], how: Preproces
 
     Call it inside `new_folder`, after `round_to_stored`; the card and the evaluation are written by who made them.
     """
+    from safetensors.torch import save_file
+    from timm.models._hub import save_config_for_hf
+
+    from leuko.models.export import export_onnx
+
     timm_model = network.timm_model
     stored = {
         name: tensor.half() if tensor.is_floating_point() and tensor.ndim > 1 else tensor.contiguous()
@@ -178,6 +216,12 @@ def locate(model: str | os.PathLike[str] | None) -> Path:
     folder = Path(model)
     if folder.is_dir():
         return folder
+    import httpx2  # late, as what follows: most models are folders
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    from leuko.models import remote
+
     try:
         with remote.quiet():
             return Path(snapshot_download(str(model), allow_patterns=[CONFIG, WEIGHTS, LEUKO, ONNX]))
@@ -217,7 +261,8 @@ def load(model: str | os.PathLike[str] | None = None) -> Model:
         how = Preprocessing.from_timm(config["pretrained_cfg"])
         if stain := stored.get("stain"):
             how = replace(how, stain=Normalisation.from_json(stain))
-        steps, digest = stored["training"]["steps"], stored["sha256"][WEIGHTS]
+        steps, trained, digests = stored["training"]["steps"], stored["training"].get("backbone"), stored["sha256"]
+        digest = digests[WEIGHTS]
     except CropError as error:
         raise ModelFolderError(f"{folder} cannot be used: {error}.") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -228,13 +273,12 @@ def load(model: str | os.PathLike[str] | None = None) -> Model:
         raise ModelFolderError(
             f"{folder / WEIGHTS} is incomplete or not the file that was trained; copy it again or train again."
         )
-    try:
-        timm_model = timm.create_model(backbone, num_classes=len(labels), **config.get("model_args", {}))
-        timm_model.load_state_dict(load_file(folder / WEIGHTS))  # copied into single precision
-    except Exception as error:
-        raise ModelFolderError(f"The weights in {folder} do not fit {backbone}; train again.") from error
-    network = Network(timm_model).eval().requires_grad_(False)
-    return Model(network, backbone, labels, how, knowledge, digest[:12])
+    if trained not in (None, backbone):
+        raise ModelFolderError(f"The weights in {folder} do not fit {backbone}; train again.")
+    onnx = folder / ONNX
+    whole = onnx.is_file() and _digest(onnx) == digests.get(ONNX)
+    arguments = config.get("model_args", {})
+    return Model(folder, backbone, labels, how, knowledge, digest[:12], arguments, onnx if whole else None)
 
 
 def _digest(file: Path) -> str:

@@ -16,7 +16,7 @@ from leuko.training.settings import Settings
 from leuko.training.task import Task
 
 if TYPE_CHECKING:
-    from leuko.training.compare import Row
+    from leuko.training.contest import Row
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

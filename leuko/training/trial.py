@@ -35,7 +35,8 @@ STRANGERS = """
 
 ## For timm and transformers
 
-They do not know the architecture `{backbone}` by themselves: with Deep Leuko installed, `import leuko.models` first.
+They do not know the architecture `{backbone}` by themselves: with Deep Leuko installed, first
+`import leuko.models.backbones`.
 """
 
 

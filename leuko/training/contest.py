@@ -1,0 +1,231 @@
+"""Systems on one split: a row of the table for each, kept as soon as it is there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import softmax
+from tqdm import tqdm
+
+from leuko.data.folders import DataError
+from leuko.data.load import open_image
+from leuko.evaluation.predict import predict
+from leuko.images.stain import colour_statistics
+from leuko.models import ensemble, folder
+from leuko.models.backbones import Network, WeightsError, create
+from leuko.models.preprocessing import Preprocessing, to_input
+from leuko.training import baselines, compare_report, fit, systems, trial
+from leuko.training.settings import Settings, TrainingError
+
+TIMED = 20  # test images whose answers are timed, one by one
+RIPE = "from ImageNet weights"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long networks are trained that start from random weights, which cannot be enough anyway.
+
+    Attributes:
+        epochs: of training.
+        image_size: side of their input, in pixels.
+    """
+
+    epochs: int
+    image_size: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a system did.
+
+    Attributes:
+        system: which.
+        probabilities: float, test images × classes; None if it could not be run.
+        notes: `part` (`measured`, `scratch` or `failed`), `note`, and of what was run `train_seconds`, `megabytes`,
+            `latency_ms`.
+    """
+
+    system: systems.System
+    probabilities: np.ndarray | None
+    notes: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One split; results lie in `base.output`, measures of images, which all splits share, in `features`."""
+
+    base: Settings
+    task: trial.Task
+    features: Path
+    weights: tuple[str, ...]
+    scratch: Effort
+    had: dict[str, str]  # by network: whether the Hub gave its weights
+
+    def row(self, system: systems.System) -> tuple[Row, bool]:
+        """The row of a system, and whether it was there already."""
+        file, key = self._file(system), self._key(system)
+        if (stored := baselines.load_npz(file)) and str(stored["key"]) == key:
+            return Row(system, stored["probabilities"], json.loads(str(stored["notes"]))), True
+        ways = {systems.OnMeasures: self._on_measures, systems.Trained: self._trained, systems.Averaged: self._averaged}
+        try:
+            row = ways[type(system)](system)
+        except (TrainingError, WeightsError, DataError, ensemble.EnsembleError) as error:
+            return Row(system, None, {"part": "failed", "note": f"not run: {error}"}), False
+        notes = np.array(json.dumps(row.notes))
+        baselines.save_npz(file, probabilities=row.probabilities, notes=notes, key=np.array(key))
+        return row, False
+
+    def rows(self) -> dict[str, Row]:
+        """All rows that are there and belong to this split, by the systems' names."""
+        rows = {}
+        for file in sorted((self.base.output / "rows").glob("*.npz")):
+            stored = baselines.load_npz(file)
+            if stored and str(stored["key"]).startswith(self._data):
+                (system,) = (system for system in systems.choose([file.stem]) if system.name == file.stem)
+                rows[file.stem] = Row(system, stored["probabilities"], json.loads(str(stored["notes"])))
+        return rows
+
+    def accuracy(self, row: Row) -> float:
+        """Share of the test images that a row gets right."""
+        return float((row.probabilities.argmax(axis=1) == self.task.truth[self.task.split.test]).mean())
+
+    def _on_measures(self, system: systems.OnMeasures) -> Row:
+        describe, megabytes, note = self._describe(system.measures)
+        images = hashlib.sha256("\n".join(self.task.rows["file"][:]).encode()).hexdigest()[:16]
+        key = f"{images} {system.measures} {note} {self._given() if system.measures == 'deep' else ''}"
+        cache = self.features / f"{system.measures.replace(' ', '-')}.npz"
+        measures = baselines.measure(self.task.rows, describe, cache, key, _progress)
+        split, start = self.task.split, time.perf_counter()
+        fitted = baselines.fit(
+            system.classifier, measures.matrix, self.task.truth, split, smote=system.smote, seed=self.base.seed
+        )
+        seconds = time.perf_counter() - start + measures.seconds * (len(split.train) + len(split.validation))
+        latency = self._latency(lambda image: fitted.probabilities(describe(image)[None]))
+        notes = {"part": "measured", "note": note, "train_seconds": seconds, "latency_ms": latency}
+        notes["megabytes"] = fitted.megabytes + megabytes
+        return Row(system, fitted.probabilities(measures.matrix[split.test]), notes)
+
+    def _describe(self, measured: systems.Measured) -> tuple[baselines.Describe, float, str]:
+        """How an image is measured, the size of what is needed for it in MB, and a note."""
+        if measured != "deep":
+            ways = {"cells": baselines.cells_and_colours, "k-means nuclei": baselines.nuclei_by_k_means}
+            return ways.get(measured, colour_statistics), 0.0, ""
+        weights = self._weights(systems.FROZEN)
+        if weights == "none":
+            raise WeightsError(
+                f"the ImageNet weights of {systems.FROZEN} could not be had; give them as {systems.FROZEN}.safetensors"
+            )
+        network = create(systems.FROZEN, 2, weights=weights)
+        how = fit.preprocessing(network, self.task, self.base)
+        return baselines.trunk(network, how), _megabytes(network), f"{RIPE}, {self.base.image_size} px"
+
+    def _trained(self, system: systems.Trained) -> Row:
+        weights = self._weights(system.backbone) if system.pretrained else "none"
+        settings = replace(self.base, backbone=system.backbone, weights=weights, resume=True)
+        if weights == "none":
+            effort = {"epochs": self.scratch.epochs, "image_size": self.scratch.image_size}
+            settings = replace(settings, finetune="full", lr=system.scratch_lr, **effort)
+        unfinished = self.base.output / "unfinished" / f"{system.name}-{self._key(system)[-16:]}"
+        trained = trial.train(self.task, replace(settings, output=unfinished))
+        settings = replace(settings, output=self._model(system))
+        trial.write(trained.network, trained.how, self.task, settings, trained.steps)
+        how = f"{settings.epochs} epochs at {settings.image_size} px"
+        part, note = ("measured", f"{RIPE}, {how}") if weights != "none" else ("scratch", compare_report.scratch(how))
+        return self._served(system, {"part": part, "note": note, "train_seconds": trained.seconds})
+
+    def _averaged(self, system: systems.Averaged) -> Row:
+        rows = [self.row(systems.choose([name])[0])[0] for name in system.members]
+        if missing := [row.system.title for row in rows if row.probabilities is None]:
+            raise ensemble.EnsembleError(f"its member {missing[0]} was not run")
+        models = [folder.load(self._model(row.system)) for row in rows]
+        network, how = ensemble.combine(models)
+        steps = sum(model.knowledge.training["steps"] for model in models)
+        settings = replace(self.base, backbone=ensemble.NAME, weights="none", output=self._model(system))
+        trial.write(network, how, self.task, replace(settings, image_size=how.size[0]), steps)
+        parts = {row.notes["part"] for row in rows}
+        part = "measured" if parts == {"measured"} else "scratch"
+        note = f"of {', '.join(system.members)}" + ("" if part == "measured" else ", some from scratch, not converged")
+        seconds = sum(row.notes["train_seconds"] for row in rows)
+        return self._served(system, {"part": part, "note": note, "train_seconds": seconds})
+
+    def _served(self, system: systems.System, notes: dict[str, Any]) -> Row:
+        """The row of a model folder, as it is loaded for use."""
+        model = folder.load(self._model(system))
+        logits, _ = predict(model.network, self.task.rows.select(self.task.split.test), model.preprocessing)
+        notes |= {"megabytes": _megabytes(model.network)}
+        notes["latency_ms"] = self._latency(lambda image: _ask(model.network, model.preprocessing, image))
+        return Row(system, softmax(logits.astype(np.float64), axis=1), notes)
+
+    def _latency(self, answer: Callable[[np.ndarray], np.ndarray]) -> float:
+        """Milliseconds from a decoded image to its answer, one image at a time; the median over some test images."""
+        images = [open_image(self.task.rows[int(row)]["image"]) for row in self.task.split.test[:TIMED]]
+        taken = []
+        for image in [images[0], *images]:  # the first is the warm-up
+            start = time.perf_counter()
+            answer(image)
+            taken.append(1000 * (time.perf_counter() - start))
+        return float(np.median(taken[1:]))
+
+    def _weights(self, backbone: str) -> str:
+        """`auto`, `none` or a file: the best that can be had for a network."""
+        if file := next((given for given in self.weights if Path(given).stem == backbone), None):
+            return file
+        if "auto" not in self.weights:
+            return "none"
+        if backbone not in self.had:
+            try:
+                create(backbone, 2)
+                self.had[backbone] = "auto"
+            except WeightsError:  # after half a minute of asking
+                self.had[backbone] = "none"
+        return self.had[backbone]
+
+    def _model(self, system: systems.System) -> Path:
+        return self.base.output / "models" / system.name
+
+    def _file(self, system: systems.System) -> Path:
+        return self.base.output / "rows" / f"{system.name}.npz"
+
+    @cached_property
+    def _data(self) -> str:
+        """Digest of the images, their labels and the split."""
+        digest = hashlib.sha256(f"{self.task.fingerprint} {self.task.positive}".encode())
+        for rows in (self.task.split.train, self.task.split.validation, self.task.split.test):
+            digest.update(np.asarray(rows, np.int64).tobytes())
+        return digest.hexdigest()[:16]
+
+    def _key(self, system: systems.System) -> str:
+        """What a row depends on."""
+        run = {key: value for key, value in self.base.record().items() if key != "weights"}
+        key = {"system": repr(system), "run": run, "weights": self._given(), "scratch": repr(self.scratch)}
+        if isinstance(system, systems.OnMeasures):
+            key = {"system": repr(system), "seed": self.base.seed}
+            key |= {"weights": self._given(), "size": self.base.image_size} if system.measures == "deep" else {}
+        return f"{self._data} {hashlib.sha256(json.dumps(key, default=str).encode()).hexdigest()[:16]}"
+
+    def _given(self) -> list[str]:
+        """The weights as given, files by their content."""
+        files = [hashlib.sha256(Path(w).read_bytes()).hexdigest()[:16] for w in self.weights if Path(w).is_file()]
+        return sorted(files + [given for given in self.weights if given in ("auto", "none")])
+
+
+def _ask(network: Network, how: Preprocessing, image: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        return network(torch.from_numpy(to_input(image, how))[None]).numpy()
+
+
+def _megabytes(network: Network) -> float:
+    return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values()) / 1e6
+
+
+def _progress(items: Iterable, what: str, total: int) -> Iterable:
+    return tqdm(items, desc=what, total=total, smoothing=0.05, disable=None if total else True)
