@@ -84,14 +84,14 @@ def explain_peer(model: str, images: list[Path]) -> dict[str, Any]:
     pixels = torch.from_numpy(to_input(image, how)[None])
 
     def whole() -> tuple[torch.Tensor, np.ndarray]:
-        cam = grad_cam(torch.from_numpy(to_input(image, how)[None]))[0]
+        cam = grad_cam(torch.from_numpy(to_input(image, how)[None]), None)[0]
         explain.overlay(image, cam)
         return grad_cam.outputs.softmax(dim=1)[0], cam
 
     probabilities, cam = whole()
     return {
         "seconds": timed(whole),
-        "network": timed(lambda: grad_cam(pixels)),
+        "network": timed(lambda: grad_cam(pixels, None)),
         "probabilities": probabilities.tolist(),
         "cam": cam.ravel()[::101].tolist(),
     }
