@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,6 +19,9 @@ import pytest
 from leuko.images import synthetic
 from leuko.models.classifier import Classifier
 from tests.drawn import draw
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[1]
 
@@ -102,3 +106,20 @@ def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app with the embedded model."""
     with running_app(GRADIO_TEMP_DIR=str(tmp_path_factory.mktemp("gradio")), LEUKO_MODEL="") as url:
         yield url
+
+
+@pytest.fixture(scope="module")  # Playwright holds the thread's event loop as long as it runs
+def browser() -> Iterator[Browser]:
+    """A real Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = Path("/usr/bin/chromium")
+    if not chromium.exists():
+        if os.environ.get("CI"):
+            pytest.fail("CI must have Debian's chromium")
+        pytest.skip("no /usr/bin/chromium on this machine")
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(chromium), args=quiet)
+        yield browser
+        browser.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -341,43 +340,37 @@ def choose(page, archive):
     raise AssertionError(f"{archive.name} never appeared on the page")
 
 
-def test_in_a_browser_a_zip_becomes_the_model_of_this_page(app_url, laboratory, tmp_path):
-    from playwright.sync_api import expect, sync_playwright
+def test_in_a_browser_a_zip_becomes_the_model_of_this_page(browser, app_url, laboratory, tmp_path):
+    from playwright.sync_api import expect
 
-    chromium = Path("/usr/bin/chromium")
-    if not chromium.exists():
-        if os.environ.get("CI"):
-            pytest.fail("CI must have Debian's chromium")
-        pytest.skip("no /usr/bin/chromium on this machine")
     some = {f"lab/{name}/{i}.png": (laboratory / name / f"{i}.png").read_bytes() for name in CELLS for i in range(6)}
     archive = zipped(tmp_path / "lab.zip", some)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(chromium), args=["--no-sandbox", "--disable-gpu"])
-        page, other = (browser.new_page(viewport={"width": 1280, "height": 900}) for _ in range(2))
-        page.goto(app_url)
-        page.get_by_role("tab", name="Adapt").click()
-        page.get_by_role("button", name="Adapt", exact=True).click()
-        page.get_by_text("Choose a zip with one folder").wait_for()
-        choose(page, zipped(tmp_path / "bad.zip", {"../1.png": b"x"}))
-        page.get_by_role("button", name="Adapt", exact=True).click()
-        page.get_by_text("leads out of its folder").wait_for(timeout=60_000)
-        choose(page, archive)
-        page.get_by_role("button", name="Adapt", exact=True).click()
-        page.get_by_text("Adapted model in use").wait_for(timeout=400_000)
-        expect(page.locator("#adapt-figures")).to_contain_text("Accuracy")
-        expect(page.locator("#adapt-state")).to_contain_text("Nothing can be promised")
-        page.get_by_role("button", name="Prepare the download").click()
-        with page.expect_download() as download:
-            page.locator("#adapt-download").click()
-        page.screenshot(path=str(tmp_path / "adapt.png"))
-        with zipfile.ZipFile(download.value.path()) as packed:
-            packed.extractall(tmp_path / "model")
-        assert leuko.load(str(tmp_path / "model")).labels == ("blasts", "healthy")
+    page, other = (browser.new_page(viewport={"width": 1280, "height": 900}) for _ in range(2))
+    page.goto(app_url)
+    page.get_by_role("tab", name="Adapt").click()
+    page.get_by_role("button", name="Adapt", exact=True).click()
+    page.get_by_text("Choose a zip with one folder").wait_for()
+    choose(page, zipped(tmp_path / "bad.zip", {"../1.png": b"x"}))
+    page.get_by_role("button", name="Adapt", exact=True).click()
+    page.get_by_text("leads out of its folder").wait_for(timeout=60_000)
+    choose(page, archive)
+    page.get_by_role("button", name="Adapt", exact=True).click()
+    page.get_by_text("Adapted model in use").wait_for(timeout=400_000)
+    expect(page.locator("#adapt-figures")).to_contain_text("Accuracy")
+    expect(page.locator("#adapt-state")).to_contain_text("Nothing can be promised")
+    page.get_by_role("button", name="Prepare the download").click()
+    with page.expect_download() as download:
+        page.locator("#adapt-download").click()
+    page.screenshot(path=str(tmp_path / "adapt.png"))
+    with zipfile.ZipFile(download.value.path()) as packed:
+        packed.extractall(tmp_path / "model")
+    assert leuko.load(str(tmp_path / "model")).labels == ("blasts", "healthy")
 
-        # The other tab of this page answers with the new classes, another page with the old ones.
-        for each, label in ((page, "blasts"), (other, "Benign")):
-            each.goto(app_url) if each is other else each.get_by_role("tab", name="Read a smear").click()
-            each.locator("input[type=file]").first.set_input_files(laboratory / "blasts" / "7.png")
-            each.get_by_text("Leukaemia probability").wait_for(timeout=60_000)
-            assert each.get_by_role("radio", name=label).count() == 1
-        browser.close()
+    # The other tab of this page answers with the new classes, another page with the old ones.
+    for each, label in ((page, "blasts"), (other, "Benign")):
+        each.goto(app_url) if each is other else each.get_by_role("tab", name="Read a smear").click()
+        each.locator("input[type=file]").first.set_input_files(laboratory / "blasts" / "7.png")
+        each.get_by_text("Leukaemia probability").wait_for(timeout=60_000)
+        assert each.get_by_role("radio", name=label).count() == 1
+    page.close()
+    other.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -14,7 +13,6 @@ import numpy as np
 import pytest
 import yaml
 from gradio_client import Client, handle_file
-from PIL import Image
 
 from leuko.images.decode import decode
 from leuko.serving.interface import build
@@ -175,47 +173,3 @@ def test_the_card_at_the_top_is_that_of_the_embedded_default(embedded):
     assert f"# {embedded.model.knowledge.name}" in card
     report = json.loads((ROOT / "leuko/models/embedded/evaluation/metrics.json").read_text())
     assert f"| Accuracy | {report['accuracy']['value']:.3f} |" in card
-
-
-@pytest.fixture
-def page(app_url):
-    from playwright.sync_api import sync_playwright
-
-    chromium = Path("/usr/bin/chromium")
-    if not chromium.exists():
-        if os.environ.get("CI"):
-            pytest.fail("CI must have Debian's chromium")
-        pytest.skip("no /usr/bin/chromium on this machine")
-    with sync_playwright() as playwright:
-        quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-        browser = playwright.chromium.launch(executable_path=str(chromium), args=quiet)
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        page.asked = []
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.goto(app_url)
-        page.get_by_text("No image yet").wait_for()
-        yield page
-        browser.close()
-
-
-def test_in_a_browser_an_upload_is_answered_and_explained(page, app_url, tmp_path, smear):
-    Image.fromarray(smear).save(tmp_path / "field.png")
-    assert page.get_by_text("Not a medical device and not a diagnosis").is_visible()
-    page.locator("input[type=file]").first.set_input_files(tmp_path / "field.png")
-    page.get_by_text("Leukaemia probability").wait_for()
-    overlay = page.locator("#overlay img")
-    before = overlay.get_attribute("src")
-    page.locator("input[type=radio]:not(:checked)").first.click()
-    page.wait_for_function("before => document.querySelector('#overlay img').src !== before", arg=before)
-    outside = [u for u in page.asked if not u.startswith((app_url, "data:", "blob:"))]
-    assert not outside
-
-
-def test_in_a_browser_a_bad_file_gets_a_sentence_and_the_page_goes_on(page, files):
-    page.locator(".gallery-item").nth(1).click()
-    page.get_by_text("Leukaemia probability").wait_for()
-    page.locator("input[type=file]").first.set_input_files(files / "text.png")
-    page.get_by_text("is not an image that can be read here").wait_for()
-    assert not page.get_by_text("Leukaemia probability").is_visible()  # nor the earlier image's answer
-    page.locator(".gallery-item").first.click()
-    page.get_by_text("Leukaemia probability").wait_for()

@@ -29,7 +29,7 @@ Networks learn the laboratory. Here the model is fitted to **your** stain, camer
 zip with one folder for each class (`lab.zip`: `leukaemia/…jpg`, `healthy/…jpg`; patients as folders inside the classes
 are kept together). In about a minute you get an honest estimate, cross-validated on your images, and the adapted model:
 for you alone, until this page is closed, and as a download. The images are deleted once they have been looked at."""
-_STATE = '<div class="verdict" style="--tone:#8A8A8A" role="status"><h2>{title}</h2>{text}</div>'
+_STATE = '<div class="card verdict none" role="status"><h2>{title}</h2>{text}</div>'
 
 
 @dataclass(frozen=True)

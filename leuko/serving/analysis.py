@@ -9,7 +9,7 @@ import numpy as np
 
 from leuko.images.decode import decode
 from leuko.models import explain
-from leuko.models.classifier import Classifier, Finding
+from leuko.models.classifier import Classifier, Finding, Reading
 
 
 @dataclass(frozen=True)
@@ -17,18 +17,26 @@ class Analysis:
     """Everything that is shown of one image.
 
     Attributes:
-        finding: what is said of it.
-        picture: uint8, RGB, the image at no more than `explain.OVERLAY_SIDE`, for overlays.
+        reading: what is said of it, and on what that rests.
+        image: uint8, H × W × 3, RGB.
         heat_maps: for every class, float32 at the feature map's resolution, 0 to 1.
     """
 
-    finding: Finding
-    picture: np.ndarray
+    reading: Reading
+    image: np.ndarray
     heat_maps: dict[str, np.ndarray]
 
+    @property
+    def finding(self) -> Finding:
+        """What is said of the image."""
+        return self.reading.finding
+
     def overlay(self, label: str, opacity: float = 0.5) -> np.ndarray:
-        """The heat map of a class laid over the picture, uint8, RGB; opacity 0 to 1."""
-        return explain.overlay(self.picture, self.heat_maps[label], opacity)
+        """The heat map of a class laid over the image at no more than `explain.OVERLAY_SIDE`.
+
+        Returns uint8, RGB; opacity 0 to 1.
+        """
+        return explain.overlay(self.image, self.heat_maps[label], opacity)
 
 
 def analyse(classifier: Classifier, source: str | Path) -> Analysis:
@@ -39,8 +47,7 @@ def analyse(classifier: Classifier, source: str | Path) -> Analysis:
     """
     image = decode(source)
     reading = classifier.read(image)
-    maps = {label: classifier.heat_map(reading, label) for label in classifier.labels}
-    return Analysis(reading.finding, explain.shrink(image), maps)
+    return Analysis(reading, image, {label: classifier.heat_map(reading, label) for label in classifier.labels})
 
 
 def headline(finding: Finding) -> tuple[str, str]:

@@ -9,24 +9,16 @@ import gradio as gr
 from leuko import RESEARCH_NOTICE
 from leuko.images.decode import MAX_BYTES
 from leuko.models.classifier import Classifier
-from leuko.serving import adapt_tab, endpoints, page
+from leuko.serving import adapt_tab, endpoints, look, page
 from leuko.serving.archive import MAX_ZIP_BYTES
 
 KEPT_SECONDS = 120  # how long uploads and overlays may lie in the server's temporary folder
-
-CSS = """
-.notice {border-left: 4px solid #E69F00; padding: .4rem .8rem; background: var(--background-fill-secondary)}
-.picture img {width: 100%; height: 100%; object-fit: contain}
-.verdict {border-left: 6px solid var(--tone); padding: .6rem 1rem; background: var(--background-fill-secondary);
-          min-height: 9rem}
-.verdict h2 {margin: 0 0 .3rem 0}
-.verdict ul {margin: .3rem 0 0 0; padding-left: 1.2rem}
-"""
+SWEPT_SECONDS = 30  # how often that is looked at
 
 
 def build(classifier: Classifier) -> gr.Blocks:
     """The app for a classifier: one page and the endpoints `/classify`, `/explain` and `/model_info`."""
-    with gr.Blocks(title="Deep Leuko", analytics_enabled=False, delete_cache=(30, KEPT_SECONDS)) as app:
+    with gr.Blocks(title="Deep Leuko", analytics_enabled=False, delete_cache=(SWEPT_SECONDS, KEPT_SECONDS)) as app:
         sessions = adapt_tab.Sessions()
         _heading()
         with gr.Tab("Read a smear"):
@@ -48,19 +40,17 @@ def launch_options() -> dict[str, Any]:
         "show_error": False,
         "ssr_mode": False,
         "footer_links": ["api"],
-        "css": CSS,
-        "theme": gr.themes.Soft(
-            primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
-        ),
+        "css": look.CSS,
+        "theme": look.theme(),
     }
 
 
 def _heading() -> None:
-    gr.Markdown(
-        "# Deep Leuko\nReads blood-smear images for signs of acute lymphoblastic leukaemia (ALL) and shows where the "
-        "network looked."
-    )
     gr.HTML(
-        f'<p class="notice" role="note"><strong>{RESEARCH_NOTICE}</strong> Images are judged on this server, '
-        f"deleted within minutes and sent nowhere.</p>"
+        '<header class="masthead"><h1>Deep Leuko</h1><p>Reads blood-smear images for signs of acute lymphoblastic '
+        "leukaemia (ALL), cell by cell, and shows where the network looked.</p>"
+        f'<p class="notice" role="note"><strong>{RESEARCH_NOTICE}</strong> Images are judged on this server, sent '
+        f"nowhere, and deleted within {KEPT_SECONDS + SWEPT_SECONDS} seconds.</p></header>",
+        apply_default_css=False,
+        elem_id="masthead",
     )
