@@ -37,14 +37,13 @@ def add(classifier: Classifier) -> None:
     opacity = gr.Slider(0, 1, 0.5, visible=False, label="Opacity")
 
     def classify(image: Upload | None) -> dict[str, Any]:
-        """Judge one image of a stained blood or marrow smear for signs of acute lymphoblastic leukaemia. Research only.
+        """Judge one image of a blood or marrow smear for signs of acute lymphoblastic leukaemia; research use only.
 
         Args:
-            image: JPEG, PNG, TIFF, BMP, WebP or GIF, at most 50 MB and 50 megapixels.
+            image: JPEG, PNG, TIFF, BMP, WebP or GIF, at most 50 MB and 50 megapixels
 
         Returns:
-            The finding: image, label, probabilities, leukaemia_probability, evidence, decision, reasons, quality,
-            in_distribution and model; the decision is suspicious, not suspicious or uncertain.
+            The finding: label, probabilities, leukaemia_probability, evidence, decision, reasons, quality, model, …
         """
         return classifier.classify(_decoded(image)).as_json(image.name)
 
@@ -52,12 +51,12 @@ def add(classifier: Classifier) -> None:
         """Show where the network looked: Grad-CAM of a class laid over the image.
 
         Args:
-            image: as for classify.
-            class_name: one of the labels of model_info; empty for the most probable one.
-            opacity: of the heat map, 0 to 1.
+            image: as for classify
+            class_name: one of the labels of model_info; empty for the most probable one
+            opacity: of the heat map, 0 to 1
 
         Returns:
-            The picture as PNG, at most 1024 pixels wide and high.
+            The picture as PNG, at most 1024 pixels wide and high
         """
         pixels = _decoded(image)
         reading = classifier.read(pixels)
@@ -71,12 +70,11 @@ def add(classifier: Classifier) -> None:
         """Find, measure and count the cells of one image.
 
         Args:
-            image: as for classify.
+            image: as for classify
 
         Returns:
-            The cells as JSON: image, counts, um_per_px (null if unknown) and cells, each with id, kind, bbox (x0, y0,
-            x1, y1) and touches_border; white cells have their morphology besides.
-            The picture with outlined and numbered cells as PNG.
+            The cells as JSON: counts, um_per_px, and cells with id, kind, bbox, touches_border, and morphology
+            The picture with outlined and numbered cells as PNG
         """
         pixels = _decoded(image)
         found = segment(pixels)
@@ -86,10 +84,10 @@ def add(classifier: Classifier) -> None:
         """Judge many images one after the other; a bad file fails alone.
 
         Args:
-            images: up to 500 images, or one zip of them.
+            images: up to 500 images, or one zip of them
 
         Returns:
-            One object an image, in the order given: the finding of classify, or image and error.
+            One object an image, in the order given: the finding of classify, or image and error
         """
         said = []
         try:
@@ -105,7 +103,7 @@ def add(classifier: Classifier) -> None:
         """Say which model answers here.
 
         Returns:
-            name, version, backbone, labels, positive (the labels that mean leukaemia), operating point, training.
+            name, version, backbone, labels, positive (the labels that mean leukaemia), operating point, training
         """
         return classifier.describe()
 

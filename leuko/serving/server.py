@@ -18,8 +18,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import gradio as gr
+from gradio.processing_utils import save_base64_to_cache
 from gradio.utils import get_upload_folder
-from gradio_client.utils import is_file_obj_with_meta, is_http_url_like, traverse
+from gradio_client.utils import is_http_url_like, traverse
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
@@ -59,26 +60,61 @@ HEADERS = {
     "object-src 'none'; base-uri 'self'; form-action 'self'",
 }
 _FILE = "/gradio_api/file="
+_META = {"_type": "gradio.FileData"}
 
 log = logging.getLogger(__name__)
 
 
 class App(gr.Blocks):
-    """Blocks that never fetch an address: where a file is expected, only what was uploaded here is taken."""
+    """Blocks that take files from nowhere but their upload folder.
+
+    Gradio's own fetch an address given in a file's place, and do not look at an image's path if the client leaves its
+    `meta` away, so that any image of the server's disk could be asked for.
+    """
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *rest: Any, **more: Any) -> list[Any]:
-        """Gradio's own, once every file among the inputs is one of this server's."""
-        return await super().preprocess_data(block_fn, traverse(inputs, _local, is_file_obj_with_meta), *rest, **more)
+        """Gradio's own, once every file among the inputs is one that was uploaded."""
+        try:
+            inputs = [
+                _files(value) if isinstance(block, gr.File) else value
+                for block, value in zip(block_fn.inputs, inputs, strict=True)
+            ]
+            return await super().preprocess_data(block_fn, traverse(inputs, _uploaded, _names_file), *rest, **more)
+        except gr.Error:
+            raise
+        except Exception as error:
+            log.warning("Inputs refused: %s", error)
+            raise refusal("The inputs are not what this endpoint takes; its page says what is expected.") from error
 
 
-def _local(file: dict[str, Any]) -> dict[str, Any]:
+def _files(value: Any) -> Any:
+    """Files that MCP clients list as texts (Gradio itself translates lone ones only), as files."""
+    if not isinstance(value, list):
+        return value
+    return [
+        {"path": _saved(item, i) if item.startswith("data:") else item, "meta": dict(_META)}
+        if isinstance(item, str)
+        else item
+        for i, item in enumerate(value, start=1)
+    ]
+
+
+def _saved(data: str, number: int) -> str:
+    return save_base64_to_cache(data, str(_folder()), f"image-{number}")
+
+
+def _names_file(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("path"), str)
+
+
+def _uploaded(file: dict[str, Any]) -> dict[str, Any]:
     """A file as a client describes it, by its path here; its address is neither asked nor believed."""
-    path = file.get("path") or ""
+    path = _path_of(file["path"]) if is_http_url_like(file["path"]) else file["path"]
     if is_http_url_like(path):
-        path = _path_of(path)
-    if "://" in path or path.startswith("data:"):
         raise refusal("Addresses are not fetched; upload the file to this server and give its path.")
-    return {**file, "path": path, "url": None}
+    if not Path(path).resolve().is_relative_to(_folder().resolve()):
+        raise refusal("This file was not uploaded to this server; upload it and give the path that is answered.")
+    return {**file, "path": path, "url": None, "meta": dict(_META)}
 
 
 def _path_of(address: str) -> str:

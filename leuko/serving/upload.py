@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import gradio as gr
 from gradio.components.file import ListFiles
@@ -42,6 +43,10 @@ class SmearFiles(gr.File):
     """A chooser of many files that hands over their places and names; Gradio's own leaves an empty file for each."""
 
     is_template = True
+
+    def api_info(self) -> dict[str, Any]:
+        """What clients are told: Gradio's own says it by references that break where MCP embeds them."""
+        return {"type": "array", "items": ImageData.model_json_schema(), "additional_description": None}
 
     def preprocess(self, payload: ListFiles | FileData | None) -> list[Upload]:
         """The uploaded files, not opened; empty if there are none."""
