@@ -45,8 +45,10 @@ def taken(uploads: Sequence[Upload]) -> Iterator[Batch]:
     """Take files over from the upload folder, where they would age while others are judged; a lone zip is unpacked.
 
     Raises:
-        ArchiveError: too many files, or a zip that is not unpacked.
+        ArchiveError: no files, too many, or a zip that is not unpacked.
     """
+    if not uploads:
+        raise archive.ArchiveError("No images were given; choose some, or a zip of them.")
     if len(uploads) > archive.MAX_FILES:
         raise archive.ArchiveError(f"{len(uploads)} files were given; at most {archive.MAX_FILES} are taken.")
     with tempfile.TemporaryDirectory(prefix="leuko-batch-") as place:

@@ -26,11 +26,20 @@ most). They are judged one after the other as they arrive, and deleted once they
 be judged says why and stops nothing. The table and its CSV exist on this page alone."""
 _STATE = """\
 <div class="verdict" style="--tone:#8A8A8A; min-height:6rem" role="status"><h2>{title}</h2>{bar}<p>{text}</p></div>"""
-_BAR = '<progress max="{of}" value="{done}" aria-label="Images judged" style="width:100%"></progress>'
+_BAR = '<progress max="{of}" value="{done}" aria-label="Images judged"></progress>'
 _TABLE = (
-    '<div class="batch" tabindex="0" role="region" aria-label="Findings" style="overflow:auto; max-height:30rem">'
-    '<table style="width:100%"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    '<div class="rows" tabindex="0" role="region" aria-label="Findings"><table>'
+    "<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 )
+_LOOK = """
+.rows {overflow: auto; max-height: 32rem}
+.rows table {width: 100%; border-collapse: collapse; font-size: .9rem}
+.rows th, .rows td {border: 0; border-bottom: 1px solid var(--border-color-primary); padding: .4rem .6rem;
+                    text-align: left; vertical-align: top}
+.rows th {position: sticky; top: 0; background: var(--background-fill-secondary)}
+.rows td:first-child {overflow-wrap: anywhere; min-width: 8rem}
+.rows td:last-child {min-width: 18rem; color: var(--body-text-color-subdued)}
+"""
 _CSV = (
     '<p><a download="deep-leuko.csv" href="data:text/csv;charset=utf-8;base64,{data}">Download the table as CSV</a></p>'
 )
@@ -46,8 +55,12 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
             label="Smear images, or a zip", file_count="multiple", height=160, elem_id="batch-files", scale=3
         )
         stop = gr.Button("Cancel", interactive=False, scale=1, elem_id="batch-stop")
-    state = gr.HTML(_say("Nothing chosen yet", "Judging begins as soon as files are chosen."), elem_id="batch-state")
-    table = gr.HTML(elem_id="batch-table")
+    state = gr.HTML(
+        _say("Nothing chosen yet", "Judging begins as soon as files are chosen."),
+        elem_id="batch-state",
+        css_template="progress {width: 100%; accent-color: #0072B2}",
+    )
+    table = gr.HTML(elem_id="batch-table", css_template=_LOOK)
 
     def run(uploads: list[Upload], request: gr.Request) -> Iterator[tuple]:
         own = sessions.of(request)
@@ -115,10 +128,9 @@ def _summary(rows: Sequence[tuple[str, ...]], given: batch.Batch) -> str:
     if given.left_out:
         text += f" Left out, as they are not named as images: {', '.join(given.left_out[:5])}"
         text += f" and {len(given.left_out) - 5} more." if len(given.left_out) > 5 else "."
-    whole = len(rows) == len(given.uploads)
-    return _say(
-        f"{len(rows)} images judged" if whole else f"Cancelled after {len(rows)} of {len(given.uploads)} images", text
-    )
+    if len(rows) < len(given.uploads):
+        return _say(f"Cancelled after {len(rows)} of {len(given.uploads)} images", text)
+    return _say(f"{len(rows)} image{'' if len(rows) == 1 else 's'} judged", text)
 
 
 def _table(rows: Sequence[tuple[str, ...]], done: bool = False) -> str:

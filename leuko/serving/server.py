@@ -129,12 +129,15 @@ def refusal(reason: object) -> gr.Error:
     return gr.Error(str(reason), title="Not possible", print_exception=False)
 
 
-def options(kept_seconds: int = KEPT_SECONDS) -> dict[str, Any]:
-    """How the app is to be launched: limits and privacy.
+def options() -> dict[str, Any]:
+    """How the app is to be launched: limits and privacy, as the environment asks.
 
     Raises:
-        ValueError: a password without a user, or a user without a password.
+        ValueError: a password without a user, a user without a password, or a time that is none.
     """
+    kept = os.environ.get("LEUKO_KEPT_SECONDS") or str(KEPT_SECONDS)
+    if not kept.isdecimal() or int(kept) == 0:
+        raise ValueError("LEUKO_KEPT_SECONDS takes a whole number of seconds from 1.")
     user, password = os.environ.get("LEUKO_USER"), os.environ.get("LEUKO_PASSWORD")
     if bool(user) != bool(password):
         raise ValueError("LEUKO_USER and LEUKO_PASSWORD belong together; set both or neither.")
@@ -149,7 +152,7 @@ def options(kept_seconds: int = KEPT_SECONDS) -> dict[str, Any]:
         "enable_monitoring": False,
         "show_error": False,
         "ssr_mode": False,
-        "app_kwargs": {"middleware": [Middleware(Guard)], "lifespan": _sweeping(kept_seconds)},
+        "app_kwargs": {"middleware": [Middleware(Guard)], "lifespan": _sweeping(int(kept))},
     }
 
 
