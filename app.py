@@ -34,8 +34,8 @@ def serve() -> None:
     from leuko.serving.interface import build, launch_options
 
     try:
-        classifier = Classifier.load(os.environ.get("LEUKO_MODEL"))
         options = launch_options()
+        classifier = Classifier.load(os.environ.get("LEUKO_MODEL"))
     except (ModelFolderError, ValueError) as error:
         sys.exit(f"Deep Leuko cannot start: {error}")
     build(classifier).launch(**options)
