@@ -181,10 +181,12 @@ class Guard:
             if answer.begun:
                 raise
             # Gradio looks into requests without checking their form first; nothing else is so near the door.
-            malformed = isinstance(error, (KeyError, TypeError, ValueError))
-            log.log(logging.WARNING if malformed else logging.ERROR, "Request failed", exc_info=error)
-            sentence = "The request cannot be understood." if malformed else "Something went wrong on the server."
-            await _says(sentence, 400 if malformed else 500)(scope, receive, answer)
+            if isinstance(error, (KeyError, TypeError, ValueError)):
+                log.warning("A request for %.100r cannot be understood: %.200r", scope["path"], error)
+                await _says("The request cannot be understood.", 400)(scope, receive, answer)
+            else:
+                log.exception("A request failed")
+                await _says("Something went wrong on the server.", 500)(scope, receive, answer)
 
 
 class _TooMuchError(Exception):
