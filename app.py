@@ -1,25 +1,44 @@
-"""The Space: serves the model named by LEUKO_MODEL (a folder or Hub id), or the embedded default."""
+"""The Space: serves the model named by LEUKO_MODEL (a folder or Hub id), or the embedded default.
+
+LEUKO_USER and LEUKO_PASSWORD together put a login in front of it.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import tempfile
+from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-from leuko.models.classifier import Classifier
-from leuko.models.folder import ModelFolderError
-from leuko.serving.interface import build, launch_options
-
 
 def main() -> None:
     """Load the model and serve; with no usable model, say so and serve nothing."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that what follows is cleaned up
+    above = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
+    above.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="leuko-", dir=above) as place:
+        # All files of all visitors, in a folder that nobody else can read and that goes with the server.
+        os.environ["GRADIO_TEMP_DIR"] = str(Path(place) / "uploads")
+        tempfile.tempdir = place
+        serve()
+
+
+def serve() -> None:
+    """As `main`, into whatever temporary folder there is."""
+    from leuko.models.classifier import Classifier  # late: Gradio asks for its folder when it is imported
+    from leuko.models.folder import ModelFolderError
+    from leuko.serving.interface import build, launch_options
+
     try:
+        options = launch_options()
         classifier = Classifier.load(os.environ.get("LEUKO_MODEL"))
-    except ModelFolderError as error:
+    except (ModelFolderError, ValueError) as error:
         sys.exit(f"Deep Leuko cannot start: {error}")
-    build(classifier).launch(**launch_options())
+    build(classifier).launch(**options)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from leuko.cells import morphology, overlay
-from leuko.cells.counting import count
+from leuko.cells import overlay
 from leuko.cells.segmentation import segment
 from leuko.images.decode import SUFFIXES, ImageError, decode
 from leuko.models import explain
 from leuko.models.classifier import Classifier
 from leuko.parallel import in_order
+from leuko.serving import answers
 
 if TYPE_CHECKING:
     from leuko.training.settings import Settings
@@ -56,9 +56,7 @@ def field(chosen: argparse.Namespace) -> int:
             cv2.imwrite(str(chosen.masks / f"{file.stem}.png"), found.mask())
         if chosen.overlay:
             cv2.imwrite(str(chosen.overlay / f"{file.stem}.png"), overlay.draw(image, found)[..., ::-1])
-        cells = [{"kind": "white_cell", **cell} for cell in morphology.as_json(morphology.describe(image, found))]
-        cells += found.boxes("red_cell") + found.boxes("platelet")
-        return {"image": file.name, **count(found).as_json(), "um_per_px": found.um_per_px, "cells": cells}
+        return answers.field(file.name, image, found)
 
     return _line_by_line(chosen, answer)
 

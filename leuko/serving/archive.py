@@ -1,4 +1,4 @@
-"""A zip of labelled images from a stranger, unpacked within limits and nowhere else than it should be."""
+"""A zip of images from a stranger, unpacked within limits and nowhere else than it should be."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ArchiveError(ValueError):
     """An archive that is not unpacked; the message is one sentence that says why."""
 
 
-def unpack(archive: Path, folder: Path) -> None:
+def unpack(archive: Path, folder: Path) -> list[str]:
     """Unpack the images (and tables) of a zip into an existing, empty folder.
 
     A single folder around everything is left away, so that the class folders lie at the top.
@@ -34,6 +34,9 @@ def unpack(archive: Path, folder: Path) -> None:
     Args:
         archive: the zip.
         folder: where to.
+
+    Returns:
+        The names of files that were left out since they are not named as images or tables.
 
     Raises:
         ArchiveError: it is no zip, too large in any way, encrypted, damaged, or holds archives, links or names that
@@ -43,7 +46,7 @@ def unpack(archive: Path, folder: Path) -> None:
         if archive.stat().st_size > MAX_ZIP_BYTES:
             raise ArchiveError(f"The zip is larger than {MAX_ZIP_BYTES // 1024**2} MB; use fewer or smaller images.")
         with zipfile.ZipFile(archive) as opened:
-            _unpack(opened, folder)
+            return _unpack(opened, folder)
     except FileNotFoundError as error:
         raise ArchiveError("The zip is no longer there; choose it again.") from error
     except ArchiveError:
@@ -54,16 +57,16 @@ def unpack(archive: Path, folder: Path) -> None:
         raise ArchiveError("The zip is damaged; zip the folder again.") from error
 
 
-def _unpack(opened: zipfile.ZipFile, folder: Path) -> None:
+def _unpack(opened: zipfile.ZipFile, folder: Path) -> list[str]:
     entries = {_place(entry): entry for entry in opened.infolist() if not entry.is_dir()}
-    wanted = {p: e for p, e in entries.items() if p.suffix.lower() in SUFFIXES or p.suffix.lower() in _TABLES}
-    wanted = {p: e for p, e in wanted.items() if not (set(p.parts) & set(_LEFTOVERS) or p.name.startswith("."))}
     for place, entry in entries.items():
         _check(place, entry)
+    meant = {p: e for p, e in entries.items() if not (set(p.parts) & set(_LEFTOVERS) or p.name.startswith("."))}
+    wanted = {p: e for p, e in meant.items() if p.suffix.lower() in (*SUFFIXES, *_TABLES)}
     if len(wanted) > MAX_FILES:
         raise ArchiveError(f"The zip holds {len(wanted)} files; at most {MAX_FILES} are taken.")
     if not any(p.suffix.lower() in SUFFIXES for p in wanted):
-        raise ArchiveError("The zip holds no images; it should hold one folder for each class, with images in it.")
+        raise ArchiveError("The zip holds no images (JPEG, PNG, TIFF, BMP, WebP or GIF, named as such).")
     around = 1 if len({p.parts[0] for p in wanted}) == 1 and all(len(p.parts) > 2 for p in wanted) else 0
     room, pixels = MAX_UNPACKED_BYTES, 0
     for place, entry in wanted.items():
@@ -80,6 +83,7 @@ def _unpack(opened: zipfile.ZipFile, folder: Path) -> None:
         target = folder.joinpath(*place.parts[around:])
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
+    return [str(place) for place in meant if place not in wanted]
 
 
 def _place(entry: zipfile.ZipInfo) -> PurePosixPath:

@@ -1,60 +1,131 @@
-"""The endpoints that programs call: what they take and give is a contract."""
+"""The endpoints that programs call: what they take and give is a contract.
+
+Their names, their parameters and what they say here is what the API page, the clients' `view_api()` and MCP tools show.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import gradio as gr
 import numpy as np
 
-from leuko.images.decode import ImageError
+from leuko.cells import overlay as outlines
+from leuko.cells.segmentation import segment
+from leuko.images.decode import ImageError, decode
+from leuko.models import explain as heat_maps
 from leuko.models.classifier import Classifier
-from leuko.serving.analysis import Analysis, analyse
-from leuko.serving.upload import SmearImage, Upload
+from leuko.serving import answers, batch
+from leuko.serving.archive import ArchiveError
+from leuko.serving.server import refusal
+from leuko.serving.upload import SmearFiles, SmearImage, Upload
+
+AT_ONCE = 2  # calls that are worked on, whichever the endpoint; the page does not wait behind them
 
 
 def add(classifier: Classifier) -> None:
-    """Put the endpoints into the app that is open; `build` of `leuko.serving.interface` says which."""
-    labels = list(classifier.labels)
+    """Put the endpoints into the app that is open."""
     image = SmearImage(visible=False, label="Smear image")
+    images = SmearFiles(visible=False, label="Smear images", file_count="multiple")
     finding = gr.JSON(visible=False, label="Finding")
+    findings = gr.JSON(visible=False, label="Findings")
     overlay = gr.Image(visible=False, label="Overlay", format="png")
+    cells = gr.JSON(visible=False, label="Cells")
     information = gr.JSON(visible=False, label="Model")
-    class_name = gr.Dropdown(["", *labels], value="", allow_custom_value=True, visible=False, label="Class")
+    with_cells = gr.Checkbox(True, visible=False, label="Cells")
+    class_name = gr.Textbox("", visible=False, label="Class")
     opacity = gr.Slider(0, 1, 0.5, visible=False, label="Opacity")
 
-    def classify(image: Upload | None) -> dict[str, Any]:
-        """Judge one smear image. Returns the finding: label, probabilities, decision, reasons, quality."""
-        return _analyse(classifier, image).finding.as_json(image.name)
+    def classify(image: Upload | None, cells: bool = True) -> dict[str, Any]:
+        """Judge one image of a blood or marrow smear for signs of acute lymphoblastic leukaemia; research use only.
+
+        Args:
+            image: JPEG, PNG, TIFF, BMP, WebP or GIF, at most 50 MB and 50 megapixels
+            cells: false asks the network alone, several times as fast
+
+        Returns:
+            The finding: label, probabilities, leukaemia_probability, evidence, decision, reasons, quality, model, …
+        """
+        return classifier.read(_decoded(image), cells).finding.as_json(image.name)
 
     def explain(image: Upload | None, class_name: str = "", opacity: float = 0.5) -> np.ndarray:
-        """Grad-CAM of a class (empty: the most probable one), laid over the image."""
-        analysis = _analyse(classifier, image)
-        label = class_name or analysis.finding.label
+        """Show where the network looked: Grad-CAM of a class laid over the image.
+
+        Args:
+            image: as for classify
+            class_name: one of the labels of model_info; empty for the most probable one
+            opacity: of the heat map, 0 to 1
+
+        Returns:
+            The picture as PNG, at most 1024 pixels wide and high
+        """
+        pixels = _decoded(image)
+        reading = classifier.read(pixels)
         try:
-            classifier.index(label)
+            cam = classifier.heat_map(reading, class_name or reading.finding.label)
         except ValueError as error:
-            raise _refusal(error) from error
-        return analysis.overlay(label, opacity)
+            raise refusal(error) from error
+        return heat_maps.overlay(heat_maps.shrink(pixels), cam, opacity)
+
+    def analyse_field(image: Upload | None) -> tuple[dict[str, Any], np.ndarray]:
+        """Find, measure and count the cells of one image.
+
+        Args:
+            image: as for classify
+
+        Returns:
+            The cells as JSON: counts, um_per_px, and cells with id, kind, bbox, touches_border, and morphology
+            The picture with outlined and numbered cells as PNG
+        """
+        pixels = _decoded(image)
+        found = segment(pixels)
+        return answers.field(image.name, pixels, found), outlines.draw(pixels, found)
+
+    async def classify_batch(images: list[Upload], progress: gr.Progress = gr.Progress()) -> list[dict[str, Any]]:  # noqa: B008
+        """Judge many images one after the other; a bad file fails alone.
+
+        Args:
+            images: up to 500 images, or one zip of them
+
+        Returns:
+            One object an image, in the order given: the finding of classify, or image and error
+        """
+        said = []
+        try:
+            with batch.taken(images) as given:
+                for upload in progress.tqdm(given.uploads, desc="Judging", unit="images"):
+                    # Between two images a cancelled call ends, as a plain function would not.
+                    said.append(await anyio.to_thread.run_sync(batch.judge, classifier, upload))
+        except ArchiveError as error:
+            raise refusal(error) from error
+        return said
 
     def model_info() -> dict[str, Any]:
-        """Which model answers here: name, version, backbone, classes, operating point, training."""
+        """Say which model answers here.
+
+        Returns:
+            name, version, backbone, labels, positive (the labels that mean leukaemia), operating point, training
+        """
         return classifier.describe()
 
     triggers = gr.Button(visible=False)
-    triggers.click(classify, image, finding, api_name="classify")
-    triggers.click(explain, [image, class_name, opacity], overlay, api_name="explain")
+    for function, taken, given in (
+        (classify, [image, with_cells], finding),
+        (explain, [image, class_name, opacity], overlay),
+        (analyse_field, image, [cells, overlay]),
+    ):
+        triggers.click(
+            function, taken, given, api_name=function.__name__, concurrency_id="api", concurrency_limit=AT_ONCE
+        )
+    triggers.click(classify_batch, images, findings, api_name="classify_batch", concurrency_limit=1)
     triggers.click(model_info, None, information, api_name="model_info")
 
 
-def _analyse(classifier: Classifier, upload: Upload | None) -> Analysis:
+def _decoded(upload: Upload | None) -> np.ndarray:
     if upload is None:
-        raise _refusal("No image was given; choose one first.")
+        raise refusal("No image was given; choose one first.")
     try:
-        return analyse(classifier, upload.path)
+        return decode(upload.path)
     except ImageError as error:
-        raise _refusal(error) from error
-
-
-def _refusal(reason: object) -> gr.Error:
-    return gr.Error(str(reason), title="Not possible", print_exception=False)
+        raise refusal(error) from error

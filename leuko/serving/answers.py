@@ -1,0 +1,18 @@
+"""What programs are told of a field: the same on the command line and by the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from leuko.cells import morphology
+from leuko.cells.counting import count
+from leuko.cells.segmentation import Segmentation
+
+
+def field(name: str, image: np.ndarray, found: Segmentation) -> dict[str, Any]:
+    """The cells of an image, uint8, H × W × 3, RGB: `image`, `counts`, `um_per_px` (None if unknown) and `cells`."""
+    cells = [{"kind": "white_cell", **cell} for cell in morphology.as_json(morphology.describe(image, found))]
+    cells += found.boxes("red_cell") + found.boxes("platelet")
+    return {"image": name, **count(found).as_json(), "um_per_px": found.um_per_px, "cells": cells}
