@@ -75,6 +75,8 @@ class App(gr.Blocks):
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *rest: Any, **more: Any) -> list[Any]:
         """Gradio's own, once every file among the inputs is one that was uploaded."""
         try:
+            # What is left away at the end is what it is on the page, as with Gradio's own clients.
+            inputs = [*inputs, *(block.value for block in block_fn.inputs[len(inputs) :])]
             inputs = [
                 _files(value) if isinstance(block, gr.File) else value
                 for block, value in zip(block_fn.inputs, inputs, strict=True)
