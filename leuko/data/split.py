@@ -77,7 +77,7 @@ class Split:
         ]
         rows = {file: [p, int(g)] for file, p, g in zip(files, part, self.group, strict=True)}
         saved = {"how": self.how, "groups": self.groups.how, "seed": self.seed, "files": rows, "series": series}
-        path.write_text(json.dumps(saved, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(saved, ensure_ascii=False) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path, files: Sequence[str]) -> Split:
