@@ -20,11 +20,16 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that what follows is cleaned up
     above = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
     above.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="leuko-", dir=above) as place:
-        # All files of all visitors, in a folder that nobody else can read and that goes with the server.
-        os.environ["GRADIO_TEMP_DIR"] = str(Path(place) / "uploads")
-        tempfile.tempdir = place
-        serve()
+    try:
+        with tempfile.TemporaryDirectory(prefix="leuko-", dir=above, ignore_cleanup_errors=True) as place:
+            # All files of all visitors, in a folder that nobody else can read and that goes with the server.
+            os.environ["GRADIO_TEMP_DIR"] = str(Path(place) / "uploads")
+            tempfile.tempdir = place
+            serve()
+    except SystemExit as told:
+        if told.code:
+            raise
+        os._exit(0)  # without waiting for what other threads are at
 
 
 def serve() -> None:
