@@ -6,12 +6,13 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -64,12 +65,12 @@ def drawn(tmp_path_factory) -> Path:
     return draw(tmp_path_factory.mktemp("drawn"), 30, 30)
 
 
-def start_app(port: int, cwd: Path = ROOT, **environment: str) -> subprocess.Popen:
+def start_app(port: int, cwd: Path = ROOT, log: int | IO = subprocess.PIPE, **environment: str) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "app.py"],
         cwd=cwd,
         env={**os.environ, "GRADIO_SERVER_PORT": str(port), **environment},
-        stdout=subprocess.PIPE,
+        stdout=log,
         stderr=subprocess.STDOUT,
         text=True,
     )
@@ -80,19 +81,22 @@ def running_app(cwd: Path = ROOT, **environment: str) -> Iterator[str]:
     """The address of the real app, in a process of its own that ends with the block."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    process = start_app(port, cwd, **environment)
-    try:
-        for _ in range(240):
-            assert process.poll() is None, process.stdout.read()
-            try:
-                urllib.request.urlopen(url, timeout=2).close()
-                break
-            except OSError:
-                time.sleep(0.5)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(20)
+    with tempfile.TemporaryFile("w+") as log:  # nobody reads along: a pipe would fill up and stop the app
+        process = start_app(port, cwd, log, **environment)
+        try:
+            for _ in range(240):
+                if process.poll() is not None:
+                    log.seek(0)
+                    pytest.fail(log.read())
+                try:
+                    urllib.request.urlopen(url, timeout=2).close()
+                    break
+                except OSError:
+                    time.sleep(0.5)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(20)
 
 
 def free_port() -> int:
