@@ -194,13 +194,20 @@ def _part(part: str, who: str, model: Path, images: Path) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+# A process starts with the memory of the one that it is forked from; this one is small.
+SMALL = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
 def _process(command: list[object]) -> tuple[float, float]:
     """Seconds and the memory peak in MB of a process."""
+    whole = [sys.executable, "-c", SMALL, sys.executable, *map(str, command)]
     start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *map(str, command)], cwd=ROOT, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    assert status == 0
-    return time.perf_counter() - start, used.ru_maxrss / 1024
+    done = subprocess.run(whole, cwd=ROOT, capture_output=True, text=True, check=True)
+    return time.perf_counter() - start, int(done.stdout) / 1024
 
 
 def _agree(ours: list[float], peer: list[float]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from onnxscript import optimizer
 from torch import nn
 
 from leuko.models.backbones import Network
@@ -83,7 +84,10 @@ def export_onnx(network: Network, size: tuple[int, int], file: Path) -> None:
             )
     finally:
         quiet.setLevel(before)
-    model = _halved(program.model_proto)
+    # ONNX Runtime fuses convolutions with what follows only where their biases are plain constants.
+    optimizer.fold_constants(program.model)
+    optimizer.remove_unused_nodes(program.model)
+    model = _halved(_without_zeros(program.model_proto))
     # The exporter notes stack traces and paths of the exporting machine.
     for item in (
         model,
@@ -97,6 +101,20 @@ def export_onnx(network: Network, size: tuple[int, int], file: Path) -> None:
         del item.metadata_props[:]
         item.doc_string = ""
     onnx.save(model, file)
+
+
+def _without_zeros(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Convolutions without the biases of zeros that the exporter gives them."""
+    graph = model.graph
+    zeros = {tensor.name for tensor in graph.initializer if not numpy_helper.to_array(tensor).any()}
+    for node in graph.node:
+        if node.op_type == "Conv" and len(node.input) == 3 and node.input[2] in zeros:
+            del node.input[2]
+    used = {name for node in graph.node for name in node.input}
+    left = [tensor for tensor in graph.initializer if tensor.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(left)
+    return model
 
 
 def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
