@@ -14,7 +14,7 @@ from scipy.spatial.distance import cdist
 
 FUZZINESS = 2.0  # the exponent m of fuzzy c-means, as Bezdek 1981 proposes
 STEPS = 100
-TOLERANCE = 1e-4  # of the centres' movement, relative to the spread of the points
+TOLERANCE = 1e-3  # of the centres' movement, relative to the spread of the points
 LEVELS = 256  # of the histogram in which thresholds are sought
 
 Memberships = Callable[[np.ndarray], np.ndarray]
@@ -32,7 +32,7 @@ def fuzzy_c_means(points: np.ndarray, weights: np.ndarray, start: np.ndarray) ->
     Returns:
         A function of points, M × D, that gives their memberships, M × K, rows summing to 1.
     """
-    centres = _iterate(points, start, lambda c: weights[:, None] * fuzzy_memberships(points, c) ** FUZZINESS)
+    centres = _iterate(points, start, lambda c: weights * _fuzzy(points, c) ** FUZZINESS)
     return lambda colours: fuzzy_memberships(colours, centres)
 
 
@@ -42,7 +42,7 @@ def k_means(points: np.ndarray, weights: np.ndarray, start: np.ndarray) -> Membe
     def nearest(colours: np.ndarray, centres: np.ndarray) -> np.ndarray:
         return np.eye(len(centres))[cdist(colours, centres, "sqeuclidean").argmin(axis=1)]
 
-    centres = _iterate(points, start, lambda c: weights[:, None] * nearest(points, c))
+    centres = _iterate(points, start, lambda c: weights * nearest(points, c).T)
     return lambda colours: nearest(colours, centres)
 
 
@@ -75,18 +75,26 @@ def otsu(points: np.ndarray, weights: np.ndarray, start: np.ndarray) -> Membersh
 
 def fuzzy_memberships(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Memberships of points, M × D, in groups with given centres, K × D: M × K, rows summing to 1 (Bezdek 1981)."""
-    closeness = np.maximum(cdist(points, centres, "sqeuclidean"), 1e-12) ** (-1 / (FUZZINESS - 1))
-    return closeness / closeness.sum(axis=1, keepdims=True)
+    return _fuzzy(points, centres).T
+
+
+def _fuzzy(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Memberships the other way round, K × M, which is several times as fast to sum."""
+    closeness = np.maximum(cdist(centres, points, "sqeuclidean"), 1e-12) ** (-1 / (FUZZINESS - 1))
+    return closeness / closeness.sum(axis=0)
 
 
 def _iterate(points: np.ndarray, start: np.ndarray, weigh: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Move centres to the weighted means of what belongs to them until they rest; an empty group stays where it is."""
+    """Move centres to the weighted means of what belongs to them until they rest; an empty group stays where it is.
+
+    `weigh` gives the weight of every point in every group for given centres, K × N.
+    """
     centres = np.asarray(start, dtype=float)
     still = TOLERANCE * max(float(points.std()), 1e-12)
     for _ in range(STEPS):
         weight = weigh(centres)
-        total = weight.sum(axis=0)[:, None]
-        moved = np.where(total > 0, weight.T @ points / np.maximum(total, 1e-300), centres)
+        total = weight.sum(axis=1, keepdims=True)
+        moved = np.where(total > 0, weight @ points / np.maximum(total, 1e-300), centres)
         if np.abs(moved - centres).max() < still:
             return moved
         centres = moved

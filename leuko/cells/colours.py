@@ -38,13 +38,13 @@ class Colours:
     @classmethod
     def of(cls, image: np.ndarray) -> Colours:
         """Take an image, uint8, H × W × 3, RGB, apart."""
-        light = np.clip(image / _glass(image), 1 / 255, 1).astype(np.float32)
+        light = np.clip(image / _glass(image), np.float32(1 / 255), 1)
         light = cv2.GaussianBlur(light, (0, 0), SOFTENING)
         lab = cv2.cvtColor(light, cv2.COLOR_RGB2LAB)
-        place = ((lab + np.array([0, 128, 128])) / BIN).astype(np.int32)
-        flat = np.ravel_multi_index(tuple(place.reshape(-1, 3).T), _BINS, mode="clip")
+        place = ((lab + np.float32([0, 128, 128])) / np.float32(BIN)).astype(np.int32).reshape(-1, 3)
+        flat = (place[:, 0] * _BINS[1] + place[:, 1]) * _BINS[2] + place[:, 2]
         counts = np.bincount(flat, minlength=int(np.prod(_BINS)))
-        present = np.flatnonzero(counts)
+        present = np.flatnonzero(counts > 0)
         where = np.empty(len(counts), dtype=np.int32)
         where[present] = np.arange(len(present))
         palette = (np.stack(np.unravel_index(present, _BINS), axis=1) + 0.5) * BIN - [0, 128, 128]
@@ -67,10 +67,7 @@ def _glass(image: np.ndarray) -> np.ndarray:
     tile; tiles without glass lie below it and lose their weight.
     """
     height, width = image.shape[:2]
-    rows, columns = np.array_split(np.arange(height), TILES), np.array_split(np.arange(width), TILES)
-    tiles = [(y, x, image[y[0] : y[-1] + 1 : 2, x[0] : x[-1] + 1 : 2].reshape(-1, 3)) for y in rows for x in columns]
-    places = np.array([[y.mean() / height - 0.5, x.mean() / width - 0.5] for y, x, _ in tiles])
-    lights = np.array([_brightest_tenth(values) for *_, values in tiles])
+    lights, places = _brightest(image)
     levels = lights.mean(axis=1)
     weights = (levels >= (1 - FALL) * np.quantile(levels, 0.9)).astype(float)
     surface = np.broadcast_to(np.quantile(lights, 0.9, axis=0), lights.shape)
@@ -78,7 +75,7 @@ def _glass(image: np.ndarray) -> np.ndarray:
     for _ in range(5):
         if (weights > 0.5).sum() < 2 * terms.shape[1]:  # too little glass to tell where the light falls off
             glass = np.average(lights, axis=0, weights=weights + 1e-6)
-            return np.maximum(np.broadcast_to(glass, image.shape), 1.0)
+            return np.maximum(np.broadcast_to(glass, image.shape), 1).astype(np.float32)
         root = np.sqrt(weights)[:, None]
         factors = np.linalg.lstsq(root * terms, root * lights, rcond=None)[0]
         surface = terms @ factors
@@ -86,16 +83,21 @@ def _glass(image: np.ndarray) -> np.ndarray:
     y, x = np.linspace(-0.5, 0.5, 16), np.linspace(-0.5, 0.5, 16)
     coarse = _terms(np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 2)) @ factors
     field = cv2.resize(coarse.reshape(16, 16, 3).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.maximum(field, 0.5 * surface.max())
+    return np.maximum(field, np.float32(0.5 * surface.max()))
 
 
-def _brightest_tenth(values: np.ndarray) -> np.ndarray:
-    """The 0.9 quantile of every column; N × D → D. numpy's own takes four times as long on so few values."""
-    place = 0.9 * (len(values) - 1)
-    below = int(place)
-    above = min(below + 1, len(values) - 1)
-    low, high = np.partition(values, [below, above], axis=0)[[below, above]].astype(float)
-    return low + (high - low) * (place - below)
+def _brightest(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The 0.9 quantile of every tile: float, T × 3; and the tiles' middles as y and x from −0.5 to 0.5, T × 2."""
+    tall, wide = (max(side // TILES, 1) for side in image.shape[:2])
+    tops, lefts = (
+        np.linspace(0, side - one, TILES).astype(int) for side, one in zip(image.shape[:2], (tall, wide), strict=True)
+    )
+    rows, columns = tops[:, None] + np.arange(0, tall, 2), lefts[:, None] + np.arange(0, wide, 2)
+    values = image[rows[:, None, :, None], columns[None, :, None, :]].reshape(TILES**2, -1, 3)
+    y, x = (tops + tall / 2) / image.shape[0] - 0.5, (lefts + wide / 2) / image.shape[1] - 0.5
+    places = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 2)
+    ranked = np.sort(values.transpose(0, 2, 1).astype(np.float32), axis=2)  # numpy's quantile takes five times as long
+    return ranked[..., int(0.9 * (ranked.shape[2] - 1))], places
 
 
 def _terms(places: np.ndarray) -> np.ndarray:

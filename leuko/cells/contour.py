@@ -69,12 +69,12 @@ def _smooth(chain: np.ndarray) -> np.ndarray:
 def area(outline: np.ndarray) -> float:
     """Area inside a closed outline, in px²."""
     x, y = outline.T
-    return 0.5 * abs(float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)))
+    return 0.5 * abs(float(x[:-1] @ y[1:] - x[1:] @ y[:-1] + x[-1] * y[0] - x[0] * y[-1]))
 
 
 def length(outline: np.ndarray) -> float:
     """Length of a closed outline, in px."""
-    return float(np.hypot(*(np.roll(outline, -1, axis=0) - outline).T).sum())
+    return float(np.hypot(*np.diff(outline, axis=0, append=outline[:1]).T).sum())
 
 
 def hull(points: np.ndarray) -> np.ndarray:

@@ -33,35 +33,44 @@ class Part:
 def parts(mask: np.ndarray, least: float = 1) -> Iterator[Part]:
     """The connected parts (diagonals count) of at least `least` pixels."""
     height, width = mask.shape
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    for label in range(1, count):
-        x, y, w, h, area = (int(value) for value in stats[label])
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    for label, (x, y, w, h, area) in enumerate(stats[1:].tolist(), start=1):
         if area >= least:
             window = slice(max(y - 1, 0), y + h + 1), slice(max(x - 1, 0), x + w + 1)
             yield Part(window, labels[window] == label, area, x == 0 or y == 0 or x + w == width or y + h == height)
 
 
+def labelled(mask: np.ndarray, connectivity: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """The connected parts as labels, int32, H × W, from 1, and how many pixels have each label, from 0 on.
+
+    It takes half the time of `parts`, which gives windows too.
+    """
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=connectivity)
+    return labels, np.bincount(labels.ravel(), minlength=count)
+
+
 def usual_area(mask: np.ndarray) -> float:
     """Area of a part of a mask that is not empty, in pixels: the mean over the area, so that crumbs count little."""
-    areas = np.array([part.area for part in parts(mask)])
+    areas = labelled(mask)[1][1:]
     return float((areas**2).sum() / areas.sum())
 
 
 def keep(mask: np.ndarray, least: float) -> np.ndarray:
     """The mask without parts under `least` pixels."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    large = stats[:, cv2.CC_STAT_AREA] >= least
+    labels, areas = labelled(mask)
+    large = areas >= least
     large[0] = False
     return large[labels]
 
 
 def fill(mask: np.ndarray, most: float = np.inf) -> np.ndarray:
     """The mask with its holes of under `most` pixels filled; what opens to the border is no hole."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
-    hole = stats[:, cv2.CC_STAT_AREA] < most
+    labels, areas = labelled(~mask, connectivity=4)
+    hole = areas < most
     hole[0] = False
-    hole[np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))] = False
-    return mask | hole[labels] if count > 1 else mask
+    for side in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        hole[side] = False
+    return mask | hole[labels] if hole.any() else mask
 
 
 def opened(mask: np.ndarray, radius: float) -> np.ndarray:
@@ -77,7 +86,7 @@ def closed(mask: np.ndarray, radius: float) -> np.ndarray:
 def _morph(mask: np.ndarray, operation: int, radius: float) -> np.ndarray:
     r = max(1, round(radius))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * r + 1, 2 * r + 1))
-    padded = np.pad(mask, r, mode="edge").astype(np.uint8)
+    padded = cv2.copyMakeBorder(mask.astype(np.uint8), r, r, r, r, cv2.BORDER_REPLICATE)
     return cv2.morphologyEx(padded, operation, disc)[r:-r, r:-r] > 0
 
 

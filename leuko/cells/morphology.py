@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _LOBE_SIDE = 48  # px, equivalent diameter to which a nucleus is brought before its lobes are counted
 _LOBE_ZOOM = 4  # at most: scattered crumbs must not become a huge picture
 _LOBE_RISE = 0.04  # of that diameter, by which a lobe is thicker (from its middle to the edge) than the neck beside it
+_FLOOD_STEPS = 5  # between two looks whether anything still moves, which cost as much as a step
 _BOX = ("x0", "y0", "x1", "y1")
 _COUNTS = ("lobes",)
 
@@ -198,7 +199,8 @@ def count_lobes(nucleus: np.ndarray) -> int:
     flooded, previous = distance - rise, None
     while previous is None or not np.array_equal(flooded, previous):
         previous = flooded
-        flooded = np.minimum(cv2.dilate(flooded, np.ones((3, 3), np.uint8)), distance)
+        for _ in range(_FLOOD_STEPS):
+            flooded = np.minimum(cv2.dilate(flooded, None), distance)
     domes = distance - flooded
     count, labels = cv2.connectedComponents((domes > 1e-4).astype(np.uint8))
     heights = ndimage.maximum(domes, labels, np.arange(1, count))

@@ -6,7 +6,7 @@ import numpy as np
 
 from leuko.cells.clustering import Method
 from leuko.cells.colours import Colours, violet
-from leuko.cells.masks import fill, keep, opened, parts, solidity, usual_area
+from leuko.cells.masks import fill, keep, labelled, opened, parts, solidity, usual_area
 
 GLASS = np.array([100.0, 0.0, 0.0])  # CIELAB
 STAINED_SHARE = 0.02  # of the palette: the most violet colours, where the stained group starts
@@ -41,7 +41,9 @@ def stained(colours: Colours, method: Method) -> np.ndarray:
 
 def nuclei(stained: np.ndarray) -> np.ndarray:
     """Nuclei among what is stained: holes filled, and nothing far smaller than usual; bool, H × W."""
-    areas = np.sort([part.area for part in parts(stained)] or [0])
+    areas = np.sort(labelled(stained)[1][1:])
+    if not len(areas):
+        return stained
     usual = areas[np.searchsorted(np.cumsum(areas), areas.sum() / 4)]  # not the largest, which may be a heap of cells
     return keep(fill(stained, SMALLEST * usual), max(SMALLEST * usual, 12))
 
@@ -87,14 +89,13 @@ def _sorted(colours: Colours, where: np.ndarray, method: Method) -> np.ndarray:
 
 def _layers(colours: Colours, mask: np.ndarray, red: np.ndarray) -> np.ndarray:
     """Where red cells lie on one another, which is as dark as nuclei but far less violet; bool, H × W."""
-    layers = np.zeros_like(mask)
-    found = list(parts(mask))
+    pieces, sizes = labelled(mask)
+    sums = [np.bincount(pieces.ravel(), colours.lab[..., axis].ravel(), len(sizes)) for axis in range(3)]
+    tones = (np.stack(sums, axis=1) / np.maximum(sizes, 1)[:, None])[1:]
     ruddy = colours.lab[red].mean(axis=0) if red.any() else GLASS
-    tones = [colours.lab[part.window][part.mask].mean(axis=0) for part in found]
-    contrasts = violet(np.reshape(tones, (-1, 3))) - violet(ruddy)
-    for part, tone, contrast in zip(found, tones, contrasts, strict=True):
-        vivid = contrast > VIVID * np.hypot(*ruddy[1:])
-        apart = np.linalg.norm(tone - ruddy) > APART * np.linalg.norm(ruddy - GLASS)
-        if not (violet(tone) > VIOLET or vivid or apart) or contrast < max(CONTRAST, LAYERS * contrasts.max()):
-            layers[part.window] |= part.mask
-    return layers
+    contrasts = violet(tones) - violet(ruddy)
+    vivid = contrasts > VIVID * np.hypot(*ruddy[1:])
+    apart = np.linalg.norm(tones - ruddy, axis=1) > APART * np.linalg.norm(ruddy - GLASS)
+    sure = (violet(tones) > VIOLET) | vivid | apart
+    dull = ~sure | (contrasts < max(CONTRAST, LAYERS * contrasts.max(initial=0)))
+    return np.concatenate([[False], dull])[pieces]

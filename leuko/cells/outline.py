@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 ANGLES = 64
 RADII = 48
@@ -57,20 +58,19 @@ def _best_radii(sums: np.ndarray) -> np.ndarray:
     number, angles, radii = sums.shape
     walk = np.concatenate([sums, sums], axis=1)
     moves = np.arange(-STEEP, STEEP + 1)
-    cost = (SMOOTH * np.abs(moves))[:, None, None].astype(np.float32)
-    came = np.zeros((2 * angles, number, radii), np.int8)
-    total = walk[:, 0]
+    cost = (SMOOTH * np.abs(moves)).astype(np.float32)
+    totals = np.full((2 * angles, number, radii + 2 * STEEP), -np.inf, np.float32)
+    inner = totals[..., STEEP:-STEEP]
+    steps = np.moveaxis(sliding_window_view(totals, len(moves), axis=2), 3, 1)  # angles × moves × number × radii
+    inner[0] = walk[:, 0]
     for angle in range(1, 2 * angles):
-        padded = np.pad(total, ((0, 0), (STEEP, STEEP)), constant_values=-np.inf)
-        options = np.stack([padded[:, STEEP + move : STEEP + move + radii] for move in moves]) - cost
-        chosen = options.argmax(axis=0)
-        came[angle] = moves[chosen]
-        total = np.take_along_axis(options, chosen[None], axis=0)[0] + walk[:, angle]
-    radius = total.argmax(axis=1)
+        inner[angle] = (steps[angle - 1] - cost[:, None, None]).max(axis=0) + walk[:, angle]
     path = np.empty((number, 2 * angles), int)
-    for angle in range(2 * angles - 1, -1, -1):
-        path[:, angle] = radius
-        radius = radius + came[angle][np.arange(number), radius]
+    path[:, -1] = inner[-1].argmax(axis=1)
+    each = np.arange(number)
+    for angle in range(2 * angles - 1, 0, -1):
+        radius = path[:, angle]
+        path[:, angle - 1] = radius + moves[(steps[angle - 1][:, each, radius] - cost[:, None]).argmax(axis=0)]
     half = angles // 2
     middle = path[:, half : half + angles]
     return np.concatenate([middle[:, half:], middle[:, :half]], axis=1)

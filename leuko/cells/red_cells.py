@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from scipy.spatial import cKDTree
 
 from leuko.cells.masks import Part, distance, fill, opened, parts, solidity, usual_area
 
@@ -22,7 +21,8 @@ COMPACT = 0.93  # solidity of one
 ROUND = 0.95  # solidity of one that is counted as one, whatever its area
 OVERLAP = 0.45  # cells on top of one another for each that is seen, where no cell lies alone
 BEYOND = 0.5  # radii: so far beyond the border lie middles of cells of which enough is seen to count
-ROUNDS = 15  # of the division of a heap
+ROUNDS = 15  # of the division of a heap, at most
+SAMPLE = 60  # pixels a cell that a heap is divided by; more change nothing
 
 
 def red_cells(matter: np.ndarray, white: np.ndarray, nucleus: float | None) -> tuple[np.ndarray, float | None]:
@@ -123,21 +123,24 @@ def _divide(part: Part, depth: np.ndarray, number: int, radius: float) -> np.nda
     Returns:
         int, one per pixel of the part in the order of its mask: 1 to `number`.
     """
-    pixels = np.argwhere(part.mask).astype(np.float32)
     if number == 1:
-        return np.ones(len(pixels), int)
-    weights = depth[part.mask]
-    few = slice(None, None, max(len(pixels) // (200 * number), 1))
-    sample, weight = pixels[few], weights[few]
+        return np.ones(part.area, int)
+    pixels = np.argwhere(part.mask).astype(np.float32)
+    few = slice(None, None, max(len(pixels) // (SAMPLE * number), 1))
+    sample, weight = pixels[few], depth[part.mask][few]
     middles = sample[[weight.argmax()]]
-    away = np.full(len(sample), np.inf)
+    away = np.full(len(sample), np.float32((1.8 * radius) ** 2))
     for _ in range(number - 1):  # start far from one another and from the edge
-        away = np.minimum(away, ((sample - middles[-1]) ** 2).sum(axis=1))
-        chosen = (np.minimum(away, (1.8 * radius) ** 2) * weight).argmax()
-        middles = np.concatenate([middles, sample[[chosen]]])
+        away = np.minimum(away, (sample[:, 0] - middles[-1, 0]) ** 2 + (sample[:, 1] - middles[-1, 1]) ** 2)
+        middles = np.concatenate([middles, sample[[(away * weight).argmax()]]])
     for _ in range(ROUNDS):
-        nearest = cKDTree(middles).query(sample)[1]
+        nearest = (sample @ middles.T - (middles**2).sum(axis=1) / 2).argmax(axis=1)
         total = np.bincount(nearest, weight, number)
         moved = np.stack([np.bincount(nearest, weight * sample[:, axis], number) for axis in (0, 1)], axis=1)
-        middles = np.where(total[:, None] > 0, moved / np.maximum(total, 1e-9)[:, None], middles)
-    return cKDTree(middles).query(pixels)[1] + 1
+        moved = np.where(total[:, None] > 0, moved / np.maximum(total, 1e-9)[:, None], middles).astype(np.float32)
+        if np.array_equal(moved, middles):
+            break
+        middles = moved
+    seeds = np.ones(part.mask.shape, np.uint8)
+    seeds[tuple(middles.round().astype(int).T)] = 0
+    return cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1][part.mask]

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from leuko.cells.clustering import Method
 from leuko.cells.colours import Colours
-from leuko.cells.masks import around, closed, fill, keep, opened, parts, solidity, split
+from leuko.cells.masks import around, closed, fill, keep, labelled, opened, parts, solidity, split
 from leuko.cells.outline import star_shaped
 
 REACH = 2.4  # radii of the nucleus: how far from it cytoplasm is looked for
@@ -53,7 +53,7 @@ def white_cells(
     Returns:
         White cells and their nuclei, int32, H × W, ids from 1.
     """
-    typical = np.sqrt(np.median([part.area for part in parts(seeds)]) / np.pi)
+    typical = np.sqrt(np.median(labelled(seeds)[1][1:]) / np.pi)
     matter = fill(matter, HOLE * np.pi * typical**2)
     groups = list(_together(seeds, matter, typical, red_area))
     plasm = _plasm(colours, matter & ~seeds, groups, method)
@@ -227,12 +227,8 @@ def _nucleus(colours: Colours, window: tuple[slice, slice], cell: np.ndarray, me
     tone = cv2.GaussianBlur(tone * inside, (0, 0), soft) / np.maximum(cv2.GaussianBlur(inside, (0, 0), soft), 1e-3)
     values = tone[cell][:, None]
     start = np.percentile(values, [80, 20])[:, None]
-    dark = np.zeros(cell.shape)
-    sample = _sample(values)
-    dark[cell] = method(sample, np.ones(len(sample)), start)(values)[:, 1]
-    nucleus = opened(fill(dark > NUCLEUS, 0.04 * area), 0.06 * radius) & cell
+    dark = np.zeros(cell.shape, bool)
+    sample = values[:: max(len(values) // SAMPLE, 1)]
+    dark[cell] = method(sample, np.ones(len(sample)), start)(values)[:, 1] > NUCLEUS
+    nucleus = opened(fill(dark, 0.04 * area), 0.06 * radius) & cell
     return keep(nucleus, 0.02 * area)
-
-
-def _sample(values: np.ndarray) -> np.ndarray:
-    return values[:: max(len(values) // SAMPLE, 1)]
