@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from scipy.spatial import cKDTree
 
 from leuko.cells.masks import Part, distance, fill, opened, parts, solidity, usual_area
 
@@ -134,7 +135,7 @@ def _divide(part: Part, depth: np.ndarray, number: int, radius: float) -> np.nda
         away = np.minimum(away, (sample[:, 0] - middles[-1, 0]) ** 2 + (sample[:, 1] - middles[-1, 1]) ** 2)
         middles = np.concatenate([middles, sample[[(away * weight).argmax()]]])
     for _ in range(ROUNDS):
-        nearest = (sample @ middles.T - (middles**2).sum(axis=1) / 2).argmax(axis=1)
+        nearest = cKDTree(middles).query(sample)[1]
         total = np.bincount(nearest, weight, number)
         moved = np.stack([np.bincount(nearest, weight * sample[:, axis], number) for axis in (0, 1)], axis=1)
         moved = np.where(total[:, None] > 0, moved / np.maximum(total, 1e-9)[:, None], middles).astype(np.float32)

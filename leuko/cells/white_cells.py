@@ -120,13 +120,15 @@ class _Group:
         return REACH * self.radius
 
     @classmethod
-    def of(cls, lobes: np.ndarray, body: np.ndarray | None = None) -> _Group:
-        ys, xs = np.nonzero(lobes)
+    def of(cls, number: int, belongs: np.ndarray, window: tuple[slice, slice], body: int, bodies: np.ndarray) -> _Group:
+        """The lobes with a number in a map, int32, within a window of it, and the body they lie in (0: none)."""
+        ys, xs = np.nonzero(belongs[window] == number)
         radius = max(np.sqrt(len(ys) / np.pi), 0.8 * max(np.ptp(ys), np.ptp(xs)) / 2)
-        centre = (ys.min() + ys.max()) / 2, (xs.min() + xs.max()) / 2
+        sides = zip(window, (ys, xs), strict=True)
+        centre = [side.start + (along.min() + along.max()) / 2 for side, along in sides]
         window = tuple(slice(max(int(c - REACH * radius) - 2, 0), int(c + REACH * radius) + 3) for c in centre)
         centre = centre[0] - window[0].start, centre[1] - window[1].start
-        return cls(window, lobes[window], centre, radius, None if body is None else body[window])
+        return cls(window, belongs[window] == number, centre, radius, bodies[window] == body if body else None)
 
     @cached_property
     def away(self) -> np.ndarray:
@@ -158,19 +160,18 @@ def _together(seeds: np.ndarray, matter: np.ndarray, typical: float, red_area: f
     shared[:, 0] = 0
     home = np.where(shared.max(axis=1) > 0.8 * np.array(areas), shared.argmax(axis=1), 0)
     home[0] = 0
-    for body in np.unique(home[home > 0]):
-        yield _Group.of((home == body)[pieces], bodies == body)
     large = np.array(areas) >= (OWN * red_area if red_area else OWN_AMONG * np.pi * typical**2)
     large &= home == 0
     large[0] = False
-    for piece in np.flatnonzero(large):
-        yield _Group.of(pieces == piece)
-    lobes = seeds & ((home == 0) & ~large)[pieces]
-    for heap in parts(closed(lobes, 0.3 * typical) & ~large[pieces]):
-        mask = np.zeros_like(seeds)
-        mask[heap.window] = heap.mask & lobes[heap.window]
-        if mask.any():  # closing may fill a corner that holds no nucleus
-            yield _Group.of(mask)
+    homes, of_home = np.unique(home, return_inverse=True)  # 0 is the first
+    number = np.where(large, len(homes) - 1 + np.cumsum(large), of_home)  # of each piece's group
+    lobes = seeds & (number == 0)[pieces]
+    heaps = labelled(closed(lobes, 0.3 * typical) & ~large[pieces])[0]
+    belongs = np.where(lobes & (heaps > 0), heaps + number.max(), number[pieces]).astype(np.int32)
+    for group, window in enumerate(ndimage.find_objects(belongs), start=1):
+        if window is not None:  # closing may fill a corner that holds no nucleus
+            body = homes[group] if group < len(homes) else 0
+            yield _Group.of(group, belongs, window, body, bodies)
 
 
 def _plasm(colours: Colours, beside: np.ndarray, groups: list[_Group], method: Method) -> np.ndarray:
