@@ -122,8 +122,9 @@ classifier = leuko.load()
 reading = classifier.read(np.load({str(tmp_path / "smear.npy")!r}))
 classifier.heat_map(reading, "Early")
 print([name for name in {HEAVY} if name in sys.modules])
+from leuko.serving import examples
 from leuko.serving.interface import build
-build(classifier)
+build(classifier, examples.gather())
 print([name for name in ("torch", "timm", "transformers", "datasets", "sklearn") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
