@@ -109,10 +109,10 @@ def export_onnx(network: Network, size: tuple[int, int], file: Path) -> None:
     """Write the network as ONNX with a free batch dimension.
 
     Input `pixel_values`, float32, B × 3 × H × W; outputs, float32: `feature_map`, `features` (B × F, of the last layer)
-    and `logits`; and `cams` (B × classes × h × w) where the head is pooling and a linear layer: the class activation
-    maps of Zhou et al. 2016, arXiv:1512.04150, which are Grad-CAM's before they are cut off at 0 and scaled (Selvaraju
-    et al. 2017, arXiv:1610.02391, section 3.1). Matrices and kernels are stored in half precision and cast on loading,
-    so the file is as small as the safetensors file and computes the same.
+    and `logits`; and `cams` (B × classes × h × w) where the head `is_chain`: Grad-CAM's maps before they are cut off at
+    0 and scaled. Where it is pooling and a linear layer, they are the class activation maps of Zhou et al. 2016,
+    arXiv:1512.04150 (Selvaraju et al. 2017, arXiv:1610.02391, section 3.1). Matrices and kernels are stored in half
+    precision and cast on loading, so the file is as small as the safetensors file and computes the same.
 
     Args:
         network: in evaluation mode, its weights already rounded to half precision.
