@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -34,16 +35,23 @@ def main() -> None:
 
 def serve() -> None:
     """As `main`, into whatever temporary folder there is."""
-    from leuko.models.classifier import Classifier  # late: Gradio asks for its folder when it is imported
+    from leuko.models.classifier import Classifier
     from leuko.models.folder import ModelFolderError
-    from leuko.serving.interface import build, launch_options
+    from leuko.serving import examples
 
-    try:
-        options = launch_options()
-        classifier = Classifier.load(os.environ.get("LEUKO_MODEL"))
-    except (ModelFolderError, ValueError) as error:
-        sys.exit(f"Deep Leuko cannot start: {error}")
-    build(classifier).launch(**options)
+    # The model is loaded and the examples are drawn on the second core while the first imports Gradio for seconds.
+    with ThreadPoolExecutor(1) as meanwhile:
+        loading = meanwhile.submit(Classifier.load, os.environ.get("LEUKO_MODEL"))
+        drawing = meanwhile.submit(examples.gather)
+        from leuko.serving.interface import build, launch_options  # late: it asks for its folder when it is imported
+
+        try:
+            options = launch_options()
+            classifier = loading.result()
+        except (ModelFolderError, ValueError) as error:
+            sys.exit(f"Deep Leuko cannot start: {error}")
+        app = build(classifier, drawing.result())
+    app.launch(**options)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 from leuko.models import backbones, engine, explain, folder
 from leuko.models.classifier import Classifier
+from leuko.models.export import export_onnx
 from leuko.models.preprocessing import Preprocessing, to_input
 from leuko.parallel import cores, in_order
 from tests.conftest import ROOT
@@ -82,16 +84,34 @@ def test_heat_maps_are_those_of_pytorch_grad_cam(embedded, smear):
         network.requires_grad_(bool(trained))
 
 
-@pytest.mark.parametrize(("backbone", "linear"), [("resnet18", True), ("mobilenetv3_small_050", False)])
-def test_heads_of_both_kinds_are_explained(backbone, linear, embedded, smear, tmp_path):
+@pytest.mark.parametrize(
+    ("backbone", "chain"), [("resnet18", True), ("compact_cnn", True), ("mobilenetv3_small_050", False)]
+)
+def test_heads_of_all_kinds_are_explained(backbone, chain, embedded, smear, tmp_path):
     ours = Classifier.load(small(backbone, embedded, tmp_path / "model"))
     reading = ours.read(smear, cells=False)
-    assert isinstance(ours.engine, engine.Onnx) and (reading.output.cams is not None) == linear
+    assert isinstance(ours.engine, engine.Onnx) and (reading.output.cams is not None) == chain
     with torch.no_grad():
         feature_map = ours.model.network.trunk(torch.from_numpy(to_input(smear, ours.model.preprocessing))[None])
     for number, label in enumerate(ours.labels):
         by_gradient = explain.grad_cam(ours.model.network, feature_map, number)
         assert ours.heat_map(reading, label) == pytest.approx(by_gradient, abs=1e-3)
+
+
+def test_the_dense_layers_of_vgg_are_explained_as_by_pytorch_grad_cam(smear, tmp_path):
+    """On the map of 7 × 7 that they are made for, and two images at once."""
+    torch.manual_seed(0)
+    network = backbones.Network(timm.create_model("vgg11", num_classes=4, mlp_ratio=1 / 64).eval())
+    export_onnx(network, (224, 224), tmp_path / "model.onnx")
+    how = Preprocessing((224, 224), "bicubic", (0.5,) * 3, (0.5,) * 3)
+    pixels = np.stack([to_input(view, how) for view in (smear, smear[:150])])
+    found = engine.Onnx(tmp_path / "model.onnx").run(pixels)
+    with GradCAM(network.timm_model, [network.timm_model.features]) as oracle:
+        for number in range(4):
+            theirs = oracle(torch.from_numpy(pixels), [ClassifierOutputTarget(number)] * 2)
+            for output, their in zip(found, theirs, strict=True):
+                ours = explain.upsample(explain.positive(output.cams[number]), *their.shape)
+                assert ours.max() < 1e-6 > their.max() or np.corrcoef(ours.ravel(), their.ravel())[0, 1] >= 0.999
 
 
 def test_neither_the_command_line_nor_the_app_imports_what_is_heavy(tmp_path, smear):
@@ -102,8 +122,9 @@ classifier = leuko.load()
 reading = classifier.read(np.load({str(tmp_path / "smear.npy")!r}))
 classifier.heat_map(reading, "Early")
 print([name for name in {HEAVY} if name in sys.modules])
+from leuko.serving import examples
 from leuko.serving.interface import build
-build(classifier)
+build(classifier, examples.gather())
 print([name for name in ("torch", "timm", "transformers", "datasets", "sklearn") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -192,7 +192,7 @@ def test_every_answer_carries_security_headers_and_spaces_may_frame_the_app(app_
 
 
 def test_nothing_is_sent_out_or_recorded(embedded):
-    assert build(embedded).analytics_enabled is False
+    assert build(embedded, {}).analytics_enabled is False
     options = launch_options()
     assert options["run_history"] is options["enable_monitoring"] is options["show_error"] is False
     assert options["allowed_paths"] == []

@@ -145,16 +145,18 @@ def served(setting: Setting) -> Iterator[Row]:
             idle_seconds = float(np.median(over_http.answers(nothing, image)))
             yield row | {"peer": idle_seconds, "ratio": row["ours"] / idle_seconds, "target": f"≤ {most} ×"}
     many = sorted(setting.pictures["many"].iterdir())
-    rates: dict[str, float] = {}
+    found: dict[str, dict[str, Any]] = {}
     with over_http.app("app.py", LEUKO_MODEL=str(setting.model())) as (url, _):
-        rates["ours"] = over_http.throughput(url, many)
-        rates["network only"] = over_http.throughput(url, many, (False,))
+        found["cells judged"] = over_http.throughput(url, many)
+        found["network only"] = over_http.throughput(url, many, (False,))
     with over_http.app(over_http.APPS / "peer.py", setting.model(), _threads()) as (url, _):
-        rates["peer"] = over_http.throughput(url, many)
-    for who, what in (("network only", "network only"), ("ours", "cells judged")):
-        ratio = rates[who] / rates["peer"]
-        row = {"ours": rates[who], "peer": rates["peer"], "ratio": ratio, "unit": "a second"}
-        yield {"work": f"16 clients at once, {what}", **row, "target": "≥ 3 ×" if who == "network only" else ""}
+        peer = over_http.throughput(url, many)
+    for what, target in (("network only", "≥ 3 ×, "), ("cells judged", "")):
+        ours = found[what]
+        _agree([ours["probabilities"][file.name] for file in many], [peer["probabilities"][file.name] for file in many])
+        row = {"ours": ours["rate"], "peer": peer["rate"], "ratio": ours["rate"] / peer["rate"], "unit": "a second"}
+        busy = f"{target}clients keep {ours['cores']:.2f} and {peer['cores']:.2f} cores busy"
+        yield {"work": f"16 clients at once, {what}", **row, "target": busy}
 
 
 def large(setting: Setting) -> Iterator[Row]:

@@ -2,9 +2,9 @@
 
 Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", 2017,
 arXiv:1610.02391. The last feature map A is all that the class score depends on behind the trunk, so that
-∂score/∂A needs no backward pass through the trunk, no hooks, and leaves nothing behind. Where the head is pooling and
-a linear layer, ∂score/∂A is that layer's weights, and exported networks give the maps themselves
-(`leuko.models.export`).
+∂score/∂A needs no backward pass through the trunk, no hooks, and leaves nothing behind. Where the head is a
+chain of dense layers and ReLUs, often a lone linear layer on the map's mean, the gradient is a product of their
+weights, and exported networks give the maps themselves (`leuko.models.export`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def grad_cam(network: Network, feature_map: torch.Tensor, class_index: int) -> n
     Returns:
         float32, h × w, 0 to 1; all 0 where nothing speaks for the class.
     """
-    import torch  # late: models with a linear head need none to be explained
+    import torch  # late: most models need none to be explained
 
     from leuko.models.ensemble import Ensemble
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
@@ -9,15 +10,16 @@ import gradio as gr
 from leuko import RESEARCH_NOTICE
 from leuko.models.classifier import Classifier
 from leuko.serving import adapt_tab, batch_tab, endpoints, look, page, server
+from leuko.serving.examples import Example
 
 
-def build(classifier: Classifier) -> gr.Blocks:
-    """The app for a classifier: its page, and the endpoints of `leuko.serving.endpoints`."""
+def build(classifier: Classifier, offered: Mapping[str, Example]) -> gr.Blocks:
+    """The app for a classifier: its page with the examples offered, and the endpoints of `leuko.serving.endpoints`."""
     with server.App(title="Deep Leuko", analytics_enabled=False) as app:
         sessions = adapt_tab.Sessions()
         _heading()
         with gr.Tab("Read a smear"):
-            page.add(classifier, sessions)
+            page.add(classifier, sessions, offered)
         with gr.Tab("Many images"):
             batch_tab.add(classifier, sessions)
         with gr.Tab("Adapt to your laboratory"):

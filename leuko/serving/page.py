@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import gradio as gr
@@ -22,9 +23,8 @@ _SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 _LIVE = '<div aria-live="polite">${value}</div>'
 
 
-def add(classifier: Classifier, sessions: Sessions) -> None:
-    """Put the tab's content into the block that is open."""
-    offered = examples.gather()
+def add(classifier: Classifier, sessions: Sessions, offered: Mapping[str, examples.Example]) -> None:
+    """Put the tab's content, with the examples offered, into the block that is open."""
     with gr.Row(elem_classes="first"):
         with gr.Column(scale=5, min_width=300):
             image = SmearImage(
