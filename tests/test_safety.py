@@ -263,6 +263,19 @@ def test_files_are_gone_when_their_time_is_over(locked, picture):
     assert client.predict(image=handle_file(picture), api_name="/classify")["decision"]
 
 
+def test_a_file_is_kept_as_long_as_its_request_waits(locked, picture, tmp_path, drawn):
+    url, folder = locked
+    client = Client(url, auth=("lab", "häm'ato\"logy"), verbose=False)
+    before = client.submit(images=[handle_file(picture)] * 500, api_name="/classify_batch")
+    until(lambda: any(unit.progress_data for unit in [before.status()]))
+    waiting = client.submit(images=[handle_file(drawn / "blast" / "1.png")], api_name="/classify_batch")
+    until(lambda: any(file.name == "1.png" for file in files_in(folder)))
+    time.sleep(2 * KEPT)  # were it not for the request, it would be deleted by now
+    before.cancel()
+    assert "error" not in waiting.result(timeout=120)[0]
+    until(lambda: not any(file.name == "1.png" for file in files_in(folder)))
+
+
 def test_with_a_password_nobody_else_gets_anything(locked, picture):
     url, _ = locked
     for path in ("/config", "/gradio_api/info", "/gradio_api/openapi.json", "/gradio_api/file=x", "/gradio_api/mcp/"):

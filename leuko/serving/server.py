@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import os
 import shutil
@@ -37,7 +38,7 @@ MAX_BODY = {  # bytes of a request, by the beginning of its path
 }
 MAX_OTHER_BODY = 2 * 1024**2
 MIN_FREE_BYTES = 2 * 1024**3  # of the disk that uploads go to, below which none is taken
-MAX_SESSIONS = 500  # whose state is kept; each costs about 100 kB and the picture of an open page
+MAX_SESSIONS = 100  # whose state Gradio keeps, 100 kB each; one that is dropped is made anew when it is needed
 SHUT = (  # what Gradio can do and this app does not need
     "/gradio_api/file=http",
     "/gradio_api/file/http",
@@ -265,7 +266,9 @@ def _sweeping(kept_seconds: int) -> Callable[[Any], contextlib.AbstractAsyncCont
         async def again_and_again() -> None:
             while True:
                 await asyncio.sleep(min(SWEEP_SECONDS, kept_seconds))
-                await asyncio.to_thread(sweep, app.get_blocks(), kept_seconds)
+                # Here, where uploads are put into their places in one go, so that none goes that has just come again.
+                sweep(app.get_blocks(), kept_seconds)
+                await asyncio.to_thread(return_memory)
 
         task = asyncio.create_task(again_and_again())
         try:
@@ -278,11 +281,13 @@ def _sweeping(kept_seconds: int) -> Callable[[Any], contextlib.AbstractAsyncCont
 
 
 def sweep(blocks: gr.Blocks, seconds: float) -> None:
-    """Delete what has lain in the upload folder for longer, but not what the page itself is made of.
+    """Delete what has lain in the upload folder for longer, but not what the page is made of or a request waits for.
 
-    Gradio's own `delete_cache` knows nothing of parts of refused uploads and of what its MCP server puts there.
+    Gradio's own `delete_cache` knows nothing of requests that wait, of parts of refused uploads, and of what its MCP
+    server puts there.
     """
     needed = {file for block in blocks.blocks.values() for file in getattr(block, "keep_in_cache", ())}
+    needed |= _awaited(blocks)
     for folder, _, names in os.walk(_folder(), topdown=False):
         for file in (Path(folder, name) for name in names):
             if str(file) not in needed:
@@ -292,6 +297,22 @@ def sweep(blocks: gr.Blocks, seconds: float) -> None:
                 Path(folder).rmdir()
     for known in blocks.temp_file_sets:
         known -= {file for file in set(known) if not Path(file).exists()}
+
+
+def _awaited(blocks: gr.Blocks) -> set[str]:
+    """The files of requests that wait for their turn or have it: in a long queue, longer than files are kept."""
+    files: set[str] = set()
+    for event in blocks._queue.event_ids_to_events.values():
+        with contextlib.suppress(AttributeError, RecursionError, ValueError):  # no files, or none that can be named
+            traverse(event.data.data, lambda file: files.add(_path_of(file["path"])), _names_file)
+    return files
+
+
+def return_memory() -> None:
+    """Give freed memory back to the system: glibc keeps it, for each of many threads, as if it were needed again."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
+    if trim:
+        trim(0)
 
 
 def _delete(file: Path, seconds: float) -> None:
