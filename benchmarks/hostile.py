@@ -72,7 +72,9 @@ def main(inputs: int) -> None:
     # Schemathesis would report crashes of its own checks; here only answers count.
     with tempfile.TemporaryDirectory() as place, served() as app:
         canary = Path(place) / "canary.png"
-        Image.fromarray(synthetic.render(1, width=64, height=64).image).save(canary)
+        Image.fromarray(synthetic.render(1, width=64, height=64, um_per_px=0.42, white_cells={"blast": 1}).image).save(
+            canary
+        )
         canary.with_suffix(".txt").write_bytes(CANARY)
         trial = Trial(app, canary)
         files(trial, inputs // 2)
@@ -114,7 +116,7 @@ def many(count: int, strategy: st.SearchStrategy, ask: Callable[[Any], None]) ->
 
 def files(trial: Trial, count: int) -> None:
     """Bytes that claim to be images or zips."""
-    smear = Image.fromarray(synthetic.render(2, width=64, height=64).image)
+    smear = Image.fromarray(synthetic.render(2, width=64, height=64, um_per_px=0.42, white_cells={"blast": 1}).image)
     whole = {}
     for name, suffix in FORMATS.items():
         written = io.BytesIO()

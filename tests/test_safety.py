@@ -17,7 +17,7 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from leuko.serving import server
+from leuko.serving import guard
 from leuko.serving.interface import build, launch_options
 from tests.conftest import ROOT, free_port, running_app, start_app
 
@@ -160,7 +160,7 @@ def test_what_is_too_large_is_refused_before_it_is_read(app_url):
     assert httpx.post(f"{app_url}/gradio_api/call/classify", content=text, timeout=60).status_code == 413
     chunks = iter([text.encode()])  # the same without a stated length
     assert 400 <= httpx.post(f"{app_url}/gradio_api/call/classify", content=chunks, timeout=60).status_code < 500
-    claimed = f"Content-Length: {server.MAX_BODY['/gradio_api/upload'] + 1}"
+    claimed = f"Content-Length: {guard.MAX_BODY['/gradio_api/upload'] + 1}"
     assert sent_as_it_is(app_url, "POST /gradio_api/upload HTTP/1.1", claimed)[0] == 413
 
 
@@ -186,7 +186,7 @@ def test_every_answer_carries_security_headers_and_spaces_may_frame_the_app(app_
     path = uploaded(app_url, picture)
     for place in ("/", "/config", "/gradio_api/info", "/nothing/here", f"/gradio_api/file={path}"):
         headers = httpx.get(app_url + place, timeout=60).headers
-        assert {name: headers[name] for name in server.HEADERS} == server.HEADERS
+        assert {name: headers[name] for name in guard.HEADERS} == guard.HEADERS
         assert "https://huggingface.co" in headers["content-security-policy"] and "x-frame-options" not in headers
     assert "no-store" in headers["cache-control"]
 

@@ -41,7 +41,6 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
     """Put the tab's content into the block that is open."""
     turn = threading.Semaphore(1)  # of two batches one waits, so that single images find a core free
     stopped: set[str] = set()
-    idle = gr.update(value="Cancel", interactive=False)
     gr.Markdown(_INVITATION)
     with gr.Row():
         files = SmearFiles(
@@ -61,7 +60,7 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
         try:
             yield from _run(own.classifier if own else classifier, uploads, request.session_hash)
         except ArchiveError as error:
-            yield None, _say("Not judged", str(error)), "", idle
+            yield None, _say("Not judged", str(error)), "", _idle()
         finally:
             stopped.discard(request.session_hash)
 
@@ -72,7 +71,7 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
             yield None, ready, "", gr.update(interactive=True)
             while not turn.acquire(timeout=DRAWN_EVERY):
                 if session in stopped:
-                    yield None, _say("Cancelled", "None of the images was judged."), "", idle
+                    yield None, _say("Cancelled", "None of the images was judged."), "", _idle()
                     return
                 yield (gr.skip(),) * 4
             try:
@@ -91,7 +90,7 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
                         )
             finally:
                 turn.release()
-        yield None, _summary(rows, given), _table(rows, done=True), idle
+        yield None, _summary(rows, given), _table(rows, done=True), _idle()
 
     def cancel(request: gr.Request) -> Any:
         stopped.add(request.session_hash)
@@ -106,6 +105,11 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
         show_progress="hidden",
     )
     stop.click(cancel, None, stop, api_visibility="private", queue=False, show_progress="hidden")
+
+
+def _idle() -> dict[str, Any]:
+    """The button when there is nothing to cancel; Gradio uses up what it is given."""
+    return gr.update(value="Cancel", interactive=False)
 
 
 def _progress(done: int, of: int, seconds: float) -> str:
