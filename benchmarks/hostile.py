@@ -52,11 +52,12 @@ class Trial:
         self.counts[kind] += 1
         try:
             answer = ask()
-            status, text = 200, json.dumps(answer)
             if isinstance(answer, httpx.Response):
                 status, text = answer.status_code, answer.text
-            elif isinstance(answer, dict) and "error" in answer and not answer["error"]:
-                self.unhandled.append(f"{kind}: {what[:200]}: an error without a sentence")
+            else:
+                status, text = 200, json.dumps(answer)
+                if isinstance(answer, dict) and "error" in answer and not answer["error"]:
+                    self.unhandled.append(f"{kind}: {what[:200]}: an error without a sentence")
         except httpx.HTTPStatusError as error:
             status, text = error.response.status_code, error.response.text
         except (httpx.HTTPError, ValueError) as error:
@@ -77,10 +78,11 @@ def main(inputs: int) -> None:
         )
         canary.with_suffix(".txt").write_bytes(CANARY)
         trial = Trial(app, canary)
-        files(trial, inputs // 2)
         calls(trial, inputs // 5)
         paths(trial, inputs // 10)
         described(trial, inputs - inputs // 2 - inputs // 5 - inputs // 10)
+        print(dict(trial.counts), *trial.unhandled, *trial.leaks, sep="\n", file=sys.stderr, flush=True)
+        files(trial, inputs // 2)  # takes longest
         alive = call(trial.client, "model_info")["name"]
         write(
             "hostile",
@@ -179,7 +181,15 @@ def calls(trial: Trial, count: int) -> None:
             "mime_type": st.text(max_size=9),
         },
     )
-    scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), file, outside)
+    scalars = st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(max_size=20),
+        file,
+        outside,
+    )
     value = st.recursive(
         scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner), max_leaves=8
     )
@@ -253,8 +263,16 @@ def _request(trial: Trial, case: schemathesis.Case) -> httpx.Request:
     if "data" in kept and "json" not in known:
         known["content" if isinstance(kept["data"], (bytes, str)) else "data"] = kept["data"]
     if "files" in kept:
-        known["files"] = kept["files"]
+        pairs = kept["files"].items() if isinstance(kept["files"], dict) else kept["files"]
+        known["files"] = [(name, _sendable(part)) for name, part in pairs]
     return trial.client.build_request(**known)
+
+
+def _sendable(part: Any) -> Any:
+    """A part of a form, or its name and content, as httpx takes it: made-up ones are numbers and lists too."""
+    if isinstance(part, tuple):
+        return tuple(_sendable(each) for each in part)
+    return part if part is None or isinstance(part, (bytes, str)) else json.dumps(part, default=str)
 
 
 if __name__ == "__main__":
