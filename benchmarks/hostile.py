@@ -262,7 +262,7 @@ def _request(trial: Trial, case: schemathesis.Case) -> httpx.Request:
     known = {name: kept[name] for name in ("method", "url", "params", "json", "headers", "cookies") if kept.get(name)}
     if "data" in kept and "json" not in known:
         known["content" if isinstance(kept["data"], (bytes, str)) else "data"] = kept["data"]
-    if "files" in kept:
+    if kept.get("files"):
         pairs = kept["files"].items() if isinstance(kept["files"], dict) else kept["files"]
         known["files"] = [(name, _sendable(part)) for name, part in pairs]
     return trial.client.build_request(**known)
