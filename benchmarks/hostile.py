@@ -52,11 +52,12 @@ class Trial:
         self.counts[kind] += 1
         try:
             answer = ask()
-            status, text = 200, json.dumps(answer)
             if isinstance(answer, httpx.Response):
                 status, text = answer.status_code, answer.text
-            elif isinstance(answer, dict) and "error" in answer and not answer["error"]:
-                self.unhandled.append(f"{kind}: {what[:200]}: an error without a sentence")
+            else:
+                status, text = 200, json.dumps(answer)
+                if isinstance(answer, dict) and "error" in answer and not answer["error"]:
+                    self.unhandled.append(f"{kind}: {what[:200]}: an error without a sentence")
         except httpx.HTTPStatusError as error:
             status, text = error.response.status_code, error.response.text
         except (httpx.HTTPError, ValueError) as error:
@@ -72,13 +73,16 @@ def main(inputs: int) -> None:
     # Schemathesis would report crashes of its own checks; here only answers count.
     with tempfile.TemporaryDirectory() as place, served() as app:
         canary = Path(place) / "canary.png"
-        Image.fromarray(synthetic.render(1, width=64, height=64).image).save(canary)
+        Image.fromarray(synthetic.render(1, width=64, height=64, um_per_px=0.42, white_cells={"blast": 1}).image).save(
+            canary
+        )
         canary.with_suffix(".txt").write_bytes(CANARY)
         trial = Trial(app, canary)
-        files(trial, inputs // 2)
         calls(trial, inputs // 5)
         paths(trial, inputs // 10)
         described(trial, inputs - inputs // 2 - inputs // 5 - inputs // 10)
+        print(dict(trial.counts), *trial.unhandled, *trial.leaks, sep="\n", file=sys.stderr, flush=True)
+        files(trial, inputs // 2)  # takes longest
         alive = call(trial.client, "model_info")["name"]
         write(
             "hostile",
@@ -114,7 +118,7 @@ def many(count: int, strategy: st.SearchStrategy, ask: Callable[[Any], None]) ->
 
 def files(trial: Trial, count: int) -> None:
     """Bytes that claim to be images or zips."""
-    smear = Image.fromarray(synthetic.render(2, width=64, height=64).image)
+    smear = Image.fromarray(synthetic.render(2, width=64, height=64, um_per_px=0.42, white_cells={"blast": 1}).image)
     whole = {}
     for name, suffix in FORMATS.items():
         written = io.BytesIO()
@@ -177,7 +181,15 @@ def calls(trial: Trial, count: int) -> None:
             "mime_type": st.text(max_size=9),
         },
     )
-    scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), file, outside)
+    scalars = st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(max_size=20),
+        file,
+        outside,
+    )
     value = st.recursive(
         scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner), max_leaves=8
     )
@@ -250,9 +262,17 @@ def _request(trial: Trial, case: schemathesis.Case) -> httpx.Request:
     known = {name: kept[name] for name in ("method", "url", "params", "json", "headers", "cookies") if kept.get(name)}
     if "data" in kept and "json" not in known:
         known["content" if isinstance(kept["data"], (bytes, str)) else "data"] = kept["data"]
-    if "files" in kept:
-        known["files"] = kept["files"]
+    if kept.get("files"):
+        pairs = kept["files"].items() if isinstance(kept["files"], dict) else kept["files"]
+        known["files"] = [(name, _sendable(part)) for name, part in pairs]
     return trial.client.build_request(**known)
+
+
+def _sendable(part: Any) -> Any:
+    """A part of a form, or its name and content, as httpx takes it: made-up ones are numbers and lists too."""
+    if isinstance(part, tuple):
+        return tuple(_sendable(each) for each in part)
+    return part if part is None or isinstance(part, (bytes, str)) else json.dumps(part, default=str)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
 from leuko.serving import batch
-from leuko.serving.upload import MAX_NAME, file_name
+from leuko.serving.upload import MAX_NAME, Upload, file_name
 
 DANGEROUS = [
     "=1+1",
@@ -65,7 +66,7 @@ def test_two_bad_files_of_many_fail_alone_and_the_csv_says_what_the_table_says(t
         files.insert(2, {"name": name, "mimeType": "image/png", "buffer": b"no image"})
     tab.on("dialog", lambda _: pytest.fail("a file's name was run as a script"))
     choose(tab, files)
-    expect(tab.locator("#batch-state")).to_contain_text("2 could not be judged", timeout=60_000)
+    expect(tab.locator("#batch-state")).to_contain_text("2 not judged", timeout=60_000)
     shown = rows(tab)
     assert len(shown) == 7 and not tab.locator("#batch-table img").count()
     failed = [row for row in shown if row[1] == batch.NOT_JUDGED]
@@ -85,7 +86,7 @@ def test_a_zip_with_folders_is_unpacked_and_an_unsafe_one_is_refused(tab, tmp_pa
         packed.writestr("lab/healthy/deeper/2.png", png)
         packed.writestr("lab/notes.txt", "read me")
     choose(tab, tmp_path / "a.zip")
-    expect(tab.locator("#batch-state")).to_contain_text("2 images judged", timeout=60_000)
+    expect(tab.locator("#batch-state")).to_contain_text("Done: 2 images", timeout=60_000)
     expect(tab.locator("#batch-state")).to_contain_text("Left out, as they are not named as images: lab/notes.txt")
     assert [row[0] for row in rows(tab)] == ["blast/1.png", "healthy/deeper/2.png"]
     for entries, words in (
@@ -109,8 +110,18 @@ def test_a_batch_is_cancelled_and_keeps_what_was_judged(tab, png):
     tab.get_by_role("button", name="Cancel").click()
     expect(tab.locator("#batch-state")).to_contain_text("Cancelled after", timeout=30_000)
     assert 0 < len(rows(tab)) < 150
+    expect(tab.locator("#batch-stop")).to_have_text("Cancel")  # and no longer "Cancelling …"
     choose(tab, [{"name": "one.png", "mimeType": "image/png", "buffer": png}])
-    expect(tab.locator("#batch-state")).to_contain_text("1 image judged", timeout=30_000)
+    expect(tab.locator("#batch-state")).to_contain_text("Done: 1 image", timeout=30_000)
+
+
+def test_of_a_picture_that_is_not_fit_no_probability_is_given(embedded, tmp_path):
+    Image.new("RGB", (300, 300), "white").save(tmp_path / "white.png")
+    _, decision, probability, label, quality, reason = batch.row(
+        batch.judge(embedded, Upload(tmp_path / "white.png", "white.png"))
+    )
+    assert decision == batch.NOT_FIT and quality == "not usable" and not probability + label
+    assert "over-exposed" in reason and "network" not in reason
 
 
 @pytest.mark.parametrize("text", DANGEROUS)

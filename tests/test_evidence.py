@@ -82,7 +82,8 @@ def test_more_and_fuller_cells_always_speak_for_leukaemia():
 
 
 ILL, WELL, OPEN = CellEvidence(9, 8, 0.95), CellEvidence(9, 1, 0.03), CellEvidence(2, 1, 0.6)
-SILENT = CellEvidence(0, 0, None, "there is no nucleated cell")
+SILENT = CellEvidence(1, 0, None, "the image shows a cell and not a field")
+NONE = CellEvidence(0, 0, None, "there is no nucleated cell")
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,8 @@ SILENT = CellEvidence(0, 0, None, "there is no nucleated cell")
         (0.9, "", ILL, "suspicious", 0.9),
         (0.9, "", OPEN, "suspicious", 0.9),
         (0.9, "", SILENT, "suspicious", 0.9),
+        (0.9, "", NONE, "uncertain", 0.9),  # a field without a nucleated cell shows no blast
+        (0.1, "", NONE, "not suspicious", 0.1),
         (0.1, "", WELL, "not suspicious", 0.1),
         (0.9, "", WELL, "uncertain", 0.9),  # they contradict each other
         (0.1, "", ILL, "uncertain", 0.1),
@@ -108,7 +111,9 @@ def test_who_decides(network, strange, cells, decision, probability):
     assert verdict.probability == probability
     said = " ".join(verdict.reasons)
     assert ("unlike the training images" in said) == bool(strange)
-    assert ("contradict" in said) == (not strange and decision == "uncertain" and network != 0.5)
+    assert ("contradict" in said) == (
+        not strange and cells in (ILL, WELL) and decision == "uncertain" and network != 0.5
+    )
     assert cells is None or cells.sentence in said
 
 

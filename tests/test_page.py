@@ -20,8 +20,13 @@ from leuko.serving import examples
 from leuko.serving.field import is_close_up
 from tests import bad_files
 
-EXAMPLES = {"many": "A field full of blasts", "mixed": "A field of mixed cells", "cell": "A single cell",
-            "blurred": "Pale and out of focus"}  # fmt: skip
+EXAMPLES = {
+    "many": "A field full of blasts",
+    "healthy": "A field of healthy blood",
+    "mixed": "A field of mixed cells",
+    "cell": "A single cell",
+    "blurred": "Pale and out of focus",
+}
 WIDE, PHONE = (1280, 900), (375, 740)
 
 
@@ -63,9 +68,8 @@ def answered(page, name):
 
 def try_example(page, which):
     page.get_by_role("button", name=EXAMPLES[which]).click()
-    answered(
-        page, {"many": "many-blasts", "mixed": "mixed-cells", "cell": "one-cell", "blurred": "out-of-focus"}[which]
-    )
+    files = {"many": "many-blasts", "healthy": "healthy-blood", "mixed": "mixed-cells", "cell": "one-cell"}
+    answered(page, files.get(which, "out-of-focus"))
 
 
 def upload(page, image, file: Path):
@@ -222,6 +226,27 @@ def test_a_refused_file_gets_a_sentence_and_the_page_goes_on(visit, tmp_path, sm
     try_example(page, "many")
 
 
+def test_the_focus_is_kept_where_a_picture_comes_or_goes_and_its_field_can_be_enlarged(visit):
+    page = visit()
+    try_example(page, "many")
+    button = page.locator(".enlarge")
+    button.press("Enter")
+    assert button.inner_text() == "Reduce the picture" and page.locator(".field .stage").bounding_box()["y"] >= -1
+    button.press("Enter")
+    assert button.inner_text() == "Enlarge the picture"
+    page.get_by_role("button", name="Remove Image").press("Enter")
+    page.get_by_text("No image yet").wait_for()
+    page.wait_for_function("document.activeElement.closest('.picture')")
+
+
+def test_a_file_that_cannot_be_used_is_named(visit, tmp_path):
+    page = visit()
+    (tmp_path / "notes.png").write_text("no image")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "notes.png")
+    page.get_by_text("This file cannot be judged").wait_for()
+    assert page.locator(".verdict .eyebrow").inner_text() == "notes.png"
+
+
 def test_a_tiff_is_seen_although_browsers_show_none(visit, tmp_path, smear):
     page = visit()
     upload(page, smear, tmp_path / "field.tif")
@@ -243,6 +268,8 @@ def test_on_a_phone_nothing_is_wider_than_the_window_and_the_answer_is_in_sight(
             try_example(page, which)
             page.wait_for_function("document.querySelector('.verdict h2').getBoundingClientRect().bottom < innerHeight")
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE[0]
+    for name in ("One image", "Many images", "Adapt"):  # none hides in a menu
+        assert page.get_by_role("tab", name=name).locator("visible=true").count() == 1
 
 
 def test_by_keyboard_alone(visit):
@@ -289,11 +316,18 @@ def test_axe_finds_nothing_serious(visit, scheme, tmp_path):
     page.get_by_role("tab", name="Adapt").click()
     page.get_by_role("button", name="Adapt", exact=True).wait_for()
     assert not serious()
-    page.get_by_role("tab", name="Read").click()
+    page.get_by_role("tab", name="One image").click()
     (tmp_path / "text.png").write_text("no image")
     page.locator("input[type=file]").first.set_input_files(tmp_path / "text.png")
     page.get_by_text("cannot be judged").wait_for()
     assert not serious()
+
+
+def test_what_is_said_of_the_examples_fits_their_captions(embedded):
+    offered = examples.gather(Path("nowhere"))
+    decided = {name: embedded.classify(decode(example.path)).decision for name, example in offered.items()}
+    expected = {"many-blasts.png": "suspicious", "healthy-blood.png": "not suspicious"}
+    assert decided == dict.fromkeys(examples.DRAWN, "uncertain") | expected
 
 
 def test_an_owner_adds_examples_that_name_their_source(tmp_path, smear):

@@ -17,7 +17,7 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from leuko.serving import server
+from leuko.serving import guard
 from leuko.serving.interface import build, launch_options
 from tests.conftest import ROOT, free_port, running_app, start_app
 
@@ -160,7 +160,7 @@ def test_what_is_too_large_is_refused_before_it_is_read(app_url):
     assert httpx.post(f"{app_url}/gradio_api/call/classify", content=text, timeout=60).status_code == 413
     chunks = iter([text.encode()])  # the same without a stated length
     assert 400 <= httpx.post(f"{app_url}/gradio_api/call/classify", content=chunks, timeout=60).status_code < 500
-    claimed = f"Content-Length: {server.MAX_BODY['/gradio_api/upload'] + 1}"
+    claimed = f"Content-Length: {guard.MAX_BODY['/gradio_api/upload'] + 1}"
     assert sent_as_it_is(app_url, "POST /gradio_api/upload HTTP/1.1", claimed)[0] == 413
 
 
@@ -186,7 +186,7 @@ def test_every_answer_carries_security_headers_and_spaces_may_frame_the_app(app_
     path = uploaded(app_url, picture)
     for place in ("/", "/config", "/gradio_api/info", "/nothing/here", f"/gradio_api/file={path}"):
         headers = httpx.get(app_url + place, timeout=60).headers
-        assert {name: headers[name] for name in server.HEADERS} == server.HEADERS
+        assert {name: headers[name] for name in guard.HEADERS} == guard.HEADERS
         assert "https://huggingface.co" in headers["content-security-policy"] and "x-frame-options" not in headers
     assert "no-store" in headers["cache-control"]
 
@@ -261,6 +261,19 @@ def test_files_are_gone_when_their_time_is_over(locked, picture):
         until(lambda: len(files_in(folder) - examples) >= 3)
     until(lambda: files_in(folder) == examples)
     assert client.predict(image=handle_file(picture), api_name="/classify")["decision"]
+
+
+def test_a_file_is_kept_as_long_as_its_request_waits(locked, picture, tmp_path, drawn):
+    url, folder = locked
+    client = Client(url, auth=("lab", "häm'ato\"logy"), verbose=False)
+    before = client.submit(images=[handle_file(picture)] * 500, api_name="/classify_batch")
+    until(lambda: any(unit.progress_data for unit in [before.status()]))
+    waiting = client.submit(images=[handle_file(drawn / "blast" / "1.png")], api_name="/classify_batch")
+    until(lambda: any(file.name == "1.png" for file in files_in(folder)))
+    time.sleep(2 * KEPT)  # were it not for the request, it would be deleted by now
+    before.cancel()
+    assert "error" not in waiting.result(timeout=120)[0]
+    until(lambda: not any(file.name == "1.png" for file in files_in(folder)))
 
 
 def test_with_a_password_nobody_else_gets_anything(locked, picture):

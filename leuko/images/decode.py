@@ -91,12 +91,14 @@ def read(source: bytes | str | Path | BinaryIO) -> bytes:
     """The bytes of a file, its path, or an open binary file, for `decode`.
 
     Raises:
-        ImageError: empty, over `MAX_BYTES`, or the file cannot be opened.
+        ImageError: empty, over `MAX_BYTES`, or the file is not there or cannot be opened.
     """
     if isinstance(source, (str, Path)):
         try:
             with Path(source).open("rb") as file:
                 return read(file)
+        except FileNotFoundError as error:
+            raise ImageError("The file is not there, or no longer; choose it again.") from error
         except OSError as error:
             raise ImageError(f"The file cannot be opened ({error.strerror}).") from error
     data = source if isinstance(source, bytes) else source.read(MAX_BYTES + 1)

@@ -198,7 +198,7 @@ class Classifier:
             larger = knowledge.scale.departure(at_input(um_per_px, shape, self.model.preprocessing.size))
             if larger != 1:
                 return f"the network sees its cells at {100 * larger:.0f}\u00a0% of the size it knows"
-        return "" if knowledge.familiarity.knows(features) else "in their features"
+        return "" if knowledge.familiarity.knows(features) else "in its look"
 
 
 def leukaemia_probability(probabilities: np.ndarray, labels: Sequence[str], positive: Sequence[str]) -> np.ndarray:

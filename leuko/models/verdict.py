@@ -53,12 +53,20 @@ class Verdict:
         yield self._network_says()
         if self.cells:
             yield self.cells.sentence
-        if not self.strange and self._contradicted:
+        if not self.strange and self._baseless:
+            yield "Without a nucleated cell there is nothing to suspect, so the decision is uncertain."
+        elif not self.strange and self._contradicted:
             yield "The network and the cells contradict each other, so the decision is uncertain."
 
     @property
     def _contradicted(self) -> bool:
-        return self.cells is not None and self.cells.decision == OPPOSITE.get(self.point.decide(self.network))
+        said = self.point.decide(self.network)
+        return self._baseless or (self.cells is not None and self.cells.decision == OPPOSITE.get(said))
+
+    @property
+    def _baseless(self) -> bool:
+        """Whether the network suspects a field in which no nucleated cell was found: it can only go by the rest."""
+        return self.cells is not None and not self.cells.nucleated and self.point.decide(self.network) == "suspicious"
 
     def _network_says(self) -> str:
         said = f"The network gives leukaemia a probability of {percent(self.network)}"

@@ -53,7 +53,7 @@ def analyse(classifier: Classifier, source: str | Path) -> Analysis:
 def headline(finding: Finding) -> tuple[str, str]:
     """The decision in words: a title and what to do next."""
     if not finding.quality.usable:
-        return "Not fit to be judged", "Take the image again as said below, then upload it."
+        return "Not fit to be judged", "The check below says what to change; then upload again."
     if finding.decision == "uncertain" and not finding.in_distribution:
         return "Uncertain: unlike the training images", "Do not rely on this answer; have the slide read by an expert."
     if finding.decision == "suspicious":

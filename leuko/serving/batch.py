@@ -21,6 +21,7 @@ from leuko.serving.upload import Upload
 
 COLUMNS = ("file", "decision", "leukaemia probability", "label", "quality", "reason")
 NOT_JUDGED = "not judged"
+NOT_FIT = "not fit to be judged"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
@@ -79,9 +80,10 @@ def row(answer: dict[str, Any]) -> tuple[str, ...]:
     """What the table says of a file, a text for each of `COLUMNS`."""
     if "error" in answer:
         return answer["image"], NOT_JUDGED, "", "", "", answer["error"]
-    quality = "usable" if answer["quality"]["usable"] else "not usable"
+    if not answer["quality"]["usable"]:  # what the network says of it means nothing
+        return answer["image"], NOT_FIT, "", "", "not usable", " ".join(answer["quality"]["issues"])
     probability = f"{answer['leukaemia_probability']:.4f}"
-    return answer["image"], answer["decision"], probability, answer["label"], quality, " ".join(answer["reasons"])
+    return answer["image"], answer["decision"], probability, answer["label"], "usable", " ".join(answer["reasons"])
 
 
 def as_csv(rows: Sequence[tuple[str, ...]]) -> bytes:
@@ -126,7 +128,7 @@ def _own(upload: Upload, path: Path) -> Upload:
     try:
         os.link(upload.path, path)
     except FileNotFoundError:
-        return upload  # too late: `decode` will say that it cannot be opened
+        return upload  # too late: `decode` will say that it is not there
     except OSError:
         shutil.copyfile(upload.path, path)
     return Upload(path, upload.name)

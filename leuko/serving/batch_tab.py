@@ -28,20 +28,12 @@ _STATE = """\
 <div class="card verdict none" role="status"><h2>{title}</h2>{bar}<p>{text}</p></div>"""
 _BAR = '<progress max="{of}" value="{done}" aria-label="Images judged"></progress>'
 _TABLE = (
-    '<div class="rows" tabindex="0" role="region" aria-label="Findings"><table>'
-    "<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    '<div class="card rows">{link}<div class="scroll" tabindex="0" role="region" aria-label="Findings"><table>'
+    "<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></div>"
 )
-_LOOK = """
-.rows {overflow: auto; max-height: 32rem}
-.rows table {width: 100%; border-collapse: collapse; font-size: .9rem}
-.rows th, .rows td {border: 0; border-bottom: 1px solid var(--border-color-primary); padding: .4rem .6rem;
-                    text-align: left; vertical-align: top}
-.rows th {position: sticky; top: 0; background: var(--background-fill-secondary)}
-.rows td:first-child {overflow-wrap: anywhere; min-width: 8rem}
-.rows td:last-child {min-width: 18rem; color: var(--body-text-color-subdued)}
-"""
 _CSV = (
-    '<p><a download="deep-leuko.csv" href="data:text/csv;charset=utf-8;base64,{data}">Download the table as CSV</a></p>'
+    '<a class="download" download="deep-leuko.csv" href="data:text/csv;charset=utf-8;base64,{data}">'
+    "Download the table as CSV</a>"
 )
 
 
@@ -57,10 +49,10 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
         stop = gr.Button("Cancel", interactive=False, scale=1, elem_id="batch-stop")
     state = gr.HTML(
         _say("Nothing chosen yet", "Judging begins as soon as files are chosen."),
+        apply_default_css=False,
         elem_id="batch-state",
-        css_template="progress {width: 100%; accent-color: #0072B2}",
     )
-    table = gr.HTML(elem_id="batch-table", css_template=_LOOK)
+    table = gr.HTML(apply_default_css=False, elem_id="batch-table")
 
     def run(uploads: list[Upload], request: gr.Request) -> Iterator[tuple]:
         own = sessions.of(request)
@@ -68,7 +60,7 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
         try:
             yield from _run(own.classifier if own else classifier, uploads, request.session_hash)
         except ArchiveError as error:
-            yield None, _say("Not judged", str(error)), "", gr.update(interactive=False)
+            yield None, _say("Not judged", str(error)), "", _idle()
         finally:
             stopped.discard(request.session_hash)
 
@@ -79,7 +71,7 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
             yield None, ready, "", gr.update(interactive=True)
             while not turn.acquire(timeout=DRAWN_EVERY):
                 if session in stopped:
-                    yield None, _say("Cancelled", "None of the images was judged."), "", gr.update(interactive=False)
+                    yield None, _say("Cancelled", "None of the images was judged."), "", _idle()
                     return
                 yield (gr.skip(),) * 4
             try:
@@ -98,11 +90,11 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
                         )
             finally:
                 turn.release()
-        yield None, _summary(rows, given), _table(rows, done=True), gr.update(interactive=False)
+        yield None, _summary(rows, given), _table(rows, done=True), _idle()
 
     def cancel(request: gr.Request) -> Any:
         stopped.add(request.session_hash)
-        return gr.update(interactive=False)
+        return gr.update(value="Cancelling …", interactive=False)
 
     files.upload(
         run,
@@ -115,6 +107,11 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
     stop.click(cancel, None, stop, api_visibility="private", queue=False, show_progress="hidden")
 
 
+def _idle() -> dict[str, Any]:
+    """The button when there is nothing to cancel; Gradio uses up what it is given."""
+    return gr.update(value="Cancel", interactive=False)
+
+
 def _progress(done: int, of: int, seconds: float) -> str:
     left = seconds / done * (of - done)
     words = f"about {left / 60:.0f} minutes left" if left >= 90 else f"about {max(1, round(left))} seconds left"
@@ -123,14 +120,14 @@ def _progress(done: int, of: int, seconds: float) -> str:
 
 def _summary(rows: Sequence[tuple[str, ...]], given: batch.Batch) -> str:
     decisions = [row[1] for row in rows]
-    said = [f"{decisions.count(word)} {word}" for word in ("suspicious", "uncertain", "not suspicious")]
-    text = f"{', '.join(said)}; {decisions.count(batch.NOT_JUDGED)} could not be judged."
+    words = ("suspicious", "uncertain", "not suspicious", batch.NOT_FIT, batch.NOT_JUDGED)
+    text = ", ".join(f"{decisions.count(word)} {word}" for word in words if word in decisions) + "."
     if given.left_out:
         text += f" Left out, as they are not named as images: {', '.join(given.left_out[:5])}"
         text += f" and {len(given.left_out) - 5} more." if len(given.left_out) > 5 else "."
     if len(rows) < len(given.uploads):
         return _say(f"Cancelled after {len(rows)} of {len(given.uploads)} images", text)
-    return _say(f"{len(rows)} image{'' if len(rows) == 1 else 's'} judged", text)
+    return _say(f"Done: {len(rows)} image{'' if len(rows) == 1 else 's'}", text)
 
 
 def _table(rows: Sequence[tuple[str, ...]], done: bool = False) -> str:
@@ -140,7 +137,7 @@ def _table(rows: Sequence[tuple[str, ...]], done: bool = False) -> str:
     head = "".join(f'<th scope="col">{name.capitalize()}</th>' for name in batch.COLUMNS)
     body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     link = _CSV.format(data=base64.b64encode(batch.as_csv(rows)).decode()) if done else ""
-    return link + _TABLE.format(head=head, body=body)
+    return _TABLE.format(link=link, head=head, body=body)
 
 
 def _say(title: str, text: str, bar: str = "") -> str:

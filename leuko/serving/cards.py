@@ -6,7 +6,7 @@ import html
 import json
 
 from leuko.cells.evidence import CLEAR_ODDS
-from leuko.images.decode import FORMATS, MAX_BYTES
+from leuko.images.decode import MAX_BYTES, MAX_PIXELS
 from leuko.models.classifier import Finding, Reading
 from leuko.models.verdict import Verdict, percent
 from leuko.serving.analysis import headline
@@ -29,7 +29,7 @@ _WELCOME = """\
 <li>The cells: numbered, measured, counted, and those that look like blasts first.</li></ul>
 <h3>What fits</h3><ul>
 <li>A field of stained blood or marrow, in focus, with red cells around the white ones; or a single cell.</li>
-<li>{formats}, up to {size} MB.</li></ul>
+<li>JPEG, PNG, TIFF, BMP, WebP or GIF, up to {size} MB and {pixels} megapixels.</li></ul>
 <h3>What it does not do</h3><ul>
 <li>Other leukaemias: every answer concerns acute lymphoblastic leukaemia (ALL) alone.</li>
 <li>Weigh age, blood count or any other finding about a person.</li></ul>"""
@@ -37,14 +37,14 @@ _WELCOME = """\
 
 def empty() -> str:
     """Before the first image."""
-    welcome = _WELCOME.format(formats=", ".join(FORMATS), size=MAX_BYTES // 1024**2)
+    welcome = _WELCOME.format(size=MAX_BYTES // 1024**2, pixels=MAX_PIXELS // 10**6)
     advice = "Upload a smear image, or choose one of the examples."
     return _card("Result", "No image yet", advice, "none", welcome, shape="○")
 
 
-def refused(reason: str) -> str:
-    """Where a file cannot be used."""
-    return _card("Result", "This file cannot be judged", html.escape(reason), "none", shape="✕")
+def refused(reason: str, name: str) -> str:
+    """Where a file cannot be used; its name may hold anything."""
+    return _card(html.escape(name), "This file cannot be judged", html.escape(reason), "none", shape="✕")
 
 
 def decision(reading: Reading, name: str, what: str) -> str:

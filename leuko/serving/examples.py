@@ -27,6 +27,10 @@ DRAWN: Mapping[str, tuple[str, dict]] = {
         "A field full of blasts",
         {**_SMALL, "seed": 3, "stain": "blue", "white_cells": {"blast": 10}, "touching": 0.4, "rouleaux": 0.4},
     ),
+    "healthy-blood.png": (
+        "A field of healthy blood",
+        {**_FIELD, "um_per_px": 0.2, "seed": 5, "white_cells": {"neutrophil": 4, "lymphocyte": 1, "monocyte": 1}},
+    ),
     "mixed-cells.png": (
         "A field of mixed cells",
         {**_FIELD, "seed": 5, "white_cells": {"lymphocyte": 3, "neutrophil": 3, "monocyte": 1}},
@@ -79,7 +83,8 @@ def gather(folder: Path = FOLDER) -> dict[str, Example]:
     place = Path(tempfile.mkdtemp(prefix="leuko-examples-"))
     examples = {}
     for name, (caption, how) in DRAWN.items():
-        Image.fromarray(synthetic.render(**how).image).save(place / name)
+        drawn = Image.fromarray(synthetic.render(**how).image)
+        drawn.save(place / name, compress_level=1)  # packing it tightly would take a third of the time
         examples[name] = Example(place / name, caption, "drawn")
     for file in sorted(folder.iterdir() if folder.is_dir() else ()):
         told = file.with_suffix(".txt")

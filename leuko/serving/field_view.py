@@ -26,7 +26,7 @@ _VIEW = """\
 <svg viewBox="0 0 {width} {height}" aria-hidden="true" focusable="false">{drawn}</svg>
 </div>
 <form class="layers"><fieldset><legend>Outlines</legend>{layers}</fieldset>
-<button type="button" class="enlarge" aria-pressed="false">Enlarge the picture</button></form>
+<button type="button" class="enlarge">Enlarge the picture</button></form>
 {note}
 </div>
 <div>{summary}</div>

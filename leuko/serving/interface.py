@@ -9,7 +9,7 @@ import gradio as gr
 
 from leuko import RESEARCH_NOTICE
 from leuko.models.classifier import Classifier
-from leuko.serving import adapt_tab, batch_tab, endpoints, look, page, server
+from leuko.serving import adapt_tab, batch_tab, endpoints, look, page, server, sweeping
 from leuko.serving.examples import Example
 
 
@@ -18,11 +18,11 @@ def build(classifier: Classifier, offered: Mapping[str, Example]) -> gr.Blocks:
     with server.App(title="Deep Leuko", analytics_enabled=False) as app:
         sessions = adapt_tab.Sessions()
         _heading()
-        with gr.Tab("Read a smear"):
+        with gr.Tab("One image"):
             page.add(classifier, sessions, offered)
         with gr.Tab("Many images"):
             batch_tab.add(classifier, sessions)
-        with gr.Tab("Adapt to your laboratory"):
+        with gr.Tab("Adapt"):
             adapt_tab.add(sessions)
         endpoints.add(classifier)
         app.unload(sessions.drop)
@@ -44,8 +44,9 @@ def _heading() -> None:
     gr.HTML(
         '<header class="masthead"><h1>Deep Leuko</h1><p>Reads blood-smear images for signs of acute lymphoblastic '
         "leukaemia (ALL), cell by cell, and shows where the network looked.</p>"
-        f'<p class="notice" role="note"><strong>{RESEARCH_NOTICE}</strong> Images are judged on this server, sent '
-        f"nowhere, and deleted within {server.kept_seconds() + server.SWEEP_SECONDS} seconds.</p></header>",
+        f'<p class="notice" role="note"><strong>{RESEARCH_NOTICE}</strong> Images stay on this server and are deleted '
+        f"within {sweeping.kept_seconds() + sweeping.SWEEP_SECONDS} seconds, or after their turn when many wait.</p>"
+        "</header>",
         apply_default_css=False,
         elem_id="masthead",
     )

@@ -58,7 +58,8 @@ function mix() {
 
 function enlarge(button) {
   const large = button.closest(".two").classList.toggle("large");
-  button.setAttribute("aria-pressed", large);
+  button.textContent = large ? "Reduce the picture" : "Enlarge the picture";
+  one(".field .stage").scrollIntoView({ block: large ? "start" : "nearest" });
 }
 
 function save() {

@@ -17,8 +17,14 @@ from leuko.serving.field import Field
 from leuko.serving.upload import SmearImage, Upload
 
 _SCRIPT = (Path(__file__).parent / "page.js").read_text("utf-8")
-# An answer below the window's edge is brought into it: on a phone the card lies under the examples.
-_SHOW = 'watch("value", () => element.scrollIntoView({behavior: "smooth", block: "nearest"}));'
+# An answer below the window's edge is brought into it: on a phone the card lies under the examples. Where the button
+# that had the focus is gone (to remove the picture, to choose one), the next one takes it.
+_SHOW = """
+watch("value", () => {
+  element.scrollIntoView({behavior: "smooth", block: "nearest"});
+  if (document.activeElement === document.body) document.querySelector(".picture button")?.focus({preventScroll: true});
+});
+"""
 _SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 _LIVE = '<div aria-live="polite">${value}</div>'
 
@@ -51,7 +57,7 @@ def add(classifier: Classifier, sessions: Sessions, offered: Mapping[str, exampl
         try:
             analysis = analyse(own.classifier if own else classifier, upload.path)
         except ImageError as error:  # the answer to an earlier image must not stay beside this one
-            return None, cards.refused(str(error)), ""
+            return None, cards.refused(str(error), upload.name), ""
         seen = gr.skip() if upload.path.suffix.lower() in _SHOWN_BY_BROWSERS else explain.shrink(analysis.image)
         return seen, *_shown(analysis, upload.name)
 

@@ -1,0 +1,117 @@
+"""Where uploads lie, and how long: what is old is deleted, unless a request still waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+from gradio_client.utils import traverse
+
+KEPT_SECONDS = 120
+SWEEP_SECONDS = 10  # how often that is looked after
+FILE = "/gradio_api/file="
+
+
+def uploads() -> Path:
+    """The folder that uploads go to."""
+    folder = Path(get_upload_folder())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def names_file(value: Any) -> bool:
+    """Whether a value in a client's request stands for a file."""
+    return isinstance(value, dict) and isinstance(value.get("path"), str)
+
+
+def path_of(address: str) -> str:
+    """The path of an uploaded file whose address MCP clients give; other addresses are left as they are."""
+    parts = urlsplit(address)
+    at = parts.path.find(FILE)
+    return unquote(parts.path[at + len(FILE) :]) if at >= 0 else address
+
+
+def kept_seconds() -> int:
+    """How long an upload may lie in the server's temporary folder before it is deleted.
+
+    Raises:
+        ValueError: LEUKO_KEPT_SECONDS is set, and is no time.
+    """
+    kept = os.environ.get("LEUKO_KEPT_SECONDS") or str(KEPT_SECONDS)
+    if not kept.isdecimal() or int(kept) == 0:
+        raise ValueError("LEUKO_KEPT_SECONDS takes a whole number of seconds from 1.")
+    return int(kept)
+
+
+def lifespan(kept_seconds: int) -> Callable[[Any], contextlib.AbstractAsyncContextManager[None]]:
+    """A lifespan during which files of the upload folder go when they are old, and after which all are gone."""
+
+    @contextlib.asynccontextmanager
+    async def while_served(app: Any) -> AsyncIterator[None]:
+        async def again_and_again() -> None:
+            while True:
+                await asyncio.sleep(min(SWEEP_SECONDS, kept_seconds))
+                # Here, where uploads are put into their places in one go, so that none goes that has just come again.
+                sweep(app.get_blocks(), kept_seconds)
+                await asyncio.to_thread(return_memory)
+
+        task = asyncio.create_task(again_and_again())
+        try:
+            yield
+        finally:
+            task.cancel()
+            sweep(app.get_blocks(), 0)
+
+    return while_served
+
+
+def sweep(blocks: gr.Blocks, seconds: float) -> None:
+    """Delete what has lain in the upload folder for longer, but not what the page is made of or a request waits for.
+
+    Gradio's own `delete_cache` knows nothing of requests that wait, of parts of refused uploads, and of what its MCP
+    server puts there.
+    """
+    needed = {file for block in blocks.blocks.values() for file in getattr(block, "keep_in_cache", ())}
+    needed |= _awaited(blocks) if seconds else set()
+    for folder, _, names in os.walk(uploads(), topdown=False):
+        for file in (Path(folder, name) for name in names):
+            if str(file) not in needed:
+                _delete(file, seconds)
+        if folder != str(uploads()):
+            with contextlib.suppress(OSError):  # something is in it
+                Path(folder).rmdir()
+    for known in blocks.temp_file_sets:
+        known -= {file for file in set(known) if not Path(file).exists()}
+
+
+def _awaited(blocks: gr.Blocks) -> set[str]:
+    """The files of requests that wait for their turn or have it: in a long queue, longer than files are kept."""
+    files: set[str] = set()
+    for event in blocks._queue.event_ids_to_events.values():
+        with contextlib.suppress(AttributeError, RecursionError, ValueError):  # no files, or none that can be named
+            traverse(event.data.data, lambda file: files.add(path_of(file["path"])), names_file)
+    return files
+
+
+def return_memory() -> None:
+    """Give freed memory back to the system: glibc keeps it, for each of many threads, as if it were needed again."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
+    if trim:
+        trim(0)
+
+
+def _delete(file: Path, seconds: float) -> None:
+    try:
+        if time.time() - file.stat().st_ctime > seconds:
+            file.unlink()
+    except FileNotFoundError:
+        pass  # somebody else was faster
