@@ -240,7 +240,9 @@ def paths(trial: Trial, count: int) -> None:
 
 def described(trial: Trial, count: int) -> None:
     """What schemathesis makes of the description that the app gives of itself."""
-    schema = schemathesis.openapi.from_url(f"{trial.app.url}/gradio_api/openapi.json")
+    told = trial.client.get("/gradio_api/openapi.json").text
+    # Gradio's own word for a string; it takes it out of what an endpoint takes, and leaves it in lists.
+    schema = schemathesis.openapi.from_dict(json.loads(told.replace('"filepath"', '"string"')))
     operations = [result.ok() for result in schema.get_all_operations()]
     modes = schemathesis.GenerationMode
     for operation in operations:
