@@ -104,14 +104,19 @@ def changes(data: Path, every: int = 4) -> dict[str, float]:
     for name, (hue, saturation, value, size) in {"as it is": (0, 1, 1, 1), **CHANGES}.items():
         tally = np.zeros(8, int)
         for _, image, _, boxes in some:
-            hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV).astype(np.float32)
-            hsv = np.stack([(hsv[..., 0] + hue / 2) % 180, hsv[..., 1] * saturation, hsv[..., 2] * value], axis=-1)
-            changed = cv2.cvtColor(hsv.clip(0, 255).astype(np.uint8), cv2.COLOR_HSV2RGB)
+            changed = recoloured(image, hue, saturation, value)
             changed = cv2.resize(changed, None, fx=size, fy=size, interpolation=cv2.INTER_AREA if size < 1 else 2)
             scaled = {kind: [tuple(size * v for v in box) for box in found] for kind, found in boxes.items()}
             tally += detected(segment(changed), scaled)
         figures[name] = round(2 * tally[0] / (tally[1] + tally[2]), 4)
     return figures
+
+
+def recoloured(image: np.ndarray, hue: float, saturation: float, brightness: float) -> np.ndarray:
+    """An image with its hue turned, in degrees, and its saturation and brightness multiplied (HSV)."""
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV).astype(np.float32)
+    hsv = np.stack([(hsv[..., 0] + hue / 2) % 180, hsv[..., 1] * saturation, hsv[..., 2] * brightness], axis=-1)
+    return cv2.cvtColor(hsv.clip(0, 255).astype(np.uint8), cv2.COLOR_HSV2RGB)
 
 
 def drawn(fields: int = 200) -> dict[str, float]:
