@@ -153,7 +153,8 @@ def served(setting: Setting) -> Iterator[Row]:
         peer = over_http.throughput(url, many)
     for what, target in (("network only", "≥ 3 ×, "), ("cells judged", "")):
         ours = found[what]
-        _agree([ours["probabilities"][file.name] for file in many], [peer["probabilities"][file.name] for file in many])
+        for name in ours["probabilities"]:
+            _agree(ours["probabilities"][name], peer["probabilities"][name])
         row = {"ours": ours["rate"], "peer": peer["rate"], "ratio": ours["rate"] / peer["rate"], "unit": "a second"}
         busy = f"{target}clients keep {ours['cores']:.2f} and {peer['cores']:.2f} cores busy"
         yield {"work": f"16 clients at once, {what}", **row, "target": busy}
