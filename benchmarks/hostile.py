@@ -91,7 +91,6 @@ def main(inputs: int) -> None:
                 "in all": trial.counts.total(),
                 "unhandled": len(trial.unhandled),
                 "files read outside the app": len(trial.leaks),
-                "which": trial.unhandled + trial.leaks,
                 "tracebacks in the log": app.log.read_text().count("Traceback"),
                 "answers afterwards": bool(alive),
             },
