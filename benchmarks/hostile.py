@@ -81,8 +81,8 @@ def main(inputs: int) -> None:
         calls(trial, inputs // 5)
         paths(trial, inputs // 10)
         described(trial, inputs - inputs // 2 - inputs // 5 - inputs // 10)
-        print(dict(trial.counts), *trial.unhandled, *trial.leaks, sep="\n", file=sys.stderr, flush=True)
         files(trial, inputs // 2)  # takes longest
+        print(dict(trial.counts), *trial.unhandled, *trial.leaks, sep="\n", file=sys.stderr, flush=True)
         alive = call(trial.client, "model_info")["name"]
         write(
             "hostile",
