@@ -30,7 +30,7 @@ from leuko.images.decode import decode
 ROOT = Path(__file__).parents[1]
 RECOUNT = ROOT / "benchmarks" / "data" / "bccd_red_cells.csv"
 NUCLEUS, CELL = 200, 64  # thresholds of the masks, whose edges are soft
-CHANGES = {
+CHANGES = {  # hue in degrees, saturation, brightness, size
     "hue −15°": (-15, 1, 1, 1),
     "hue +15°": (15, 1, 1, 1),
     "saturation × 0.6": (0, 0.6, 1, 1),
@@ -101,22 +101,25 @@ def changes(data: Path, every: int = 4) -> dict[str, float]:
     """F1 of white cells of BCCD under other stains, light and scales; every fourth odd file."""
     some = [entry for i, entry in enumerate(bccd(data, odd=True)) if i % every == 0]
     figures = {}
-    for name, (hue, saturation, value, size) in {"as it is": (0, 1, 1, 1), **CHANGES}.items():
+    for name, how in {"as it is": (0, 1, 1, 1), **CHANGES}.items():
         tally = np.zeros(8, int)
         for _, image, _, boxes in some:
-            changed = recoloured(image, hue, saturation, value)
-            changed = cv2.resize(changed, None, fx=size, fy=size, interpolation=cv2.INTER_AREA if size < 1 else 2)
-            scaled = {kind: [tuple(size * v for v in box) for box in found] for kind, found in boxes.items()}
-            tally += detected(segment(changed), scaled)
+            seen, shown = changed(image, boxes, *how)
+            tally += detected(segment(seen), shown)
         figures[name] = round(2 * tally[0] / (tally[1] + tally[2]), 4)
     return figures
 
 
-def recoloured(image: np.ndarray, hue: float, saturation: float, brightness: float) -> np.ndarray:
-    """An image with its hue turned, in degrees, and its saturation and brightness multiplied (HSV)."""
+def changed(
+    image: np.ndarray, boxes: Boxes, hue: float, saturation: float, brightness: float, size: float
+) -> tuple[np.ndarray, Boxes]:
+    """A field, and its boxes, with its hue turned, in degrees, and saturation, brightness (HSV) and size multiplied."""
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV).astype(np.float32)
     hsv = np.stack([(hsv[..., 0] + hue / 2) % 180, hsv[..., 1] * saturation, hsv[..., 2] * brightness], axis=-1)
-    return cv2.cvtColor(hsv.clip(0, 255).astype(np.uint8), cv2.COLOR_HSV2RGB)
+    seen = cv2.cvtColor(hsv.clip(0, 255).astype(np.uint8), cv2.COLOR_HSV2RGB)
+    way = cv2.INTER_AREA if size < 1 else cv2.INTER_CUBIC
+    seen = cv2.resize(seen, None, fx=size, fy=size, interpolation=way)
+    return seen, {kind: [tuple(size * v for v in box) for box in found] for kind, found in boxes.items()}
 
 
 def drawn(fields: int = 200) -> dict[str, float]:

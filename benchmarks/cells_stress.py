@@ -17,20 +17,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.cells import Boxes, bccd, detected, recoloured
+from benchmarks.cells import CHANGES, Boxes, bccd, changed, detected
 from leuko.cells.segmentation import METHODS, segment
 
-COLOURS = {  # hue in degrees, saturation, brightness
-    "hue −15°": (-15, 1, 1),
-    "hue +15°": (15, 1, 1),
-    "saturation × 0.6": (0, 0.6, 1),
-    "saturation × 1.4": (0, 1.4, 1),
-    "brightness × 0.8": (0, 1, 0.8),
-    "brightness × 1.2": (0, 1, 1.2),
-    "hue +15°, saturation × 1.4": (15, 1.4, 1),
-    "hue −15°, saturation × 0.6": (-15, 0.6, 1),
+MORE_CHANGES = {
+    "hue +15°, saturation × 1.4": (15, 1.4, 1, 1),
+    "hue −15°, saturation × 0.6": (-15, 0.6, 1, 1),
+    "size × 2": (0, 1, 1, 2),
 }
-SIZES = (0.5, 2, 3)
 GAMMAS = (0.75, 1.3)
 CROPS = {"middle": (120, 90), "upper left": (0, 0), "lower right": (240, 180)}  # left and top, px
 CROP = (400, 300)
@@ -62,11 +56,8 @@ def tallied(job: tuple[np.ndarray, Boxes, str]) -> dict[str, np.ndarray]:
 def views(image: np.ndarray, boxes: Boxes) -> Iterator[tuple[str, np.ndarray, Boxes]]:
     """A field as it is, changed and cropped, with its boxes."""
     yield "as it is", image, boxes
-    for name, how in COLOURS.items():
-        yield name, recoloured(image, *how), boxes
-    for size in SIZES:
-        way = cv2.INTER_AREA if size < 1 else cv2.INTER_CUBIC
-        yield f"size × {size}", cv2.resize(image, None, fx=size, fy=size, interpolation=way), scaled(boxes, size)
+    for name, how in (CHANGES | MORE_CHANGES).items():
+        yield name, *changed(image, boxes, *how)
     for gamma in GAMMAS:
         yield f"gamma {gamma}", (255 * (image / 255) ** gamma).astype(np.uint8), boxes
     width = image.shape[1]
@@ -76,11 +67,6 @@ def views(image: np.ndarray, boxes: Boxes) -> Iterator[tuple[str, np.ndarray, Bo
     yield "glued to its mirror", np.concatenate([image, image[:, ::-1]], axis=1), both
     for name, corner in CROPS.items():
         yield f"crop, {name}", *cropped(image, boxes, *corner)
-
-
-def scaled(boxes: Boxes, size: float) -> Boxes:
-    """Boxes in an image of another size."""
-    return {kind: [tuple(size * v for v in box) for box in found] for kind, found in boxes.items()}
 
 
 def cropped(image: np.ndarray, boxes: Boxes, left: int, top: int) -> tuple[np.ndarray, Boxes]:

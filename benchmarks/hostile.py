@@ -73,9 +73,7 @@ def main(inputs: int) -> None:
     # Schemathesis would report crashes of its own checks; here only answers count.
     with tempfile.TemporaryDirectory() as place, served() as app:
         canary = Path(place) / "canary.png"
-        Image.fromarray(synthetic.render(1, width=64, height=64, um_per_px=0.42, white_cells={"blast": 1}).image).save(
-            canary
-        )
+        drawn(1).save(canary)
         canary.with_suffix(".txt").write_bytes(CANARY)
         trial = Trial(app, canary)
         calls(trial, inputs // 5)
@@ -95,6 +93,13 @@ def main(inputs: int) -> None:
                 "answers afterwards": bool(alive),
             },
         )
+
+
+def drawn(number: int) -> Image.Image:
+    """A small smear with room for its cells."""
+    return Image.fromarray(
+        synthetic.render(number, width=64, height=64, um_per_px=0.42, white_cells={"blast": 1}).image
+    )
 
 
 def many(count: int, strategy: st.SearchStrategy, ask: Callable[[Any], None]) -> None:
@@ -117,7 +122,7 @@ def many(count: int, strategy: st.SearchStrategy, ask: Callable[[Any], None]) ->
 
 def files(trial: Trial, count: int) -> None:
     """Bytes that claim to be images or zips."""
-    smear = Image.fromarray(synthetic.render(2, width=64, height=64, um_per_px=0.42, white_cells={"blast": 1}).image)
+    smear = drawn(2)
     whole = {}
     for name, suffix in FORMATS.items():
         written = io.BytesIO()

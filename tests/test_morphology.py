@@ -436,3 +436,13 @@ def test_the_document_is_up_to_date_and_every_reference_has_a_doi():
     )
     assert len(set(NAMES)) == len(NAMES)
     assert all("doi:10." in feature.reference for feature in FEATURES)
+
+
+def test_sixty_cells_of_a_large_field_are_all_measured():
+    cells = {"lymphocyte": 20, "neutrophil": 15, "blast": 15, "monocyte": 10}
+    small = synthetic.render(1, width=1296, height=972, um_per_px=0.16, red_cover=0.05, white_cells=cells)
+    large = {
+        name: np.repeat(np.repeat(getattr(small, name), 2, 0), 2, 1) for name in ("image", "nuclei", "white_cells")
+    }
+    smear = replace(small, **large, um_per_px=0.08)
+    assert len(describe(smear.image, smear)["id"]) == 60

@@ -21,11 +21,11 @@ from leuko.serving.field import is_close_up
 from tests import bad_files
 
 EXAMPLES = {
-    "many": "A field full of blasts",
-    "healthy": "A field of healthy blood",
-    "mixed": "A field of mixed cells",
-    "cell": "A single cell",
-    "blurred": "Pale and out of focus",
+    "many": "many-blasts.png",
+    "healthy": "healthy-blood.png",
+    "mixed": "mixed-cells.png",
+    "cell": "one-cell.png",
+    "blurred": "out-of-focus.png",
 }
 WIDE, PHONE = (1280, 900), (375, 740)
 
@@ -67,9 +67,9 @@ def answered(page, name):
 
 
 def try_example(page, which):
-    page.get_by_role("button", name=EXAMPLES[which]).click()
-    files = {"many": "many-blasts", "healthy": "healthy-blood", "mixed": "mixed-cells", "cell": "one-cell"}
-    answered(page, files.get(which, "out-of-focus"))
+    name = EXAMPLES[which]
+    page.get_by_role("button", name=examples.DRAWN[name][0]).click()
+    answered(page, name)
 
 
 def upload(page, image, file: Path):

@@ -42,6 +42,7 @@ class Colours:
         light = cv2.GaussianBlur(light, (0, 0), SOFTENING)
         lab = cv2.cvtColor(light, cv2.COLOR_RGB2LAB)
         place = ((lab + np.float32([0, 128, 128])) / np.float32(BIN)).astype(np.int32).reshape(-1, 3)
+        # Within `_BINS` without clipping: of light from 0 to 1, L* reaches 100, a* and b* stay within −108 and 99.
         flat = (place[:, 0] * _BINS[1] + place[:, 1]) * _BINS[2] + place[:, 2]
         counts = np.bincount(flat, minlength=int(np.prod(_BINS)))
         present = np.flatnonzero(counts > 0)

@@ -25,9 +25,9 @@ class _Served(nn.Module):
 
     def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, ...]:
         feature_map = self.network.trunk(pixel_values)
-        logits, layers = _run_head(self.network, feature_map)
         if not self.chain:
-            return feature_map, self.network.pooled(feature_map), logits
+            return feature_map, self.network.pooled(feature_map), self.network.head(feature_map)
+        logits, layers = _run_head(self.network, feature_map)
         activation = self.network.spatial(feature_map)
         weights = _channel_weights(layers, activation.shape[1])
         cams = torch.einsum("ck,bkhw->bchw" if weights.ndim == 2 else "bck,bkhw->bchw", weights, activation)

@@ -43,7 +43,7 @@ class Verdict:
         """Suspicious, not suspicious or uncertain."""
         if self.strange:
             return self.cells.decision if self.cells else "uncertain"
-        return "uncertain" if self._contradicted else self.point.decide(self.network)
+        return "uncertain" if self._objection else self.point.decide(self.network)
 
     @property
     def reasons(self) -> Iterator[str]:
@@ -53,20 +53,18 @@ class Verdict:
         yield self._network_says()
         if self.cells:
             yield self.cells.sentence
-        if not self.strange and self._baseless:
-            yield "Without a nucleated cell there is nothing to suspect, so the decision is uncertain."
-        elif not self.strange and self._contradicted:
-            yield "The network and the cells contradict each other, so the decision is uncertain."
+        if not self.strange and self._objection:
+            yield self._objection
 
     @property
-    def _contradicted(self) -> bool:
+    def _objection(self) -> str:
+        """Why the cells leave a network that knows such images no decision, in a sentence; empty if they do not."""
         said = self.point.decide(self.network)
-        return self._baseless or (self.cells is not None and self.cells.decision == OPPOSITE.get(said))
-
-    @property
-    def _baseless(self) -> bool:
-        """Whether the network suspects a field in which no nucleated cell was found: it can only go by the rest."""
-        return self.cells is not None and not self.cells.nucleated and self.point.decide(self.network) == "suspicious"
+        if self.cells and not self.cells.nucleated and said == "suspicious":
+            return "Without a nucleated cell there is nothing to suspect, so the decision is uncertain."
+        if self.cells and self.cells.decision == OPPOSITE.get(said):
+            return "The network and the cells contradict each other, so the decision is uncertain."
+        return ""
 
     def _network_says(self) -> str:
         said = f"The network gives leukaemia a probability of {percent(self.network)}"
