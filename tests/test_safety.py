@@ -176,10 +176,33 @@ def test_what_cannot_be_understood_gets_a_sentence_and_no_traceback(app_url):
         "api/classify": '{"data": [null]}',
         "cancel": "{}",
         "upload": "x",
+        "run/nope": '{"data": []}',
         "component_server": "x",
     }.items():
         answer = httpx.post(f"{app_url}/gradio_api/{path}", content=body, timeout=60)
         assert 400 <= answer.status_code < 500 and "Traceback" not in answer.text, (path, answer.status_code)
+    for config in httpx.get(f"{app_url}/config", timeout=60).json()["dependencies"]:  # those of the page too
+        body = {"data": ["/etc/passwd", 1], "fn_index": config["id"]}
+        answer = httpx.post(f"{app_url}/gradio_api/run/x", json=body, timeout=60)
+        assert 400 <= answer.status_code < 500 and "Traceback" not in answer.text, (config, answer.status_code)
+    lone = b'--x\r\nContent-Disposition: form-data; name="files"\r\n\r\n' + b"x" * 99 + b"\r\n--x--\r\n"
+    form = {"content-type": "multipart/form-data; boundary=x"}
+    answer = httpx.post(f"{app_url}/gradio_api/upload", content=lone, headers=form, timeout=60)
+    assert answer.status_code == 400 and "cannot be understood" in answer.json()["error"]
+
+
+def test_a_call_that_does_not_exist_gets_an_answer_that_ends(app_url, picture):
+    """Gradio's own stream breaks off without an end, and says "404: Not Found"."""
+    image = {"path": uploaded(app_url, picture), "meta": META}
+    event = httpx.post(f"{app_url}/gradio_api/call/classify", json={"data": [image]}, timeout=60).json()["event_id"]
+    assert "probabilities" in httpx.get(f"{app_url}/gradio_api/call/classify/{event}", timeout=60).text
+    for path in (f"classify/{event}", "classify/nobody", "v2/classify/nobody", "nope/nobody"):
+        answer = httpx.get(f"{app_url}/gradio_api/call/{path}", timeout=60)
+        assert answer.status_code == 404 and "call again" in answer.json()["error"], path
+    answer = httpx.get(f"{app_url}/gradio_api/queue/data", params={"session_hash": "somebody"}, timeout=60)
+    assert json.loads(answer.text.removeprefix("data: "))["session_not_found"]
+    answer = httpx.post(f"{app_url}/gradio_api/call/nope", json={"data": []}, timeout=60)
+    assert answer.status_code == 404 and "no endpoint" in answer.json()["error"]
 
 
 def test_every_answer_carries_security_headers_and_spaces_may_frame_the_app(app_url, picture):
