@@ -353,6 +353,9 @@ def test_in_a_browser_a_zip_becomes_the_model_of_this_page(browser, app_url, lab
     choose(page, zipped(tmp_path / "bad.zip", {"../1.png": b"x"}))
     page.get_by_role("button", name="Adapt", exact=True).click()
     page.get_by_text("leads out of its folder").wait_for(timeout=60_000)
+    choose(page, zipped(tmp_path / "one.zip", {name: data for name, data in some.items() if "blasts" in name}))
+    page.get_by_role("button", name="Adapt", exact=True).click()
+    page.get_by_text("Your images: there is only one class (blasts)").wait_for(timeout=60_000)  # no path of the server
     choose(page, archive)
     page.get_by_role("button", name="Adapt", exact=True).click()
     page.get_by_text("Adapted model in use").wait_for(timeout=400_000)
@@ -365,6 +368,10 @@ def test_in_a_browser_a_zip_becomes_the_model_of_this_page(browser, app_url, lab
     with zipfile.ZipFile(download.value.path()) as packed:
         packed.extractall(tmp_path / "model")
     assert leuko.load(str(tmp_path / "model")).labels == ("blasts", "healthy")
+
+    page.get_by_role("button", name="Adapt", exact=True).click()
+    page.get_by_text("The model that was adapted before stays in use").wait_for(timeout=60_000)
+    expect(page.locator("#adapt-figures")).to_contain_text("Accuracy")
 
     # The other tab of this page answers with the new classes, another page with the old ones.
     for each, label in ((page, "blasts"), (other, "Benign")):

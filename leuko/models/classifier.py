@@ -172,9 +172,10 @@ class Classifier:
         self, shape: tuple[int, ...], probabilities: np.ndarray, features: np.ndarray, found: Segmentation | None
     ) -> Verdict:
         knowledge = self.model.knowledge
-        network = float(leukaemia_probability(probabilities, self.labels, knowledge.positive))
-        # Without a class that means leukaemia there is nothing for the cells to add to.
-        cells = evidence.weigh(found) if found and knowledge.positive else None
+        network = cells = None
+        if knowledge.positive:  # else there is nothing for the cells to add to either
+            network = float(leukaemia_probability(probabilities, self.labels, knowledge.positive))
+            cells = evidence.weigh(found) if found else None
         strange = self._strangeness(shape, features, found.um_per_px if found else None)
         return Verdict(knowledge.operating_point, network, strange, cells)
 

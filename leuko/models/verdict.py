@@ -21,29 +21,32 @@ class Verdict:
 
     Attributes:
         point: the network's operating point.
-        network: the network's probability of leukaemia, 0 to 1.
+        network: the network's probability of leukaemia, 0 to 1; None if none of its classes is known to mean it.
         strange: why the image is unlike those the network was trained on, in words; empty if it is not.
         cells: what the cells say; None if nobody looked.
     """
 
     point: OperatingPoint
-    network: float
+    network: float | None
     strange: str
     cells: CellEvidence | None
 
     @property
     def probability(self) -> float:
-        """Of leukaemia, 0 to 1: the network's, or the cells' where the network does not know such images."""
+        """Of leukaemia, 0 to 1: the network's, or the cells' where the network does not know such images.
+
+        0 where nothing is known to mean leukaemia.
+        """
         if self.strange and self.cells and self.cells.probability is not None:
             return self.cells.probability
-        return self.network
+        return self.network or 0.0
 
     @property
     def decision(self) -> Decision:
         """Suspicious, not suspicious or uncertain."""
         if self.strange:
             return self.cells.decision if self.cells else "uncertain"
-        return "uncertain" if self._objection else self.point.decide(self.network)
+        return "uncertain" if self._objection else self._network_decides
 
     @property
     def reasons(self) -> Iterator[str]:
@@ -57,9 +60,13 @@ class Verdict:
             yield self._objection
 
     @property
+    def _network_decides(self) -> Decision:
+        return "uncertain" if self.network is None else self.point.decide(self.network)
+
+    @property
     def _objection(self) -> str:
         """Why the cells leave a network that knows such images no decision, in a sentence; empty if they do not."""
-        said = self.point.decide(self.network)
+        said = self._network_decides
         if self.cells and not self.cells.nucleated and said == "suspicious":
             return "Without a nucleated cell there is nothing to suspect, so the decision is uncertain."
         if self.cells and self.cells.decision == OPPOSITE.get(said):
@@ -67,6 +74,8 @@ class Verdict:
         return ""
 
     def _network_says(self) -> str:
+        if self.network is None:
+            return "None of this model's classes is known to mean leukaemia, so it decides nothing."
         said = f"The network gives leukaemia a probability of {percent(self.network)}"
         if self.strange:
             return f"{said}."
@@ -75,7 +84,7 @@ class Verdict:
             "suspicious": f"{said}; {percent(high)} and more counts as suspicious.",
             "not suspicious": f"{said}; less than {percent(low)} counts as not suspicious.",
             "uncertain": f"{said}, too close to call (between {percent(low)} and {percent(high)}).",
-        }[self.point.decide(self.network)]
+        }[self._network_decides]
 
 
 def percent(probability: float) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import html
 import io
+import multiprocessing
+import os
 import tempfile
 import threading
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from leuko.training import adapt_card
 MOST = 8  # sessions with a model of their own, about 40 MB each; the oldest gives way
 LINES = 7  # that `adapt` says at least, as far as progress can be told
 NAME = "adapted-model.zip"
+_IMAGES, _MODEL = "Your images", "model"
 
 _INVITATION = """\
 Networks learn the laboratory. Here the model is fitted to **your** stain, camera and scale: bring 10 to 200 images as a
@@ -92,20 +96,26 @@ def add(sessions: Sessions) -> None:
             lines.append(line)
             progress(min(len(lines) / LINES, 0.95), desc=line.splitlines()[0][:100])
 
+        def refuse(title: str, text: str, *items: str) -> tuple:
+            if sessions.of(request) is None:
+                return None, _say(title, text, *items), "", *_shown(False)
+            items = (*items, "The model that was adapted before stays in use.")
+            return None, _say(title, text, *items), *(gr.skip(),) * (1 + len(shown))
+
         if path is None:
-            return None, _say("No zip yet", "Choose a zip with one folder for each class."), "", *_shown(False)
+            return refuse("No zip yet", "Choose a zip with one folder for each class.")
         try:
+            progress(0, desc="Unpacking the zip.")
             own, report = _adapted(Path(path), names, say)
         except (ArchiveError, DataError, ModelFolderError) as error:
-            dropped = [line for line in lines if line.startswith("Left out")]
-            return None, _say("Not adapted", str(error), *dropped), "", *_shown(False)
+            return refuse("Not adapted", str(error), *(line for line in lines if line.startswith("Left out")))
         finally:
             Path(path).unlink(missing_ok=True)
         sessions.keep(request, own)
         said = [line for line in lines if line.startswith(("Left out", "Look at"))]
         state = _say(
             "Adapted model in use",
-            "On this page alone, until it is closed. Images you upload in the other tab are judged by it.",
+            "On this page alone, until it is closed. Images you upload in the other tabs are judged by it.",
             *report["notes"],
             *said,
         )
@@ -142,19 +152,53 @@ def add(sessions: Sessions) -> None:
 
 
 def _adapted(archive: Path, names: str, say: Callable[[str], None]) -> tuple[Own, dict[str, Any]]:
-    from leuko.training.adapt import adapt  # late: most pages never need what it brings along
-
     with tempfile.TemporaryDirectory(prefix="leuko-lab-") as place:
-        images, model = Path(place) / "your images", Path(place) / "model"
+        images, model = Path(place) / _IMAGES, Path(place) / _MODEL
         images.mkdir()
         unpack(archive, images)
-        positive = [name.strip() for name in names.split(",") if name.strip()] or None
-        report = adapt(str(images), model, positive=positive, say=say)
+        report = _apart(place, [name.strip() for name in names.split(",") if name.strip()] or None, say)
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as written:
             for file in sorted(file for file in model.rglob("*") if file.is_file()):
                 written.write(file, file.relative_to(model))
         return Own(Classifier.load(model), packed.getvalue()), report
+
+
+def _apart(place: str, positive: list[str] | None, say: Callable[[str], None]) -> dict[str, Any]:
+    """Adapt in a process of its own: what training needs in memory goes with it, and a crash takes nothing else along.
+
+    Raises:
+        DataError, ModelFolderError: as `leuko.training.adapt.adapt`, or the process is gone without an answer.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_fit, args=(place, positive, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        while isinstance(told := ours.recv(), str):
+            say(told)
+    except EOFError as gone:
+        raise DataError("Adapting broke off, perhaps for lack of memory; try it with fewer images.") from gone
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+    if isinstance(told, Exception):
+        raise told
+    return told
+
+
+def _fit(place: str, positive: list[str] | None, tell: Connection) -> None:
+    """In that process: every line of `adapt` is told, then its report or what it refuses."""
+    tempfile.tempdir = place
+    os.chdir(place)  # so that no sentence for the user holds a path of the server
+    from leuko.training.adapt import adapt
+
+    try:
+        tell.send(adapt(_IMAGES, Path(_MODEL), positive=positive, say=tell.send))
+    except (DataError, ModelFolderError) as error:
+        tell.send(error)
 
 
 def _say(title: str, text: str, *items: str) -> str:

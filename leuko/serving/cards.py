@@ -60,7 +60,7 @@ def decision(reading: Reading, name: str, what: str) -> str:
     reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in finding.reasons if finding.quality.usable)
     facts = _facts(finding, reading.verdict)
     body = (
-        f"{_scale(reading.verdict) if finding.quality.usable else ''}"
+        f"{_scale(reading.verdict) if finding.quality.usable and reading.verdict.network is not None else ''}"
         f'<dl class="facts">{"".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in facts.items())}</dl>'
         f'<h3>Checks</h3><ul class="checks">{"".join(_checks(finding, reading.verdict))}</ul>'
         f"{f'<h3>Why</h3><ul>{reasons}</ul>' if reasons else ''}"

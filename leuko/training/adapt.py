@@ -159,8 +159,8 @@ def _report(found: _Found, sight: Sight, labels: Sequence[str], positive: Sequen
         )
     if not positive:
         notes.append(
-            "No class is known to mean leukaemia, so that every decision will be 'uncertain'; name the classes that do "
-            "(--positive)."
+            "No class is known to mean leukaemia, so that every decision will be 'uncertain'; adapt again and name the "
+            "classes that mean it."
         )
     if leak := size_leak(sight.sizes, sight.truth, labels):
         notes.append(leak)
