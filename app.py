@@ -5,11 +5,13 @@ LEUKO_USER and LEUKO_PASSWORD together put a login in front of it.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -25,7 +27,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="leuko-", dir=above, ignore_cleanup_errors=True) as place:
             # All files of all visitors, in a folder that nobody else can read and that goes with the server.
             os.environ["GRADIO_TEMP_DIR"] = str(Path(place) / "uploads")
-            tempfile.tempdir = place
+            os.environ["TMPDIR"] = tempfile.tempdir = place  # for processes that this one starts, too
             serve()
     except SystemExit as told:
         if told.code:
@@ -35,22 +37,26 @@ def main() -> None:
 
 def serve() -> None:
     """As `main`, into whatever temporary folder there is."""
+    gc.disable()  # of what is imported nothing is garbage, and looking for it takes a fifth of the time
     from leuko.models.classifier import Classifier
     from leuko.models.folder import ModelFolderError
     from leuko.serving import examples
+    from leuko.serving.swift_gradio import without_stubs
 
-    # The model is loaded and the examples are drawn on the second core while the first imports Gradio for seconds.
-    with ThreadPoolExecutor(1) as meanwhile:
-        loading = meanwhile.submit(Classifier.load, os.environ.get("LEUKO_MODEL"))
+    # The examples are drawn on the second core, in a process of its own, while this one imports Gradio for seconds.
+    with ProcessPoolExecutor(1, get_context("spawn")) as meanwhile:
         drawing = meanwhile.submit(examples.gather)
-        from leuko.serving.interface import build, launch_options  # late: it asks for its folder when it is imported
-
         try:
+            classifier = Classifier.load(os.environ.get("LEUKO_MODEL"))
+            with without_stubs():
+                from leuko.serving.interface import build, launch_options  # late: it asks for its folder at once
+
             options = launch_options()
-            classifier = loading.result()
         except (ModelFolderError, ValueError) as error:
             sys.exit(f"Deep Leuko cannot start: {error}")
         app = build(classifier, drawing.result())
+    gc.freeze()
+    gc.enable()
     app.launch(**options)
 
 

@@ -191,7 +191,6 @@ def _apart(place: str, positive: list[str] | None, say: Callable[[str], None]) -
 
 def _fit(place: str, positive: list[str] | None, tell: Connection) -> None:
     """In that process: every line of `adapt` is told, then its report or what it refuses."""
-    tempfile.tempdir = place
     os.chdir(place)  # so that no sentence for the user holds a path of the server
     from leuko.training.adapt import adapt
 

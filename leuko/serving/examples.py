@@ -86,13 +86,14 @@ def gather(folder: Path = FOLDER) -> dict[str, Example]:
         drawn = Image.fromarray(synthetic.render(**how).image)
         drawn.save(place / name, compress_level=1)  # packing it tightly would take a third of the time
         examples[name] = Example(place / name, caption, "drawn")
+        _ = examples[name].thumbnail  # made where there is time for it
     for file in sorted(folder.iterdir() if folder.is_dir() else ()):
         told = file.with_suffix(".txt")
         if file.suffix.lower() not in SUFFIXES or not told.is_file() or len(examples) >= len(DRAWN) + MOST:
             continue
         example = Example(file, file.stem.replace("-", " ").replace("_", " "), told.read_text("utf-8").strip())
         try:
-            assert example.thumbnail
+            _ = example.thumbnail
         except ImageError:
             continue
         examples[file.name] = example
