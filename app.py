@@ -15,6 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(2**31)  # a summary of all requests by pandas, after each of them
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,6 +11,7 @@ import gradio as gr
 from gradio.components.file import ListFiles
 from gradio.data_classes import FileData, ImageData
 
+_IMAGE = ImageData.model_json_schema()  # Gradio asks for it, slow to make, for every session
 MAX_NAME = 200  # characters of a file's name that are shown and passed on
 
 
@@ -46,7 +48,7 @@ class SmearFiles(gr.File):
 
     def api_info(self) -> dict[str, Any]:
         """What clients are told: Gradio's own says it by references that break where MCP embeds them."""
-        return {"type": "array", "items": ImageData.model_json_schema(), "additional_description": None}
+        return {"type": "array", "items": deepcopy(_IMAGE), "additional_description": None}
 
     def preprocess(self, payload: ListFiles | FileData | None) -> list[Upload]:
         """The uploaded files, not opened; empty if there are none."""
