@@ -90,7 +90,8 @@ def _sorted(colours: Colours, where: np.ndarray, method: Method) -> np.ndarray:
 def _layers(colours: Colours, mask: np.ndarray, red: np.ndarray) -> np.ndarray:
     """Where red cells lie on one another, which is as dark as nuclei but far less violet; bool, H × W."""
     pieces, sizes = labelled(mask)
-    sums = [np.bincount(pieces.ravel(), colours.lab[..., axis].ravel(), len(sizes)) for axis in range(3)]
+    of, colour = pieces[mask], colours.lab[mask]
+    sums = [np.bincount(of, colour[:, axis], len(sizes)) for axis in range(3)]
     tones = (np.stack(sums, axis=1) / np.maximum(sizes, 1)[:, None])[1:]
     ruddy = colours.lab[red].mean(axis=0) if red.any() else GLASS
     contrasts = violet(tones) - violet(ruddy)

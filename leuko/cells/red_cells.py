@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 
 from leuko.cells.masks import Part, distance, fill, opened, parts, solidity, usual_area
 
@@ -23,6 +24,7 @@ ROUND = 0.95  # solidity of one that is counted as one, whatever its area
 OVERLAP = 0.45  # cells on top of one another for each that is seen, where no cell lies alone
 BEYOND = 0.5  # radii: so far beyond the border lie middles of cells of which enough is seen to count
 ROUNDS = 15  # of the division of a heap, at most
+FEW = 100  # cells up to which all distances are quicker than a tree
 SAMPLE = 60  # pixels a cell that a heap is divided by; more change nothing
 
 
@@ -135,7 +137,7 @@ def _divide(part: Part, depth: np.ndarray, number: int, radius: float) -> np.nda
         away = np.minimum(away, (sample[:, 0] - middles[-1, 0]) ** 2 + (sample[:, 1] - middles[-1, 1]) ** 2)
         middles = np.concatenate([middles, sample[[(away * weight).argmax()]]])
     for _ in range(ROUNDS):
-        nearest = cKDTree(middles).query(sample)[1]
+        nearest = _nearest(sample, middles)
         total = np.bincount(nearest, weight, number)
         moved = np.stack([np.bincount(nearest, weight * sample[:, axis], number) for axis in (0, 1)], axis=1)
         moved = np.where(total[:, None] > 0, moved / np.maximum(total, 1e-9)[:, None], middles).astype(np.float32)
@@ -145,3 +147,10 @@ def _divide(part: Part, depth: np.ndarray, number: int, radius: float) -> np.nda
     seeds = np.ones(part.mask.shape, np.uint8)
     seeds[tuple(middles.round().astype(int).T)] = 0
     return cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1][part.mask]
+
+
+def _nearest(points: np.ndarray, middles: np.ndarray) -> np.ndarray:
+    """For each point the number of the middle nearest to it; both float32, N × 2."""
+    if len(middles) > FEW:
+        return cKDTree(middles).query(points)[1]
+    return cdist(points, middles, "sqeuclidean").argmin(axis=1)

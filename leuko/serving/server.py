@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 from gradio.processing_utils import save_base64_to_cache
+from gradio.state_holder import SessionState, StateHolder
 from gradio_client.utils import is_http_url_like, traverse
 from starlette.middleware import Middleware
 
 from leuko.images.decode import MAX_BYTES
 from leuko.serving.archive import MAX_ZIP_BYTES
 from leuko.serving.guard import Guard
-from leuko.serving.sweeping import kept_seconds, lifespan, names_file, path_of, uploads
+from leuko.serving.sweeping import kept_seconds, names_file, path_of, swept, uploads
 
 MAX_SESSIONS = 100  # whose state Gradio keeps, 100 kB each; one that is dropped is made anew when it is needed
 _META = {"_type": "gradio.FileData"}
@@ -50,6 +54,20 @@ class App(gr.Blocks):
         except Exception as error:
             log.warning("Inputs refused: %s", error)
             raise refusal("The inputs are not what this endpoint takes; its page says what is expected.") from error
+
+
+class _StateHolder(StateHolder):
+    """Sessions that remember nothing for deep links, which are shut here.
+
+    Gradio's own describe every block of the page for each new one, and each call of a program is one: a sixth of all
+    the work under load.
+    """
+
+    def __getitem__(self, session_id: str) -> SessionState:
+        if session_id not in self.session_data:
+            nothing = SimpleNamespace(default_config=self.blocks.default_config, blocks={})
+            self.session_data[session_id] = SessionState(nothing)
+        return super().__getitem__(session_id)
 
 
 def _files(value: Any) -> Any:
@@ -103,5 +121,16 @@ def options() -> dict[str, Any]:
         "enable_monitoring": False,
         "show_error": False,
         "ssr_mode": False,
-        "app_kwargs": {"middleware": [Middleware(Guard)], "lifespan": lifespan(kept_seconds())},
+        "app_kwargs": {"middleware": [Middleware(Guard)], "lifespan": _lifespan(kept_seconds())},
     }
+
+
+def _lifespan(kept_seconds: int) -> Callable[[Any], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def while_served(app: Any) -> AsyncIterator[None]:
+        app.state_holder = _StateHolder()
+        app.state_holder.set_blocks(app.get_blocks())
+        async with swept(app, kept_seconds):
+            yield
+
+    return while_served

@@ -7,7 +7,7 @@ import contextlib
 import ctypes
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -52,26 +52,23 @@ def kept_seconds() -> int:
     return int(kept)
 
 
-def lifespan(kept_seconds: int) -> Callable[[Any], contextlib.AbstractAsyncContextManager[None]]:
-    """A lifespan during which files of the upload folder go when they are old, and after which all are gone."""
+@contextlib.asynccontextmanager
+async def swept(app: Any, kept_seconds: int) -> AsyncIterator[None]:
+    """While this lasts, files of the app's upload folder go when they are old; after it all are gone."""
 
-    @contextlib.asynccontextmanager
-    async def while_served(app: Any) -> AsyncIterator[None]:
-        async def again_and_again() -> None:
-            while True:
-                await asyncio.sleep(min(SWEEP_SECONDS, kept_seconds))
-                # Here, where uploads are put into their places in one go, so that none goes that has just come again.
-                sweep(app.get_blocks(), kept_seconds)
-                await asyncio.to_thread(return_memory)
+    async def again_and_again() -> None:
+        while True:
+            await asyncio.sleep(min(SWEEP_SECONDS, kept_seconds))
+            # Here, where uploads are put into their places in one go, so that none goes that has just come again.
+            sweep(app.get_blocks(), kept_seconds)
+            await asyncio.to_thread(return_memory)
 
-        task = asyncio.create_task(again_and_again())
-        try:
-            yield
-        finally:
-            task.cancel()
-            sweep(app.get_blocks(), 0)
-
-    return while_served
+    task = asyncio.create_task(again_and_again())
+    try:
+        yield
+    finally:
+        task.cancel()
+        sweep(app.get_blocks(), 0)
 
 
 def sweep(blocks: gr.Blocks, seconds: float) -> None:
