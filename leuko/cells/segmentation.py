@@ -26,6 +26,7 @@ METHODS: dict[str, Method] = {"fuzzy": fuzzy_c_means, "k-means": k_means, "otsu"
 RED_CELL_UM = 7.5  # Bain, Blood Cells: A Practical Guide
 GLANCE = 384  # px, longer side at which the scale is looked for
 NUCLEUS_PX = (14.0, 32.0)  # radius of a typical nucleus at the working scale; the image is resized if it lies outside
+NEARLY = 0.1  # by which the scale may be off: one that is so close to the first look's is not worth a second
 LARGEST = 1400  # px, longer side at the working scale
 MAGNIFY = 2.0  # at most; more adds no detail
 SMALL_WHITE = 0.75  # of a red cell's diameter: stained things that are smaller are platelets
@@ -81,33 +82,41 @@ def segment(image: np.ndarray, method: str = "fuzzy") -> Segmentation:
     """
     sort = METHODS[method]
     height, width = image.shape[:2]
-    factor = _working_scale(image, sort)
-    small = _resized(image, factor)
-    (nuclei, white, red, platelets), diameter = _find(Colours.of(small), sort)
+    glance = min(1.0, GLANCE / max(height, width))
+    colours = Colours.of(_resized(image, glance))
+    stained = nuclei.stained(colours, sort)
+    factor = _working_scale(stained, glance, max(height, width))
+    if factor != glance:
+        colours = Colours.of(_resized(image, factor))
+        stained = nuclei.stained(colours, sort)
+    (inside, white, red, platelets), diameter = _find(colours, stained, sort)
     white, red, platelets = (
         _numbered(cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST))
         for labels in (white, red, platelets)
     )
-    nuclei = cv2.resize(nuclei.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    inside = cv2.resize(inside.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
     scale = RED_CELL_UM * factor / diameter if diameter else None
-    return Segmentation(np.where(nuclei > 0, white, 0).astype(np.int32), white, red, platelets, scale)
+    return Segmentation(np.where(inside > 0, white, 0).astype(np.int32), white, red, platelets, scale)
 
 
-def _working_scale(image: np.ndarray, sort: Method) -> float:
-    """By how much to resize the image, so that its nuclei have the radius for which the shape rules are made."""
-    longer = max(image.shape[:2])
-    glance = min(1.0, GLANCE / longer)
-    colours = Colours.of(_resized(image, glance))
-    seeds = nuclei.nuclei(nuclei.stained(colours, sort))
+def _working_scale(stained: np.ndarray, glance: float, longer: int) -> float:
+    """By how much to resize an image, so that its nuclei have the radius for which the shape rules are made.
+
+    Args:
+        stained: bool, what is stained in the image as it was first looked at.
+        glance: by how much it had been resized for that.
+        longer: side of the image, px.
+    """
+    seeds = nuclei.nuclei(stained)
     if not seeds.any():
         return glance
     radius = np.sqrt(usual_area(seeds) / np.pi)
-    return min(np.clip(1.0, *(glance * bound / radius for bound in NUCLEUS_PX)), MAGNIFY, LARGEST / longer)
+    factor = min(np.clip(1.0, *(glance * bound / radius for bound in NUCLEUS_PX)), MAGNIFY, LARGEST / longer)
+    return glance if abs(factor - glance) < NEARLY * glance else factor
 
 
-def _find(colours: Colours, sort: Method) -> tuple[tuple[np.ndarray, ...], float | None]:
+def _find(colours: Colours, stained: np.ndarray, sort: Method) -> tuple[tuple[np.ndarray, ...], float | None]:
     """Nuclei (bool), white cells, red cells and platelets (labels), and the diameter of a red cell if known."""
-    stained = nuclei.stained(colours, sort)
     seeds = nuclei.nuclei(stained)
     none = np.zeros(seeds.shape, np.int32)
     around, matter = nuclei.foregrounds(colours, seeds, sort)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from leuko.models.engine import Output, engine_of
 from leuko.models.preprocessing import to_input
 from leuko.models.scale import at_input
 from leuko.models.verdict import Verdict
+from leuko.parallel import cores
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ class Classifier:
     def __init__(self, model: folder.Model) -> None:
         self.model = model
         self.engine = engine_of(model)
+        self._beside = ThreadPoolExecutor(cores())  # where the network runs while cells are sought
 
     @classmethod
     def load(cls, model: str | os.PathLike[str] | None = None) -> Classifier:
@@ -118,12 +121,16 @@ class Classifier:
             cells: False: the network alone is asked, several times as fast; whether it sees cells of the size it knows
                 is not known then.
         """
-        (output,) = self.engine.run(to_input(image, self.model.preprocessing)[None])
+        running = self._beside.submit(self._run, image)
         fit = quality.assess(image)
         found = segment(image) if cells and fit.usable else None
+        output = running.result()
         probabilities = softmax(output.logits.astype(np.float64))
         verdict = self._conclude(image.shape, probabilities, output.features, found)
         return Reading(self._finding(probabilities, fit, verdict), verdict, output, found)
+
+    def _run(self, image: np.ndarray) -> Output:
+        return self.engine.run(to_input(image, self.model.preprocessing)[None])[0]
 
     def heat_map(self, reading: Reading, label: str) -> np.ndarray:
         """Grad-CAM for a class of `labels`; float32 at the feature map's resolution, 0 to 1.
