@@ -14,7 +14,8 @@ THICKNESS = 1.1  # radius of a disc as large as a red cell, over the largest cir
 ENOUGH = 3  # red cells lying alone and alike, for their median to be the size of one
 SPREAD = 1.5  # between the areas of red cells that are alike
 LEAST, MOST = 0.5, 1.4  # radii of a typical nucleus within which the radius of a red cell lies
-TINY = 3.0  # radii of a nucleus that none is smaller by than red cells or their heaps are thick
+CRUMBS = 0.2  # of the radius that heaps speak of: what lies alone and is smaller are no red cells
+TINY = 3.4  # radii of a nucleus that none is smaller by than red cells or their heaps are thick
 SCARCE = 0.1  # of the red cells' area: more stained material than this is not platelets alone
 MANY = 8  # thick places in heaps, for their thickness to tell the scale
 PALLOR = 0.5  # of a red cell's area: larger holes are gaps between cells
@@ -70,10 +71,12 @@ def _cut_length(part: Part, shape: tuple[int, int]) -> int:
     )
 
 
-def red_area(matter: np.ndarray, nuclei: np.ndarray) -> float | None:
-    """Pixels of a red cell, in what is neither glass nor nucleus; None if there is none."""
+def red_area(matter: np.ndarray, nuclei: np.ndarray) -> tuple[float | None, bool]:
+    """Pixels of a red cell, in what is neither glass nor nucleus, None if there is none; and whether what seemed to be
+    nuclei are platelets."""
     radius = np.sqrt(usual_area(nuclei) / np.pi)
-    return _typical(opened(matter & ~nuclei, 1), nuclei, radius)[0] or None
+    area = _typical(opened(matter & ~nuclei, 1), nuclei, radius)[0]
+    return area or None, area > np.pi * (TINY * radius) ** 2
 
 
 def _typical(mask: np.ndarray, stained: np.ndarray, nucleus: float | None) -> tuple[float, bool]:
@@ -85,9 +88,11 @@ def _typical(mask: np.ndarray, stained: np.ndarray, nucleus: float | None) -> tu
         nucleus: as for `red_cells`.
     """
     filled = fill(mask)
-    area = _lone_area(filled)
     scarce = stained.sum() < SCARCE * mask.sum()  # where there is little stained, heaps tell too
-    if nucleus and max(area, _heaped_area(filled, None)[0] if scarce else 0) > np.pi * (TINY * nucleus) ** 2:
+    area, heaped = _lone_area(filled), _heaped_area(filled, None)[0] if scarce else 0.0
+    if area < CRUMBS**2 * heaped:
+        area = 0.0
+    if nucleus and (area or heaped) > np.pi * (TINY * nucleus) ** 2:
         nucleus = None  # what seemed to be white cells are platelets
     if area > 0 and (nucleus is None or area > np.pi * (LEAST * nucleus) ** 2):  # else crumbs, not red cells
         return area, True

@@ -122,7 +122,9 @@ def _find(colours: Colours, stained: np.ndarray, sort: Method) -> tuple[tuple[np
     around, matter = nuclei.foregrounds(colours, seeds, sort)
     white, inside = none, none
     if seeds.any():
-        white, inside = white_cells(colours, seeds, around, red_area(matter, seeds), sort)
+        area, tiny = red_area(matter, seeds)
+        if not tiny:
+            white, inside = white_cells(colours, seeds, around, area, sort)
     crumbs = stained & (white == 0)
     nucleus = np.sqrt(np.median(np.bincount(inside.ravel())[1:]) / np.pi) if white.any() else None
     red, diameter = red_cells(matter, (white > 0) | crumbs, nucleus)
