@@ -50,8 +50,12 @@ def labelled(mask: np.ndarray, connectivity: int = 8) -> tuple[np.ndarray, np.nd
 
 
 def usual_area(mask: np.ndarray) -> float:
-    """Area of a part of a mask that is not empty, in pixels: the mean over the area, so that crumbs count little."""
-    areas = labelled(mask)[1][1:]
+    """Area of a part of a mask that is not empty, in pixels."""
+    return usual(labelled(mask)[1][1:])
+
+
+def usual(areas: np.ndarray) -> float:
+    """The mean over the area of things with these areas, so that crumbs count little."""
     return float((areas**2).sum() / areas.sum())
 
 

@@ -18,7 +18,7 @@ from scipy import ndimage
 from leuko.cells import nuclei
 from leuko.cells.clustering import Method, fuzzy_c_means, k_means, otsu
 from leuko.cells.colours import Colours
-from leuko.cells.masks import parts, usual_area
+from leuko.cells.masks import parts, usual, usual_area
 from leuko.cells.red_cells import red_area, red_cells
 from leuko.cells.white_cells import white_cells
 
@@ -126,7 +126,7 @@ def _find(colours: Colours, stained: np.ndarray, sort: Method) -> tuple[tuple[np
         if not tiny:
             white, inside = white_cells(colours, seeds, around, area, sort)
     crumbs = stained & (white == 0)
-    nucleus = np.sqrt(np.median(np.bincount(inside.ravel())[1:]) / np.pi) if white.any() else None
+    nucleus = np.sqrt(usual(np.bincount(inside.ravel())[1:]) / np.pi) if white.any() else None
     red, diameter = red_cells(matter, (white > 0) | crumbs, nucleus)
     dwarfs, slivers = _no_white_cells(white, inside, diameter)
     platelets = none.copy()
