@@ -13,6 +13,7 @@ STAINED_SHARE = 0.02  # of the palette: the most violet colours, where the stain
 VIOLET = 50.0  # CIELAB: a* − b* from which material is stained for certain
 VIVID = 2.6  # else: by how much more violet than red cells it is, over their chroma, however pale all is
 APART = 1.4  # or by how much farther it is from red cells than they are from glass
+RICH = 2.6  # or by both together, times one another
 LAYERS = 0.45  # of the greatest contrast to red cells in violet: what has less is red cells on one another
 CONTRAST = 12.0  # CIELAB: how much more violet than red cells it is at least
 WHOLE = 0.8  # of a usual nucleus' area: what is found at the second look is as large, and
@@ -95,8 +96,8 @@ def _layers(colours: Colours, mask: np.ndarray, red: np.ndarray) -> np.ndarray:
     tones = (np.stack(sums, axis=1) / np.maximum(sizes, 1)[:, None])[1:]
     ruddy = colours.lab[red].mean(axis=0) if red.any() else GLASS
     contrasts = violet(tones) - violet(ruddy)
-    vivid = contrasts > VIVID * np.hypot(*ruddy[1:])
-    apart = np.linalg.norm(tones - ruddy, axis=1) > APART * np.linalg.norm(ruddy - GLASS)
-    sure = (violet(tones) > VIOLET) | vivid | apart
+    vivid = contrasts / max(np.hypot(*ruddy[1:]), 1e-9)
+    apart = np.linalg.norm(tones - ruddy, axis=1) / max(np.linalg.norm(ruddy - GLASS), 1e-9)
+    sure = (violet(tones) > VIOLET) | (vivid > VIVID) | (apart > APART) | (vivid * apart > RICH)
     dull = ~sure | (contrasts < max(CONTRAST, LAYERS * contrasts.max(initial=0)))
     return np.concatenate([[False], dull])[pieces]
