@@ -10,6 +10,7 @@ import numpy as np
 from skimage.segmentation import watershed
 
 NECK = 0.8  # a way between two middles that is narrower than this share of the thinner one parts them
+USUAL = 0.3  # share of the area of all that lies below the usual area
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,15 @@ def labelled(mask: np.ndarray, connectivity: int = 8) -> tuple[np.ndarray, np.nd
 
 
 def usual_area(mask: np.ndarray) -> float:
-    """Area of a part of a mask that is not empty, in pixels."""
-    return usual(labelled(mask)[1][1:])
-
-
-def usual(areas: np.ndarray) -> float:
-    """The mean over the area of things with these areas, so that crumbs count little."""
+    """Area of a part of a mask that is not empty, in pixels: the mean over the area, so that crumbs count little."""
+    areas = labelled(mask)[1][1:]
     return float((areas**2).sum() / areas.sum())
+
+
+def usual(areas: np.ndarray) -> int:
+    """What is usual among areas: `USUAL` of them all lies below, so that neither crumbs nor heaps count much."""
+    areas = np.sort(areas)
+    return int(areas[np.searchsorted(np.cumsum(areas), USUAL * areas.sum())])
 
 
 def keep(mask: np.ndarray, least: float) -> np.ndarray:

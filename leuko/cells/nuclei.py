@@ -6,7 +6,7 @@ import numpy as np
 
 from leuko.cells.clustering import Method
 from leuko.cells.colours import Colours, violet
-from leuko.cells.masks import fill, keep, labelled, opened, parts, solidity, usual_area
+from leuko.cells.masks import fill, keep, labelled, opened, parts, solidity, usual, usual_area
 
 GLASS = np.array([100.0, 0.0, 0.0])  # CIELAB
 STAINED_SHARE = 0.02  # of the palette: the most violet colours, where the stained group starts
@@ -42,11 +42,11 @@ def stained(colours: Colours, method: Method) -> np.ndarray:
 
 def nuclei(stained: np.ndarray) -> np.ndarray:
     """Nuclei among what is stained: holes filled, and nothing far smaller than usual; bool, H × W."""
-    areas = np.sort(labelled(stained)[1][1:])
+    areas = labelled(stained)[1][1:]
     if not len(areas):
         return stained
-    usual = areas[np.searchsorted(np.cumsum(areas), areas.sum() / 4)]  # not the largest, which may be a heap of cells
-    return keep(fill(stained, SMALLEST * usual), max(SMALLEST * usual, 12))
+    least = SMALLEST * usual(areas)
+    return keep(fill(stained, least), max(least, 12))
 
 
 def foregrounds(colours: Colours, nuclei: np.ndarray, method: Method) -> tuple[np.ndarray, np.ndarray]:
