@@ -7,16 +7,19 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
-from leuko.cells.masks import Part, distance, fill, opened, parts, solidity, usual_area
+from leuko.cells.masks import Part, distance, fill, labelled, opened, parts, solidity, usual_area
 
 SMALLEST = 0.15  # of a red cell's area: less is debris
 THICKNESS = 1.1  # radius of a disc as large as a red cell, over the largest circle within the cell
 ENOUGH = 3  # red cells lying alone and alike, for their median to be the size of one
+NEAR = 1.8  # between the areas that lone cells and heaps speak of, which then count together
+HEAPS = 3  # lone cells that heaps count as much as
 SPREAD = 1.5  # between the areas of red cells that are alike
 LEAST, MOST = 0.5, 1.4  # radii of a typical nucleus within which the radius of a red cell lies
 CRUMBS = 0.2  # of the radius that heaps speak of: what lies alone and is smaller are no red cells
 TINY = 3.4  # radii of a nucleus that none is smaller by than red cells or their heaps are thick
 SCARCE = 0.035  # of the red cells' area: more stained material than this is not platelets alone
+THIN = 0.4  # of the thickest places in heaps: thinner ones are no cell's middle
 MANY = 8  # thick places in heaps, for their thickness to tell the scale
 PALLOR = 0.5  # of a red cell's area: larger holes are gaps between cells
 SINGLE = 1.7  # red cells' areas up to which a compact part is one large cell
@@ -80,7 +83,7 @@ def red_area(matter: np.ndarray, nuclei: np.ndarray) -> tuple[float | None, bool
 
 
 def _typical(mask: np.ndarray, stained: np.ndarray, nucleus: float | None) -> tuple[float, bool]:
-    """The area of a red cell, by lone ones or else by heaps; and whether enough of them agree on it.
+    """The area of a red cell, by lone ones and by heaps; and whether enough of them agree on it.
 
     Args:
         mask: bool, H × W: red cells, with their pale middles open.
@@ -88,25 +91,38 @@ def _typical(mask: np.ndarray, stained: np.ndarray, nucleus: float | None) -> tu
         nucleus: as for `red_cells`.
     """
     filled = fill(mask)
+    alone = np.array([p.area for p in parts(filled, 12) if not p.cut and solidity(p.mask) > COMPACT])
+    area = _lone_area(alone)
     scarce = stained.sum() < SCARCE * mask.sum()  # where there is little stained, heaps tell too
-    area, heaped = _lone_area(filled), _heaped_area(filled, None)[0] if scarce else 0.0
-    if area < CRUMBS**2 * heaped:
+    rough = _heaped_area(filled, None)[0] if scarce else 0.0
+    if area < CRUMBS**2 * rough:
         area = 0.0
-    if nucleus and (area or heaped) > np.pi * (TINY * nucleus) ** 2:
+    if nucleus and (area or rough) > np.pi * (TINY * nucleus) ** 2:
         nucleus = None  # what seemed to be white cells are platelets
-    if area > 0 and (nucleus is None or area > np.pi * (LEAST * nucleus) ** 2):  # else crumbs, not red cells
+    if nucleus and area < np.pi * (LEAST * nucleus) ** 2:
+        area = 0.0  # crumbs, not red cells
+    heaped, many = _heaped_area(filled if nucleus is None else fill(mask, np.pi * (MOST * nucleus) ** 2), nucleus)
+    if area and not 1 / NEAR < area / max(heaped, 1e-9) < NEAR:
         return area, True
-    return _heaped_area(filled if nucleus is None else fill(mask, np.pi * (MOST * nucleus) ** 2), nucleus)
+    if not heaped:
+        return 0.0, False
+    alike = (
+        alone[(alone > area / SPREAD) & (alone < area * SPREAD)]
+        if area
+        else alone[(alone > heaped / NEAR) & (alone < heaped * NEAR)]
+    )
+    both = np.exp((np.log(alike).sum() + HEAPS * np.log(heaped)) / (len(alike) + HEAPS))
+    return float(both), bool(area) or many
 
 
-def _lone_area(mask: np.ndarray) -> float:
-    """The area of a red cell by those that lie alone, which alone are compact; 0 where there are too few.
+def _lone_area(alone: np.ndarray) -> float:
+    """The area of a red cell by those of compact things that lie alone; 0 where there are too few.
 
     It is the area that as much of their area lies below as above (crumbs are many, but small), if enough agree on it.
     """
-    alone = np.sort([p.area for p in parts(mask, 12) if not p.cut and solidity(p.mask) > COMPACT])
     if not len(alone):
         return 0.0
+    alone = np.sort(alone)
     middle = alone[np.searchsorted(np.cumsum(alone), alone.sum() / 2)]
     like = alone[(alone > middle / SPREAD) & (alone < middle * SPREAD)]
     return float(np.median(like)) if len(like) >= ENOUGH else 0.0
@@ -116,12 +132,13 @@ def _heaped_area(mask: np.ndarray, nucleus: float | None) -> tuple[float, bool]:
     """The area of a red cell by how thick heaps are, 0 where there is nothing; and whether they are enough to tell."""
     depth = distance(mask)
     peaks = (depth == cv2.dilate(depth, np.ones((5, 5), np.uint8))) & (depth >= 2) & (depth < min(mask.shape) / 2)
-    thick = depth[peaks]
+    _, first = np.unique(labelled(peaks)[0][peaks], return_index=True)  # a ridge of even depth is one place
+    thick = depth[peaks][first]
     if nucleus is not None:
         thick = thick[(thick >= LEAST * nucleus) & (thick <= MOST * nucleus)]
     if not len(thick):
         return 0.0, False
-    radius = THICKNESS * np.median(thick[thick >= 0.5 * np.quantile(thick, 0.95)])
+    radius = THICKNESS * np.median(thick[thick >= THIN * np.quantile(thick, 0.95)])
     return float(np.pi * radius**2), len(thick) >= MANY
 
 
