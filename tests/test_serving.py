@@ -92,3 +92,18 @@ def test_the_card_at_the_top_is_that_of_the_embedded_default(embedded):
     assert f"# {embedded.model.knowledge.name}" in card
     report = json.loads((ROOT / "leuko/models/embedded/evaluation/metrics.json").read_text())
     assert f"| Accuracy | {report['accuracy']['value']:.3f} |" in card
+
+
+def test_gradio_is_imported_without_its_type_stubs():
+    """And what it would do for editors alone still has the name by which it is left out."""
+    code = """
+from leuko.serving.swift_gradio import without_stubs
+with without_stubs():
+    import gradio
+from gradio import component_meta
+assert component_meta.create_or_modify_pyi.__module__ == "leuko.serving.swift_gradio"
+import leuko.serving.interface
+print(gradio.Textbox(label="x").label)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "x", done.stderr[-2000:]
