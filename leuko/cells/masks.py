@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy import ndimage
 from skimage.segmentation import watershed
 
 NECK = 0.8  # a way between two middles that is narrower than this share of the thinner one parts them
+BULK = 1.6  # radius of a disc as large as one thing, over its thickness, at most: a nucleus of lobes has less
 USUAL = 0.3  # share of the area of all that lies below the usual area
 
 
@@ -50,16 +52,23 @@ def labelled(mask: np.ndarray, connectivity: int = 8) -> tuple[np.ndarray, np.nd
     return labels, np.bincount(labels.ravel(), minlength=count)
 
 
+def single_areas(mask: np.ndarray) -> np.ndarray:
+    """The areas of a mask's parts, float, pixels; of heaps no more than one thing as thick as they are can have."""
+    labels, areas = labelled(mask)
+    thick = ndimage.maximum(distance(mask), labels, np.arange(1, len(areas)))
+    return np.minimum(areas[1:], np.pi * (BULK * np.asarray(thick)) ** 2)
+
+
 def usual_area(mask: np.ndarray) -> float:
     """Area of a part of a mask that is not empty, in pixels: the mean over the area, so that crumbs count little."""
-    areas = labelled(mask)[1][1:]
+    areas = single_areas(mask)
     return float((areas**2).sum() / areas.sum())
 
 
-def usual(areas: np.ndarray) -> int:
+def usual(areas: np.ndarray) -> float:
     """What is usual among areas: `USUAL` of them all lies below, so that neither crumbs nor heaps count much."""
     areas = np.sort(areas)
-    return int(areas[np.searchsorted(np.cumsum(areas), USUAL * areas.sum())])
+    return float(areas[np.searchsorted(np.cumsum(areas), USUAL * areas.sum())])
 
 
 def keep(mask: np.ndarray, least: float) -> np.ndarray:
