@@ -6,7 +6,7 @@ import numpy as np
 
 from leuko.cells.clustering import Method
 from leuko.cells.colours import Colours, violet
-from leuko.cells.masks import fill, keep, labelled, opened, parts, single_areas, solidity, usual, usual_area
+from leuko.cells.masks import fill, keep, labelled, opened, parts, solidity, usual, usual_area
 
 GLASS = np.array([100.0, 0.0, 0.0])  # CIELAB
 STAINED_SHARE = 0.02  # of the palette: the most violet colours, where the stained group starts
@@ -44,7 +44,7 @@ def nuclei(stained: np.ndarray) -> np.ndarray:
     """Nuclei among what is stained: holes filled, and nothing far smaller than usual; bool, H × W."""
     if not stained.any():
         return stained
-    least = SMALLEST * usual(single_areas(stained))
+    least = SMALLEST * usual(labelled(stained)[1][1:])
     return keep(fill(stained, least), max(least, 12))
 
 
