@@ -6,7 +6,7 @@ import numpy as np
 
 from leuko.cells.clustering import Method
 from leuko.cells.colours import Colours, violet
-from leuko.cells.masks import fill, keep, labelled, opened, parts, solidity, usual, usual_area
+from leuko.cells.masks import fill, keep, labelled, opened, parts, single_areas, solidity, usual, usual_area
 
 GLASS = np.array([100.0, 0.0, 0.0])  # CIELAB
 STAINED_SHARE = 0.02  # of the palette: the most violet colours, where the stained group starts
@@ -44,8 +44,8 @@ def nuclei(stained: np.ndarray) -> np.ndarray:
     """Nuclei among what is stained: holes filled, and nothing far smaller than usual; bool, H × W."""
     if not stained.any():
         return stained
-    least = SMALLEST * usual(labelled(stained)[1][1:])
-    return keep(fill(stained, least), max(least, 12))
+    filled = fill(stained, SMALLEST * usual(labelled(stained)[1][1:]))
+    return keep(filled, max(SMALLEST * usual(single_areas(stained)), 12))  # what lies beside a heap stays
 
 
 def foregrounds(colours: Colours, nuclei: np.ndarray, method: Method) -> tuple[np.ndarray, np.ndarray]:
