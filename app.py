@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(2**31)  # a summary of all requests by pandas, after each of them
+os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(2**31)  # else pandas sums up all requests after each one
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
@@ -56,7 +56,7 @@ def serve() -> None:
         except (ModelFolderError, ValueError) as error:
             sys.exit(f"Deep Leuko cannot start: {error}")
         app = build(classifier, drawing.result())
-    gc.freeze()
+    gc.freeze()  # what is there stays
     gc.enable()
     app.launch(**options)
 

@@ -77,9 +77,15 @@ def _pictures(data: Path, place: Path) -> dict[str, Path]:
         ("middle", (640, 480), 0.15, {"blast": 6, "lymphocyte": 2}),
         ("large", (2592, 1944), 0.1, {"blast": 35, "lymphocyte": 15, "neutrophil": 10}),
     ):
-        drawn = synthetic.render(1, width=width, height=height, um_per_px=um, white_cells=cells)
-        cv2.imwrite(str(found[name] / "field.jpg"), drawn.image[..., ::-1])
+        _draw(found[name] / "field.jpg", width, height, um, cells)
     return found
+
+
+def _draw(file: Path, width: int, height: int, um_per_px: float, white_cells: dict[str, int]) -> Path:
+    """Write a drawn field."""
+    drawn = synthetic.render(1, width=width, height=height, um_per_px=um_per_px, white_cells=white_cells)
+    cv2.imwrite(str(file), drawn.image[..., ::-1])
+    return file
 
 
 def explained(setting: Setting) -> Iterator[Row]:
@@ -173,31 +179,23 @@ def large(setting: Setting) -> Iterator[Row]:
 def growth(setting: Setting) -> Iterator[Row]:
     """Time and memory of the command line for more images, for larger ones, and for more cells in one; and a plot."""
     files = sorted(setting.pictures["many"].iterdir())
+    work = [("images", n, [files[i % len(files)] for i in range(n)]) for n in (1, 10, 100, 1000)]
+    work += [("megapixels", size, [_field(setting.scratch, size, size * WHITE[1] / 5)]) for size in (0.3, 1.3, 5.0)]
+    work += [("white cells", cells, [_field(setting.scratch, 5.0, cells)]) for cells in WHITE]
     series: dict[str, list[tuple[float, float, float]]] = {}
-    for what, amounts in {"images": (1, 10, 100, 1000), "megapixels": (0.3, 1.3, 5.0), "white cells": WHITE}.items():
-        for amount in amounts:
-            if what == "images":
-                images = [files[i % len(files)] for i in range(int(amount))]
-            else:
-                images = [_field(setting.scratch, 5.0, amount) if what == "white cells" else
-                          _field(setting.scratch, amount, amount * WHITE[1] / 5)]  # fmt: skip
-            command = ["-m", "leuko", "classify", *images, "--model", setting.model()]
-            seconds, megabytes = _process([*command, "--json", setting.scratch / "out.jsonl"])
-            series.setdefault(what, []).append((amount, seconds, megabytes))
-            row = _row(f"leuko classify, cells judged: {amount} {what}", [seconds], [], 0)
-            yield row | {"target": f"memory {megabytes:.0f} MB"}
+    for what, amount, images in work:
+        command = ["-m", "leuko", "classify", *images, "--model", setting.model()]
+        seconds, megabytes = _process([*command, "--json", setting.scratch / "out.jsonl"])
+        series.setdefault(what, []).append((amount, seconds, megabytes))
+        row = _row(f"leuko classify, cells judged: {amount} {what}", [seconds], [], 0)
+        yield row | {"target": f"memory {megabytes:.0f} MB"}
     _plot(series)
 
 
 def _field(place: Path, megapixels: float, cells: float) -> Path:
     """A drawn field of 4 by 3 with so many white cells."""
-    width = round(1000 * (megapixels * 4 / 3) ** 0.5)
-    drawn = synthetic.render(
-        1, width=width, height=width * 3 // 4, um_per_px=0.1, white_cells={"blast": max(round(cells), 1)}
-    )
-    file = place / f"{megapixels}-{cells:.0f}.jpg"
-    cv2.imwrite(str(file), drawn.image[..., ::-1])
-    return file
+    width, blasts = round(1000 * (megapixels * 4 / 3) ** 0.5), max(round(cells), 1)
+    return _draw(place / f"{megapixels}-{blasts}.jpg", width, width * 3 // 4, 0.1, {"blast": blasts})
 
 
 def _plot(series: dict[str, list[tuple[float, float, float]]]) -> None:

@@ -106,11 +106,7 @@ def _typical(mask: np.ndarray, stained: np.ndarray, nucleus: float | None) -> tu
         return area, True
     if not heaped:
         return 0.0, False
-    alike = (
-        alone[(alone > area / SPREAD) & (alone < area * SPREAD)]
-        if area
-        else alone[(alone > heaped / NEAR) & (alone < heaped * NEAR)]
-    )
+    alike = _within(alone, area, SPREAD) if area else _within(alone, heaped, NEAR)
     both = np.exp((np.log(alike).sum() + HEAPS * np.log(heaped)) / (len(alike) + HEAPS))
     return float(both), bool(area) or many
 
@@ -124,8 +120,12 @@ def _lone_area(alone: np.ndarray) -> float:
         return 0.0
     alone = np.sort(alone)
     middle = alone[np.searchsorted(np.cumsum(alone), alone.sum() / 2)]
-    like = alone[(alone > middle / SPREAD) & (alone < middle * SPREAD)]
+    like = _within(alone, middle, SPREAD)
     return float(np.median(like)) if len(like) >= ENOUGH else 0.0
+
+
+def _within(areas: np.ndarray, middle: float, factor: float) -> np.ndarray:
+    return areas[(areas > middle / factor) & (areas < middle * factor)]
 
 
 def _heaped_area(mask: np.ndarray, nucleus: float | None) -> tuple[float, bool]:

@@ -83,12 +83,10 @@ def segment(image: np.ndarray, method: str = "fuzzy") -> Segmentation:
     sort = METHODS[method]
     height, width = image.shape[:2]
     glance = min(1.0, GLANCE / max(height, width))
-    colours = Colours.of(_resized(image, glance))
-    stained = nuclei.stained(colours, sort)
+    colours, stained = _seen(image, glance, sort)
     factor = _working_scale(stained, glance, max(height, width))
     if factor != glance:
-        colours = Colours.of(_resized(image, factor))
-        stained = nuclei.stained(colours, sort)
+        colours, stained = _seen(image, factor, sort)
     (inside, white, red, platelets), diameter = _find(colours, stained, sort)
     white, red, platelets = (
         _numbered(cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST))
@@ -97,6 +95,12 @@ def segment(image: np.ndarray, method: str = "fuzzy") -> Segmentation:
     inside = cv2.resize(inside.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
     scale = RED_CELL_UM * factor / diameter if diameter else None
     return Segmentation(np.where(inside > 0, white, 0).astype(np.int32), white, red, platelets, scale)
+
+
+def _seen(image: np.ndarray, factor: float, sort: Method) -> tuple[Colours, np.ndarray]:
+    """The colours of an image resized by a factor, and what is stained in it; bool, H × W."""
+    colours = Colours.of(_resized(image, factor))
+    return colours, nuclei.stained(colours, sort)
 
 
 def _working_scale(stained: np.ndarray, glance: float, longer: int) -> float:

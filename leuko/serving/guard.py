@@ -99,8 +99,8 @@ class _Answer:
 
     async def __call__(self, message: Message) -> None:
         if self.failed:
-            # The sentence of a refusal; a fault of the server's own has none.
-            if json.loads(message["body"])["error"]:
+            # What Gradio makes of a refusal has a title; a fault, also one that is told of here, has none.
+            if json.loads(message["body"]).get("title"):
                 self.failed["status"] = 400
             await self.send(self.failed)
             self.failed = None

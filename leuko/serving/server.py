@@ -26,7 +26,7 @@ from leuko.serving.archive import MAX_ZIP_BYTES
 from leuko.serving.guard import Guard
 from leuko.serving.sweeping import kept_seconds, names_file, path_of, swept, uploads
 
-MAX_SESSIONS = 100  # whose state Gradio keeps, 100 kB each; one that is dropped is made anew when it is needed
+MAX_SESSIONS = 100  # whose state Gradio keeps; one that is dropped is made anew when it is needed
 _META = {"_type": "gradio.FileData"}
 
 log = logging.getLogger(__name__)
