@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import time
 from collections.abc import AsyncIterator
@@ -15,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 import gradio as gr
 from gradio.utils import get_upload_folder
 from gradio_client.utils import traverse
+
+from leuko.serving import memory
 
 KEPT_SECONDS = 120
 SWEEP_SECONDS = 10  # how often that is looked after
@@ -61,7 +62,7 @@ async def swept(app: Any, kept_seconds: int) -> AsyncIterator[None]:
             await asyncio.sleep(min(SWEEP_SECONDS, kept_seconds))
             # Here, where uploads are put into their places in one go, so that none goes that has just come again.
             sweep(app.get_blocks(), kept_seconds)
-            await asyncio.to_thread(return_memory)
+            await asyncio.to_thread(memory.give_back)
 
     task = asyncio.create_task(again_and_again())
     try:
@@ -97,13 +98,6 @@ def _awaited(blocks: gr.Blocks) -> set[str]:
         with contextlib.suppress(AttributeError, RecursionError, ValueError):  # no files, or none that can be named
             traverse(event.data.data, lambda file: files.add(path_of(file["path"])), names_file)
     return files
-
-
-def return_memory() -> None:
-    """Give freed memory back to the system: glibc keeps it, for each of many threads, as if it were needed again."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
-    if trim:
-        trim(0)
 
 
 def _delete(file: Path, seconds: float) -> None:
