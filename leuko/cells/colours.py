@@ -7,13 +7,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from leuko.cells.clustering import Memberships
-
 SOFTENING = 0.7  # px, sigma; sensor noise and compression are finer, chromatin is coarser
 BIN = 2.0  # of the palette, in units of CIELAB; about what an eye can just tell apart
 TILES = 12  # of each side, in which glass is looked for
 FALL = 0.35  # share of its light that a lamp may lose towards the corners
-_BINS = (51, 128, 128)
+_SHIFT = np.float32([0, 128, 128])  # makes L*, a* and b* positive
 
 
 @dataclass(frozen=True)
@@ -25,14 +23,12 @@ class Colours:
         green: float32, H × W, 0 to 1: the green light that comes through, 1 on empty glass. Both dyes of a blood stain
             absorb green.
         palette: float, P × 3: every colour of `lab` that occurs, in bins of `BIN`.
-        counts: float, P: how many pixels have it.
         index: int, H × W: the place of every pixel's colour in the palette.
     """
 
     lab: np.ndarray
     green: np.ndarray
     palette: np.ndarray
-    counts: np.ndarray
     index: np.ndarray
 
     @classmethod
@@ -41,19 +37,15 @@ class Colours:
         light = np.clip(image / _glass(image), np.float32(1 / 255), 1)
         light = cv2.GaussianBlur(light, (0, 0), SOFTENING)
         lab = cv2.cvtColor(light, cv2.COLOR_RGB2LAB)
-        place = ((lab + np.float32([0, 128, 128])) / np.float32(BIN)).astype(np.int32).reshape(-1, 3)
-        # Within `_BINS` without clipping: of light from 0 to 1, L* reaches 100, a* and b* stay within −108 and 99.
-        flat = (place[:, 0] * _BINS[1] + place[:, 1]) * _BINS[2] + place[:, 2]
-        counts = np.bincount(flat, minlength=int(np.prod(_BINS)))
-        present = np.flatnonzero(counts > 0)
-        where = np.empty(len(counts), dtype=np.int32)
-        where[present] = np.arange(len(present))
-        palette = (np.stack(np.unravel_index(present, _BINS), axis=1) + 0.5) * BIN - [0, 128, 128]
-        return cls(lab, light[..., 1], palette, counts[present].astype(float), where[flat].reshape(lab.shape[:2]))
-
-    def spread(self, memberships: Memberships) -> np.ndarray:
-        """Memberships of all pixels, float32, H × W × K, from those of the palette's colours."""
-        return memberships(self.palette).astype(np.float32)[self.index]
+        bins = [((plane + shift) / BIN).astype(np.int32) for plane, shift in zip(cv2.split(lab), _SHIFT, strict=True)]
+        first = np.array([each.min() for each in bins], np.int32)
+        sides = np.array([each.max() for each in bins], np.int32) - first + 1
+        place = ((bins[0] - first[0]) * sides[1] + (bins[1] - first[1])) * sides[2] + (bins[2] - first[2])
+        present = np.flatnonzero(np.bincount(place.ravel(), minlength=sides.prod()))
+        number = np.empty(sides.prod(), np.int32)
+        number[present] = np.arange(len(present))
+        palette = (np.stack(np.unravel_index(present, sides), axis=1) + first + 0.5) * BIN - _SHIFT
+        return cls(lab, light[..., 1], palette, number[place])
 
 
 def violet(lab: np.ndarray) -> np.ndarray:

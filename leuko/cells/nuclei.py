@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from leuko.cells.clustering import Method
@@ -9,6 +10,7 @@ from leuko.cells.colours import Colours, violet
 from leuko.cells.masks import fill, keep, labelled, opened, parts, single_areas, solidity, usual, usual_area
 
 GLASS = np.array([100.0, 0.0, 0.0])  # CIELAB
+RED, STAINED = 1, 2  # kinds of pixels; 0 is glass
 STAINED_SHARE = 0.02  # of the palette: the most violet colours, where the stained group starts
 VIOLET = 50.0  # CIELAB: a* − b* from which material is stained for certain
 VIVID = 2.6  # else: by how much more violet than red cells it is, over their chroma, however pale all is
@@ -62,10 +64,10 @@ def foregrounds(colours: Colours, nuclei: np.ndarray, method: Method) -> tuple[n
 
 def _look(colours: Colours, where: np.ndarray, method: Method) -> tuple[np.ndarray, np.ndarray]:
     """The most stained group among some pixels, and what of it is stained for certain; bool, H × W each."""
-    memberships = _sorted(colours, where, method)
-    group = (memberships[..., 2] > 0.5) & where
+    kinds = _sorted(colours, where, method)
+    group = (kinds == STAINED) & where
     mask = opened(group, 1) & where
-    return group, mask & ~_layers(colours, mask, (memberships[..., 1] > 0.5) & where)
+    return group, mask & ~_layers(colours, mask, (kinds == RED) & where)
 
 
 def _sorted(colours: Colours, where: np.ndarray, method: Method) -> np.ndarray:
@@ -74,7 +76,7 @@ def _sorted(colours: Colours, where: np.ndarray, method: Method) -> np.ndarray:
     Colours count by the root of the root of their pixels, so that a single white cell among red ones is a group too.
 
     Returns:
-        Memberships, float, H × W × 3, in that order.
+        uint8, H × W: `RED`, `STAINED`, or another number where a pixel belongs to neither by more than half.
     """
     counts = np.bincount(colours.index[where], minlength=len(colours.palette))
     palette, weights = colours.palette[counts > 0], counts[counts > 0] ** 0.3
@@ -84,7 +86,9 @@ def _sorted(colours: Colours, where: np.ndarray, method: Method) -> np.ndarray:
     stained = np.average(palette[top], axis=0, weights=weights[top])
     rest = (np.linalg.norm(palette - GLASS, axis=1) > 12) & (darkness < np.quantile(darkness, 0.8))
     red = np.average(palette[rest], axis=0, weights=weights[rest]) if rest.any() else (stained + GLASS) / 2
-    return colours.spread(method(palette, weights, np.stack([GLASS, red, stained])))
+    memberships = method(palette, weights, np.stack([GLASS, red, stained]))(colours.palette)
+    kinds = np.where(memberships.max(axis=1) > 0.5, memberships.argmax(axis=1), len(memberships[0]))
+    return kinds.astype(np.uint8)[colours.index]
 
 
 def _layers(colours: Colours, mask: np.ndarray, red: np.ndarray) -> np.ndarray:
@@ -93,7 +97,7 @@ def _layers(colours: Colours, mask: np.ndarray, red: np.ndarray) -> np.ndarray:
     of, colour = pieces[mask], colours.lab[mask]
     sums = [np.bincount(of, colour[:, axis], len(sizes)) for axis in range(3)]
     tones = (np.stack(sums, axis=1) / np.maximum(sizes, 1)[:, None])[1:]
-    ruddy = colours.lab[red].mean(axis=0) if red.any() else GLASS
+    ruddy = np.array(cv2.mean(colours.lab, red.view(np.uint8))[:3]) if red.any() else GLASS
     contrasts = violet(tones) - violet(ruddy)
     vivid = contrasts / max(np.hypot(*ruddy[1:]), 1e-9)
     apart = np.linalg.norm(tones - ruddy, axis=1) / max(np.linalg.norm(ruddy - GLASS), 1e-9)
