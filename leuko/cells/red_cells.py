@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
+from leuko.cells.circles import Edges
 from leuko.cells.masks import Part, distance, fill, labelled, opened, parts, solidity, usual_area
 
 SMALLEST = 0.15  # of a red cell's area: less is debris
@@ -25,17 +25,20 @@ PALLOR = 0.5  # of a red cell's area: larger holes are gaps between cells
 SINGLE = 1.7  # red cells' areas up to which a compact part is one large cell
 COMPACT = 0.93  # solidity of one
 ROUND = 0.95  # solidity of one that is counted as one, whatever its area
-OVERLAP = 0.45  # cells on top of one another for each that is seen, where no cell lies alone
-BEYOND = 0.5  # radii: so far beyond the border lie middles of cells of which enough is seen to count
-ROUNDS = 15  # of the division of a heap, at most
-FEW = 100  # cells up to which all distances are quicker than a tree
-SAMPLE = 60  # pixels a cell that a heap is divided by; more change nothing
+RIM = 1.12  # radius of a mask over that at which light changes most
+ROUNDNESS = 0.75  # how much edges count for the size of a cell; the rest is areas
+HIDDEN = 1.4  # cells in a piece of a heap for each that is seen
+ROUNDS = 5  # of k-means
+SAMPLE = 60  # pixels a cell that what is too large is divided by
 
 
-def red_cells(matter: np.ndarray, white: np.ndarray, nucleus: float | None) -> tuple[np.ndarray, float | None]:
+def red_cells(
+    light: np.ndarray, matter: np.ndarray, white: np.ndarray, nucleus: float | None
+) -> tuple[np.ndarray, float | None]:
     """Find red cells.
 
     Args:
+        light: float32, H × W: what light comes through.
         matter: bool, H × W: what is no glass.
         white: bool, H × W: white cells and platelets.
         nucleus: radius of a typical nucleus of the white cells, in pixels, or None if there is none; it bounds what
@@ -51,27 +54,20 @@ def red_cells(matter: np.ndarray, white: np.ndarray, nucleus: float | None) -> t
         return labels, None
     radius = np.sqrt(area / np.pi)
     mask = opened(fill(mask, PALLOR * area) & ~white, 0.2 * radius)
+    if not mask.any():
+        return labels, 2 * radius if sure else None
+    edges = Edges.of(light, mask, white, radius)
+    if met := edges.usual_radius():
+        radius *= (RIM * met / radius) ** ROUNDNESS
+        area = np.pi * radius**2
+    middles = np.zeros(mask.shape, bool)
+    middles[tuple(edges.middles(radius).T)] = True
     depth = distance(mask)
-    found = list(parts(mask, SMALLEST * area))
-    alone = [part.area < SINGLE * area and solidity(part.mask) > ROUND for part in found]
-    covered = sum(part.area for part in found)
-    crowded = 1 - sum(part.area for part, one in zip(found, alone, strict=True) if one) / max(covered, 1)
-    layers = 1 + OVERLAP * crowded**2
-    for part, one in zip(found, alone, strict=True):
-        seen = (part.area + BEYOND * radius * _cut_length(part, mask.shape)) / area
-        pieces = _divide(part, depth[part.window], 1 if one else max(1, round(layers * seen)), radius)
+    for part in parts(mask, SMALLEST * area):
+        one = part.area < SINGLE * area and solidity(part.mask) > ROUND
+        pieces = np.ones(part.area, int) if one else _divide(part, middles[part.window], depth[part.window], radius)
         labels[part.window][part.mask] = labels.max() + pieces
     return labels, 2 * radius if sure else None
-
-
-def _cut_length(part: Part, shape: tuple[int, int]) -> int:
-    """Pixels of a part on the border of an image of this shape."""
-    (rows, columns), (height, width) = part.window, shape
-    sides = (rows.start == 0, 0), (rows.stop == height, -1)
-    ends = (columns.start == 0, 0), (columns.stop == width, -1)
-    return sum(int(part.mask[at].sum()) for cut, at in sides if cut) + sum(
-        int(part.mask[:, at].sum()) for cut, at in ends if cut
-    )
 
 
 def red_area(matter: np.ndarray, nuclei: np.ndarray) -> tuple[float | None, bool]:
@@ -142,37 +138,46 @@ def _heaped_area(mask: np.ndarray, nucleus: float | None) -> tuple[float, bool]:
     return float(np.pi * radius**2), len(thick) >= MANY
 
 
-def _divide(part: Part, depth: np.ndarray, number: int, radius: float) -> np.ndarray:
-    """Divide a heap into so many cells: k-means of its pixels, those far from the edge counting most.
+def _divide(heap: Part, middles: np.ndarray, depth: np.ndarray, radius: float) -> np.ndarray:
+    """Divide a heap into cells by their middles, and what is too large for one cell by its area.
+
+    Args:
+        heap: N pixels.
+        middles: bool, of the window's size.
+        depth: float32, of the window's size: distance to the edge of the mask.
+        radius: of a cell, px.
 
     Returns:
-        int, one per pixel of the part in the order of its mask: 1 to `number`.
+        int, N, one per pixel of the heap in the order of its mask: ids from 1 without gaps.
     """
-    if number == 1:
-        return np.ones(part.area, int)
-    pixels = np.argwhere(part.mask).astype(np.float32)
+    middles = middles & heap.mask
+    if not middles.any():
+        middles[np.unravel_index(np.where(heap.mask, depth, 0).argmax(), depth.shape)] = True
+    pieces = _nearest(middles)[heap.mask]
+    numbers = np.rint(HIDDEN * np.bincount(pieces) / (np.pi * radius**2)).astype(int)
+    if numbers.max() < 2:
+        return pieces
+    pixels, weight = np.argwhere(heap.mask), depth[heap.mask]
+    for piece in np.flatnonzero(numbers > 1):
+        own = pieces == piece
+        middles[tuple(pixels[own & middles[heap.mask]].T)] = False
+        middles[tuple(_spread(pixels[own], weight[own], numbers[piece]).T)] = True
+    return _nearest(middles)[heap.mask]
+
+
+def _nearest(middles: np.ndarray) -> np.ndarray:
+    """For every pixel the number of the middle nearest to it, from 1."""
+    return cv2.distanceTransformWithLabels((~middles).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1]
+
+
+def _spread(pixels: np.ndarray, weight: np.ndarray, number: int) -> np.ndarray:
+    """So many middles among pixels, far from one another and from the edge: k-means with weights."""
     few = slice(None, None, max(len(pixels) // (SAMPLE * number), 1))
-    sample, weight = pixels[few], depth[part.mask][few]
+    sample, weight = pixels[few].astype(float), weight[few]
     middles = sample[[weight.argmax()]]
-    away = np.full(len(sample), np.float32((1.8 * radius) ** 2))
-    for _ in range(number - 1):  # start far from one another and from the edge
-        away = np.minimum(away, (sample[:, 0] - middles[-1, 0]) ** 2 + (sample[:, 1] - middles[-1, 1]) ** 2)
-        middles = np.concatenate([middles, sample[[(away * weight).argmax()]]])
+    for _ in range(number - 1):
+        middles = np.concatenate([middles, sample[[(cdist(sample, middles).min(axis=1) * weight).argmax()]]])
     for _ in range(ROUNDS):
-        nearest = _nearest(sample, middles)
-        total = np.bincount(nearest, weight, number)
-        moved = np.stack([np.bincount(nearest, weight * sample[:, axis], number) for axis in (0, 1)], axis=1)
-        moved = np.where(total[:, None] > 0, moved / np.maximum(total, 1e-9)[:, None], middles).astype(np.float32)
-        if np.array_equal(moved, middles):
-            break
-        middles = moved
-    seeds = np.ones(part.mask.shape, np.uint8)
-    seeds[tuple(middles.round().astype(int).T)] = 0
-    return cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1][part.mask]
-
-
-def _nearest(points: np.ndarray, middles: np.ndarray) -> np.ndarray:
-    """For each point the number of the middle nearest to it; both float32, N × 2."""
-    if len(middles) > FEW:
-        return cKDTree(middles).query(points)[1]
-    return cdist(points, middles, "sqeuclidean").argmin(axis=1)
+        counts = np.eye(number)[cdist(sample, middles).argmin(axis=1)] * weight[:, None]
+        middles = counts.T @ sample / np.maximum(counts.sum(axis=0), 1e-9)[:, None]
+    return middles.round().astype(int)

@@ -25,7 +25,7 @@ from leuko.cells.white_cells import white_cells
 METHODS: dict[str, Method] = {"fuzzy": fuzzy_c_means, "k-means": k_means, "otsu": otsu}
 RED_CELL_UM = 7.5  # Bain, Blood Cells: A Practical Guide
 GLANCE = 384  # px, longer side at which the scale is looked for
-NUCLEUS_PX = (14.0, 32.0)  # radius of a typical nucleus at the working scale; the image is resized if it lies outside
+NUCLEUS_PX = (11.0, 32.0)  # radius of a typical nucleus at the working scale; the image is resized if it lies outside
 NEARLY = 0.1  # by which the scale may be off: one that is so close to the first look's is not worth a second
 LARGEST = 1400  # px, longer side at the working scale
 MAGNIFY = 2.0  # at most; more adds no detail
@@ -131,7 +131,7 @@ def _find(colours: Colours, stained: np.ndarray, sort: Method) -> tuple[tuple[np
             white, inside = white_cells(colours, seeds, around, area, sort)
     crumbs = stained & (white == 0)
     nucleus = np.sqrt(usual(np.bincount(inside.ravel())[1:]) / np.pi) if white.any() else None
-    red, diameter = red_cells(matter, (white > 0) | crumbs, nucleus)
+    red, diameter = red_cells(colours.green, matter, (white > 0) | crumbs, nucleus)
     dwarfs, slivers = _no_white_cells(white, inside, diameter)
     platelets = none.copy()
     for number, part in enumerate(parts(crumbs | dwarfs, 6), start=1):

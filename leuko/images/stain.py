@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import reduce
 from typing import Any, Literal
 
 import cv2
@@ -71,7 +72,7 @@ class Look:
         pixels = _sample(image)
         glass = np.maximum(np.quantile(pixels, GLASS, axis=0), 1.0).astype(float)
         density = _density(pixels, glass)
-        dyed = density.max(axis=1) > STAINED
+        dyed = reduce(np.maximum, density.T) > STAINED
         if dyed.sum() < ENOUGH:
             return cls(glass, np.array([80.0, 15.0, -8.0]), np.array([8.0, 6.0, 6.0]), ROMANOWSKY, np.full(2, 0.3))
         lab = _lab(pixels[dyed] / glass)
@@ -143,16 +144,20 @@ def match_stain(image: np.ndarray, look: Look) -> np.ndarray:
         uint8, H × W × 3, RGB.
     """
     own = Look.of(image)
-    through = np.clip(image / own.glass, 1 / 255, 1.25).astype(np.float32)
+    levels = np.clip(np.arange(256)[:, None] / own.glass, 1 / 255, 1.25)
+    through = cv2.LUT(image, levels[None].astype(np.float32))
     lab = _lab(through)
-    matched = (lab - own.mean) * np.clip(look.spread / own.spread, *STRETCH) + look.mean
+    # All in 32 bits, which takes half the time.
+    mean, wanted = np.float32(own.mean), np.float32(look.mean)
+    matched = (lab - mean) * np.float32(np.clip(look.spread / own.spread, *STRETCH)) + wanted
     # What is paler than the mean must not become paler than glass: red cells would vanish.
-    pale = look.mean[0] + (lab[..., 0] - own.mean[0]) * (100 - look.mean[0]) / (100 - own.mean[0])
-    matched[..., 0] = np.where(lab[..., 0] > own.mean[0], pale, matched[..., 0])
+    pale = wanted[0] + (lab[..., 0] - mean[0]) * ((100 - wanted[0]) / (100 - mean[0]))
+    matched[..., 0] = np.where(lab[..., 0] > mean[0], pale, matched[..., 0])
     # Between glass and dye there is no border but a slope; a hard one would draw rings around cells.
-    dyed = np.clip(-np.log10(through.min(axis=-1, keepdims=True)) / STAINED, 0, 1)
-    light = cv2.cvtColor((lab + dyed * (matched - lab)).astype(np.float32), cv2.COLOR_LAB2RGB)
-    return _bytes(light * look.glass)
+    least = reduce(np.minimum, cv2.split(through))  # NumPy's, along the last axis, is ten times slower
+    dyed = np.clip(np.log10(least) * np.float32(-1 / STAINED), 0, 1)[..., None]
+    light = cv2.cvtColor(lab + dyed * (matched - lab), cv2.COLOR_LAB2RGB)
+    return _bytes(light * np.float32(look.glass))
 
 
 def match_dyes(image: np.ndarray, look: Look) -> np.ndarray:

@@ -1,0 +1,119 @@
+"""Round things by their edges: a Hough transform for circles that goes by the gradient.
+
+Every pixel of an edge says where the middle of its circle lies if it has a certain radius: so far away, against the
+gradient (Kimme, Ballard & Sklansky, "Finding circles by an array of accumulators", 1975, doi:10.1145/360666.360677).
+The radius at which these votes meet best is the usual one, and where they meet are middles; of things that overlap,
+too, whose area says little.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+
+import cv2
+import numpy as np
+
+RADIUS = 10.0  # px: as large things are made for this; more shows nothing new
+RADII = np.geomspace(0.6, 1.6, 9)  # shares of the radius that is expected, at which votes are counted
+NEAR = 0.8, 0.93, 1.08, 1.25  # shares of the usual radius, at which middles are looked for
+FAINT = 0.25  # of the usual edge's strength: less is no edge
+VAGUE = 0.2  # radii, sigma: how far from one another votes for one middle fall
+SHARP = 0.15  # the same where middles are looked for
+APART = 0.5  # radii between two middles, at least
+SEEN = 0.03  # share of a circle's edge, at least, that votes for a middle
+OUTSIDE = 0.5  # radii beyond the border of the image where middles still count
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Edges of dark round things, in a picture in which these have a radius of `RADIUS`.
+
+    Attributes:
+        at: float32, N × 2: row and column.
+        inward: float32, N × 2, of length 1: towards the dark side.
+        weight: float32, N, 0 to 1: how strong they are.
+        mask: bool, h × w: where such things are.
+        factor: by which the image was resized.
+    """
+
+    at: np.ndarray
+    inward: np.ndarray
+    weight: np.ndarray
+    mask: np.ndarray
+    factor: float
+
+    @classmethod
+    def of(cls, light: np.ndarray, mask: np.ndarray, others: np.ndarray, radius: float) -> Edges:
+        """The edges of round things in an image.
+
+        Args:
+            light: float32, H × W.
+            mask: bool, H × W, not empty: where the things are.
+            others: bool, H × W: what is something else, and its edges with it.
+            radius: px, about.
+        """
+        factor = RADIUS / radius
+        size = tuple(max(round(side * factor), 8) for side in light.shape[::-1])
+        level = np.where(others, np.median(light[mask]), light).astype(np.float32)
+        level = cv2.GaussianBlur(cv2.resize(level, size, interpolation=cv2.INTER_AREA), (0, 0), 0.08 * RADIUS)
+        here = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
+        there = cv2.resize(others.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.25
+        x, y = cv2.Sobel(level, cv2.CV_32F, 1, 0), cv2.Sobel(level, cv2.CV_32F, 0, 1)
+        steep = cv2.magnitude(x, y)
+        x, y = x / np.maximum(steep, 1e-9), y / np.maximum(steep, 1e-9)
+        square = np.ones((3, 3), np.uint8)
+        wide = cv2.dilate(here.view(np.uint8), square) > 0
+        rim = wide & ~(cv2.erode(here.view(np.uint8), square) > 0)
+        free = cv2.dilate(there.view(np.uint8), square) == 0
+        usual = np.median(steep[rim & free]) if (rim & free).any() else steep.max(initial=1e-9)
+        rows, columns = np.indices(steep.shape, np.float32)
+        crest = steep > FAINT * usual
+        for way in (1, -1):
+            crest &= steep >= cv2.remap(steep, columns + way * x, rows + way * y, cv2.INTER_LINEAR)
+        crest &= wide & free
+        crest[[0, -1]] = crest[:, [0, -1]] = False
+        inward = -np.stack([y[crest], x[crest]], axis=1)
+        weight = np.minimum(steep[crest] / max(usual, 1e-9), 1)
+        return cls(np.argwhere(crest).astype(np.float32), inward, weight, here, factor)
+
+    def usual_radius(self) -> float | None:
+        """The radius at which votes meet best, in pixels of the image; None where there are hardly any edges."""
+        if len(self.at) < 2 * RADIUS:
+            return None
+        scores = []
+        for share in RADII:
+            votes, place = self._votes(share * RADIUS, VAGUE)
+            scores.append(float(votes[tuple(place.T)] @ self.weight))
+        best = int(np.argmax(scores))
+        step = 0.0
+        if 0 < best < len(scores) - 1:  # the top of the parabola through three scores
+            below, top, above = scores[best - 1 : best + 2]
+            step = 0.5 * (below - above) / min(below - 2 * top + above, -1e-9)
+        return float(RADII[best] * (RADII[1] / RADII[0]) ** step * RADIUS / self.factor)
+
+    def middles(self, radius: float) -> np.ndarray:
+        """Where votes for things of about a radius meet: int, K × 2, rows and columns of the image."""
+        radius *= self.factor
+        votes = reduce(np.maximum, (self._votes(share * radius, SHARP)[0] for share in NEAR))
+        side = 2 * round(APART * radius) + 1
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+        tops = np.argwhere((votes == cv2.dilate(votes, disc)) & (votes > SEEN)) - _MARGIN
+        last = np.array(self.mask.shape) - 1
+        tops = tops[((tops > -OUTSIDE * radius) & (tops < last + OUTSIDE * radius)).all(axis=1)].clip(0, last)
+        tops = tops[self.mask[tuple(tops.T)]]
+        return np.rint((tops + 0.5) / self.factor - 0.5).astype(int)
+
+    def _votes(self, radius: float, vague: float) -> tuple[np.ndarray, np.ndarray]:
+        """For every pixel, with a margin around, the share of a circle's edge that votes for it, float32; and where
+        every edge's vote fell, int, N × 2."""
+        place = np.rint(self.at + radius * self.inward).astype(int) + _MARGIN
+        height, width = np.array(self.mask.shape) + 2 * _MARGIN
+        votes = np.bincount(place[:, 0] * width + place[:, 1], self.weight, height * width)
+        votes = votes.reshape(height, width).astype(np.float32)
+        sigma = vague * radius
+        # At its top a Gaussian is 1 / 2πσ² high; of a whole circle of radius r there are 2πr votes.
+        return cv2.GaussianBlur(votes, (0, 0), sigma) * (sigma**2 / radius), place
+
+
+_MARGIN = int(RADIUS * RADII[-1] * NEAR[-1]) + 2  # px, so far votes fall beyond the image
