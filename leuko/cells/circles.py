@@ -14,9 +14,10 @@ from functools import reduce
 import cv2
 import numpy as np
 
-RADIUS = 10.0  # px: as large things are made for this; more shows nothing new
+RADIUS = 10.0  # px: larger things are made as small, which shows as much
 RADII = np.geomspace(0.6, 1.6, 9)  # shares of the radius that is expected, at which votes are counted
 NEAR = 0.8, 0.93, 1.08, 1.25  # shares of the usual radius, at which middles are looked for
+SOFT = 0.08  # radii, sigma: what is finer is no edge
 FAINT = 0.25  # of the usual edge's strength: less is no edge
 VAGUE = 0.2  # radii, sigma: how far from one another votes for one middle fall
 SHARP = 0.15  # the same where middles are looked for
@@ -27,7 +28,7 @@ OUTSIDE = 0.5  # radii beyond the border of the image where middles still count
 
 @dataclass(frozen=True)
 class Edges:
-    """Edges of dark round things, in a picture in which these have a radius of `RADIUS`.
+    """Edges of dark round things, in a picture in which these have a radius of `RADIUS` at most.
 
     Attributes:
         at: float32, N × 2: row and column.
@@ -35,6 +36,7 @@ class Edges:
         weight: float32, N, 0 to 1: how strong they are.
         mask: bool, h × w: where such things are.
         factor: by which the image was resized.
+        radius: px, about, in that picture.
     """
 
     at: np.ndarray
@@ -42,6 +44,7 @@ class Edges:
     weight: np.ndarray
     mask: np.ndarray
     factor: float
+    radius: float
 
     @classmethod
     def of(cls, light: np.ndarray, mask: np.ndarray, others: np.ndarray, radius: float) -> Edges:
@@ -53,10 +56,10 @@ class Edges:
             others: bool, H × W: what is something else, and its edges with it.
             radius: px, about.
         """
-        factor = RADIUS / radius
+        factor = min(RADIUS / radius, 1.0)
         size = tuple(max(round(side * factor), 8) for side in light.shape[::-1])
         level = np.where(others, np.median(light[mask]), light).astype(np.float32)
-        level = cv2.GaussianBlur(cv2.resize(level, size, interpolation=cv2.INTER_AREA), (0, 0), 0.08 * RADIUS)
+        level = cv2.GaussianBlur(cv2.resize(level, size, interpolation=cv2.INTER_AREA), (0, 0), SOFT * factor * radius)
         here = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
         there = cv2.resize(others.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.25
         x, y = cv2.Sobel(level, cv2.CV_32F, 1, 0), cv2.Sobel(level, cv2.CV_32F, 0, 1)
@@ -75,22 +78,22 @@ class Edges:
         crest[[0, -1]] = crest[:, [0, -1]] = False
         inward = -np.stack([y[crest], x[crest]], axis=1)
         weight = np.minimum(steep[crest] / max(usual, 1e-9), 1)
-        return cls(np.argwhere(crest).astype(np.float32), inward, weight, here, factor)
+        return cls(np.argwhere(crest).astype(np.float32), inward, weight, here, factor, factor * radius)
 
     def usual_radius(self) -> float | None:
         """The radius at which votes meet best, in pixels of the image; None where there are hardly any edges."""
-        if len(self.at) < 2 * RADIUS:
+        if len(self.at) < 2 * self.radius:
             return None
         scores = []
         for share in RADII:
-            votes, place = self._votes(share * RADIUS, VAGUE)
+            votes, place = self._votes(share * self.radius, VAGUE)
             scores.append(float(votes[tuple(place.T)] @ self.weight))
         best = int(np.argmax(scores))
         step = 0.0
         if 0 < best < len(scores) - 1:  # the top of the parabola through three scores
             below, top, above = scores[best - 1 : best + 2]
             step = 0.5 * (below - above) / min(below - 2 * top + above, -1e-9)
-        return float(RADII[best] * (RADII[1] / RADII[0]) ** step * RADIUS / self.factor)
+        return float(RADII[best] * (RADII[1] / RADII[0]) ** step * self.radius / self.factor)
 
     def middles(self, radius: float) -> np.ndarray:
         """Where votes for things of about a radius meet: int, K × 2, rows and columns of the image."""

@@ -56,9 +56,19 @@ def labelled(mask: np.ndarray, connectivity: int = 8) -> tuple[np.ndarray, np.nd
 def single_areas(mask: np.ndarray) -> np.ndarray:
     """The areas of a mask's parts, float, pixels; of heaps no more than one thing as thick as they are can have."""
     labels, areas = labelled(mask)
-    thick = np.zeros(len(areas), np.float32)
-    np.maximum.at(thick, labels[mask], distance(mask)[mask])  # SciPy's sorts all pixels for it
-    return np.minimum(areas[1:], np.pi * (BULK * thick[1:]) ** 2)
+    thick = highest(distance(mask), labels, len(areas))[1:]
+    return np.minimum(areas[1:], np.pi * (BULK * thick) ** 2)
+
+
+def highest(values: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
+    """The highest value of each label from 0 on, float32, `count`; labels and values, 0 and more, have the same shape.
+
+    SciPy's `maximum` sorts all pixels for it, which takes fifty times as long.
+    """
+    found = np.zeros(count, np.float32)
+    inside = labels > 0
+    np.maximum.at(found, labels[inside], values[inside])
+    return found
 
 
 def usual_area(mask: np.ndarray) -> float:

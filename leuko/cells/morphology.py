@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from leuko.cells import contour, texture
 from leuko.cells.features import AREA, FEATURES, LENGTH, NAMES, SHAPES, TEXTURE_UM
+from leuko.cells.masks import highest
 
 if TYPE_CHECKING:
     from leuko.cells.segmentation import Segmentation
@@ -203,8 +204,8 @@ def count_lobes(nucleus: np.ndarray) -> int:
             flooded = np.minimum(cv2.dilate(flooded, None), distance)
     domes = distance - flooded
     count, labels = cv2.connectedComponents((domes > 1e-4).astype(np.uint8))
-    heights = ndimage.maximum(domes, labels, np.arange(1, count))
-    return max(1, int((np.asarray(heights) >= rise - 1e-4).sum()))
+    heights = highest(domes, labels, count)[1:]
+    return max(1, int((heights >= rise - 1e-4).sum()))
 
 
 def _stain(image: np.ndarray, cell: np.ndarray, nucleus: np.ndarray, um_per_px: float | None) -> dict[str, float]:
