@@ -3,9 +3,9 @@
     python -m benchmarks.crossvalidation ../shared/data/aria --repeats 5
 
 In every fold a network is trained, its temperature, operating point and familiarity are fitted on an inner validation
-part, cut by group from the training part, and the fold's own images are opened once, at the end. What is said of each
-is kept in RUNS/crossvalidation/R-F.npz, and folds that are there already are kept, so that it can be interrupted: 5 × 5
-folds take several hours on two cores. The summary goes to benchmarks/results/crossvalidation.json after every fold.
+part, cut by group from the training part, and the fold's own images are opened once, at the end. What
+is measured goes to benchmarks/results/crossvalidation.json after every fold, and folds that are there already are kept,
+so that it can be interrupted: 5 × 5 folds take several hours on two cores.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from leuko.data.groups import Groups, Series
 from leuko.data.split import Split, folds
 from leuko.evaluation import metrics
 from leuko.evaluation.audit import mean_interval, neighbours
-from leuko.evaluation.metrics import Verdicts
 from leuko.training import trial
 from leuko.training.finish import calibrate, examine
 from leuko.training.task import Task
@@ -40,20 +39,19 @@ def main() -> None:
     parser.add_argument("data", help="the Aria images, one folder a class")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--folds", type=int, default=None, help="how many folds to do, from the first (default: all)")
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "crossvalidation")
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
     trial.quiet()
-    given.runs.mkdir(parents=True, exist_ok=True)
-    task = trial.task_of(settings(given.data, given.runs / "model", seed=0), print)
+    task = trial.task_of(settings(given.data, Path("model"), seed=0), print)
+    measured = json.loads(given.results.read_text())["folds"] if given.results.exists() else {}
     for number, split in enumerate(splits(task, given.repeats)):
         if given.folds is not None and number >= given.folds:
             break
-        file = given.runs / f"{number // COUNT}-{number % COUNT}.npz"
-        if not file.exists():
+        name = f"{number // COUNT}-{number % COUNT}"
+        if name not in measured:
             print(f"Fold {number + 1} of {given.repeats * COUNT}.", flush=True)
-            keep(file, fold(replace(task, split=split, learning=split.train), given.data, seed=number))
-        summary = summarise(sorted(given.runs.glob("*-*.npz")), task)
+            measured[name] = fold(replace(task, split=split, learning=split.train), given.data, seed=number)
+        summary = summarise(measured)
         given.results.write_text(json.dumps(summary, indent=1) + "\n")
     print(as_markdown(summary))
 
@@ -80,34 +78,27 @@ def of_rows(groups: Groups, rows: np.ndarray) -> Groups:
     return Groups(np.unique(groups.group[rows], return_inverse=True)[1], groups.spare[rows], tuple(series), groups.how)
 
 
-def fold(task: Task, data: str, seed: int) -> dict[str, np.ndarray]:
-    """Train, calibrate, and ask about the test part, once."""
+def fold(task: Task, data: str, seed: int) -> dict[str, float | None]:
+    """Train, calibrate, and ask about the test part, once.
+
+    Returns:
+        `FIGURES`; `share`, images tested for each one trained on; `seconds` of the training.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         how = settings(data, Path(scratch) / "model", seed=seed)
         trained = trial.train(task, how)
         model = calibrate(trained.network, task, trained.how, how, trained.steps)
     judged, _ = examine(model, task)
-    split, point, verdicts = task.split, model.knowledge.operating_point, judged.verdicts
-    return {
-        "rows": split.test[judged.rows],
-        "train": split.train,
-        "probabilities": judged.probabilities,
-        "threshold": np.array(point.threshold),
-        "abstain": np.array(point.abstain),
-        "temperature": np.array(model.knowledge.temperature),
-        "colour": neighbours(task.colours[split.train], task.truth[split.train], judged.colours),
-        "validation": np.array([trained.validation["loss"], trained.validation["f1"]]),
-        "seconds": np.array(trained.seconds),
-        **verdicts._asdict(),
-    }
-
-
-def keep(file: Path, found: dict[str, np.ndarray]) -> None:
-    """Write the file in one step, so that one that is there is whole."""
-    draft = file.with_suffix(".part")
-    with draft.open("wb") as stream:
-        np.savez_compressed(stream, **found)
-    draft.replace(file)
+    split, point = task.split, model.knowledge.operating_point
+    rows = split.test[judged.rows]
+    report = metrics.evaluate(
+        judged.probabilities, task.truth[rows], task.labels, task.positive, point.threshold, verdicts=judged.verdicts
+    )
+    nearest = neighbours(task.colours[split.train], task.truth[split.train], judged.colours)
+    colour = metrics.evaluate(np.eye(len(task.labels))[nearest], task.truth[rows], task.labels, (), 0.5)
+    report |= {"colour_baseline": colour}
+    figures = {name: pick(report, path) for name, path in FIGURES.items()}
+    return figures | {"share": len(rows) / len(split.train), "seconds": trained.seconds}
 
 
 FIGURES = {
@@ -126,33 +117,15 @@ FIGURES = {
 }
 
 
-def summarise(files: list[Path], task: Task) -> dict[str, Any]:
-    """Every figure of every fold, with mean, spread and 95 % interval of the mean."""
-    reports, shares, seconds = [], [], []
-    for file in files:
-        with np.load(file, allow_pickle=False) as found:
-            reports.append(report(dict(found), task))
-            shares.append(len(found["rows"]) / len(found["train"]))
-            seconds.append(float(found["seconds"]))
-    summary: dict[str, Any] = {"folds": [file.stem for file in files], "images": len(task.rows), "seconds": seconds}
-    for name, path in FIGURES.items():
-        values = [pick(each, path) for each in reports]
-        known = [value for value in values if value is not None]
-        spread = mean_interval(known, float(np.mean(shares))) if len(known) > 1 else {"value": None}
-        sd = float(np.std(known, ddof=1)) if len(known) > 1 else None
-        summary[name] = spread | {"sd": sd, "values": values}
-    return summary
-
-
-def report(found: dict[str, np.ndarray], task: Task) -> dict[str, Any]:
-    """All figures of one fold, from what was kept of it."""
-    truth = task.truth[found["rows"]]
-    verdicts = Verdicts(*(found[name] for name in Verdicts._fields))
-    figures = metrics.evaluate(
-        found["probabilities"], truth, task.labels, task.positive, float(found["threshold"]), verdicts=verdicts
-    )
-    colour = metrics.evaluate(np.eye(len(task.labels))[found["colour"]], truth, task.labels, (), 0.5)
-    return figures | {"colour_baseline": colour}
+def summarise(measured: dict[str, dict[str, float | None]]) -> dict[str, Any]:
+    """Every figure with its mean over the folds, its spread and the 95 % interval of the mean; and the folds."""
+    share = float(np.mean([each["share"] for each in measured.values()]))
+    summary: dict[str, Any] = {}
+    for name in FIGURES:
+        known = [each[name] for each in measured.values() if each[name] is not None]
+        spread = mean_interval(known, share) if len(known) > 1 else {"value": None}
+        summary[name] = spread | {"sd": float(np.std(known, ddof=1)) if len(known) > 1 else None}
+    return summary | {"folds": measured}
 
 
 def pick(report: dict[str, Any], path: tuple[str, ...]) -> float | None:
