@@ -20,7 +20,7 @@ NEAR = 0.8, 0.93, 1.08, 1.25  # shares of the usual radius, at which middles are
 SOFT = 0.08  # radii, sigma: what is finer is no edge
 FAINT = 0.25  # of the usual edge's strength: less is no edge
 VAGUE = 0.2  # radii, sigma: how far from one another votes for one middle fall
-SHARP = 0.15  # the same where middles are looked for
+SHARP = 0.13  # the same where middles are looked for
 APART = 0.5  # radii between two middles, at least
 SEEN = 0.03  # share of a circle's edge, at least, that votes for a middle
 OUTSIDE = 0.5  # radii beyond the border of the image where middles still count
@@ -93,7 +93,8 @@ class Edges:
         if 0 < best < len(scores) - 1:  # the top of the parabola through three scores
             below, top, above = scores[best - 1 : best + 2]
             step = 0.5 * (below - above) / min(below - 2 * top + above, -1e-9)
-        return float(RADII[best] * (RADII[1] / RADII[0]) ** step * self.radius / self.factor)
+        radius = RADII[best] * (RADII[1] / RADII[0]) ** step * self.radius / self.factor
+        return round(float(radius), 3)  # the last digits of sums are not the same in every process
 
     def middles(self, radius: float) -> np.ndarray:
         """Where votes for things of about a radius meet: int, K × 2, rows and columns of the image."""

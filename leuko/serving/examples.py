@@ -33,7 +33,7 @@ DRAWN: Mapping[str, tuple[str, dict]] = {
     ),
     "mixed-cells.png": (
         "A field of mixed cells",
-        {**_FIELD, "seed": 5, "white_cells": {"lymphocyte": 3, "neutrophil": 3, "monocyte": 1}},
+        {**_FIELD, "seed": 11, "white_cells": {"blast": 1, "lymphocyte": 3, "neutrophil": 2, "monocyte": 1}},
     ),
     "one-cell.png": (
         "A single cell",
