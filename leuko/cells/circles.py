@@ -23,7 +23,7 @@ VAGUE = 0.2  # radii, sigma: how far from one another votes for one middle fall
 SHARP = 0.13  # the same where middles are looked for
 APART = 0.5  # radii between two middles, at least
 SEEN = 0.03  # share of a circle's edge, at least, that votes for a middle
-OUTSIDE = 0.5  # radii beyond the border of the image where middles still count
+OUTSIDE = 0.6  # radii beyond the border of the image where middles still count
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 from leuko.cells.circles import Edges
 from leuko.cells.masks import Part, distance, fill, labelled, opened, parts, solidity, usual_area
 
-SMALLEST = 0.15  # of a red cell's area: less is debris
+SMALLEST = 0.1  # of a red cell's area: less is debris
 THICKNESS = 1.1  # radius of a disc as large as a red cell, over the largest circle within the cell
 ENOUGH = 3  # red cells lying alone and alike, for their median to be the size of one
 NEAR = 1.8  # between the areas that lone cells and heaps speak of, which then count together
@@ -24,10 +24,11 @@ MANY = 8  # thick places in heaps, for their thickness to tell the scale
 PALLOR = 0.5  # of a red cell's area: larger holes are gaps between cells
 SINGLE = 1.4  # red cells' areas up to which a compact part is one large cell
 COMPACT = 0.93  # solidity of one
-ROUND = 0.97  # solidity of one that is counted as one, whatever its area
+ROUND = 0.98  # solidity of one that is counted as one, less
+JAGGED = 0.33  # over its radius in pixels, since edges are stairs
 RIM = 1.12  # radius of a mask over that at which light changes most
 ROUNDNESS = 0.75  # how much edges count for the size of a cell; the rest is areas
-HIDDEN = 1.4  # cells in a piece of a heap for each that is seen
+BEYOND = 0.7  # radii beyond the border: as far out lie middles of cells of which enough is seen to count
 ROUNDS = 5  # of k-means
 SAMPLE = 60  # pixels a cell that what is too large is divided by
 
@@ -63,10 +64,15 @@ def red_cells(
     middles = np.zeros(mask.shape, bool)
     middles[tuple(edges.middles(radius).T)] = True
     depth = distance(mask)
+    # How much of a cell each pixel is; those at the image's border stand for what lies beyond it, too.
+    share = np.full(mask.shape, 1 / area)
+    for edge in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
+        share[edge] += BEYOND * radius / area
     for part in parts(mask, SMALLEST * area):
-        one = part.area < SINGLE * area and solidity(part.mask) > ROUND
-        pieces = np.ones(part.area, int) if one else _divide(part, middles[part.window], depth[part.window], radius)
-        labels[part.window][part.mask] = labels.max() + pieces
+        at = part.window
+        alone = part.area < SINGLE * area and solidity(part.mask) > ROUND - JAGGED / radius
+        pieces = np.ones(part.area, int) if alone else _divide(part, middles[at], depth[at], share[at])
+        labels[at][part.mask] = labels.max() + pieces
     return labels, 2 * radius if sure else None
 
 
@@ -138,14 +144,14 @@ def _heaped_area(mask: np.ndarray, nucleus: float | None) -> tuple[float, bool]:
     return float(np.pi * radius**2), len(thick) >= MANY
 
 
-def _divide(heap: Part, middles: np.ndarray, depth: np.ndarray, radius: float) -> np.ndarray:
+def _divide(heap: Part, middles: np.ndarray, depth: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Divide a heap into cells by their middles, and what is too large for one cell by its area.
 
     Args:
         heap: N pixels.
         middles: bool, of the window's size.
         depth: float32, of the window's size: distance to the edge of the mask.
-        radius: of a cell, px.
+        share: of the window's size: how much of a cell each pixel is.
 
     Returns:
         int, N, one per pixel of the heap in the order of its mask: ids from 1 without gaps.
@@ -154,7 +160,7 @@ def _divide(heap: Part, middles: np.ndarray, depth: np.ndarray, radius: float) -
     if not middles.any():
         middles[np.unravel_index(np.where(heap.mask, depth, 0).argmax(), depth.shape)] = True
     pieces = _nearest(middles)[heap.mask]
-    numbers = np.rint(HIDDEN * np.bincount(pieces) / (np.pi * radius**2)).astype(int)
+    numbers = np.rint(np.bincount(pieces, share[heap.mask])).astype(int)
     if numbers.max() < 2:
         return pieces
     pixels, weight = np.argwhere(heap.mask), depth[heap.mask]
