@@ -103,14 +103,21 @@ def _edges(grey: np.ndarray) -> float:
 
 
 def _quantiles(values: np.ndarray, *shares: float) -> list[float]:
-    """As `np.quantile`, several times as fast: NumPy has a quick way to find one rank of an array, not several."""
+    """As `np.quantile`, several times as fast, of uint8 or float32.
+
+    Of bytes a histogram holds all ranks; and NumPy has a quick way to find one rank of an array, not several.
+    """
+    up_to = np.cumsum(cv2.calcHist([values], [0], None, [256], [0, 256])) if values.dtype == np.uint8 else None
     found = []
     for share in shares:
         rank = share * (values.size - 1)
         low = int(rank)
-        ordered = np.partition(values, low, axis=None)
-        below = float(ordered[low])
-        above = float(ordered[low + 1 :].min()) if rank > low else below
+        if up_to is not None:
+            below, above = (float(np.searchsorted(up_to, place, side="right")) for place in (low, np.ceil(rank)))
+        else:
+            ordered = np.partition(values, low, axis=None)
+            below = float(ordered[low])
+            above = float(ordered[low + 1 :].min()) if rank > low else below
         found.append(below + (rank - low) * (above - below))
     return found
 
@@ -118,7 +125,6 @@ def _quantiles(values: np.ndarray, *shares: float) -> list[float]:
 def _worst(image: np.ndarray) -> str | None:
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     black, white = _quantiles(grey, 0.01, 0.99)
-    grey = grey.astype(np.float32)
     contrast = white - black
     if white < MIN_WHITE:
         return "dark"
@@ -128,7 +134,7 @@ def _worst(image: np.ndarray) -> str | None:
         return "blank"
     if _colour(image) < MIN_COLOUR:
         return "no-colour"
-    if _edges(grey) < MIN_SHARPNESS * contrast:
+    if _edges(grey.astype(np.float32)) < MIN_SHARPNESS * contrast:
         return "blurred"
     return None if _dyed(image) and not _drawn(grey, contrast) else "not-a-smear"
 
