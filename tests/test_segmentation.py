@@ -108,3 +108,11 @@ def test_the_command_line_writes_lines_masks_and_overlays(tmp_path):
     mask, picture = Image.open(tmp_path / "m" / "a.png"), Image.open(tmp_path / "o" / "a.png")
     assert mask.size == (640, 480) and mask.mode == "L"
     assert (np.asarray(mask) == 255).sum() > 0 and picture.size == (640, 480)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 300), (300, 2), (5000, 3), (30, 640), (480, 12)])
+def test_a_strip_of_an_image_is_looked_at_too(shape):
+    smear = synthetic.render(4, width=640, height=480, white_cells={"blast": 3}).image
+    strip = np.resize(smear, (*shape, 3)) if shape[0] > 480 else smear[: shape[0], : shape[1]].copy()
+    found = segment(strip)
+    assert found.red_cells.shape == found.nuclei.shape == shape

@@ -37,6 +37,7 @@ class Edges:
         mask: bool, h × w: where such things are.
         factor: by which the image was resized.
         radius: px, about, in that picture.
+        shape: of the image.
     """
 
     at: np.ndarray
@@ -45,6 +46,7 @@ class Edges:
     mask: np.ndarray
     factor: float
     radius: float
+    shape: tuple[int, ...]
 
     @classmethod
     def of(cls, light: np.ndarray, mask: np.ndarray, others: np.ndarray, radius: float) -> Edges:
@@ -57,7 +59,7 @@ class Edges:
             radius: px, about.
         """
         factor = min(RADIUS / radius, 1.0)
-        size = tuple(max(round(side * factor), 8) for side in light.shape[::-1])
+        size = tuple(max(round(side * factor), 1) for side in light.shape[::-1])
         level = np.where(others, np.median(light[mask]), light).astype(np.float32)
         level = cv2.GaussianBlur(cv2.resize(level, size, interpolation=cv2.INTER_AREA), (0, 0), SOFT * factor * radius)
         here = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
@@ -78,7 +80,8 @@ class Edges:
         crest[[0, -1]] = crest[:, [0, -1]] = False
         inward = -np.stack([y[crest], x[crest]], axis=1)
         weight = np.minimum(steep[crest] / max(usual, 1e-9), 1)
-        return cls(np.argwhere(crest).astype(np.float32), inward, weight, here, factor, factor * radius)
+        at = np.argwhere(crest).astype(np.float32)
+        return cls(at, inward, weight, here, factor, factor * radius, light.shape)
 
     def usual_radius(self) -> float | None:
         """The radius at which votes meet best, in pixels of the image; None where there are hardly any edges."""
@@ -106,7 +109,7 @@ class Edges:
         last = np.array(self.mask.shape) - 1
         tops = tops[((tops > -OUTSIDE * radius) & (tops < last + OUTSIDE * radius)).all(axis=1)].clip(0, last)
         tops = tops[self.mask[tuple(tops.T)]]
-        return np.rint((tops + 0.5) / self.factor - 0.5).astype(int)
+        return np.rint((tops + 0.5) / self.factor - 0.5).astype(int).clip(0, np.array(self.shape) - 1)
 
     def _votes(self, radius: float, vague: float) -> tuple[np.ndarray, np.ndarray]:
         """For every pixel, with a margin around, the share of a circle's edge that votes for it, float32; and where

@@ -1,4 +1,4 @@
-"""Red cells: what is no glass and no white cell, its pale middles filled, and heaps divided by their size."""
+"""Red cells: what is no glass and no white cell, its pale middles filled, and heaps divided where cells are seen."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def _divide(heap: Part, middles: np.ndarray, depth: np.ndarray, share: np.ndarra
         share: of the window's size: how much of a cell each pixel is.
 
     Returns:
-        int, N, one per pixel of the heap in the order of its mask: ids from 1 without gaps.
+        int, N, one per pixel of the heap in the order of its mask: ids from 1.
     """
     middles = middles & heap.mask
     if not middles.any():
