@@ -3,9 +3,9 @@
     python -m benchmarks.crossvalidation ../shared/data/aria --repeats 5
 
 In every fold a network is trained, its temperature, operating point and familiarity are fitted on an inner validation
-part, cut by group from the training part, and the fold's own images are opened once, at the end. What
-is measured goes to benchmarks/results/crossvalidation.json after every fold, and folds that are there already are kept,
-so that it can be interrupted: 5 × 5 folds take several hours on two cores.
+part, cut by group from the training part, and the fold's own images are opened once, at the end. What is measured goes
+to benchmarks/results/crossvalidation.json after every fold, and folds that are there already are kept, so that it can
+be interrupted: 5 × 5 folds take several hours on two cores.
 """
 
 from __future__ import annotations
@@ -48,12 +48,14 @@ def main() -> None:
         if given.folds is not None and number >= given.folds:
             break
         name = f"{number // COUNT}-{number % COUNT}"
-        if name not in measured:
-            print(f"Fold {number + 1} of {given.repeats * COUNT}.", flush=True)
-            measured[name] = fold(replace(task, split=split, learning=split.train), given.data, seed=number)
-        summary = summarise(measured)
-        given.results.write_text(json.dumps(summary, indent=1) + "\n")
-    print(as_markdown(summary))
+        if name in measured:
+            continue
+        print(f"Fold {number + 1} of {given.repeats * COUNT}.", flush=True)
+        measured[name] = fold(replace(task, split=split, learning=split.train), given.data, seed=number)
+        draft = given.results.with_suffix(".part")  # hours of work: the file is there whole, or as it was
+        draft.write_text(json.dumps(summarise(measured), indent=1) + "\n")
+        draft.replace(given.results)
+    print(as_markdown(summarise(measured)))
 
 
 def splits(task: Task, repeats: int) -> Iterator[Split]:

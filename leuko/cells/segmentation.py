@@ -82,7 +82,7 @@ def segment(image: np.ndarray, method: str = "fuzzy") -> Segmentation:
     """
     sort = METHODS[method]
     height, width = image.shape[:2]
-    glance = min(1.0, max(GLANCE / max(height, width), 1 / min(height, width)))
+    glance = min(1.0, max(GLANCE / max(height, width), 1 / min(height, width)))  # of a strip a pixel is left
     colours, stained = _seen(image, glance, sort)
     factor = _working_scale(stained, glance, max(height, width))
     if factor != glance:
