@@ -72,14 +72,21 @@ def main() -> int:
     images.add_argument(
         "--augment",
         default="light",
-        choices=["none", "light", "stain"],
-        help="stain varies dyes, lamp, camera and scale, as between laboratories (default: %(default)s)",
+        choices=["none", "light", "stain", "mixed"],
+        help="stain varies dyes, lamp, camera and scale, as between laboratories; mixed: a third light, the rest stain "
+        "(default: %(default)s)",
     )
     images.add_argument(
         "--normalise-stain",
         default="none",
         choices=["none", "reinhard", "macenko"],
-        help="give every image, in training and in use, the look of the training images (default: %(default)s)",
+        help="give images, in training and in use, the typical look of the training images (default: %(default)s)",
+    )
+    images.add_argument(
+        "--normalise-images",
+        default="all",
+        choices=["all", "foreign"],
+        help="foreign: images that look like the training images stay as they are (default: %(default)s)",
     )
     steps = parser.add_argument_group("optimisation")
     steps.add_argument("--epochs", type=_count, default=10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from leuko.images.decode import decode
-from leuko.images.stain import Look, Normalisation, match_stain
+from leuko.images.stain import Known, Look, Normalisation, match_stain
 from leuko.models import folder
 from leuko.models.backbones import create
 from leuko.models.preprocessing import Preprocessing, to_input
@@ -26,7 +27,7 @@ def views(image: np.ndarray, kind: str, number: int = 12, **options) -> np.ndarr
     return np.stack([augment(image).numpy() for _ in range(number)])
 
 
-@pytest.mark.parametrize("kind", ["none", "light", "stain"])
+@pytest.mark.parametrize("kind", ["none", "light", "stain", "mixed"])
 def test_views_fit_the_network_and_follow_the_seed(kind, smear):
     seen = views(smear, kind)
     assert seen.shape == (12, 3, 96, 96) and seen.dtype == np.float32
@@ -77,6 +78,24 @@ def test_views_are_normalised_before_they_vary(smear):
     assert np.abs(views(smear, "none", 1, stain=normalise).max() - 120 / 255) < 0.25
     how = Preprocessing((224, 224), "bicubic", (0.0,) * 3, (1.0,) * 3, normalise)
     assert np.allclose(to_input(smear, how) * 255, match_stain(smear, look).transpose(2, 0, 1), atol=1e-3)
+
+
+def test_mixed_views_are_near_and_far(smear):
+    """Some keep the lamp's colour, some do not; of a normalisation for foreign images alone, some are its look."""
+
+    def tinted(kind: str) -> float:
+        """The share of views whose glass is not as grey as in all light views."""
+        glass = {k: np.quantile(views(smear, k, 60), 0.95, axis=(2, 3)) for k in ("light", kind)}
+        grey = {k: values.min(axis=1) / values.max(axis=1) for k, values in glass.items()}
+        return float((grey[kind] < grey["light"].min()).mean())
+
+    assert tinted("stain") > 0.6
+    assert 0.5 * tinted("stain") < tinted("mixed") < 0.85 * tinted("stain")
+
+    own = Look.of(smear)
+    normalise = Normalisation("reinhard", replace(own, mean=own.mean - 15), Known.of([own]))
+    changed = np.abs(views(smear, "mixed", 60, stain=normalise) - views(smear, "mixed", 60)).max(axis=(1, 2, 3)) > 0.02
+    assert 0.15 < changed.mean() < 0.5
 
 
 @pytest.mark.parametrize("weights", [None, (0.5, 1.0, 2.0)])

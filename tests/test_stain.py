@@ -10,7 +10,7 @@ from skimage.color import rgb2lab
 
 from leuko.images import synthetic
 from leuko.images.decode import decode
-from leuko.images.stain import Look, Normalisation, colour_statistics, find_dyes, match_dyes, match_stain, redye
+from leuko.images.stain import Known, Look, Normalisation, colour_statistics, find_dyes, match_dyes, match_stain, redye
 from leuko.training.augment import restain
 
 
@@ -106,3 +106,14 @@ def test_real_laboratories_come_nearer(data):
             own, matched = Look.of(field), Look.of(match_stain(field, look))
             assert np.abs(matched.glass - look.glass).max() <= 8
             assert np.linalg.norm(matched.mean - look.mean) < 0.65 * max(np.linalg.norm(own.mean - look.mean), 10)
+
+
+def test_known_looks_are_kept_and_others_are_not(smear, other):
+    looks = [Look.of(restain(smear, np.full(3, strength))) for strength in (0.9, 1.0, 1.1)]
+    normalise = Normalisation("reinhard", Look.typical(looks), Known.of(looks))
+    assert normalise(smear) is smear
+    assert normalise.known.holds(Look.of(np.clip(smear * 0.99, 0, 255).astype(np.uint8)))
+    foreign = normalise(other)
+    assert np.array_equal(foreign, match_stain(other, normalise.look)) and not np.array_equal(foreign, other)
+    again = Normalisation.from_json(json.loads(json.dumps(normalise.as_json())))
+    assert again(smear) is smear and np.abs(again(other).astype(int) - foreign).max() <= 1

@@ -32,7 +32,7 @@ LEUKAEMIA_INDEX = {"auc_roc": "roc_auc", "sensitivity": "recall", "specificity":
 
 _STAIN_NOTE = """
 
-**The stain is normalised first.** In training and by `leuko.load`, every image is given the colours that `leuko.json`
+**The stain is normalised first.** In training and by `leuko.load`, {which} given the colours that `leuko.json`
 describes under `stain`. timm and transformers load the network alone: they agree for the same tensor, but know nothing
 of this step; make their input with `leuko.models.preprocessing.to_input`."""
 USES = """\
@@ -122,7 +122,10 @@ from the training images and drawn anew at random, so that they tell nothing of 
 
 def how_to_use(knowledge: Knowledge) -> str:
     """How a model folder is used, by us and by strangers, as Markdown."""
-    stain = _STAIN_NOTE if knowledge.training.get("normalise_stain", "none") != "none" else ""
+    run, stain = knowledge.training, ""
+    if run.get("normalise_stain", "none") != "none":
+        foreign = run.get("normalise_images") == "foreign"
+        stain = _STAIN_NOTE.format(which="an image unlike the training images is" if foreign else "every image is")
     return f"""```python
 import leuko
 from leuko.images.decode import decode

@@ -21,6 +21,8 @@ STAINED = 0.12  # optical density, of the channel that absorbs most, from which 
 SAMPLE = 10_000  # pixels, about, of which an image is summed up
 ENOUGH = 200  # of them must show dye for anything to be said of it
 STRETCH = (0.4, 2.5)  # contrast is never changed more than this
+BEYOND = 0.5  # share of the range of known looks by which one may lie beyond it,
+LEAST = 5.0  # but always so many grey levels or units of CIELAB
 EXTREME = 1.0  # percentile of the directions that counts as a pure dye (Macenko et al.)
 APART = 8.0  # degrees between two dyes, below which an image shows only one
 # Of nuclei and of red cells: medians over 160 images of four laboratories; rows of length 1.
@@ -98,24 +100,54 @@ class Look:
 
 
 @dataclass(frozen=True)
+class Known:
+    """Looks that are known, as a range of glass, and of mean and spread of what is dyed.
+
+    Attributes:
+        low, high: float, 9: `glass`, `mean` and `spread` of a `Look`.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, looks: Sequence[Look]) -> Known:
+        """The range of some looks, and what lies little beyond it."""
+        low, high = np.percentile([_colours(look) for look in looks], [1, 99], axis=0)
+        margin = np.maximum(BEYOND * (high - low), LEAST)
+        return cls(low - margin, high + margin)
+
+    def holds(self, look: Look) -> bool:
+        """Whether a look lies in the range."""
+        colours = _colours(look)
+        return bool(((colours >= self.low) & (colours <= self.high)).all())
+
+
+@dataclass(frozen=True)
 class Normalisation:
-    """Every image is given the same look, in training and in serving alike.
+    """Images are given the same look, in training and in serving alike.
 
     Attributes:
         method: `reinhard` (`match_stain`) or `macenko` (`match_dyes`).
         look: the one that is given.
+        known: the looks that an image may keep, or None if every image is given the same.
     """
 
     method: Method
     look: Look
+    known: Known | None = None
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """The image, uint8, H × W × 3, RGB, in that look."""
-        return (match_stain if self.method == "reinhard" else match_dyes)(image, self.look)
+        """The image, uint8, H × W × 3, RGB, in that look, or as it is if its own is known."""
+        own = Look.of(image)
+        if self.known and self.known.holds(own):
+            return image
+        return (match_stain if self.method == "reinhard" else match_dyes)(image, self.look, own)
 
     def as_json(self) -> dict[str, Any]:
         """As stored in `leuko.json`."""
-        return {"method": self.method, "look": self.look.as_json()}
+        known = self.known and {"low": self.known.low.round(2).tolist(), "high": self.known.high.round(2).tolist()}
+        return {"method": self.method, "look": self.look.as_json(), "known": known}
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Normalisation:
@@ -126,10 +158,12 @@ class Normalisation:
         """
         if stored["method"] not in ("reinhard", "macenko"):
             raise ValueError(f"unknown stain normalisation {stored['method']!r}")
-        return cls(stored["method"], Look.from_json(stored["look"]))
+        known = stored.get("known")
+        known = known and Known(np.asarray(known["low"], dtype=float), np.asarray(known["high"], dtype=float))
+        return cls(stored["method"], Look.from_json(stored["look"]), known)
 
 
-def match_stain(image: np.ndarray, look: Look) -> np.ndarray:
+def match_stain(image: np.ndarray, look: Look, own: Look | None = None) -> np.ndarray:
     """Give an image the colours of a look.
 
     Mean and spread of CIELAB are matched after Reinhard et al., "Color transfer between images", 2001,
@@ -139,11 +173,12 @@ def match_stain(image: np.ndarray, look: Look) -> np.ndarray:
     Args:
         image: uint8, H × W × 3, RGB; not changed.
         look: of one reference image (`Look.of`), or of many (`Look.typical`).
+        own: the image's own, if it is known already.
 
     Returns:
         uint8, H × W × 3, RGB.
     """
-    own = Look.of(image)
+    own = own or Look.of(image)
     levels = np.clip(np.arange(256)[:, None] / own.glass, 1 / 255, 1.25)
     through = cv2.LUT(image, levels[None].astype(np.float32))
     lab = _lab(through)
@@ -160,7 +195,7 @@ def match_stain(image: np.ndarray, look: Look) -> np.ndarray:
     return _bytes(light * np.float32(look.glass))
 
 
-def match_dyes(image: np.ndarray, look: Look) -> np.ndarray:
+def match_dyes(image: np.ndarray, look: Look, own: Look | None = None) -> np.ndarray:
     """Give an image the dyes of a look.
 
     Macenko et al., "A method for normalizing histology slides for quantitative analysis", 2009,
@@ -169,7 +204,7 @@ def match_dyes(image: np.ndarray, look: Look) -> np.ndarray:
 
     Args and returns as for `match_stain`.
     """
-    own = Look.of(image)
+    own = own or Look.of(image)
     factor = np.clip(look.strength / own.strength, *STRETCH)
     return redye(image, own, Look(look.glass, look.mean, look.spread, look.dyes * factor[:, None], look.strength))
 
@@ -215,6 +250,10 @@ def find_dyes(density: np.ndarray) -> np.ndarray:
     if dyes[0] @ dyes[1] > np.cos(np.radians(APART)):
         return ROMANOWSKY
     return dyes if dyes[0, 2] < dyes[1, 2] else dyes[::-1]
+
+
+def _colours(look: Look) -> np.ndarray:
+    return np.concatenate([look.glass, look.mean, look.spread])
 
 
 def _basis(dyes: np.ndarray) -> np.ndarray:

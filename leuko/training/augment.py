@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import cv2
@@ -12,10 +13,12 @@ from torchvision.transforms import v2
 from leuko.images import scalebar
 from leuko.images.stain import Look, Normalisation, redye
 
-Kind = Literal["none", "light", "stain"]
+Kind = Literal["none", "light", "stain", "mixed"]
 
 CAPTIONED = 0.5  # share of training images that get a scale bar, whatever their class
 STAIN = 0.25  # largest change of a channel's absorbance, in light augmentation
+NEAR = 1 / 3  # share of light views in mixed augmentation; of the others,
+SEEN_AS_FOREIGN = 1 / 2  # is normalised although its look is known
 ROOM = 2  # sides of the network's input; larger images are first made as small
 
 # Stain augmentation; wide enough to reach the four laboratories of the development images from any of them.
@@ -46,12 +49,16 @@ class Augmentation:
     normalization", 2019, arXiv:1902.06543); lamp and white balance, gamma, blur, noise and JPEG compression; crops of
     35 to 100 % of the area of a field that may be mirrored beyond its borders (scale); mirrored and turned.
 
+    `mixed`: the one or the other, a third `light` and the rest `stain`, so that a network may use the colours it knows
+    and does not depend on them. Where known looks are kept (`Normalisation.known`), half of the latter are normalised
+    all the same: that is how images of other laboratories will be seen.
+
     All chance comes from torch's generator, which the Trainer seeds in every worker and epoch.
 
     Args:
         size: (height, width) of the network's input.
         mean, std: by which it is normalised, of values in 0 to 1.
-        kind: `none`, `light` or `stain`.
+        kind: `none`, `light`, `stain` or `mixed`.
         stain: the stain normalisation that comes before everything else, if any.
     """
 
@@ -64,39 +71,45 @@ class Augmentation:
         stain: Normalisation | None = None,
     ) -> None:
         self._size, self._kind, self._stain = size, kind, stain
-        cut = v2.RandomResizedCrop(size, scale=(0.35 if kind == "stain" else 0.65, 1.0), ratio=(3 / 4, 4 / 3))
+        near, far = (v2.RandomResizedCrop(size, scale=(least, 1.0), ratio=(3 / 4, 4 / 3)) for least in (0.65, 0.35))
         turn = [v2.RandomHorizontalFlip(), v2.Lambda(lambda view: torch.rot90(view, int(torch.randint(4, ())), (1, 2)))]
         views = {
             "none": [v2.Resize(size, v2.InterpolationMode.BICUBIC)],
             "light": [
-                cut,
+                near,
                 *turn,
                 v2.ColorJitter(brightness=0.15, contrast=0.15, saturation=0.3),
                 v2.RandomApply([v2.GaussianBlur(5, (0.3, 1.2))], p=0.2),
             ],
             "stain": [
-                cut,
+                far,
                 *turn,
                 v2.RandomApply([v2.GaussianBlur(7, (0.3, BLUR))], p=0.4),
                 v2.RandomApply([v2.Lambda(_noise)], p=0.4),
                 v2.RandomApply([v2.JPEG(QUALITY)], p=0.5),
             ],
         }
-        self._views = v2.Compose([*views[kind], v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)])
+        end = v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)
+        self._views = {name: v2.Compose([*steps, *end]) for name, steps in views.items()}
 
     def __call__(self, image: np.ndarray) -> torch.Tensor:
         """A view of an image (uint8, H × W × 3, RGB): float32, 3 × height × width, normalised."""
         rng = np.random.default_rng(int(torch.randint(2**31, ())))
+        kind, stain = self._kind, self._stain
+        if kind == "mixed":
+            kind = "light" if rng.random() < NEAR else "stain"
+            if kind == "stain" and rng.random() < SEEN_AS_FOREIGN:
+                stain = stain and replace(stain, known=None)
         image = scalebar.remove(within(image, self._size))
-        if self._stain:
-            image = self._stain(image)
-        if self._kind == "light":
+        if stain:
+            image = stain(image)
+        if kind == "light":
             image = restain(image, rng.uniform(1 - STAIN, 1 + STAIN, size=3))
-        elif self._kind == "stain":
+        elif kind == "stain":
             image = _farther(other_laboratory(image, rng), rng)
         if rng.random() < CAPTIONED:
             image = scalebar.burn(image, rng)
-        return self._views(torch.from_numpy(image.transpose(2, 0, 1).copy()))
+        return self._views[kind](torch.from_numpy(image.transpose(2, 0, 1).copy()))
 
 
 def other_laboratory(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

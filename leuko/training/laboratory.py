@@ -43,6 +43,8 @@ def candidates(model: str | None) -> list[Candidate]:
     base = folder.load(place)
     _linear(base)
     how = base.preprocessing
+    if how.stain:  # one laboratory's images are all treated alike, even where some look like the model's own
+        how = replace(how, stain=replace(how.stain, known=None))
     found = []
     for factor in SIZES:
         size = replace(how, size=(round(how.size[0] * factor), round(how.size[1] * factor)))

@@ -45,7 +45,8 @@ class Settings:
         input_scale: what pixels become: `auto`, as for the backbone's own weights; `imagenet`, normalised by ImageNet's
             mean and standard deviation; `unit`, 0 to 1; `symmetric`, -1 to 1.
         augment: see `leuko.training.augment`.
-        normalise_stain: gives every image the training images' typical look, see `leuko.images.stain`.
+        normalise_stain: gives images the training images' typical look, see `leuko.images.stain`;
+        normalise_images: to all of them, or to those alone whose look is unlike the training images' (`foreign`).
         seed: of the split and of all chance in training.
         resume: go on from the last checkpoint of an interrupted run.
         log: `tensorboard` keeps the curves of the run in `logs`.
@@ -73,6 +74,7 @@ class Settings:
     input_scale: Scale = "auto"
     augment: Kind = "light"
     normalise_stain: Literal["none"] | Method = "none"
+    normalise_images: Literal["all", "foreign"] = "all"
     seed: int = 0
     resume: bool = False
     log: Literal["none", "tensorboard"] = "none"
