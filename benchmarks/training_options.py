@@ -1,4 +1,4 @@
-"""What each option of training is worth: the embedded recipe with one option changed at a time.
+"""What each option of training is worth: `train.py` with one option changed at a time.
 
     python -m benchmarks.training_options ../shared/data
 
@@ -43,6 +43,11 @@ ROWS = {
     "light, Macenko normalisation": {"normalise_stain": "macenko"},
     "stain augmentation, Reinhard": {"augment": "stain", "normalise_stain": "reinhard"},
     "stain augmentation, Macenko": {"augment": "stain", "normalise_stain": "macenko"},
+    "mixed augmentation, Reinhard for foreign images": {
+        "augment": "mixed",
+        "normalise_stain": "reinhard",
+        "normalise_images": "foreign",
+    },
     "focal loss": {"loss": "focal"},
     "label smoothing 0.1": {"label_smoothing": 0.1},
     "step schedule": {"schedule": "step"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -155,6 +156,19 @@ def test_serving_normalises_as_training_did(normalised, drawn):
     dim = (image * np.array([0.8, 0.75, 0.7])).astype(np.uint8)  # another lamp
     rows = [to_input(view, model.preprocessing) for view in (image, dim)]
     assert np.abs(rows[0] - rows[1]).mean() < 0.3 * np.abs(to_input(image, plain) - to_input(dim, plain)).mean()
+
+
+def test_the_embedded_model_keeps_the_colours_it_knows(data):
+    """Nearly all of its laboratory's fields are seen as they are, and none of another's."""
+    how = folder.load().preprocessing
+    plain = replace(how, stain=None)
+
+    def kept(files: list[Path]) -> float:
+        images = [decode(file) for file in files]
+        return float(np.mean([np.array_equal(to_input(i, how), to_input(i, plain)) for i in images]))
+
+    assert kept(sorted((data / "aria").rglob("*.jpg"))[::60]) >= 0.95
+    assert kept(sorted((data / "bccd" / "JPEGImages").iterdir())[::30]) == 0
 
 
 def test_tensorboard_reads_the_logs(normalised):
