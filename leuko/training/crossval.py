@@ -150,17 +150,20 @@ def estimate(
 
 @threadpool_limits.wrap(limits=1)
 def choose(features: Sequence[np.ndarray], truth: np.ndarray, groups: np.ndarray, seed: int) -> Recipe:
-    """The recipe with the smallest cross-validated log loss on these images alone.
+    """The first recipe whose cross-validated log loss on these images alone is no worse than the smallest one.
+
+    No worse means by at most one standard error of the difference (Breiman et al., "Classification and regression
+    trees", 1984): of so few images the smallest loss is often smallest by accident.
 
     Args:
-        features: of each trunk float, N × views × D.
+        features: of each trunk float, N × views × D; the trunk that is to be preferred first.
         truth: int, N, 0 to classes − 1.
         groups: int, N.
         seed: of the folds.
     """
     recipes = [Recipe(trunk, strength) for trunk in range(len(features)) for strength in STRENGTHS]
     classes = truth.max() + 1
-    loss = np.zeros(len(recipes))
+    loss = np.zeros((len(recipes), len(truth)))
     count = min(INNER, int(_groups_of_each(truth, groups).min()))
     inner = StratifiedGroupKFold(max(count, 2), shuffle=True, random_state=seed)
     for train, test in inner.split(truth, truth, groups) if count > 1 else ():
@@ -169,8 +172,10 @@ def choose(features: Sequence[np.ndarray], truth: np.ndarray, groups: np.ndarray
         for number, recipe in enumerate(recipes):
             own = features[recipe.trunk]
             logits = Head.fit(own[train], truth[train], classes, recipe.strength)(own[test, 0])
-            loss[number] -= log_softmax(logits, axis=1)[np.arange(len(test)), truth[test]].sum()
-    return recipes[int(loss.argmin())]
+            loss[number, test] = -log_softmax(logits, axis=1)[np.arange(len(test)), truth[test]]
+    more = loss - loss[loss.sum(axis=1).argmin()]
+    enough = more.mean(axis=1) <= more.std(axis=1, ddof=1) / np.sqrt(len(truth))
+    return recipes[int(enough.argmax())]
 
 
 def _groups_of_each(truth: np.ndarray, groups: np.ndarray, used: np.ndarray | None = None) -> np.ndarray:
