@@ -1,4 +1,4 @@
-"""The systems that `compare` sets side by side: the paper's, its references', and the embedded model's recipe."""
+"""The systems that `compare` sets side by side: the paper's, its references', and the embedded model's network."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ ALL: tuple[System, ...] = (
     Trained("resnet50", "ResNet-50", "resnet50"),
     Trained("densenet201", "DenseNet-201 (Ghaderzadeh et al. 2022)", "densenet201"),
     Trained("sampathila", "compact CNN (after Sampathila et al. 2022)", "compact_cnn", pretrained=False),
-    Trained("lite0", "EfficientNet-Lite0, the embedded model's recipe", "efficientnet_lite0"),
+    Trained("lite0", "EfficientNet-Lite0, the embedded model's network", "efficientnet_lite0"),
     Averaged(
         "ding",
         "average of VGG-16, ResNet-50 and DenseNet-201 (after Ding et al. 2019)",
