@@ -107,6 +107,8 @@ def main() -> int:
     arguments = vars(parser.parse_args())
     if arguments["keep"] and not arguments["clean"]:
         parser.error("--no-clean leaves nothing out, so that there is nothing to --keep")
+    if arguments["normalise_images"] == "foreign" and arguments["normalise_stain"] == "none":
+        parser.error("--normalise-images foreign needs --normalise-stain reinhard or macenko")
     repo = arguments.pop("push_to_hub")
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
 

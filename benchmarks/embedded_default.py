@@ -22,7 +22,7 @@ from benchmarks.recipe import ROOT, options
 from leuko.evaluation.card import TERMS
 
 EMBEDDED = ROOT / "leuko" / "models" / "embedded"
-COLOURS = 48  # of a plot
+COLOURS = 96  # of a plot; with fewer, the classes' colours run together
 
 
 def main() -> None:
@@ -36,7 +36,8 @@ def main() -> None:
     shutil.rmtree(EMBEDDED, ignore_errors=True)
     shutil.copytree(given.run, EMBEDDED, ignore=shutil.ignore_patterns("cleaning.json"))  # it names the data's files
     for plot in (EMBEDDED / "evaluation").glob("*.png"):  # few colours, a third of the bytes
-        Image.open(plot).convert("RGB").quantize(COLOURS).save(plot, optimize=True)
+        image = Image.open(plot).convert("RGB")
+        image.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE).save(plot, optimize=True)
     card = (EMBEDDED / "README.md").read_text().replace(TERMS, DATA_TERMS)
     (EMBEDDED / "README.md").write_text(card)
     if crossvalidation.RESULTS.exists():

@@ -146,6 +146,20 @@ def test_what_cannot_be_trained_is_said_in_one_line(drawn, tmp_path, options, wo
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--no-clean", "--keep", "0.png"], "nothing to --keep"),
+        (["--normalise-images", "foreign"], "needs --normalise-stain"),
+    ],
+)
+def test_options_that_mean_nothing_together_are_refused(drawn, tmp_path, options, words, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", training(drawn, tmp_path / "model", *options))
+    with pytest.raises(SystemExit):
+        train.main()
+    assert words in capsys.readouterr().err.splitlines()[-1]
+
+
 def spoil_nothing_left(f: Path) -> None:
     for child in f.iterdir():
         shutil.rmtree(child) if child.is_dir() else child.unlink()
