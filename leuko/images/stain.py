@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import reduce
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import cv2
 import numpy as np
@@ -52,7 +52,21 @@ def colour_statistics(image: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Look:
+class _Arrays:
+    """Arrays by name, as `leuko.json` keeps them."""
+
+    def as_json(self) -> dict[str, Any]:
+        """As stored in `leuko.json`."""
+        return {f.name: np.round(getattr(self, f.name), 4).tolist() for f in fields(self)}
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> Self:
+        """Read what `as_json` wrote."""
+        return cls(**{f.name: np.asarray(stored[f.name], dtype=float) for f in fields(cls)})
+
+
+@dataclass(frozen=True)
+class Look(_Arrays):
     """How a smear, or a laboratory, looks.
 
     Attributes:
@@ -89,18 +103,9 @@ class Look:
         look = cls(*(np.median([getattr(each, f.name) for each in looks], axis=0) for f in fields(cls)))
         return cls(look.glass, look.mean, look.spread, _unit(look.dyes), look.strength)
 
-    def as_json(self) -> dict[str, Any]:
-        """As stored in `leuko.json`."""
-        return {f.name: np.round(getattr(self, f.name), 4).tolist() for f in fields(self)}
-
-    @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> Look:
-        """Read what `as_json` wrote."""
-        return cls(**{f.name: np.asarray(stored[f.name], dtype=float) for f in fields(cls)})
-
 
 @dataclass(frozen=True)
-class Known:
+class Known(_Arrays):
     """Looks that are known, as a range of glass, and of mean and spread of what is dyed.
 
     Attributes:
@@ -146,8 +151,11 @@ class Normalisation:
 
     def as_json(self) -> dict[str, Any]:
         """As stored in `leuko.json`."""
-        known = self.known and {"low": self.known.low.round(2).tolist(), "high": self.known.high.round(2).tolist()}
-        return {"method": self.method, "look": self.look.as_json(), "known": known}
+        return {
+            "method": self.method,
+            "look": self.look.as_json(),
+            "known": self.known and self.known.as_json(),
+        }
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Normalisation:
@@ -159,8 +167,7 @@ class Normalisation:
         if stored["method"] not in ("reinhard", "macenko"):
             raise ValueError(f"unknown stain normalisation {stored['method']!r}")
         known = stored.get("known")
-        known = known and Known(np.asarray(known["low"], dtype=float), np.asarray(known["high"], dtype=float))
-        return cls(stored["method"], Look.from_json(stored["look"]), known)
+        return cls(stored["method"], Look.from_json(stored["look"]), known and Known.from_json(known))
 
 
 def match_stain(image: np.ndarray, look: Look, own: Look | None = None) -> np.ndarray:

@@ -34,7 +34,7 @@ BORDER = 0.2  # of each side, largest; mirrored, so that the field looks farther
 
 
 class Augmentation:
-    """Random views of a training image, of one of three kinds.
+    """Random views of a training image, of one of four kinds.
 
     All kinds: captions are removed and drawn anew at random, so that they tell nothing.
 
