@@ -38,7 +38,7 @@ def main() -> None:
 
 def serve() -> None:
     """As `main`, into whatever temporary folder there is."""
-    from leuko.serving import memory
+    from leuko import memory
 
     memory.share_one_heap()
     gc.disable()  # of what is imported nothing is garbage, and looking for it takes a fifth of the time

@@ -15,7 +15,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from gradio_client.utils import traverse
 
-from leuko.serving import memory
+from leuko import memory
 
 KEPT_SECONDS = 120
 SWEEP_SECONDS = 10  # how often that is looked after

@@ -21,15 +21,16 @@ NEAR = 1 / 3  # share of light views in mixed augmentation; of the others,
 SEEN_AS_FOREIGN = 1 / 2  # is normalised although its look is known
 ROOM = 2  # sides of the network's input; larger images are first made as small
 
-# Stain augmentation; wide enough to reach the four laboratories of the development images from any of them.
+# Stain augmentation; wide enough to reach the four laboratories of the development images from any of them. Blur and
+# noise are in light augmentation too.
 AMOUNT = 1.6  # largest factor by which a dye gets stronger or weaker
 TURN = 0.08  # standard deviation of a dye's colour, of length 1
 LAMP = 0.7, 1.05  # brightness of the glass, and
 TINT = 0.75, 1.0  # of each of its channels (white balance)
 GAMMA = 1.35  # largest exponent of the camera's curve, or one through it
-BLUR = 1.5  # largest standard deviation, in pixels of the input
-NOISE = 8.0  # largest standard deviation, in grey levels
-QUALITY = 35, 95  # of JPEG
+BLUR = 1.9  # largest standard deviation, in pixels of the input
+NOISE = 12.0  # largest standard deviation, in grey levels
+QUALITY = 30, 95  # of JPEG
 BORDER = 0.2  # of each side, largest; mirrored, so that the field looks farther away
 
 
@@ -42,7 +43,7 @@ class Augmentation:
 
     `light`: the stain of each channel made stronger or weaker; cropped to 65 to 100 % of the area with an aspect of 3:4
     to 4:3 (scale, and the squash of non-square images); mirrored and turned by quarters, since a smear has no upright;
-    brightness, contrast and saturation (light), now and then a little blur.
+    brightness, contrast and saturation (light), now and then blur and noise.
 
     `stain`: another laboratory. Both dyes of the image, estimated from it, change in amount and colour (Macenko et al.
     2009; jitter in stain space after Tellez et al., "Quantifying the effects of data augmentation and stain color
@@ -72,6 +73,7 @@ class Augmentation:
     ) -> None:
         self._size, self._kind, self._stain = size, kind, stain
         near, far = (v2.RandomResizedCrop(size, scale=(least, 1.0), ratio=(3 / 4, 4 / 3)) for least in (0.65, 0.35))
+        blur, noise, jpeg = v2.GaussianBlur(9, (0.3, BLUR)), v2.Lambda(_noise), v2.JPEG(QUALITY)
         turn = [v2.RandomHorizontalFlip(), v2.Lambda(lambda view: torch.rot90(view, int(torch.randint(4, ())), (1, 2)))]
         views = {
             "none": [v2.Resize(size, v2.InterpolationMode.BICUBIC)],
@@ -79,14 +81,15 @@ class Augmentation:
                 near,
                 *turn,
                 v2.ColorJitter(brightness=0.15, contrast=0.15, saturation=0.3),
-                v2.RandomApply([v2.GaussianBlur(5, (0.3, 1.2))], p=0.2),
+                v2.RandomApply([blur], p=0.25),
+                v2.RandomApply([noise], p=0.25),
             ],
             "stain": [
                 far,
                 *turn,
-                v2.RandomApply([v2.GaussianBlur(7, (0.3, BLUR))], p=0.4),
-                v2.RandomApply([v2.Lambda(_noise)], p=0.4),
-                v2.RandomApply([v2.JPEG(QUALITY)], p=0.5),
+                v2.RandomApply([blur], p=0.4),
+                v2.RandomApply([noise], p=0.4),
+                v2.RandomApply([jpeg], p=0.5),
             ],
         }
         end = v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)

@@ -20,6 +20,7 @@ from accelerate import PartialState
 from torch import nn
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
 
+from leuko import memory
 from leuko.data import balance
 from leuko.data.load import open_image
 from leuko.models.backbones import Network
@@ -54,6 +55,7 @@ def optimise(network: Network, task: Task, how: Preprocessing, settings: Setting
     Raises:
         TrainingError: the checkpoints are those of another run.
     """
+    memory.keep_freed()
     share = settings.batch_size // processes().num_processes
     if settings.weights != "none" and share < STEADY and (resting := network.rest_batch_norms()):
         say(f"{resting} batch-norm layers keep their statistics: {share} images at a time are too few for new ones.")
