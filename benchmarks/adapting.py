@@ -37,7 +37,7 @@ from leuko.images.stain import colour_statistics
 from leuko.training.adapt import adapt
 from leuko.training.cached import Head, digest_of, features, kept
 from leuko.training.crossval import choose, estimate
-from leuko.training.laboratory import LOOKS, candidates
+from leuko.training.laboratory import LOOKS, MEASURED, base_of, candidates, enlargement
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / "build" / "adapting"
@@ -113,7 +113,9 @@ def pbc(data: Path) -> Laboratory:
 
 
 def look(title: str, images: list[np.ndarray], truth: np.ndarray, draw: Callable) -> Laboratory:
-    trunks = [candidate.trunk for candidate in candidates(None)]
+    base = base_of(None)
+    some = np.random.default_rng(0).permutation(len(images))[:MEASURED]
+    trunks = [candidate.trunk for candidate in candidates(base, enlargement([images[i] for i in some], base.model))]
     rng = np.random.default_rng(0)
     pool = np.concatenate([rng.permutation(np.flatnonzero(truth == c))[:POOL] for c in (0, 1)])
     data = digest_of({"bytes": image.tobytes(), "path": None} for image in images)
@@ -206,7 +208,7 @@ def times(data: Path) -> None:
         adapt(str(Path(place) / "laboratory"), Path(place) / "model")
         print(f"adapt: {time.perf_counter() - clock:.0f} s, {time.process_time() - processor:.0f} processor s")
 
-    trunk = candidates(None)[0].trunk
+    trunk = candidates(base_of(None), None)[0].trunk
     images = [decode(file) for file in sorted((data / "aria" / "Pre").iterdir())[:64]]
     seen = features([trunk], images.__getitem__, len(images))[0]
     labels = np.arange(len(images)) % 2

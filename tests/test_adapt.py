@@ -32,7 +32,7 @@ from leuko.models.preprocessing import Preprocessing, to_input
 from leuko.serving.archive import ArchiveError, unpack
 from leuko.training.adapt import adapt
 from leuko.training.augment import restain
-from leuko.training.laboratory import size_leak
+from leuko.training.laboratory import base_of, candidates, enlargement, size_leak
 from tests.conftest import ROOT
 
 CELLS = {"blasts": {"blast": 5}, "healthy": {"neutrophil": 3}}
@@ -116,6 +116,21 @@ def test_the_rest_of_the_network_is_as_it_was(adapted, base):
     before, after = (folder.load(place).network.timm_model.state_dict() for place in (base, adapted[0]))
     changed = [n for n in before if before[n].shape != after[n].shape or not torch.equal(before[n], after[n])]
     assert set(changed) == {"fc.weight", "fc.bias"}
+
+
+def test_small_cells_are_shown_larger_and_large_ones_smaller():
+    base = base_of(None)
+    known = draw_at(0.43 * 224 / 400)  # squashed to 224 pixels, their cells are as large as in training
+    assert enlargement(known, base.model) == pytest.approx(1, abs=0.2)
+    assert enlargement(draw_at(2 * 0.43 * 224 / 400), base.model) == pytest.approx(2, abs=0.3)
+    for larger, first in ((1.4, 320), (0.1, 128), (9, 448), (1.02, 224)):
+        found = [candidate.trunk.how.size[0] for candidate in candidates(base, larger)]
+        assert found == 2 * list(dict.fromkeys([first, 224]))  # of the model's trunk and of the general one
+    assert [candidate.trunk.how.size[0] for candidate in candidates(base, None)] == [224, 448] * 2
+
+
+def draw_at(um_per_px: float) -> list[np.ndarray]:
+    return [synthetic.render(seed, width=400, height=400, um_per_px=um_per_px).image for seed in range(5)]
 
 
 def test_the_card_and_the_screen_say_what_was_measured_and_no_more(adapted):

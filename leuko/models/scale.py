@@ -39,8 +39,12 @@ class Scale:
         """How large cells appear, over what was usual in training; 1 within what was seen, or if not known."""
         if um is None:
             return 1.0
-        middle = (self.low * self.high) ** 0.5
-        return 1.0 if self.low <= um <= self.high else middle / um
+        return 1.0 if self.low <= um <= self.high else self.usual / um
+
+    @property
+    def usual(self) -> float:
+        """The middle of what was seen."""
+        return (self.low * self.high) ** 0.5
 
 
 def at_input(um_per_px: float | None, shape: tuple[int, ...], size: tuple[int, int]) -> float | None:

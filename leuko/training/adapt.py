@@ -32,7 +32,7 @@ from leuko.models.classifier import leukaemia_probability
 from leuko.training import adapt_card
 from leuko.training.cached import Head
 from leuko.training.crossval import Estimate, choose, estimate
-from leuko.training.laboratory import ENOUGH, Sight, candidates, look, size_leak
+from leuko.training.laboratory import ENOUGH, Sight, base_of, look, size_leak
 
 
 def adapt(
@@ -64,21 +64,21 @@ def adapt(
         leuko.models.folder.ModelFolderError: the model cannot be used, or does not end in a linear layer.
     """
     outputs.check_model(output, [source])
-    trunks = candidates(model)
+    base = base_of(model)
     rows = concatenate_datasets(load(source, group_column=group_column).values())
     title = title_of(source)
     labels = tuple(rows.features["label"].names)
     positive = choose_positive(labels, positive)
     say(f"{title}: {len(rows)} images; classes {', '.join(labels)}; leukaemia: {', '.join(positive) or 'none known'}.")
 
-    sight = look(rows, [each.trunk for each in trunks], seed, say)
+    sight = look(rows, base, seed, say)
     say("Cross-validating.")
     found = _estimate(rows, sight, positive, seed)
     recipe = choose(sight.features, sight.truth, found.groups.group, seed)
     seen = sight.features[recipe.trunk]
     head = Head.fit(seen, sight.truth, len(labels), recipe.strength)
     say("Writing the model.")
-    chosen = trunks[recipe.trunk]
+    chosen = sight.trunks[recipe.trunk]
     network, how = chosen.trunk.network, chosen.trunk.how
     _put(network, head, found.estimate.temperature)
     folder.round_to_stored(network)

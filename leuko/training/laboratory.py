@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from datasets import Dataset
 from scipy.stats import binomtest
 from torch import nn
 
+from leuko.cells.segmentation import segment
 from leuko.data.clean import Cleaning, inspect
 from leuko.data.load import DataError, open_image
 from leuko.images.stain import colour_statistics
 from leuko.models import folder
 from leuko.models.backbones import create
+from leuko.models.scale import at_input
 from leuko.training.cached import Trunk, features
 
 GENERAL = folder.EMBEDDED.parent / "general"  # trunks that have seen no smear, by backbone
@@ -23,7 +26,9 @@ FEWEST = 5  # different pictures of each class, below which nothing is fitted
 ENOUGH = 10  # groups of each class, below which nothing is promised
 VIEWS = 6  # augmented views of each image at most,
 LOOKS = 120  # and images and views together, unless there are more images: what a minute is enough for
-SIZES = 1, 2  # of the network's input, relative to what the model takes
+SIZES = 0.5, 2.0  # least and most of an input's size, relative to what the model takes
+STEP = 32  # pixels, of which sizes are multiples: most networks halve their maps five times
+MEASURED = 12  # images whose cells are measured
 CHANCE = 0.01  # how rarely sizes may tell as much of the class by accident
 
 
@@ -37,30 +42,79 @@ class Candidate:
     version: str
 
 
-def candidates(model: str | None) -> list[Candidate]:
-    """The model's trunk and, if there is one of the same network, the general trunk; each at several sizes of input."""
+@dataclass(frozen=True)
+class Base:
+    """The model whose trunk is adapted, and the folder it lies in."""
+
+    model: folder.Model
+    place: Path
+
+
+def base_of(model: str | None) -> Base:
+    """A model by folder or Hub id; the embedded one by default.
+
+    Raises:
+        leuko.models.folder.ModelFolderError: it cannot be used, or does not end in a linear layer.
+    """
     place = folder.locate(model)
     base = folder.load(place)
-    _linear(base)
-    how = base.preprocessing
+    last = base.network.timm_model.get_classifier()
+    if not isinstance(last, nn.Linear) or last.bias is None:
+        raise folder.ModelFolderError(
+            f"{base.knowledge.name} does not end in one linear layer, which is what adapting fits anew; give a model "
+            "with another backbone (resnet50, efficientnet_lite0, …)."
+        )
+    return Base(base, place)
+
+
+def candidates(base: Base, larger: float | None) -> list[Candidate]:
+    """The model's trunk and, if there is one of the same network, the general trunk; each at several sizes of input.
+
+    First comes the size at which cells appear as large as the model knows, then the one that it was trained at.
+
+    Args:
+        base: whose trunk.
+        larger: see `enlargement`; where it is not known, the model's size is tried first, and twice as large.
+    """
+    model = base.model
+    how = model.preprocessing
     if how.stain:  # one laboratory's images are all treated alike, even where some look like the model's own
         how = replace(how, stain=replace(how.stain, known=None))
+    times = SIZES[1] if larger is None else float(np.clip(larger, *SIZES))
+    other = tuple(max(STEP, STEP * round(side * times / STEP)) for side in how.size)
+    sizes = (other, how.size) if larger else (how.size, other)
     found = []
-    for factor in SIZES:
-        size = replace(how, size=(round(how.size[0] * factor), round(how.size[1] * factor)))
+    for size in dict.fromkeys(sizes):
         try:
-            trunk = Trunk(base.network, size, place / folder.ONNX)
+            trunk = Trunk(model.network, replace(how, size=size), base.place / folder.ONNX)
         except (RuntimeError, AssertionError):  # transformers, for one, take inputs of one size only
-            if factor == 1:
+            if size == how.size:
                 raise
             continue
-        found.append(Candidate(trunk, base.backbone, base.knowledge.name, base.version))
-    weights = GENERAL / f"{base.backbone}.safetensors"
+        found.append(Candidate(trunk, model.backbone, model.knowledge.name, model.version))
+    weights = GENERAL / f"{model.backbone}.safetensors"
     if weights.is_file():
-        general = create(base.backbone, 2, weights=str(weights)).eval().requires_grad_(False)
-        name, version = f"{base.backbone} of ImageNet", hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
-        found += [Candidate(Trunk(general, c.trunk.how), base.backbone, name, version) for c in found]
+        general = create(model.backbone, 2, weights=str(weights)).eval().requires_grad_(False)
+        name, version = f"{model.backbone} of ImageNet", hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
+        found += [Candidate(Trunk(general, c.trunk.how), model.backbone, name, version) for c in found]
     return found
+
+
+def enlargement(images: Iterable[np.ndarray], model: folder.Model) -> float | None:
+    """How many times larger an input must be for cells to appear as large in it as the model knows them.
+
+    Args:
+        images: uint8, H × W × 3, RGB, of one laboratory.
+        model: which knows a scale (`leuko.models.scale`), or None is all that can be said.
+
+    Returns:
+        The median over the images whose scale is found; None if that is fewer than half of them.
+    """
+    if not model.knowledge.scale:
+        return None
+    scales = [at_input(segment(image).um_per_px, image.shape, model.preprocessing.size) for image in images]
+    known = [um for um in scales if um]
+    return float(np.median(known)) / model.knowledge.scale.usual if 2 * len(known) > len(scales) else None
 
 
 @dataclass(frozen=True)
@@ -68,7 +122,8 @@ class Sight:
     """The images that remain after cleaning, as the trunk and the baselines see them, all in the same order.
 
     Attributes:
-        kept: int, their numbers among all rows.
+        trunks: that might serve.
+        kept: int, the images' numbers among all rows.
         truth: int, N.
         features: of each trunk float32, N × (1 + views) × D.
         colours: float, N × 9.
@@ -76,6 +131,7 @@ class Sight:
         cleaning: of all rows.
     """
 
+    trunks: list[Candidate]
     kept: np.ndarray
     truth: np.ndarray
     features: list[np.ndarray]
@@ -84,7 +140,7 @@ class Sight:
     cleaning: Cleaning
 
 
-def look(rows: Dataset, trunks: Sequence[Trunk], seed: int, say: Callable[[str], None]) -> Sight:
+def look(rows: Dataset, base: Base, seed: int, say: Callable[[str], None]) -> Sight:
     """Clean, and look at what remains."""
     say(f"Reading {len(rows)} images.")
     cleaning = inspect(rows)
@@ -94,6 +150,11 @@ def look(rows: Dataset, trunks: Sequence[Trunk], seed: int, say: Callable[[str],
     left = rows.select(cleaning.kept)
     truth = np.asarray(left["label"][:], dtype=int)
     _check_number(truth, cleaning.duplicates.picture[cleaning.kept], rows.features["label"].names)
+    some = np.random.default_rng(seed).permutation(len(left))[:MEASURED]
+    larger = enlargement((open_image(image) for image in left.select(some)["image"]), base.model)
+    trunks = candidates(base, larger)
+    if larger:
+        say(f"Cells appear at {100 / larger:.0f} % of the size that the model knows.")
     colours: list[np.ndarray] = []
     sizes: list[str] = []
 
@@ -105,8 +166,8 @@ def look(rows: Dataset, trunks: Sequence[Trunk], seed: int, say: Callable[[str],
 
     views = int(np.clip(LOOKS // len(left) - 1, 0, VIEWS))
     say(f"Looking at {len(left)} images and {views} augmented views of each.")
-    deep = features(trunks, open_row, len(left), views=views, seed=seed)
-    return Sight(cleaning.kept, truth, deep, np.stack(colours), np.array(sizes), cleaning)
+    deep = features([each.trunk for each in trunks], open_row, len(left), views=views, seed=seed)
+    return Sight(trunks, cleaning.kept, truth, deep, np.stack(colours), np.array(sizes), cleaning)
 
 
 def _check_number(truth: np.ndarray, pictures: np.ndarray, names: Sequence[str]) -> None:
@@ -116,15 +177,6 @@ def _check_number(truth: np.ndarray, pictures: np.ndarray, names: Sequence[str])
         raise DataError(
             f"Too few usable images of {', '.join(few)}: at least {FEWEST} different ones of each class are needed, "
             f"and under {ENOUGH} nothing can be promised."
-        )
-
-
-def _linear(base: folder.Model) -> None:
-    last = base.network.timm_model.get_classifier()
-    if not isinstance(last, nn.Linear) or last.bias is None:
-        raise folder.ModelFolderError(
-            f"{base.knowledge.name} does not end in one linear layer, which is what adapting fits anew; give a model "
-            "with another backbone (resnet50, efficientnet_lite0, …)."
         )
 
 
