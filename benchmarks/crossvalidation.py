@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, set_start_method
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,7 @@ def main() -> None:
 def _one_core() -> None:
     trial.quiet()
     torch.set_num_threads(1)
+    set_start_method("fork", force=True)  # of the processes that load images, anew in every epoch
 
 
 def splits(task: Task, repeats: int) -> Iterator[Split]:

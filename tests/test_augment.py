@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,17 @@ def test_views_fit_the_network_and_follow_the_seed(kind, smear):
     assert seen.shape == (12, 3, 96, 96) and seen.dtype == np.float32
     assert seen.min() >= 0 and seen.max() <= 1
     assert np.array_equal(seen, views(smear, kind))
+
+
+@pytest.mark.parametrize("kind", ["none", "light", "stain", "mixed"])
+def test_processes_that_load_images_can_be_sent_it(kind, smear):
+    """As macOS and Windows start them: everything they need is pickled."""
+    augment = Augmentation((96, 96), (0.0,) * 3, (1.0,) * 3, kind)
+    seen = []
+    for each in (augment, pickle.loads(pickle.dumps(augment))):
+        torch.manual_seed(0)
+        seen.append(each(smear))
+    assert torch.equal(*seen)
 
 
 def test_without_augmentation_only_captions_differ(smear):

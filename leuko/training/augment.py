@@ -74,7 +74,7 @@ class Augmentation:
         self._size, self._kind, self._stain = size, kind, stain
         near, far = (v2.RandomResizedCrop(size, scale=(least, 1.0), ratio=(3 / 4, 4 / 3)) for least in (0.65, 0.35))
         blur, noise, jpeg = v2.GaussianBlur(9, (0.3, BLUR)), v2.Lambda(_noise), v2.JPEG(QUALITY)
-        turn = [v2.RandomHorizontalFlip(), v2.Lambda(lambda view: torch.rot90(view, int(torch.randint(4, ())), (1, 2)))]
+        turn = v2.RandomHorizontalFlip(), v2.Lambda(_quarters)
         views = {
             "none": [v2.Resize(size, v2.InterpolationMode.BICUBIC)],
             "light": [
@@ -163,6 +163,10 @@ def _farther(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return image
     y, x = (int(side * rng.uniform(0, BORDER)) for side in image.shape[:2])
     return cv2.copyMakeBorder(image, y, y, x, x, cv2.BORDER_REFLECT_101)
+
+
+def _quarters(view: torch.Tensor) -> torch.Tensor:  # no lambda: processes that load images may have to be sent it
+    return torch.rot90(view, int(torch.randint(4, ())), (1, 2))
 
 
 def _noise(view: torch.Tensor) -> torch.Tensor:
