@@ -17,7 +17,7 @@ lint: .venv/installed-dev
 
 install: .venv/installed
 
-# Takes about twenty minutes on two cores.
+# Takes about ten minutes on two cores.
 embedded: .venv/installed-dev build/efficientnet_lite0.safetensors
 	$(BIN)/python -m benchmarks.embedded_default $(DATA)
 
