@@ -192,7 +192,8 @@ def draws(data: Path) -> None:
         )
     output = ROOT / "benchmarks" / "results" / "adapting.json"
     output.parent.mkdir(exist_ok=True)
-    output.write_text(json.dumps(result, indent=1) + "\n")
+    short = {name: [{k: round(v, 4) for k, v in draw.items()} for draw in found] for name, found in result.items()}
+    output.write_text(json.dumps(short, indent=1) + "\n")
 
 
 def times(data: Path) -> None:
