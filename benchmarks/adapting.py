@@ -37,7 +37,7 @@ from leuko.images.stain import colour_statistics
 from leuko.training.adapt import adapt
 from leuko.training.cached import Head, digest_of, features, kept
 from leuko.training.crossval import choose, estimate
-from leuko.training.laboratory import LOOKS, MEASURED, base_of, candidates, enlargement
+from leuko.training.laboratory import LOOKS, base_of, candidates, enlargement
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / "build" / "adapting"
@@ -114,8 +114,8 @@ def pbc(data: Path) -> Laboratory:
 
 def look(title: str, images: list[np.ndarray], truth: np.ndarray, draw: Callable) -> Laboratory:
     base = base_of(None)
-    some = np.random.default_rng(0).permutation(len(images))[:MEASURED]
-    trunks = [candidate.trunk for candidate in candidates(base, enlargement([images[i] for i in some], base.model))]
+    larger = enlargement(images.__getitem__, len(images), base, 0)
+    trunks = [candidate.trunk for candidate in candidates(base, larger)]
     rng = np.random.default_rng(0)
     pool = np.concatenate([rng.permutation(np.flatnonzero(truth == c))[:POOL] for c in (0, 1)])
     data = digest_of({"bytes": image.tobytes(), "path": None} for image in images)

@@ -121,8 +121,8 @@ def test_the_rest_of_the_network_is_as_it_was(adapted, base):
 def test_small_cells_are_shown_larger_and_large_ones_smaller():
     base = base_of(None)
     known = draw_at(0.43 * 224 / 400)  # squashed to 224 pixels, their cells are as large as in training
-    assert enlargement(known, base.model) == pytest.approx(1, abs=0.2)
-    assert enlargement(draw_at(2 * 0.43 * 224 / 400), base.model) == pytest.approx(2, abs=0.3)
+    assert enlargement(known.__getitem__, 5, base, 0) == pytest.approx(1, abs=0.2)
+    assert enlargement(draw_at(2 * 0.43 * 224 / 400).__getitem__, 5, base, 0) == pytest.approx(2, abs=0.3)
     for larger, first in ((1.4, 320), (0.1, 128), (9, 448), (1.02, 224)):
         found = [candidate.trunk.how.size[0] for candidate in candidates(base, larger)]
         assert found == 2 * list(dict.fromkeys([first, 224]))  # of the model's trunk and of the general one

@@ -6,10 +6,12 @@ answers, and surely; red cells, which are about as large in everybody, tell.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from leuko.cells.segmentation import segment
 
 BETWEEN = (0.05, 0.95)  # quantiles of the training images' scales; beyond lie errors of the measurement
 MARGIN = 1.25  # factor beyond them that still counts as seen
@@ -56,3 +58,8 @@ def at_input(um_per_px: float | None, shape: tuple[int, ...], size: tuple[int, i
         size: of the input, height and width.
     """
     return um_per_px and um_per_px * float(shape[0] * shape[1] / (size[0] * size[1])) ** 0.5
+
+
+def measured(images: Iterable[np.ndarray], size: tuple[int, int]) -> list[float | None]:
+    """`at_input` for each of some images, uint8, H × W × 3, RGB, by their red cells."""
+    return [at_input(segment(image).um_per_px, image.shape, size) for image in images]

@@ -11,7 +11,6 @@ import torch
 from scipy.special import softmax
 from torch import nn
 
-from leuko.cells.segmentation import segment
 from leuko.data import balance
 from leuko.data.load import open_image
 from leuko.evaluation import metrics
@@ -25,7 +24,7 @@ from leuko.models.backbones import Network
 from leuko.models.calibration import Familiarity, OperatingPoint, fit_temperature
 from leuko.models.classifier import Classifier, leukaemia_probability
 from leuko.models.preprocessing import Preprocessing
-from leuko.models.scale import Scale, at_input
+from leuko.models.scale import Scale, measured
 from leuko.training.settings import Settings, TrainingError
 from leuko.training.task import Task
 
@@ -115,8 +114,7 @@ def examine(model: folder.Model, task: Task) -> tuple[Judged, dict[str, Any]]:
 
 def scale_of(images: Iterable[np.ndarray], size: tuple[int, int]) -> Scale | None:
     """How large the cells of training images (uint8, H × W × 3, RGB) are to a network with this input size."""
-    scales = (at_input(segment(image).um_per_px, image.shape, size) for image in images)
-    return Scale.fit([um for um in scales if um])
+    return Scale.fit([um for um in measured(images, size) if um])
 
 
 def last_layer(network: Network, settings: Settings) -> nn.Linear:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from datasets import Dataset
 from scipy.stats import binomtest
 from torch import nn
 
-from leuko.cells.segmentation import segment
 from leuko.data.clean import Cleaning, inspect
 from leuko.data.load import DataError, open_image
 from leuko.images.stain import colour_statistics
 from leuko.models import folder
 from leuko.models.backbones import create
-from leuko.models.scale import at_input
+from leuko.models.scale import measured
 from leuko.training.cached import Trunk, features
 
 GENERAL = folder.EMBEDDED.parent / "general"  # trunks that have seen no smear, by backbone
@@ -42,51 +40,41 @@ class Candidate:
     version: str
 
 
-@dataclass(frozen=True)
-class Base:
-    """The model whose trunk is adapted, and the folder it lies in."""
-
-    model: folder.Model
-    place: Path
-
-
-def base_of(model: str | None) -> Base:
-    """A model by folder or Hub id; the embedded one by default.
+def base_of(model: str | None) -> folder.Model:
+    """The model whose trunk is adapted, by folder or Hub id; the embedded one by default.
 
     Raises:
         leuko.models.folder.ModelFolderError: it cannot be used, or does not end in a linear layer.
     """
-    place = folder.locate(model)
-    base = folder.load(place)
+    base = folder.load(model)
     last = base.network.timm_model.get_classifier()
     if not isinstance(last, nn.Linear) or last.bias is None:
         raise folder.ModelFolderError(
             f"{base.knowledge.name} does not end in one linear layer, which is what adapting fits anew; give a model "
             "with another backbone (resnet50, efficientnet_lite0, …)."
         )
-    return Base(base, place)
+    return base
 
 
-def candidates(base: Base, larger: float | None) -> list[Candidate]:
+def candidates(model: folder.Model, larger: float | None) -> list[Candidate]:
     """The model's trunk and, if there is one of the same network, the general trunk; each at several sizes of input.
 
     First comes the size at which cells appear as large as the model knows, then the one that it was trained at.
 
     Args:
-        base: whose trunk.
+        model: whose trunk.
         larger: see `enlargement`; where it is not known, the model's size is tried first, and twice as large.
     """
-    model = base.model
     how = model.preprocessing
     if how.stain:  # one laboratory's images are all treated alike, even where some look like the model's own
         how = replace(how, stain=replace(how.stain, known=None))
     times = SIZES[1] if larger is None else float(np.clip(larger, *SIZES))
     other = tuple(max(STEP, STEP * round(side * times / STEP)) for side in how.size)
-    sizes = (other, how.size) if larger else (how.size, other)
+    sizes = (other, how.size) if larger is not None else (how.size, other)
     found = []
     for size in dict.fromkeys(sizes):
         try:
-            trunk = Trunk(model.network, replace(how, size=size), base.place / folder.ONNX)
+            trunk = Trunk(model.network, replace(how, size=size), model.onnx)
         except (RuntimeError, AssertionError):  # transformers, for one, take inputs of one size only
             if size == how.size:
                 raise
@@ -100,19 +88,22 @@ def candidates(base: Base, larger: float | None) -> list[Candidate]:
     return found
 
 
-def enlargement(images: Iterable[np.ndarray], model: folder.Model) -> float | None:
+def enlargement(open_image: Callable[[int], np.ndarray], count: int, model: folder.Model, seed: int) -> float | None:
     """How many times larger an input must be for cells to appear as large in it as the model knows them.
 
     Args:
-        images: uint8, H × W × 3, RGB, of one laboratory.
+        open_image: decodes image 0 to `count` − 1 of one laboratory: uint8, H × W × 3, RGB.
+        count: of images.
         model: which knows a scale (`leuko.models.scale`), or None is all that can be said.
+        seed: says which images are measured, where there are many.
 
     Returns:
         The median over the images whose scale is found; None if that is fewer than half of them.
     """
     if not model.knowledge.scale:
         return None
-    scales = [at_input(segment(image).um_per_px, image.shape, model.preprocessing.size) for image in images]
+    some = np.random.default_rng(seed).permutation(count)[:MEASURED]
+    scales = measured((open_image(int(number)) for number in some), model.preprocessing.size)
     known = [um for um in scales if um]
     return float(np.median(known)) / model.knowledge.scale.usual if 2 * len(known) > len(scales) else None
 
@@ -140,7 +131,7 @@ class Sight:
     cleaning: Cleaning
 
 
-def look(rows: Dataset, base: Base, seed: int, say: Callable[[str], None]) -> Sight:
+def look(rows: Dataset, base: folder.Model, seed: int, say: Callable[[str], None]) -> Sight:
     """Clean, and look at what remains."""
     say(f"Reading {len(rows)} images.")
     cleaning = inspect(rows)
@@ -150,16 +141,19 @@ def look(rows: Dataset, base: Base, seed: int, say: Callable[[str], None]) -> Si
     left = rows.select(cleaning.kept)
     truth = np.asarray(left["label"][:], dtype=int)
     _check_number(truth, cleaning.duplicates.picture[cleaning.kept], rows.features["label"].names)
-    some = np.random.default_rng(seed).permutation(len(left))[:MEASURED]
-    larger = enlargement((open_image(image) for image in left.select(some)["image"]), base.model)
+
+    def read(number: int) -> np.ndarray:
+        return open_image(left[number]["image"])
+
+    larger = enlargement(read, len(left), base, seed)
     trunks = candidates(base, larger)
-    if larger:
+    if larger is not None:
         say(f"Cells appear at {100 / larger:.0f} % of the size that the model knows.")
     colours: list[np.ndarray] = []
     sizes: list[str] = []
 
     def open_row(number: int) -> np.ndarray:
-        image = open_image(left[number]["image"])
+        image = read(number)
         colours.append(colour_statistics(image))
         sizes.append(f"{image.shape[1]} × {image.shape[0]}")
         return image
