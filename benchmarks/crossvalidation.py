@@ -57,7 +57,11 @@ def main() -> None:
                 part = replace(task, split=split, learning=split.train)
                 running[pool.submit(fold, part, given.data, seed=number)] = name
         for done in as_completed(running):
-            measured[running[done]] = done.result()
+            try:
+                measured[running[done]] = done.result()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)  # or the rest would be trained, and what it gave be lost
+                raise
             print(f"{running[done]}: {json.dumps(measured[running[done]])}", flush=True)
             draft = given.results.with_suffix(".part")  # hours of work: the file is there whole, or as it was
             draft.write_text(json.dumps(summarise(dict(sorted(measured.items()))), indent=1) + "\n")

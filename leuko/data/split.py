@@ -70,7 +70,7 @@ class Split:
         names = [*_PARTS, "guard"]  # so that -1 is the guard
         part = ["copy" if spare else names[p] for p, spare in zip(self.part, self.groups.spare, strict=True)]
         series = [
-            {"label": s.label, "source": s.source, "files": [files[row] for row in s.rows]}
+            {"label": s.label, "source": s.source, "rows": s.rows.tolist()}
             | {"period": s.period, "reach": s.reach, "count": s.count, "gap": s.gap}
             | {"autocorrelation": s.autocorrelation.round(4).tolist()}
             for s in self.groups.series
@@ -94,6 +94,7 @@ class Split:
         try:
             saved = json.loads(path.read_text(encoding="utf-8"))
             told, place = saved["files"], {file: row for row, file in enumerate(files)}
+            saved_order = list(told)
             gone, new = sorted(told.keys() - place.keys()), sorted(place.keys() - told.keys())
             if gone or new:
                 raise DataError(
@@ -101,9 +102,9 @@ class Split:
                     f"new (such as {(gone + new)[0]})."
                 )
             part, group = (np.array(column) for column in zip(*(told[file] for file in files), strict=True))
-            series = []
+            series = []  # their rows are places among the saved files
             for s in saved["series"]:
-                rows = np.array([place[file] for file in s.pop("files")])
+                rows = np.array([place[saved_order[row]] for row in s.pop("rows")])
                 series.append(Series(rows=rows, autocorrelation=np.array(s.pop("autocorrelation")), **s))
             groups = Groups(group, part == "copy", tuple(series), saved["groups"])
             parts = [np.flatnonzero(part == name) for name in _PARTS]
