@@ -117,6 +117,10 @@ def test_initial_weights_with_other_classes_fit_but_for_the_last_layer(tmp_path)
     save_file(source.timm_model.state_dict(), tmp_path / "w.safetensors")
     target = backbones.create("resnet18", 3, weights=str(tmp_path / "w.safetensors"))
     assert torch.equal(source.timm_model.layer4[1].conv2.weight, target.timm_model.layer4[1].conv2.weight)
+    with torch.no_grad():  # a new last layer favours no class, so that its first mistakes do not spoil the trunk
+        assert not target.eval()(torch.randn(2, 3, 64, 64)).any()
+    same = backbones.create("resnet18", 10, weights=str(tmp_path / "w.safetensors"))
+    assert torch.equal(same.timm_model.fc.weight, source.timm_model.fc.weight)
     with pytest.raises(backbones.WeightsError, match="does not fit"):
         backbones.create("resnet50", 3, weights=str(tmp_path / "w.safetensors"))
 

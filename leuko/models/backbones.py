@@ -133,6 +133,10 @@ class Network(nn.Module):
 def create(backbone: str, classes: int, *, weights: str = "auto", dropout: float = 0.0) -> Network:
     """Build a network for `classes` classes.
 
+    Behind a trunk that has learnt, a new last layer starts at nought, as in Kolesnikov et al., "Big Transfer", 2020,
+    arXiv:1912.11370. timm's own start is meant for a thousand classes: with four, the first answers of an EfficientNet
+    are far off and sure, and the steps that mend them undo much of what the trunk knows.
+
     Args:
         backbone: any name of `timm.list_models()`.
         classes: number of classes, at least 2.
@@ -160,12 +164,17 @@ def create(backbone: str, classes: int, *, weights: str = "auto", dropout: float
             f"The pretrained weights of {backbone} could not be fetched from the Hub. Check the connection, or give "
             "--weights FILE (safetensors) or --weights none."
         ) from error
+    new = weights == "auto" and classes != timm_model.pretrained_cfg.get("num_classes")
     if weights not in ("auto", "none"):
-        _load_initial(timm_model, Path(weights))
+        new = _load_initial(timm_model, Path(weights))
+    if new:
+        for parameter in timm_model.get_classifier().parameters():
+            nn.init.zeros_(parameter)
     return Network(timm_model)
 
 
-def _load_initial(timm_model: nn.Module, file: Path) -> None:
+def _load_initial(timm_model: nn.Module, file: Path) -> bool:
+    """Load what fits; whether the last layer is left as it was, because the file's has other classes."""
     if file.suffix != ".safetensors":
         raise WeightsError(f"--weights takes auto, none or a .safetensors file; {file.name} is none of them.")
     try:
@@ -183,3 +192,4 @@ def _load_initial(timm_model: nn.Module, file: Path) -> None:
             f"another shape (the first: {missing[0]})."
         )
     timm_model.load_state_dict(fitting, strict=False)
+    return not last <= fitting.keys()
