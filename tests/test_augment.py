@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from leuko.images.decode import decode
 from leuko.images.stain import Known, Look, Normalisation, match_stain
@@ -19,7 +20,7 @@ from leuko.models.backbones import create
 from leuko.models.preprocessing import Preprocessing, to_input
 from leuko.training.augment import Augmentation, other_laboratory
 from leuko.training.losses import Loss
-from leuko.training.optimise import step_schedule
+from leuko.training.optimise import Patience, step_schedule
 from tests.test_training import run_train
 
 
@@ -126,6 +127,22 @@ def test_losses_are_those_of_the_literature(weights, smoothing, monkeypatch):
         assert Loss("focal", 0.0, weights)(logits, labels) == pytest.approx(float((each * scale).sum() / scale.sum()))
     monkeypatch.setattr("leuko.training.losses.FOCUS", 0.0)  # without focus it is cross-entropy
     assert Loss("focal", smoothing, weights)(logits, labels) == pytest.approx(float(entropy), rel=1e-5)
+
+
+def test_weights_are_those_of_the_last_epoch_that_is_no_worse_than_chance(tmp_path):
+    """Also where training was interrupted; and early stopping counts only epochs that are worse."""
+    losses = [0.50, 0.10, 0.12, 0.30, 0.125, 0.30, 0.30, 0.30, 0.30, 0.12]
+    args = TrainingArguments(str(tmp_path), metric_for_best_model="eval_loss", greater_is_better=False, use_cpu=True)
+    patience, state, control, taken = Patience(4), TrainerState(), TrainerControl(), []
+    for epoch, loss in enumerate(losses):
+        patience.on_evaluate(args, state, control, {"eval_loss": loss, "eval_loss_error": 0.03})
+        if state.best_metric is None or loss < state.best_metric:  # as the Trainer does it, after this
+            state.best_metric = loss
+            taken.append(epoch)
+        if control.should_training_stop:
+            break
+        patience = Patience.from_state(json.loads(json.dumps(patience.state())))
+    assert taken == [0, 1, 2, 4] and epoch == 8
 
 
 def test_steps_of_the_schedule():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,20 +93,27 @@ def test_a_killed_run_ends_with_the_figures_of_one_that_was_not(cells, whole, tm
     assert list(tmp_path.iterdir()) == [output]
 
 
-def test_early_stopping_remembers_what_it_waited_for(cells, tmp_path, monkeypatch, capsys):
-    """Nothing is learnt, so that the first epoch stays the best and four more are waited for; then other things end."""
-    output = tmp_path / "model"
-    waits = ("--backbone", "test_vit", "--epochs", "12", "--lr", "0", "--augment", "none")
-    kill_after(command(cells, output, *waits), 3, output)
+def test_early_stopping_remembers_what_it_waited_for(cells, whole, tmp_path, monkeypatch, capsys):
+    """Validation images lie under the wrong class, so that its loss rises with what is learnt."""
+    split = whole[0] / "evaluation" / "split.json"
+    data = shutil.copytree(cells, tmp_path / "data" / "misled")
+    held = [file for file, (part, _) in json.loads(split.read_text())["files"].items() if part == "validation"]
+    for one, other in zip(*([f for f in held if f.startswith(name)] for name in ("blast", "healthy")), strict=False):
+        shutil.copyfile(cells / one, data / other)
+        shutil.copyfile(cells / other, data / one)
+    output, undisturbed = tmp_path / "model", tmp_path / "undisturbed"
+    waits = (*LEARNS[:3], "12", *LEARNS[4:], "--split", str(split))
+    kill_after(command(data, output, *waits), 3, output)
     broken = output.with_name("model.checkpoints") / "checkpoint-9999"
     broken.mkdir()
     (broken / "trainer_state.json").write_text('{"best_metric": ')
-    monkeypatch.setattr(sys, "argv", command(cells, output, *waits, "--seed", "1", "--resume"))
+    monkeypatch.setattr(sys, "argv", command(data, output, *waits, "--seed", "1", "--resume"))
     assert train.main() == 1 and "--seed 0" in capsys.readouterr().err
-    done = run(command(cells, output, *waits, "--resume"))
-    assert done.returncode == 0, done.stderr[-2000:]
-    training = json.loads((output / "leuko.json").read_text())["training"]
-    assert training["steps"] == 5 * -(-training["images"]["train"] // 16)
+    for folder, more in ((output, ["--resume"]), (undisturbed, [])):
+        done = run(command(data, folder, *waits, *more))
+        assert done.returncode == 0, done.stderr[-2000:]
+    resumed, straight = (json.loads((f / "leuko.json").read_text())["training"] for f in (output, undisturbed))
+    assert resumed == straight and straight["steps"] < 12 * -(-straight["images"]["train"] // 16)
 
 
 SHARED = (sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2")

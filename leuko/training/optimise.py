@@ -8,6 +8,7 @@ if it was written to its end.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +19,15 @@ import numpy as np
 import torch
 from accelerate import PartialState
 from torch import nn
-from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import (
+    EarlyStoppingCallback,
+    EvalPrediction,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from leuko import memory
 from leuko.data import balance
@@ -30,7 +39,7 @@ from leuko.training.losses import Loss
 from leuko.training.settings import Settings, TrainingError
 from leuko.training.task import Task
 
-PATIENCE = 4  # epochs without a better validation loss before training stops
+PATIENCE = 4  # epochs in a row whose validation loss is above the lowest by more than chance, before training stops
 WARM_UP = 0.1  # share of the steps over which the learning rate rises
 STEPS = 0.5, 0.75  # shares of the steps at which a step schedule divides the learning rate by ten (He et al. 2016)
 STEADY = 16  # images a process and step, below which batch statistics are too noisy (Wu & He 2018, arXiv:1803.08494)
@@ -38,7 +47,7 @@ _STATE, _RUN = "trainer_state.json", "run.json"
 
 
 def optimise(network: Network, task: Task, how: Preprocessing, settings: Settings, say: Callable[[str], None]) -> int:
-    """Train in place, ending with the weights of the best validation loss.
+    """Train in place, ending with the weights that `Patience` chose.
 
     Under `accelerate launch` the processes share every batch, and each ends with the same weights.
 
@@ -62,8 +71,9 @@ def optimise(network: Network, task: Task, how: Preprocessing, settings: Setting
     checkpoint = _last_checkpoint(settings, task, say)
     device = processes().device.type
     half = device == "cuda"
+    loss = _loss(task, settings)
     trainer = _Fit(
-        _loss(task, settings),
+        loss,
         settings.schedule,
         model=network,
         args=TrainingArguments(
@@ -99,8 +109,8 @@ def optimise(network: Network, task: Task, how: Preprocessing, settings: Setting
         eval_dataset=task.rows.select(task.split.validation).with_transform(
             partial(_views, partial(to_input, how=how))
         ),
-        compute_metrics=lambda p: {"accuracy": float((p.predictions.argmax(1) == p.label_ids).mean())},
-        callbacks=[EarlyStoppingCallback(PATIENCE), *_logs(settings)],
+        compute_metrics=partial(_measured, loss),
+        callbacks=[Patience(PATIENCE), *_logs(settings)],
     )
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     return trainer.state.global_step
@@ -136,6 +146,46 @@ class _Fit(Trainer):
                 optimizer or self.optimizer, partial(step_schedule, steps=num_training_steps)
             )
         return self.lr_scheduler
+
+
+class Patience(EarlyStoppingCallback):
+    """Early stopping and the choice of weights, for a validation loss that goes up and down by chance.
+
+    The weights of the last epoch are kept whose loss is above the lowest by no more than its own standard error, after
+    the rule of one standard error (Breiman et al., "Classification and Regression Trees", 1984). The lowest by itself
+    may be that of an early epoch, at a high learning rate, in a validation part of few patients or blocks of files.
+    """
+
+    lowest = math.inf
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float],
+        **more: Any,
+    ) -> None:
+        """Called by the Trainer after every look at the validation part."""
+        self.lowest = min(self.lowest, metrics["eval_loss"])
+        if metrics["eval_loss"] - metrics["eval_loss_error"] <= self.lowest:
+            state.best_metric = math.inf  # which this epoch then betters
+        super().on_evaluate(args, state, control, metrics, **more)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        kept = super().state()
+        return kept | {"attributes": kept["attributes"] | {"lowest": self.lowest}}
+
+
+def _measured(loss: Loss, found: EvalPrediction) -> dict[str, float]:
+    """Accuracy on validation, and the standard error of the loss, from that of every image."""
+    logits, labels = torch.from_numpy(found.predictions), torch.from_numpy(found.label_ids)
+    each = [loss(logits[i : i + 1], labels[i : i + 1]).item() for i in range(len(labels))]
+    return {
+        "accuracy": float((found.predictions.argmax(1) == found.label_ids).mean()),
+        "loss_error": float(np.std(each) / len(each) ** 0.5),
+    }
 
 
 def step_schedule(step: int, steps: int) -> float:
