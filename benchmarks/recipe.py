@@ -26,6 +26,7 @@ RECIPE: dict[str, Any] = {  # options of train.py, and names of `Settings`
     "normalise_stain": "reinhard",
     "normalise_images": "foreign",
     "epochs": 9,
+    "lr": 1e-3,
 }
 
 
