@@ -45,7 +45,7 @@ class Trained:
     """A network after training, before calibration.
 
     Attributes:
-        network, how: with the weights of the best validation loss, and what it sees.
+        network, how: with the weights that training kept (`leuko.training.optimise`), and what it sees.
         steps: done.
         seconds: of training, validation included.
         validation: `loss` (mean cross-entropy), `accuracy` and macro `f1` on the validation part.
