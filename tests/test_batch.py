@@ -110,7 +110,7 @@ def test_a_batch_is_cancelled_and_keeps_what_was_judged(tab, png):
     tab.get_by_role("button", name="Cancel").click()
     expect(tab.locator("#batch-state")).to_contain_text("Cancelled after", timeout=30_000)
     assert 0 < len(rows(tab)) < 150
-    expect(tab.locator("#batch-stop")).to_have_text("Cancel")  # and no longer "Cancelling …"
+    expect(tab.locator("#batch-stop")).to_have_text("Cancel", timeout=30_000)  # and no longer "Cancelling …"
     choose(tab, [{"name": "one.png", "mimeType": "image/png", "buffer": png}])
     expect(tab.locator("#batch-state")).to_contain_text("Done: 1 image", timeout=30_000)
 
