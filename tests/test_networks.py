@@ -157,7 +157,7 @@ def test_familiarity_knows_its_own_and_rejects_the_far():
     rng = np.random.default_rng(2)
     known = rng.normal(3, 2, size=(1000, 50))
     familiarity = Familiarity.fit(known[:500], known[500:])
-    assert (familiarity.distance(known[500:]) <= familiarity.bound).mean() >= 0.95
+    assert (familiarity.distance(known[500:]) <= familiarity.bound).mean() >= 0.97
     assert (familiarity.distance(rng.normal(3, 6, size=(100, 50))) > familiarity.bound).all()
 
 
@@ -177,7 +177,7 @@ def test_familiarity_is_of_directions_and_of_classes():
     with pytest.raises(ValueError, match="rows"):
         Familiarity.from_json(familiarity.as_json() | {"mean": [0.0] * 60})
     few = Familiarity.fit(known[:6], known[400:])  # of few images, too
-    assert (few.distance(known[400:]) <= few.bound).mean() > 0.95
+    assert (few.distance(known[400:]) <= few.bound).mean() >= 0.97
 
 
 def test_packed_weights_are_off_by_half_a_step_of_their_channel_at_most():

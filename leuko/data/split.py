@@ -94,7 +94,6 @@ class Split:
         try:
             saved = json.loads(path.read_text(encoding="utf-8"))
             told, place = saved["files"], {file: row for row, file in enumerate(files)}
-            saved_order = list(told)
             gone, new = sorted(told.keys() - place.keys()), sorted(place.keys() - told.keys())
             if gone or new:
                 raise DataError(
@@ -102,10 +101,11 @@ class Split:
                     f"new (such as {(gone + new)[0]})."
                 )
             part, group = (np.array(column) for column in zip(*(told[file] for file in files), strict=True))
-            series = []  # their rows are places among the saved files
+            now = np.array([place[file] for file in told])  # the row of each file, in the order they were saved in
+            series = []
             for s in saved["series"]:
-                rows = np.array([place[saved_order[row]] for row in s.pop("rows")])
-                series.append(Series(rows=rows, autocorrelation=np.array(s.pop("autocorrelation")), **s))
+                rows, autocorrelation = now[s.pop("rows")], np.array(s.pop("autocorrelation"))
+                series.append(Series(rows=rows, autocorrelation=autocorrelation, **s))
             groups = Groups(group, part == "copy", tuple(series), saved["groups"])
             parts = [np.flatnonzero(part == name) for name in _PARTS]
             split = cls(*parts, np.flatnonzero(~np.isin(part, _PARTS)), groups, saved["how"], saved["seed"])
