@@ -118,7 +118,7 @@ def main() -> int:
     from leuko.images.decode import ImageError
     from leuko.models.backbones import WeightsError
     from leuko.training.fit import train
-    from leuko.training.optimise import processes
+    from leuko.training.processes import processes
     from leuko.training.settings import Settings, TrainingError
 
     main_process = processes().is_main_process

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from itertools import islice
-from multiprocessing import get_context, set_forkserver_preload, set_start_method
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +72,6 @@ def main() -> None:
 def _one_core() -> None:
     trial.quiet()
     torch.set_num_threads(1)
-    # Of the processes that load images, anew in every epoch. Forked from a small server: copies of this process would
-    # keep gigabytes of it alive while training writes them anew.
-    set_forkserver_preload(["leuko.training.optimise"])
-    set_start_method("forkserver", force=True)
 
 
 def splits(task: Task, repeats: int) -> Iterator[Split]:

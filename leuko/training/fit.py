@@ -16,7 +16,8 @@ from leuko.images.stain import Known, Look, Normalisation
 from leuko.models.backbones import Network, create
 from leuko.models.preprocessing import Preprocessing
 from leuko.training.finish import finish, last_layer, refit_last_layer
-from leuko.training.optimise import optimise, processes
+from leuko.training.optimise import optimise
+from leuko.training.processes import processes
 from leuko.training.settings import Settings, TrainingError
 from leuko.training.task import Task, prepare
 

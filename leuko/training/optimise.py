@@ -1,23 +1,18 @@
 """Optimisation: the part of a run that costs hours, can be interrupted, and may be shared by several processes.
 
 An interrupted run that is resumed ends with the figures of one that was not, on the same machine and as many threads.
-For that, a checkpoint holds the state of all sources of chance, of the schedule and of early stopping; it counts only
-if it was written to its end.
+For that, a checkpoint holds the state of all sources of chance, of the schedule and of early stopping.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import PartialState
 from torch import nn
 from transformers import (
     EarlyStoppingCallback,
@@ -31,19 +26,19 @@ from transformers import (
 
 from leuko import memory
 from leuko.data import balance
-from leuko.data.load import open_image
 from leuko.models.backbones import Network
 from leuko.models.preprocessing import Preprocessing, to_input
+from leuko.training import checkpoints, views
 from leuko.training.augment import Augmentation
 from leuko.training.losses import Loss
-from leuko.training.settings import Settings, TrainingError
+from leuko.training.processes import processes
+from leuko.training.settings import Settings
 from leuko.training.task import Task
 
 PATIENCE = 4  # epochs in a row whose validation loss is above the lowest by more than chance, before training stops
 WARM_UP = 0.1  # share of the steps over which the learning rate rises
 STEPS = 0.5, 0.75  # shares of the steps at which a step schedule divides the learning rate by ten (He et al. 2016)
 STEADY = 16  # images a process and step, below which batch statistics are too noisy (Wu & He 2018, arXiv:1803.08494)
-_STATE, _RUN = "trainer_state.json", "run.json"
 
 
 def optimise(network: Network, task: Task, how: Preprocessing, settings: Settings, say: Callable[[str], None]) -> int:
@@ -68,7 +63,7 @@ def optimise(network: Network, task: Task, how: Preprocessing, settings: Setting
     share = settings.batch_size // processes().num_processes
     if settings.weights != "none" and share < STEADY and (resting := network.rest_batch_norms()):
         say(f"{resting} batch-norm layers keep their statistics: {share} images at a time are too few for new ones.")
-    checkpoint = _last_checkpoint(settings, task, say)
+    checkpoint = checkpoints.last(settings, task, say)
     device = processes().device.type
     half = device == "cuda"
     loss = _loss(task, settings)
@@ -78,7 +73,7 @@ def optimise(network: Network, task: Task, how: Preprocessing, settings: Setting
         model=network,
         args=TrainingArguments(
             output_dir=str(settings.checkpoints.resolve()),
-            num_train_epochs=_epochs(checkpoint, settings),
+            num_train_epochs=checkpoints.epochs(checkpoint, settings),
             per_device_train_batch_size=share,
             per_device_eval_batch_size=64,
             learning_rate=settings.lr,
@@ -99,27 +94,20 @@ def optimise(network: Network, task: Task, how: Preprocessing, settings: Setting
             remove_unused_columns=False,
             label_names=["labels"],
             dataloader_num_workers=2,
+            dataloader_multiprocessing_context=views.apart(),
             dataloader_pin_memory=half,
             ddp_find_unused_parameters=False,
             seed=settings.seed,
             data_seed=settings.seed,
             report_to="none",
         ),
-        train_dataset=task.rows.select(task.learning).with_transform(partial(_views, _augmentation(how, settings))),
-        eval_dataset=task.rows.select(task.split.validation).with_transform(
-            partial(_views, partial(to_input, how=how))
-        ),
+        train_dataset=views.seen(task.rows.select(task.learning), _augmentation(how, settings)),
+        eval_dataset=views.seen(task.rows.select(task.split.validation), partial(to_input, how=how)),
         compute_metrics=partial(_measured, loss),
         callbacks=[Patience(PATIENCE), *_logs(settings)],
     )
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     return trainer.state.global_step
-
-
-def processes() -> PartialState:
-    """The processes that share this run, as `accelerate launch` or torchrun started them; usually one."""
-    # Without this, processes on a machine without a GPU would not find one another, and each would train alone.
-    return PartialState(cpu=not torch.accelerator.is_available())
 
 
 class _Fit(Trainer):
@@ -205,14 +193,6 @@ def _augmentation(how: Preprocessing, settings: Settings) -> Augmentation:
     return Augmentation(how.size, how.mean, how.std, settings.augment, how.stain)
 
 
-def _views(transform: Callable[[np.ndarray], Any], rows: dict[str, list]) -> dict[str, list]:
-    """What the network sees of some rows; a function of the module, so that loading processes can be sent it."""
-    return {
-        "pixel_values": [torch.as_tensor(transform(open_image(image))) for image in rows["image"]],
-        "labels": rows["label"],
-    }
-
-
 def _logs(settings: Settings) -> list[TrainerCallback]:
     if settings.log == "none" or not processes().is_main_process:
         return []
@@ -220,63 +200,3 @@ def _logs(settings: Settings) -> list[TrainerCallback]:
     from transformers.integrations import TensorBoardCallback
 
     return [TensorBoardCallback(SummaryWriter(settings.logs))]
-
-
-def _last_checkpoint(settings: Settings, task: Task, say: Callable[[str], None]) -> Path | None:
-    """The last complete checkpoint of a run that is resumed; what is left of others is removed."""
-    run = json.loads(json.dumps(settings.record() | {"fingerprint": task.fingerprint, "learning": len(task.learning)}))
-    found = None
-    if settings.resume:
-        found = max(filter(_complete, settings.checkpoints.glob("checkpoint-*")), key=_number, default=None)
-        if found:
-            try:
-                begun = json.loads((settings.checkpoints / _RUN).read_text())
-            except (OSError, ValueError):
-                begun = run
-            if other := [name for name, value in run.items() if begun.get(name) != value]:
-                raise TrainingError(
-                    f"The interrupted run had {_said(other[0], begun.get(other[0]))}, this one has "
-                    f"{_said(other[0], run[other[0]])}; resume it as it was begun, or start anew without --resume."
-                )
-            say(f"Going on from step {_number(found)}.")
-        else:
-            say("There is no complete checkpoint to go on from; starting anew.")
-    elif any(settings.checkpoints.glob("checkpoint-*")):
-        say("Starting anew; the checkpoints of an unfinished run are replaced (--resume would go on from them).")
-    state = processes()
-    state.wait_for_everyone()  # all have looked before anything is removed
-    if state.is_main_process:
-        settings.checkpoints.mkdir(parents=True, exist_ok=True)
-        for old in settings.checkpoints.glob("checkpoint-*"):
-            if found is None or not _complete(old):
-                shutil.rmtree(old)
-        (settings.checkpoints / _RUN).write_text(json.dumps(run) + "\n")
-    state.wait_for_everyone()
-    return found
-
-
-def _said(name: str, value: Any) -> str:
-    data = {"fingerprint": "other data", "learning": f"{value} images to learn from"}
-    return data.get(name) or f"--{name.replace('_', '-')} {value}"
-
-
-def _complete(checkpoint: Path) -> bool:
-    """Whether a checkpoint was written to its end: the Trainer's state comes last."""
-    try:
-        json.loads((checkpoint / _STATE).read_text())
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-def _number(checkpoint: Path) -> int:
-    return int(checkpoint.name.rpartition("-")[2])
-
-
-def _epochs(checkpoint: Path | None, settings: Settings) -> int:
-    """The epochs of a run; of one that early stopping had ended before it was interrupted, those it did."""
-    if checkpoint:
-        state = json.loads((checkpoint / _STATE).read_text())
-        if state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"]:
-            return max(1, round(state["epoch"]))
-    return settings.epochs
