@@ -35,6 +35,7 @@ _CSV = (
     '<a class="download" download="deep-leuko.csv" href="data:text/csv;charset=utf-8;base64,{data}">'
     "Download the table as CSV</a>"
 )
+_CANCELLING = "() => ({__type__: 'update', value: 'Cancelling …', interactive: false})"
 
 
 def add(classifier: Classifier, sessions: Sessions) -> None:
@@ -92,9 +93,8 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
                 turn.release()
         yield None, _summary(rows, given), _table(rows, done=True), _idle()
 
-    def cancel(request: gr.Request) -> Any:
+    def cancel(request: gr.Request) -> None:
         stopped.add(request.session_hash)
-        return gr.update(value="Cancelling …", interactive=False)
 
     files.upload(
         run,
@@ -104,7 +104,9 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
         concurrency_limit=AT_ONCE,
         show_progress="hidden",
     )
-    stop.click(cancel, None, stop, api_visibility="private", queue=False, show_progress="hidden")
+    # The browser changes the button: the server's answer could come after the batch has ended, and would stay.
+    stop.click(None, None, stop, js=_CANCELLING, api_visibility="private")
+    stop.click(cancel, None, None, api_visibility="private", queue=False, show_progress="hidden")
 
 
 def _idle() -> dict[str, Any]:
