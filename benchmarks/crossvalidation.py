@@ -5,35 +5,29 @@
 In every fold a network is trained, its temperature, operating point and familiarity are fitted on an inner validation
 part, cut by group from the training part, and the fold's own images are opened once, at the end. What is measured goes
 to benchmarks/results/crossvalidation.json after every fold, and folds that are there already are kept, so that it can
-be interrupted: 5 × 5 folds take several hours on two cores. Folds are trained side by side, one a core, so that no core
-waits for another.
+be interrupted: 5 × 5 folds take several hours on two cores.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
+from functools import partial
 from itertools import islice
-from multiprocessing import get_context, parent_process
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
+from benchmarks import side_by_side
 from benchmarks.recipe import ROOT, settings
 from leuko.data.groups import Groups, Series
 from leuko.data.split import Split, folds
 from leuko.evaluation import metrics
 from leuko.evaluation.audit import mean_interval, neighbours
-from leuko.parallel import cores
 from leuko.training import trial
 from leuko.training.finish import calibrate, examine
 from leuko.training.task import Task
@@ -52,36 +46,19 @@ def main() -> None:
     given = parser.parse_args()
     task = trial.task_of(settings(given.data, Path("model"), seed=0), print)
     measured = json.loads(given.results.read_text())["folds"] if given.results.exists() else {}
-    with ProcessPoolExecutor(cores(), get_context("spawn"), _one_core) as pool:
-        running = {}
-        for number, split in enumerate(islice(splits(task, given.repeats), given.folds)):
-            name = f"{number // COUNT}-{number % COUNT}"
-            if name not in measured:
-                part = replace(task, split=split, learning=split.train)
-                running[pool.submit(fold, part, given.data, seed=number)] = name
-        for done in as_completed(running):
-            try:
-                measured[running[done]] = done.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)  # or the rest would be trained, and what it gave be lost
-                raise
-            print(f"{running[done]}: {json.dumps(measured[running[done]])}", flush=True)
-            draft = given.results.with_suffix(".part")  # hours of work: the file is there whole, or as it was
-            draft.write_text(json.dumps(summarise(dict(sorted(measured.items()))), indent=1) + "\n")
-            draft.replace(given.results)
+    jobs = {}
+    for number, split in enumerate(islice(splits(task, given.repeats), given.folds)):
+        name = f"{number // COUNT}-{number % COUNT}"
+        if name not in measured:
+            jobs[name] = partial(fold, replace(task, split=split, learning=split.train), given.data, seed=number)
+
+    def keep(name: str, figures: dict[str, float | None]) -> None:
+        measured[name] = figures
+        print(f"{name}: {json.dumps(figures)}", flush=True)
+        side_by_side.write(given.results, summarise(dict(sorted(measured.items()))))
+
+    side_by_side.work(jobs, keep)
     print(as_markdown(summarise(measured)))
-
-
-def _one_core() -> None:
-    trial.quiet()
-    torch.set_num_threads(1)
-    threading.Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
-
-
-def _end_with(parent: BaseProcess) -> None:
-    """Go when the process that asks is gone: nobody would hear what is found."""
-    parent.join()
-    os._exit(1)
 
 
 def splits(task: Task, repeats: int) -> Iterator[Split]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -32,7 +33,10 @@ def apart() -> str | None:
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return None
-    multiprocessing.set_forkserver_preload([__name__, "leuko.training.augment", "transformers.data.data_collator"])
+    needed = [__name__, "leuko.training.augment", "transformers.data.data_collator"]
+    # Each process runs the main module again, and would have to load, in every epoch, all that it imports.
+    main = getattr(sys.modules["__main__"], "__spec__", None)
+    multiprocessing.set_forkserver_preload([*needed, main.name] if main else needed)
     return "forkserver"
 
 

@@ -1,0 +1,60 @@
+"""Trainings side by side, one a core, so that no core waits for another; what is done is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from leuko.parallel import cores
+from leuko.training import trial
+
+Name = TypeVar("Name")
+
+
+def work(jobs: Mapping[Name, Callable[[], Any]], keep: Callable[[Name, Any], None]) -> None:
+    """Do all jobs, and keep the result of each as soon as it is there.
+
+    Args:
+        jobs: by name; they are sent to other processes.
+        keep: receives a job's name and its result.
+
+    Raises:
+        Exception: what a job raised; those not yet begun are left.
+    """
+    with ProcessPoolExecutor(cores(), get_context("spawn"), _one_core) as pool:
+        running = {pool.submit(job): name for name, job in jobs.items()}
+        for done in as_completed(running):
+            try:
+                result = done.result()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)  # or the rest would be done, and what it gave be lost
+                raise
+            keep(running[done], result)
+
+
+def write(file: Path, results: Any) -> None:
+    """Write results as JSON. They are hours of work: the file is there whole, or as it was."""
+    draft = file.with_suffix(".part")
+    draft.write_text(json.dumps(results, indent=1) + "\n")
+    draft.replace(file)
+
+
+def _one_core() -> None:
+    trial.quiet()
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    """Go when the process that asks is gone: nobody would hear what is found."""
+    parent.join()
+    os._exit(1)
