@@ -6,21 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to below 1")
-    return value
+from leuko.options import count, share, whole
 
 
 def main() -> int:
@@ -62,7 +48,7 @@ def main() -> int:
         help="the last layer, the last stages, or all (default: %(default)s)",
     )
     images = parser.add_argument_group("images")
-    images.add_argument("--image-size", type=_count, default=224, help="side of the network's input in pixels")
+    images.add_argument("--image-size", type=count, default=224, help="side of the network's input in pixels")
     images.add_argument(
         "--input-scale",
         default="auto",
@@ -89,16 +75,16 @@ def main() -> int:
         help="foreign: images that look like the training images stay as they are (default: %(default)s)",
     )
     steps = parser.add_argument_group("optimisation")
-    steps.add_argument("--epochs", type=_count, default=10)
-    steps.add_argument("--batch-size", type=_count, default=32, help="of all processes together (default: %(default)s)")
-    steps.add_argument("--lr", type=_share, default=5e-4, help="peak learning rate (default: %(default)s)")
+    steps.add_argument("--epochs", type=count, default=10)
+    steps.add_argument("--batch-size", type=count, default=32, help="of all processes together (default: %(default)s)")
+    steps.add_argument("--lr", type=share, default=5e-4, help="peak learning rate (default: %(default)s)")
     steps.add_argument("--schedule", default="cosine", choices=["cosine", "step"], help="(default: %(default)s)")
-    steps.add_argument("--dropout", type=_share, default=0.2, help="before the last layer (default: %(default)s)")
+    steps.add_argument("--dropout", type=share, default=0.2, help="before the last layer (default: %(default)s)")
     steps.add_argument(
         "--loss", default="cross-entropy", choices=["cross-entropy", "focal"], help="(default: %(default)s)"
     )
-    steps.add_argument("--label-smoothing", type=_share, default=0.0, metavar="SHARE", help="(default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the split and of training")
+    steps.add_argument("--label-smoothing", type=share, default=0.0, metavar="SHARE", help="(default: %(default)s)")
+    parser.add_argument("--seed", type=whole, default=0, help="of the split and of training")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of this output")
     parser.add_argument(
         "--log", default="none", choices=["none", "tensorboard"], help="tensorboard: curves in OUTPUT.logs"

@@ -9,6 +9,7 @@ from pathlib import Path
 from leuko import commands
 from leuko.cells.segmentation import METHODS
 from leuko.models.folder import ModelFolderError
+from leuko.options import count, share, whole
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,11 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
     search = subparsers.add_parser("tune", help="search for the best training settings; goes on if interrupted")
     _add_training(search)
     search.add_argument("--search", default="bayes", choices=["grid", "bayes"], help="(default: %(default)s)")
-    search.add_argument("--trials", type=int, default=20, metavar="N", help="trials in all (default: %(default)s)")
+    search.add_argument("--trials", type=count, default=20, metavar="N", help="trials in all (default: %(default)s)")
     search.add_argument("--backbone", default="resnet50", help="any timm name (default: %(default)s)")
     search.add_argument("--weights", default="auto", help="auto (timm's, from the Hub), none, or a safetensors file")
     many = search.add_argument_group("values to try", "bayes takes --lr, --dropout and --epochs from the whole range")
-    for name, kind in {"lr": float, "batch-size": int, "epochs": int, "dropout": float, "finetune": str}.items():
+    for name, kind in {"lr": share, "batch-size": count, "epochs": count, "dropout": share, "finetune": str}.items():
         choices = ["frozen", "partial", "full"] if kind is str else None
         many.add_argument(f"--{name}", type=kind, nargs="+", choices=choices, metavar="VALUE")
     search.set_defaults(run=commands.tune)
@@ -54,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="NAME",
         help="names, patterns (cells-*), or averages (lite0+resnet50)",
     )
-    rivals.add_argument("--epochs", type=int, default=5, metavar="N", help="for pretrained networks (%(default)s)")
+    rivals.add_argument("--epochs", type=count, default=5, metavar="N", help="for pretrained networks (%(default)s)")
     rivals.add_argument(
         "--weights",
         nargs="+",
@@ -62,9 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="W",
         help="auto (timm's, from the Hub), none, and NETWORK.safetensors; networks without weights start from scratch",
     )
-    rivals.add_argument("--folds", type=int, default=1, metavar="K", help="cross-validation instead of one split")
-    rivals.add_argument("--scratch-epochs", type=int, default=3, metavar="N", help="for these (%(default)s)")
-    rivals.add_argument("--scratch-size", type=int, default=96, metavar="P", help="for these (%(default)s)")
+    rivals.add_argument("--folds", type=count, default=1, metavar="K", help="3 or more: cross-validation")
+    rivals.add_argument("--scratch-epochs", type=count, default=3, metavar="N", help="for these (%(default)s)")
+    rivals.add_argument("--scratch-size", type=count, default=96, metavar="P", help="for these (%(default)s)")
     rivals.set_defaults(run=commands.compare)
     measured = subparsers.add_parser("evaluate", help="all figures of a model on a data set, with plots and a page")
     measured.add_argument("model", metavar="M", help="model folder, Hub id (USER/NAME), or embedded")
@@ -87,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--positive", nargs="+", metavar="NAME", help="classes that mean leukaemia (default: by their names)"
     )
     _add_groups(own)
-    own.add_argument("--seed", type=int, default=0, help="of all chance (default: 0)")
+    own.add_argument("--seed", type=whole, default=0, help="of all chance (default: 0)")
     own.set_defaults(run=commands.adapt)
     what = subparsers.add_parser("publish", help="push to the Hugging Face Hub").add_subparsers(required=True)
     push = what.add_parser("model", help="push a model folder, in one commit")
@@ -120,8 +121,10 @@ def _add_training(command: argparse.ArgumentParser) -> None:
         "--positive", nargs="+", metavar="CLASS", help="classes that mean leukaemia (default: by name)"
     )
     command.add_argument("--split", type=Path, metavar="FILE", help="split.json of an earlier run, to be used again")
-    command.add_argument("--image-size", type=int, default=224, metavar="P", help="side of a network's input in pixels")
-    command.add_argument("--seed", type=int, default=0, help="of the split and of training")
+    command.add_argument(
+        "--image-size", type=count, default=224, metavar="P", help="side of a network's input in pixels"
+    )
+    command.add_argument("--seed", type=whole, default=0, help="of the split and of training")
 
 
 if __name__ == "__main__":

@@ -32,8 +32,7 @@ def classify(chosen: argparse.Namespace) -> int:
     classifier = Classifier.load(chosen.model)
     if chosen.label:
         classifier.index(chosen.label)
-    if chosen.cam:
-        chosen.cam.mkdir(parents=True, exist_ok=True)
+    _make_room(chosen, chosen.cam)
 
     def answer(file: Path, image: np.ndarray) -> dict[str, Any]:
         reading = classifier.read(image, cells=not chosen.network_only)
@@ -47,15 +46,14 @@ def classify(chosen: argparse.Namespace) -> int:
 
 def field(chosen: argparse.Namespace) -> int:
     """Find, measure and count the cells of every image; a bad one gets an object with `error`."""
-    for folder in filter(None, (chosen.masks, chosen.overlay)):
-        folder.mkdir(parents=True, exist_ok=True)
+    _make_room(chosen, chosen.masks, chosen.overlay)
 
     def answer(file: Path, image: np.ndarray) -> dict[str, Any]:
         found = segment(image, chosen.method)
         if chosen.masks:
-            cv2.imwrite(str(chosen.masks / f"{file.stem}.png"), found.mask())
+            _write(chosen.masks / f"{file.stem}.png", found.mask())
         if chosen.overlay:
-            cv2.imwrite(str(chosen.overlay / f"{file.stem}.png"), overlay.draw(image, found)[..., ::-1])
+            _write(chosen.overlay / f"{file.stem}.png", overlay.draw(image, found)[..., ::-1])
         return answers.field(file.name, image, found)
 
     return _line_by_line(chosen, answer)
@@ -65,6 +63,8 @@ def _line_by_line(chosen: argparse.Namespace, answer: Callable[[Path, np.ndarray
     """Print the answer for every image; for one that cannot be read, why; the exit status is 1 if there was one."""
 
     def attempt(file: Path) -> dict[str, Any]:
+        if file.is_dir():
+            return {"image": file.name, "error": "There is no image in this folder."}
         try:
             return answer(file, decode(file))
         except ImageError as error:
@@ -95,8 +95,6 @@ def tune(chosen: argparse.Namespace) -> int:
     """Search for the best settings and print the command that trains with them."""
     from leuko.training import tune, tune_report  # late, as above
 
-    if chosen.trials < 1:
-        raise ValueError("--trials takes a number from 1.")
     space = {name: getattr(chosen, name) for name in tune.DEFAULT}
     base = _settings(chosen, backbone=chosen.backbone, weights=chosen.weights)
     best = tune.tune(base, chosen.search, chosen.trials, space)
@@ -169,12 +167,33 @@ def publish_model(chosen: argparse.Namespace) -> int:
 
 def _files(given: list[Path]) -> Iterator[Path]:
     for path in given:
-        if path.is_dir():
-            yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
-        else:
-            yield path
+        inside = path.is_dir() and sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+        yield from inside or [path]  # of a folder without images, that is said
+
+
+def _make_room(chosen: argparse.Namespace, *folders: Path | None) -> None:
+    """Make the folders that are asked for.
+
+    Raises:
+        ValueError: two images have the same name, so that what is written of one would replace that of the other.
+    """
+    wanted = [folder for folder in folders if folder]
+    first: dict[str, Path] = {}
+    for file in _files(chosen.images) if wanted else ():
+        if (other := first.setdefault(file.stem, file)) != file:
+            raise ValueError(
+                f"{other} and {file} would both be written as {file.stem}.png; give each folder a run and an output of "
+                "its own."
+            )
+    for folder in wanted:
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _write_cam(stem: Path, image: np.ndarray, cam: np.ndarray) -> None:
     np.save(stem.with_name(stem.name + ".npy"), explain.upsample(cam, *image.shape[:2]))
-    cv2.imwrite(str(stem.with_name(stem.name + ".png")), explain.overlay(image, cam)[..., ::-1])
+    _write(stem.with_name(stem.name + ".png"), explain.overlay(image, cam)[..., ::-1])
+
+
+def _write(file: Path, image: np.ndarray) -> None:
+    if not cv2.imwrite(str(file), image):
+        raise OSError(f"{file} cannot be written; is the disk full?")

@@ -204,6 +204,37 @@ def test_own_data_without_their_split_are_refused(own, smears, tmp_path, capsys)
     assert "--split FILE" in capsys.readouterr().err
 
 
+def test_what_a_model_has_learnt_from_is_left_out_of_other_data(own, smears, tmp_path):
+    model = Classifier.load(own)
+    files = json.loads((own / "evaluation" / "split.json").read_text())["files"]
+    learnt = [file for file, (part, _) in files.items() if part == "train"][:4]
+    for name in ("Benign", "Pre"):
+        (tmp_path / "smears" / name).mkdir(parents=True)
+        for i in range(5):
+            draw(i).save(tmp_path / "smears" / name / f"new-{i}.png")
+    for file in learnt:
+        shutil.copy(smears / file, tmp_path / "smears" / file)
+    material = gather(str(tmp_path / "smears"), own, model.labels, model.model.knowledge)
+    assert len(material.rows) == 10 and not set(learnt) & set(material.rows["file"])
+    assert "10 of 14 images" in material.what[0]
+
+
+def test_a_model_of_several_sources_knows_its_images_in_each(own, smears, tmp_path):
+    shutil.copytree(own, tmp_path / "model")
+    split = tmp_path / "model" / "evaluation" / "split.json"
+    files = json.loads(split.read_text())["files"]
+    split.write_text(json.dumps({"files": {f"smears/{file}": of for file, of in files.items()}}))
+    content = json.loads((tmp_path / "model" / LEUKO).read_text())
+    content["training"]["fingerprint"] = "that of all sources"
+    (tmp_path / "model" / LEUKO).write_text(json.dumps(content))
+    model = Classifier.load(tmp_path / "model")
+    material = gather(str(smears), tmp_path / "model", model.labels, model.model.knowledge)
+    assert set(material.rows["file"]) == {file for file, (part, _) in files.items() if part == "test"}
+    (tmp_path / "model" / "evaluation" / "split.json").unlink()
+    material = gather(str(smears), tmp_path / "model", model.labels, model.model.knowledge)
+    assert "is not known" in material.what[0]
+
+
 def test_names_of_classes_are_understood():
     names = ["ALL", "Non-ALL", "healthy", "not leukaemia", "hem", "monocyte"]
     assert recognise_positive(names) == ("ALL",)

@@ -156,6 +156,14 @@ def test_all_right_is_not_certainty():
     assert report["leukaemia"]["sensitivity"]["high"] == 1
 
 
+def test_all_right_of_few_patients_is_less_certain_than_of_many_images():
+    truth, patients = np.repeat([0, 1], 300), np.repeat(np.arange(24), 25)
+    report = evaluate(np.eye(2)[truth] * 0.8 + 0.1, truth, ("healthy", "blast"), ("blast",), 0.5, groups=patients)
+    assert report["leukaemia"]["sensitivity"]["low"] == pytest.approx(beta.ppf(0.025, 12, 1))
+    assert report["accuracy"]["low"] == pytest.approx(beta.ppf(0.025, 24, 1))
+    assert report["per_class"]["blast"]["precision"]["low"] == pytest.approx(beta.ppf(0.025, 12, 1))
+
+
 def test_intervals_are_the_same_every_time():
     probabilities, truth = sample(80)
     assert evaluate(probabilities, truth, LABELS, POSITIVE, 0.5) == evaluate(

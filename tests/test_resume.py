@@ -109,6 +109,13 @@ def test_early_stopping_remembers_what_it_waited_for(cells, whole, tmp_path, mon
     (broken / "trainer_state.json").write_text('{"best_metric": ')
     monkeypatch.setattr(sys, "argv", command(data, output, *waits, "--seed", "1", "--resume"))
     assert train.main() == 1 and "--seed 0" in capsys.readouterr().err
+    turned = {"validation": "test", "test": "validation"}  # as many images to learn from, and yet another split
+    other = json.loads(split.read_text())
+    other["files"] = {file: [turned.get(part, part), group] for file, (part, group) in other["files"].items()}
+    (tmp_path / "split.json").write_text(json.dumps(other))
+    swapped = command(data, output, *waits[:-1], str(tmp_path / "split.json"), "--resume")
+    monkeypatch.setattr(sys, "argv", swapped)
+    assert train.main() == 1 and "another split" in capsys.readouterr().err
     for folder, more in ((output, ["--resume"]), (undisturbed, [])):
         done = run(command(data, folder, *waits, *more))
         assert done.returncode == 0, done.stderr[-2000:]

@@ -81,7 +81,7 @@ class Bootstrap:
             weights = np.empty((number, self.size), np.float32)
             for members in self._strata:
                 times = _times(len(members), number, rng)
-                if len(members) >= FEW or len(members) == sum(map(len, members)):
+                if self._whole(members):
                     weights[:, np.concatenate(members)] = np.repeat(times, [len(rows) for rows in members], axis=1)
                     continue
                 for rows, time in zip(members, times.T, strict=True):
@@ -91,8 +91,9 @@ class Bootstrap:
     def intervals(self, figures: Callable[[np.ndarray], Figures]) -> dict[Any, Interval]:
         """Each figure with its interval.
 
-        Where a share is 0 or 1 in all resamples, the other bound is the exact one for as many images (Clopper & Pearson
-        1934, doi:10.1093/biomet/26.4.404); 30 right of 30 does not mean that none will ever be wrong.
+        Where a share is 0 or 1 in all resamples, the other bound is the exact one (Clopper & Pearson 1934,
+        doi:10.1093/biomet/26.4.404) for as many groups or, where images are drawn within them, as many images; 30 right
+        of 30 does not mean that none will ever be wrong.
 
         Args:
             figures: from weights, float32, B × N, to figures by name, each for B resamples.
@@ -102,10 +103,33 @@ class Bootstrap:
         """
         values = figures(np.ones((1, self.size), np.float32))
         parts = [figures(weights) for weights in self.weights()]
+        alone = [figures(weights) for weights in self._each_alone()]
         return {
-            name: _interval(value, np.concatenate([_values(part[name]) for part in parts]))
+            name: _interval(
+                value,
+                np.concatenate([_values(part[name]) for part in parts]),
+                _count(value, [part[name] for part in alone]),
+            )
             for name, value in values.items()
         }
+
+    def _each_alone(self) -> Iterator[np.ndarray]:
+        """What is drawn, group by group or image by image, each by itself: weights as `weights` gives them."""
+        drawn: list[np.ndarray] = []
+        for members in self._strata:
+            drawn += members if self._whole(members) else list(np.concatenate(members)[:, None])
+        at_once = int(np.clip(_AT_ONCE // max(self.size, 1), 1, len(drawn)))
+        for start in range(0, len(drawn), at_once):
+            some = drawn[start : start + at_once]
+            weights = np.zeros((len(some), self.size), np.float32)
+            for row, images in zip(weights, some, strict=True):
+                row[images] = 1
+            yield weights
+
+    @staticmethod
+    def _whole(members: Sequence[np.ndarray]) -> bool:
+        """Whether the groups of a class are drawn as they are, and not images within them too."""
+        return len(members) >= FEW or len(members) == sum(map(len, members))
 
 
 def _times(members: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
@@ -120,7 +144,15 @@ def _values(figure: np.ndarray | Share | Upward) -> np.ndarray:
     return figure.values if isinstance(figure, Upward) else figure
 
 
-def _interval(figure: np.ndarray | Share | Upward, draws: np.ndarray) -> Interval:
+def _count(figure: np.ndarray | Share | Upward, alone: Sequence[np.ndarray | Share | Upward]) -> float:
+    """Of how many groups or images that are drawn a share tells; `alone` holds the figure of each by itself."""
+    if not isinstance(figure, Share):
+        return np.inf
+    some = figure.part[0] > 0
+    return min(float(figure.whole[0]), sum(int(((a.part if some else a.whole) > 0).sum()) for a in alone))
+
+
+def _interval(figure: np.ndarray | Share | Upward, draws: np.ndarray, count: float) -> Interval:
     value = float(_values(figure)[0])
     draws = draws[~np.isnan(draws)]
     if np.isnan(value) or not len(draws):
@@ -129,6 +161,6 @@ def _interval(figure: np.ndarray | Share | Upward, draws: np.ndarray) -> Interva
     if isinstance(figure, Upward):
         low, high = (max(bound - draws.mean() + value, 0.0) for bound in (low, high))
     if isinstance(figure, Share) and low == high and value in (0.0, 1.0):
-        exact = TAIL ** (1 / float(figure.whole[0]))
+        exact = TAIL ** (1 / count)
         low, high = (exact, 1.0) if value else (0.0, 1 - exact)
     return {"value": value, "low": float(low), "high": float(high)}

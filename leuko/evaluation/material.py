@@ -17,7 +17,7 @@ from leuko.data.load import fingerprint, load
 from leuko.models.folder import Knowledge
 
 SPLIT = "evaluation/split.json"
-OWN = 0.9  # share of a data set's files in the model's own split, from which it is the model's own data
+OWN = 0.5  # share of a data set's files in the model's own split, from which it is the model's own data
 TWO_WAYS = ("not leukaemia", "leukaemia")
 
 
@@ -73,8 +73,9 @@ def gather(
 ) -> Material:
     """Choose the images, their classes and groups.
 
-    Of data the model has learnt from (the same fingerprint, or files of its `evaluation/split.json`) the test part
-    alone is used, else all images.
+    Of data the model has learnt from (the same fingerprint, or for the most part files of its `evaluation/split.json`)
+    the test part alone is used. Of other data all images are, but for those that bear the name of one it has learnt
+    from.
 
     Args:
         source: folder or Hub id.
@@ -90,50 +91,73 @@ def gather(
     parts = load(source, group_column=group_column, one_class=True)
     rows = concatenate_datasets([parts[part] for part in parts])
     names = rows.features["label"].names
-    own, told = _own_parts(rows, model_folder, knowledge, split)
+    files = rows["file"][:]
+    known = knowledge.training.get("fingerprint") == fingerprint(rows)
+    parts, own = _parts(files, model_folder, title_of(source), split, known)
+    part = np.array([parts[file][0] if file in parts else "" for file in files])
     places, in_words, how = _places(names, labels, knowledge.positive, positive)
     truth = np.array(places)[np.asarray(rows["label"][:], dtype=int)]
-    groups = np.array(rows["group"][:], dtype=object) if "group" in rows.column_names else None
-    if groups is not None:
-        groups = np.array([group or f"\0{row}" for row, group in enumerate(groups)])  # without a name: each its own
-    name = title_of(source)
     compared, meaning = (TWO_WAYS, TWO_WAYS[1:]) if how == "two" else (tuple(labels), knowledge.positive)
-    if own is None:
-        nothing = np.empty(0, int)
-        return Material(name, rows, truth, compared, meaning, None, nothing, groups, (*told, *in_words))
-    files = rows["file"][:]
-    part = np.array([own[file][0] if file in own else "" for file in files])
-    test, train = np.flatnonzero(part == "test"), np.flatnonzero(part == "train")
-    if not len(test):
-        raise DataError(f"{source}: none of its {len(rows)} images is in the test part of the split.")
-    groups = np.array([own[files[row]][1] for row in test])
-    training = rows.select(train) if len(train) else None
-    told = (told[0].format(test=len(test), all=len(rows)),)
+    train = np.flatnonzero((part == "train") & own)
+    groups = None
+    if own:
+        kept = np.flatnonzero(part == "test")
+        if not len(kept):
+            raise DataError(f"{source}: none of its {len(rows)} images is in the test part of the split.")
+        groups = np.array([parts[files[row]][1] for row in kept])
+        told = _own_words(split, len(kept), len(rows), int((part == "").sum()))
+    else:
+        kept = np.flatnonzero((part == "") | (part == "test"))
+        if "group" in rows.column_names:  # without a name: each its own
+            groups = np.array([group or f"\0{row}" for row, group in enumerate(rows["group"][:])], dtype=object)[kept]
+        told = _other_words(len(kept), len(rows), bool(parts))
     return Material(
-        name, rows.select(test), truth[test], compared, meaning, training, truth[train], groups, (*told, *in_words)
+        name=title_of(source),
+        rows=rows.select(kept),
+        truth=truth[kept],
+        labels=compared,
+        positive=meaning,
+        training=rows.select(train) if len(train) else None,
+        training_truth=truth[train],
+        known_groups=groups,
+        what=(told, *in_words),
     )
 
 
-def _own_parts(
-    rows: Dataset, model_folder: Path, knowledge: Knowledge, given: Path | None
-) -> tuple[dict[str, list] | None, tuple[str, ...]]:
-    """Part and group by file, if these are the model's own data or a split is given; and what to say of it."""
-    files = rows["file"][:]
-    known = knowledge.training.get("fingerprint") == fingerprint(rows)
+def _parts(
+    files: Sequence[str], model_folder: Path, title: str, given: Path | None, known: bool
+) -> tuple[dict[str, list], bool]:
+    """Part and group of the files that a split names, and whether these are the model's own data, or a split's."""
     if given:
-        return _read(given), (f"The test part of {given.name}, {{test}} of {{all}} images.",)
+        return _read(given), True
     split = model_folder / SPLIT
     if split.is_file():
         parts = _read(split)
-        if known or np.mean([file in parts for file in files]) >= OWN:
-            said = "The model has learnt from these data: its test part alone is evaluated, {test} of {all} images."
-            return parts, (said,)
-    elif known:
+        if not known:  # a model of several data sets names each file with its source
+            parts |= {file: parts[f"{title}/{file}"] for file in files if f"{title}/{file}" in parts}
+        return parts, known or bool(np.mean([file in parts for file in files]) >= OWN)
+    if known:
         raise DataError(
             f"The model has learnt from these data, and its folder has no {SPLIT} that tells which images are for "
             "test; give it with --split FILE."
         )
-    return None, (f"All {len(rows)} images; they do not bear the names of the model's training images.",)
+    return {}, False
+
+
+def _own_words(given: Path | None, test: int, images: int, unknown: int) -> str:
+    others = f" {unknown} are in no part: copies that cleaning dropped, or new ones, which need a folder of their own."
+    others = others if unknown else ""
+    if given:
+        return f"The test part of {given.name}, {test} of {images} images.{others}"
+    return f"The model has learnt from these data: its test part alone is evaluated, {test} of {images} images.{others}"
+
+
+def _other_words(kept: int, images: int, compared: bool) -> str:
+    if not compared:
+        return f"All {images} images. Whether the model has learnt from any of them is not known: it names no images."
+    if kept < images:
+        return f"{kept} of {images} images: the others bear the names of images that the model has learnt from."
+    return f"All {images} images; they do not bear the names of the model's training images."
 
 
 def _read(split: Path) -> dict[str, list]:

@@ -76,7 +76,8 @@ def evaluate(
     if 0 < len(positive) < len(labels):
         ill = np.isin(truth, [labels.index(name) for name in positive])
         score, score_earlier = (leukaemia_probability(p, labels, positive) for p in (probabilities, earlier))
-        score = verdicts.leukaemia if verdicts else score
+        if verdicts:  # where the network does not know such images, its scaling changes nothing
+            score, score_earlier = verdicts.leukaemia, np.where(verdicts.familiar, score_earlier, verdicts.leukaemia)
         spoken["leukaemia"] = reliability.alarms(score, ill), reliability.alarms(score_earlier, ill)
         alarm = Ranking(score)
 

@@ -54,7 +54,7 @@ def attention(report: dict[str, Any]) -> list[Point]:
     """What forbids to take the figures at their face value."""
     said = []
     baseline, f1 = report["colour_baseline"], report["f1"]
-    if baseline and baseline["intervals"]["f1"]["high"] >= f1["low"]:
+    if baseline and f1["low"] is not None and baseline["intervals"]["f1"]["high"] >= f1["low"]:
         values = f"{words.in_full(baseline['intervals']['f1'])}, the network {words.in_full(f1)}"
         text = f"Colour statistics alone, which see no cell, reach a macro-F1 of {values}: "
         said.append((f"{text}these figures do not show that it looks at cells.", "figures"))

@@ -28,7 +28,7 @@ def last(settings: Settings, task: Task, say: Callable[[str], None]) -> Path | N
     Raises:
         TrainingError: the checkpoints are those of another run.
     """
-    run = json.loads(json.dumps(settings.record() | {"fingerprint": task.fingerprint, "learning": len(task.learning)}))
+    run = json.loads(json.dumps(settings.record() | {"data": task.digest}))
     found = None
     if settings.resume:
         found = max(filter(_complete, settings.checkpoints.glob("checkpoint-*")), key=_number, default=None)
@@ -38,9 +38,9 @@ def last(settings: Settings, task: Task, say: Callable[[str], None]) -> Path | N
             except (OSError, ValueError):
                 begun = run
             if other := [name for name, value in run.items() if begun.get(name) != value]:
+                had = _difference(other[0], begun.get(other[0]), run[other[0]])
                 raise TrainingError(
-                    f"The interrupted run had {_said(other[0], begun.get(other[0]))}, this one has "
-                    f"{_said(other[0], run[other[0]])}; resume it as it was begun, or start anew without --resume."
+                    f"The interrupted run had {had}; resume it as it was begun, or start anew without --resume."
                 )
             say(f"Going on from step {_number(found)}.")
         else:
@@ -68,9 +68,11 @@ def epochs(checkpoint: Path | None, settings: Settings) -> int:
     return settings.epochs
 
 
-def _said(name: str, value: Any) -> str:
-    data = {"fingerprint": "other data", "learning": f"{value} images to learn from"}
-    return data.get(name) or f"--{name.replace('_', '-')} {value}"
+def _difference(name: str, begun: Any, now: Any) -> str:
+    if name == "data":
+        return "other images or another split"
+    option = f"--{name.replace('_', '-')}"
+    return f"{option} {begun}, this one has {option} {now}"
 
 
 def _complete(checkpoint: Path) -> bool:

@@ -54,9 +54,11 @@ def compare(
 
     Raises:
         DataError: the data cannot be used, or the folder holds a comparison on another split.
-        ValueError: there is no such system.
+        ValueError: there is no such system, or there are two folds.
     """
     chosen = systems.choose(names)
+    if folds == 2:
+        raise ValueError("--folds takes 1, or 3 and more: of two folds one tests, the other chooses, and none is left.")
     for file in (Path(given) for given in weights if given not in ("auto", "none")):
         if file.suffix != ".safetensors" or not file.is_file():
             raise WeightsError(f"--weights takes auto, none or .safetensors files; {file} is none of them.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -51,6 +52,14 @@ class Task:
     def truth(self) -> np.ndarray:
         """The label of every row."""
         return np.asarray(self.rows["label"][:])
+
+    @property
+    def digest(self) -> str:
+        """Of the images by name, their labels, and the part that each is in: which task this is."""
+        digest, files = hashlib.sha256(self.fingerprint.encode()), self.rows["file"][:]
+        for part in PARTS:
+            digest.update("\n".join([part, *(files[row] for row in getattr(self.split, part))]).encode())
+        return digest.hexdigest()[:16]
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -107,6 +116,7 @@ def prepare(parts: DatasetDict, settings: Settings, say: Callable[[str], None]) 
         )
         split = split_rows([labels[i] for i in truth], groups, settings.seed)
     verify(split, pictures)
+    _check_whole(split, truth, labels)
     task = Task(labels, positive, rows, colours, split, _balanced(truth, split, settings), cleaning, digest)
     sizes = ", ".join(f"{n} {part}" for part, n in task.sizes.items())
     say(f"Split: {sizes}, {len(split.left_out)} left out. {split.how}.")
@@ -152,6 +162,15 @@ def _as_given(rows: Dataset, names: list[str], part: np.ndarray, pictures: np.nd
             how += f"; beware: {crossing} of its own groups stand in several parts"
     spare = np.isin(np.arange(len(part)), left_out)
     return Split(train, validation, test, left_out, Groups(pictures, spare, (), how), how, seed)
+
+
+def _check_whole(split: Split, truth: np.ndarray, labels: tuple[str, ...]) -> None:
+    """Raises DataError where a part is empty, or no image of a class is left to learn from."""
+    because = "those that are copies of pictures in another part do not count"
+    if empty := [part for part in PARTS if not len(getattr(split, part))]:
+        raise DataError(f"There is no image in the {empty[0]} part; {because}.")
+    if gone := [name for i, name in enumerate(labels) if i not in truth[split.train]]:
+        raise DataError(f"There is no image of class {', '.join(gone)} in the train part; {because}.")
 
 
 def _balanced(truth: np.ndarray, split: Split, settings: Settings) -> np.ndarray:

@@ -134,7 +134,7 @@ def _open(base: Settings, search: Search, space: Space, task: Task) -> optuna.St
     storage = f"sqlite:///{(base.output / STUDY).resolve()}"
     varied = {"dataset", "split", *space}
     shared = {name: value for name, value in base.record().items() if name not in varied}
-    identity = {"search": search, "space": space, "data": task.fingerprint, "settings": shared}
+    identity = {"search": search, "space": space, "data": task.digest, "settings": shared}
     identity = json.loads(json.dumps(identity))
     # The numbers drawn must not be those of the first trials again when a search goes on.
     study = optuna.create_study(storage=storage, study_name="leuko", direction="minimize", load_if_exists=True)
