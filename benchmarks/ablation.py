@@ -14,7 +14,6 @@ Rows that are there already are kept, so that it can be interrupted. The results
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -39,10 +38,10 @@ from leuko.evaluation.changes import GLASS
 from leuko.evaluation.words import in_full
 from leuko.images.decode import decode
 from leuko.images.stain import Look, colour_statistics, match_dyes, match_stain
-from leuko.models.backbones import Network, create
+from leuko.models.backbones import Network
 from leuko.models.preprocessing import Preprocessing, to_input
 from leuko.training.finish import refit_last_layer
-from leuko.training.fit import preprocessing
+from leuko.training.fit import network_of, preprocessing
 from leuko.training.optimise import optimise
 from leuko.training.settings import Settings
 from leuko.training.task import Task, prepare
@@ -103,9 +102,7 @@ def main() -> None:
     file, seeds = given.pop("results"), given.pop("seeds")
     trial = Trial(**given)
     asked = {name: value for name, value in given.items() if name != "data"}
-    results: dict[str, Any] = {"asked": asked, "rows": {}}
-    if file.exists() and (found := json.loads(file.read_text()))["asked"] == asked:
-        results = found
+    results = side_by_side.kept(file, asked) or {"asked": asked, "rows": {}}
     rows = results["rows"]
     jobs = {
         (name, str(seed)): partial(baseline if name == BASELINE else run, trial, name, seed)
@@ -132,8 +129,7 @@ def run(trial: Trial, name: str, seed: int) -> Figures:
             task = cells_alone(task, Path(scratch))
             views = {view: [white_cells(image) for image in images] for view, images in views.items()}
         set_seed(seed)
-        network = create(settings.backbone, len(task.labels), weights=settings.weights, dropout=settings.dropout)
-        network.freeze(settings.finetune)
+        network = network_of(settings, len(task.labels))
         how = preprocessing(network, task, settings)
         optimise(network, task, how, settings, print)
         if settings.balance == "smote":

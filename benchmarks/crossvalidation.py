@@ -23,11 +23,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks import side_by_side
-from benchmarks.recipe import ROOT, settings
+from benchmarks.recipe import RECIPE, ROOT, settings
 from leuko.data.groups import Groups, Series
 from leuko.data.split import Split, folds
-from leuko.evaluation import metrics
-from leuko.evaluation.audit import mean_interval, neighbours
+from leuko.evaluation.audit import mean_interval
 from leuko.training import trial
 from leuko.training.finish import calibrate, examine
 from leuko.training.task import Task
@@ -45,7 +44,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
     task = trial.task_of(settings(given.data, Path("model"), seed=0), print)
-    measured = json.loads(given.results.read_text())["folds"] if given.results.exists() else {}
+    asked = {"recipe": RECIPE, "data": task.fingerprint}
+    measured = side_by_side.kept(given.results, asked).get("folds", {})
     jobs = {}
     for number, split in enumerate(islice(splits(task, given.repeats), given.folds)):
         name = f"{number // COUNT}-{number % COUNT}"
@@ -55,7 +55,7 @@ def main() -> None:
     def keep(name: str, figures: dict[str, float | None]) -> None:
         measured[name] = figures
         print(f"{name}: {json.dumps(figures)}", flush=True)
-        side_by_side.write(given.results, summarise(dict(sorted(measured.items()))))
+        side_by_side.write(given.results, {"asked": asked} | summarise(dict(sorted(measured.items()))))
 
     side_by_side.work(jobs, keep)
     print(as_markdown(summarise(measured)))
@@ -93,17 +93,9 @@ def fold(task: Task, data: str, seed: int) -> dict[str, float | None]:
         how = settings(data, Path(scratch) / "model", seed=seed)
         trained = trial.train(task, how)
         model = calibrate(trained.network, task, trained.how, how, trained.steps)
-    judged, _ = examine(model, task)
-    split, point = task.split, model.knowledge.operating_point
-    rows = split.test[judged.rows]
-    report = metrics.evaluate(
-        judged.probabilities, task.truth[rows], task.labels, task.positive, point.threshold, verdicts=judged.verdicts
-    )
-    nearest = neighbours(task.colours[split.train], task.truth[split.train], judged.colours)
-    colour = metrics.evaluate(np.eye(len(task.labels))[nearest], task.truth[rows], task.labels, (), 0.5)
-    report |= {"colour_baseline": colour}
+    judged, report = examine(model, task)
     figures = {name: pick(report, path) for name, path in FIGURES.items()}
-    return figures | {"share": len(rows) / len(split.train), "seconds": trained.seconds}
+    return figures | {"share": len(judged.rows) / len(task.split.train), "seconds": trained.seconds}
 
 
 FIGURES = {
@@ -118,7 +110,7 @@ FIGURES = {
     "share of images decided": ("decisions", "coverage"),
     "sensitivity among those decided": ("decisions", "sensitivity"),
     "specificity among those decided": ("decisions", "specificity"),
-    "colour statistics alone: F1 (macro)": ("colour_baseline", "f1"),
+    "colour statistics alone: F1 (macro)": ("colour_baseline", "intervals", "f1"),
 }
 
 

@@ -28,17 +28,36 @@ def work(jobs: Mapping[Name, Callable[[], Any]], keep: Callable[[Name, Any], Non
         keep: receives a job's name and its result.
 
     Raises:
-        Exception: what a job raised; those not yet begun are left.
+        Exception: what a job raised; those that ran beside it are kept, those not yet begun are left.
     """
+    failed = None
     with ProcessPoolExecutor(cores(), get_context("spawn"), _one_core) as pool:
         running = {pool.submit(job): name for name, job in jobs.items()}
         for done in as_completed(running):
-            try:
-                result = done.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)  # or the rest would be done, and what it gave be lost
-                raise
-            keep(running[done], result)
+            if done.cancelled():
+                continue
+            if error := done.exception():
+                failed = failed or error
+                for other in running:
+                    other.cancel()
+            else:
+                keep(running[done], done.result())
+    if failed:
+        raise failed
+
+
+def kept(file: Path, asked: Any) -> dict[str, Any]:
+    """The results that a file holds; none if there is no file.
+
+    Raises:
+        SystemExit: they are not those of what is `asked` for.
+    """
+    if not file.exists():
+        return {}
+    results = json.loads(file.read_text())
+    if results["asked"] != json.loads(json.dumps(asked)):
+        raise SystemExit(f"{file} holds results of {results['asked']}; move it away, or give another --results.")
+    return results
 
 
 def write(file: Path, results: Any) -> None:

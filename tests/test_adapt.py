@@ -141,6 +141,7 @@ def test_the_card_and_the_screen_say_what_was_measured_and_no_more(adapted):
     line = f"| Accuracy | {report['accuracy']['value']:.3f} | {report['accuracy']['low']:.3f} to"
     assert line in card and line in printed
     assert "Colour statistics alone" in card and "adapted to one laboratory" in card and "20 images" in card
+    assert "--positive " in card and "--model MODEL" in card
     assert "Research use only" in card and str(output) not in card and str(ROOT) not in card
     shown = {
         m["type"]: m["value"] for m in yaml.safe_load(card.split("---")[1])["model-index"][0]["results"][0]["metrics"]

@@ -131,11 +131,12 @@ def test_losses_are_those_of_the_literature(weights, smoothing, monkeypatch):
 
 def test_weights_are_those_of_the_last_epoch_that_is_no_worse_than_chance(tmp_path):
     """Also where training was interrupted; and early stopping counts only epochs that are worse."""
-    losses = [0.50, 0.10, 0.12, 0.30, 0.125, 0.30, 0.30, 0.30, 0.30, 0.12]
+    losses = [0.50, 0.10, 0.12, 0.115, 0.125, 0.30, 0.30, 0.30, 0.30, 0.12]
+    errors = [0.03, 0.03, 0.03, 0.01, 0.03, *[0.03] * 5]  # the fourth is lower than the third, and surely too high
     args = TrainingArguments(str(tmp_path), metric_for_best_model="eval_loss", greater_is_better=False, use_cpu=True)
     patience, state, control, taken = Patience(4), TrainerState(), TrainerControl(), []
-    for epoch, loss in enumerate(losses):
-        patience.on_evaluate(args, state, control, {"eval_loss": loss, "eval_loss_error": 0.03})
+    for epoch, (loss, error) in enumerate(zip(losses, errors, strict=True)):
+        patience.on_evaluate(args, state, control, {"eval_loss": loss, "eval_loss_error": error})
         if state.best_metric is None or loss < state.best_metric:  # as the Trainer does it, after this
             state.best_metric = loss
             taken.append(epoch)

@@ -107,6 +107,7 @@ def test_the_card_tells_what_a_reader_needs(written):
         "before scaling",
         "## Decision",
         "50 groups",
+        "--positive ",
         "--backbone resnet50 --lr 0.0005 --balance none --augment strong --seed 3",
     ):
         assert words in body

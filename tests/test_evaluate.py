@@ -155,6 +155,15 @@ def test_healthy_images_alone_will_do(tmp_path):
     assert report["colour_baseline"] is None and "suspicious" in report["decisions"]
 
 
+def test_one_class_of_the_models_own_data_will_do(own, smears, tmp_path):
+    shutil.copytree(smears / "Benign", tmp_path / "smears" / "Benign")
+    output = tmp_path / "out"
+    assert main(["evaluate", str(own), str(tmp_path / "smears"), "--output", str(output), "--shortcuts"]) == 0
+    report = json.loads((output / "metrics.json").read_text())
+    assert report["data"]["own"] and report["f1"]["value"] is None and report["accuracy"]["value"] is not None
+    assert "No images of" in report["data"]["what"][1] and (output / "report.html").is_file()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -56,7 +56,7 @@ class BlastShare:
         return tuple(lines)
 
 
-def wilson(successes: int, trials: int) -> tuple[float, float]:
+def wilson(successes: float, trials: int) -> tuple[float, float]:
     """95 % interval of a share; without trials, anything from 0 to 1.
 
     Wilson, "Probable inference, the law of succession, and statistical inference", 1927,

@@ -6,6 +6,7 @@ Beside the card, `.eval_results/test.yaml` holds the figures that matter most in
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from leuko import RESEARCH_NOTICE, __version__
 from leuko.evaluation import words
 from leuko.models.folder import RESULTS, Knowledge
 
-DERIVED = ("dataset", "steps", "split", "images", "fingerprint", "group_column")  # of a run, but no options
+DERIVED = ("dataset", "steps", "split", "images", "fingerprint")  # of a run, but no options
 TAGS = ["timm", "transformers", "leuko", "medical", "leukemia", "blood-smear"]
 INDEX = {  # figures of the front matter: the Hub's name of the metric
     "accuracy": "accuracy",
@@ -97,8 +98,10 @@ A network ({backbone}) that sorts blood-smear images into {", ".join(labels)}. L
 ## Training
 
 ```
-python train.py --dataset {run["dataset"]} {_options(run)} --output DIR
+python train.py --dataset {run["dataset"]} {_options(run, knowledge.positive)} --output DIR
 ```
+
+What was given to `--split` and `--keep`, if anything, is not told, since it names images.
 
 Images: {run["images"]["train"]} for training, {run["images"]["validation"]} for validation, {run["images"]["test"]} for
 test; {run["split"]}. {run["steps"]} steps; data fingerprint `{run["fingerprint"]}`. Burned-in scale bars were removed
@@ -177,15 +180,15 @@ def _figures(knowledge: Knowledge, report: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _options(run: dict[str, Any]) -> str:
+def _options(run: dict[str, Any], positive: Sequence[str]) -> str:
     """The options of `train.py` that repeat the run."""
-    said = []
+    said = [shlex.join(["--positive", *positive])] if positive else []
     for name, value in run.items():
         option = f"--{name.replace('_', '-')}"
         if isinstance(value, bool):
             said.append(option if value else option.replace("--", "--no-", 1))
         elif name not in DERIVED and isinstance(value, (str, int, float)):
-            said.append(f"{option} {value}")
+            said.append(shlex.join([option, str(value)]))
     return " ".join(said)
 
 

@@ -12,13 +12,15 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
+from leuko.cells.blasts import wilson
+
 Z = float(norm.ppf(0.975))
 STEP = 1e-6
 Figure = dict[str, float]
 
 
 def share(value: float, count: int) -> Figure:
-    """A share with its 95 % interval, Wilson's score interval (1927, doi:10.1080/01621459.1927.10502953).
+    """A share with its 95 % interval, Wilson's (`leuko.cells.blasts.wilson`).
 
     Args:
         value: 0 to 1; it may be the mean of several shares.
@@ -27,9 +29,8 @@ def share(value: float, count: int) -> Figure:
     Returns:
         `value`, `low` and `high`, 0 to 1.
     """
-    centre = (value + Z**2 / (2 * count)) / (1 + Z**2 / count)
-    half = Z * np.sqrt(value * (1 - value) / count + Z**2 / (4 * count**2)) / (1 + Z**2 / count)
-    return {"value": value, "low": max(float(centre - half), 0.0), "high": min(float(centre + half), 1.0)}
+    low, high = wilson(value * count, count)
+    return {"value": value, "low": low, "high": high}
 
 
 def auc(value: float, positives: int, negatives: int) -> Figure:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 from datasets import Dataset
+from tqdm import tqdm
 
 from leuko.data.load import open_image
 from leuko.evaluation.material import Material
@@ -57,6 +58,11 @@ class Judged:
             np.array([finding.quality.usable for finding in self.findings]),
             np.array([finding.leukaemia_probability for finding in self.findings]),
         )
+
+
+def progress(items: Iterable, what: str, total: int) -> Iterable:
+    """A progress bar on stderr."""
+    return tqdm(items, desc=what, total=total, smoothing=0.05)
 
 
 def _in_silence(items: Iterable, what: str, total: int) -> Iterable:

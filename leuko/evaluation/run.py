@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from leuko.data import outputs
 from leuko.data.folders import DataError
@@ -18,7 +17,7 @@ from leuko.data.groups import Groups
 from leuko.data.load import open_image
 from leuko.data.split import folds
 from leuko.evaluation import audit, changes, gallery, metrics, page, predictions
-from leuko.evaluation.judge import Evaluated, judge
+from leuko.evaluation.judge import Evaluated, judge, progress
 from leuko.evaluation.material import Material, gather
 from leuko.images import synthetic
 from leuko.images.decode import SUFFIXES, ImageError, decode
@@ -94,11 +93,6 @@ def evaluate(asked: Request) -> dict[str, Any]:
     predictions.write(asked.output / "predictions.csv", evaluated, {each.number: each.reasons for each in shown})
     page.write(asked.output, report, evaluated, shown)
     return report
-
-
-def progress(items: Iterable, what: str, total: int) -> Iterable:
-    """A progress bar on stderr."""
-    return tqdm(items, desc=what, total=total, smoothing=0.05)
 
 
 def _looks(references: Sequence[Path]) -> dict[str, Look]:

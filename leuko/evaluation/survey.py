@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from datasets import Dataset, concatenate_datasets
 from sklearn.model_selection import StratifiedKFold
-from tqdm import tqdm
 
 from leuko.data import outputs
 from leuko.data.clean import inspect
@@ -20,6 +19,7 @@ from leuko.data.groups import Groups, find_groups
 from leuko.data.load import DataError, load
 from leuko.data.split import LeakError, folds
 from leuko.evaluation.audit import shortcuts
+from leuko.evaluation.judge import progress
 from leuko.evaluation.predict import predict
 from leuko.models import folder
 
@@ -154,8 +154,3 @@ def audit(
         for kind, splits in (("random", plain), ("grouped", grouped))
     }
     return {view: {kind: figures[kind][view] for kind in figures} for view in views}
-
-
-def progress(items: Iterable, what: str, total: int) -> Iterable:
-    """A progress bar on stderr."""
-    return tqdm(items, desc=what, total=total, smoothing=0.05)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def write(file: Path, knowledge: Knowledge, backbone: str, labels: Sequence[str]
         "model-index": [{"name": knowledge.name, "results": [result]}],
     }
     low, high = knowledge.operating_point.abstain
+    positive = f" {shlex.join(['--positive', *knowledge.positive])}" if knowledge.positive else ""
     counts = ", ".join(f"{n} {name}" for name, n in report["images_per_class"].items())
     notes = "".join(f"- {note}\n" for note in report["notes"])
     confusion = [f"| truth ↓ answer → | {' | '.join(labels)} |", "|---" * (len(labels) + 1) + "|"]
@@ -82,13 +84,13 @@ Written by Deep Leuko {__version__}.
 ## Adapting
 
 ```
-python -m leuko adapt {run["dataset"]} --seed {run["seed"]} --output DIR
+python -m leuko adapt {run["dataset"]} --model MODEL{positive} --seed {run["seed"]} --output DIR
 ```
 
-Multinomial logistic regression on features of every image and of {run["views"]} augmented views of it; the trunk, the
-size of its input ({run["image_size"]} pixels) and how strictly the regression is held were chosen by
-cross-validation. Data fingerprint `{run["fingerprint"]}`; {report["left_out"]} images left out by
-cleaning.
+MODEL is the one named above. Multinomial logistic regression on features of every image and of {run["views"]}
+augmented views of it; the trunk, the size of its input ({run["image_size"]} pixels) and how strictly the regression
+is held were chosen by cross-validation. Data fingerprint `{run["fingerprint"]}`; {report["left_out"]} images left out
+by cleaning.
 
 ## Figures
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from transformers import set_seed
 
 from leuko.data import outputs
@@ -43,8 +44,8 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> dict[str, A
         leuko.data.load.DataError: the data cannot be trained on, or the output is not free.
         leuko.models.backbones.WeightsError: the backbone or its initial weights cannot be had.
         leuko.images.decode.ImageError: an image cannot be used.
-        TrainingError: the loss diverged, the network cannot be balanced as asked, or the run cannot be resumed or
-            shared.
+        TrainingError: the loss diverged, the network takes no images of that size or cannot be balanced as asked, or
+            the run cannot be resumed or shared.
     """
     state = processes()
     if not state.is_main_process:
@@ -58,11 +59,10 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> dict[str, A
     with state.main_process_first():  # what is fetched is fetched once
         parts = load(settings.dataset, group_column=settings.group_column)
         classes = parts["train"].features["label"].num_classes
-        network = create(settings.backbone, classes, weights=settings.weights, dropout=settings.dropout)
+        network = network_of(settings, classes)
     if settings.balance == "smote":
         last_layer(network, settings)  # whether there is one, before hours are spent
     task = prepare(parts, settings, say)
-    network.freeze(settings.finetune)
     learning = sum(p.numel() for p in network.parameters() if p.requires_grad)
     say(f"{settings.backbone}: {learning:,} of {sum(p.numel() for p in network.parameters()):,} parameters learn.")
     how = preprocessing(network, task, settings)
@@ -85,6 +85,26 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> dict[str, A
 
 def _silence(line: str) -> None:
     """What processes other than the main one say."""
+
+
+def network_of(settings: Settings, classes: int) -> Network:
+    """The network of a run, before it has learnt anything; what is not to learn is frozen.
+
+    Raises:
+        leuko.models.backbones.WeightsError: the backbone or its initial weights cannot be had.
+        TrainingError: it takes no images of that size.
+    """
+    network = create(settings.backbone, classes, weights=settings.weights, dropout=settings.dropout)
+    side = settings.image_size
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, 3, side, side))
+    except (RuntimeError, AssertionError) as error:  # as timm and PyTorch have it
+        raise TrainingError(
+            f"{settings.backbone} takes no images of {side} × {side} pixels; give another --image-size or --backbone."
+        ) from error
+    network.freeze(settings.finetune)
+    return network
 
 
 def preprocessing(network: Network, task: Task, settings: Settings) -> Preprocessing:

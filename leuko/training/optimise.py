@@ -156,8 +156,8 @@ class Patience(EarlyStoppingCallback):
     ) -> None:
         """Called by the Trainer after every look at the validation part."""
         self.lowest = min(self.lowest, metrics["eval_loss"])
-        if metrics["eval_loss"] - metrics["eval_loss_error"] <= self.lowest:
-            state.best_metric = math.inf  # which this epoch then betters
+        within = metrics["eval_loss"] - metrics["eval_loss_error"] <= self.lowest
+        state.best_metric = math.inf if within else self.lowest  # which this epoch then betters, or does not
         super().on_evaluate(args, state, control, metrics, **more)
 
     def state(self) -> dict[str, Any]:
@@ -169,10 +169,12 @@ class Patience(EarlyStoppingCallback):
 def _measured(loss: Loss, found: EvalPrediction) -> dict[str, float]:
     """Accuracy on validation, and the standard error of the loss, from that of every image."""
     logits, labels = torch.from_numpy(found.predictions), torch.from_numpy(found.label_ids)
-    each = [loss(logits[i : i + 1], labels[i : i + 1]).item() for i in range(len(labels))]
+    each = np.array([loss(logits[i : i + 1], labels[i : i + 1]).item() for i in range(len(labels))])
+    weight = np.ones(len(each)) if loss.weights is None else np.array(loss.weights)[found.label_ids]
+    away = each - np.average(each, weights=weight)
     return {
         "accuracy": float((found.predictions.argmax(1) == found.label_ids).mean()),
-        "loss_error": float(np.std(each) / len(each) ** 0.5),
+        "loss_error": float(np.sum((weight * away) ** 2) ** 0.5 / weight.sum()),
     }
 
 

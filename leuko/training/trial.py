@@ -23,7 +23,7 @@ from leuko.data.load import load
 from leuko.data.split import Split
 from leuko.evaluation.predict import predict
 from leuko.models import ensemble
-from leuko.models.backbones import Network, create
+from leuko.models.backbones import Network
 from leuko.models.preprocessing import Preprocessing
 from leuko.training import fit
 from leuko.training.finish import finish
@@ -101,12 +101,11 @@ def train(task: Task, settings: Settings) -> Trained:
 
     Raises:
         leuko.models.backbones.WeightsError: the initial weights cannot be had.
-        TrainingError: the loss diverged.
+        TrainingError: the loss diverged, or the network takes no images of that size.
     """
     start = time.perf_counter()
     set_seed(settings.seed)
-    network = create(settings.backbone, len(task.labels), weights=settings.weights, dropout=settings.dropout)
-    network.freeze(settings.finetune)
+    network = fit.network_of(settings, len(task.labels))
     how = fit.preprocessing(network, task, settings)
     with contextlib.redirect_stdout(io.StringIO()):  # the Trainer prints a line an epoch
         steps = optimise(network, task, how, settings, say=lambda line: None)
