@@ -38,7 +38,10 @@ def main() -> None:
     for plot in (EMBEDDED / "evaluation").glob("*.png"):  # few colours, a third of the bytes
         image = Image.open(plot).convert("RGB")
         image.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE).save(plot, optimize=True)
-    card = (EMBEDDED / "README.md").read_text().replace(TERMS, DATA_TERMS)
+    card = (EMBEDDED / "README.md").read_text()
+    if TERMS not in card:
+        raise SystemExit(f"{given.run} has the card of another version; its data terms have no place.")
+    card = card.replace(TERMS, DATA_TERMS)
     (EMBEDDED / "README.md").write_text(card)
     if crossvalidation.RESULTS.exists():
         table = crossvalidation.as_markdown(json.loads(crossvalidation.RESULTS.read_text()))

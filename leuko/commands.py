@@ -32,13 +32,13 @@ def classify(chosen: argparse.Namespace) -> int:
     classifier = Classifier.load(chosen.model)
     if chosen.label:
         classifier.index(chosen.label)
-    _make_room(chosen, chosen.cam)
+    names = _names(chosen.images, chosen.cam)
 
     def answer(file: Path, image: np.ndarray) -> dict[str, Any]:
         reading = classifier.read(image, cells=not chosen.network_only)
         if chosen.cam:
             cam = classifier.heat_map(reading, chosen.label or reading.finding.label)
-            _write_cam(chosen.cam / file.stem, image, cam)
+            _write_cam(chosen.cam / names[file], image, cam)
         return reading.finding.as_json(file.name)
 
     return _line_by_line(chosen, answer)
@@ -46,14 +46,14 @@ def classify(chosen: argparse.Namespace) -> int:
 
 def field(chosen: argparse.Namespace) -> int:
     """Find, measure and count the cells of every image; a bad one gets an object with `error`."""
-    _make_room(chosen, chosen.masks, chosen.overlay)
+    names = _names(chosen.images, chosen.masks, chosen.overlay)
 
     def answer(file: Path, image: np.ndarray) -> dict[str, Any]:
         found = segment(image, chosen.method)
         if chosen.masks:
-            _write(chosen.masks / f"{file.stem}.png", found.mask())
+            _write(chosen.masks / f"{names[file]}.png", found.mask())
         if chosen.overlay:
-            _write(chosen.overlay / f"{file.stem}.png", overlay.draw(image, found)[..., ::-1])
+            _write(chosen.overlay / f"{names[file]}.png", overlay.draw(image, found)[..., ::-1])
         return answers.field(file.name, image, found)
 
     return _line_by_line(chosen, answer)
@@ -171,22 +171,22 @@ def _files(given: list[Path]) -> Iterator[Path]:
         yield from inside or [path]  # of a folder without images, that is said
 
 
-def _make_room(chosen: argparse.Namespace, *folders: Path | None) -> None:
-    """Make the folders that are asked for.
+def _names(images: list[Path], *folders: Path | None) -> dict[Path, str]:
+    """What the files are called that are written of each image, and the folders for them made.
 
-    Raises:
-        ValueError: two images have the same name, so that what is written of one would replace that of the other.
+    The image's own name without its ending or, where an earlier image has that already, more of its path; that is said.
     """
     wanted = [folder for folder in folders if folder]
-    first: dict[str, Path] = {}
-    for file in _files(chosen.images) if wanted else ():
-        if (other := first.setdefault(file.stem, file)) != file:
-            raise ValueError(
-                f"{other} and {file} would both be written as {file.stem}.png; give each folder a run and an output of "
-                "its own."
-            )
     for folder in wanted:
         folder.mkdir(parents=True, exist_ok=True)
+    names: dict[str, Path] = {}
+    for file in _files(images) if wanted else ():
+        more = (file.stem, f"{file.parent.name}-{file.stem}", f"{file.parent.name}-{file.name}", "-".join(file.parts))
+        name = next(name for name in more if names.get(name, file) == file)
+        names[name] = file
+        if name != file.stem:
+            print(f"{file}: written as {name}, since another image is called {file.stem} too.", file=sys.stderr)
+    return {file: name for name, file in names.items()}
 
 
 def _write_cam(stem: Path, image: np.ndarray, cam: np.ndarray) -> None:

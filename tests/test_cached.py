@@ -68,8 +68,6 @@ def test_views_of_a_normalised_model_are_normalised(model, smear):
 
 def test_an_onnx_file_of_another_network_is_not_believed(trunk, model, smear, tmp_path):
     (tmp_path / "broken.onnx").write_bytes(b"nothing")
-    with torch.no_grad():
-        weights = {name: tensor.clone() for name, tensor in model.network.timm_model.state_dict().items()}
     changed = folder.load()
     with torch.no_grad():
         changed.network.timm_model.conv_stem.weight.mul_(2)
@@ -79,7 +77,6 @@ def test_an_onnx_file_of_another_network_is_not_believed(trunk, model, smear, tm
     ):
         (found,) = features([suspicious], lambda number: smear, 1)
         assert np.allclose(found[0, 0], pooled(changed, smear), atol=1e-3)
-    assert changed.network.timm_model.state_dict().keys() == weights.keys()
 
 
 def test_what_was_computed_is_computed_again_only_if_something_changed(trunk, tmp_path):

@@ -14,7 +14,8 @@ from huggingface_hub import ModelCard, parse_eval_result_entries
 
 from leuko.evaluation import audit, card, metrics, reliability
 from leuko.models.calibration import Familiarity, OperatingPoint
-from leuko.models.folder import RESULTS, Knowledge
+from leuko.models.folder import EMBEDDED, RESULTS, Knowledge
+from tests.conftest import ROOT
 from tests.test_metrics import LABELS, POSITIVE, sample
 
 RUN = {
@@ -145,3 +146,22 @@ def test_data_of_the_hub_are_linked_and_audits_told(tmp_path):
     read = ModelCard.load(tmp_path / "README.md")
     assert read.data.datasets == ["user/smears"]
     assert "## Shortcuts" in read.text and "| cells only |" in read.text
+
+
+def test_the_readme_names_what_there_is_and_quotes_what_was_measured():
+    readme = (ROOT / "README.md").read_text()
+    for name in re.findall(r"-m\s+benchmarks\.(\w+)", readme):
+        assert (ROOT / "benchmarks" / f"{name}.py").is_file()
+    told = json.loads((EMBEDDED / "evaluation" / "metrics.json").read_text())
+    ill = told["leukaemia"]
+    folds = json.loads((ROOT / "benchmarks" / "results" / "crossvalidation.json").read_text())
+    for name, figure in (
+        ("F1 (macro)", told["f1"]),
+        ("leukaemia against not: AUC-ROC", ill["auc_roc"]),
+        ("F1 (macro)", folds["F1 (macro)"]),
+        ("leukaemia: AUC-ROC", folds["leukaemia: AUC-ROC"]),
+    ):
+        assert f"| {name} | {figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f}) |" in readme
+    pair = f"{ill['sensitivity']['value']:.3f}, {ill['specificity']['value']:.3f}"
+    assert ill["threshold"] == 0.5 and f"| sensitivity, specificity at 0.5 | {pair} |" in readme
+    assert f"| {len(folds['folds'])} grouped folds |" in readme

@@ -61,6 +61,16 @@ def test_the_table_has_all_that_was_run_and_parts_what_was_not_trained_enough(co
     assert (compared / "comparison.png").stat().st_size > 1000
 
 
+def test_two_folds_and_strange_weights_are_refused(drawn, tmp_path, capsys):
+    (tmp_path / "lenet.safetensors").write_bytes(b"")
+    for options, words in (
+        (["--folds", "2"], "3 and more"),
+        (["--weights", str(tmp_path / "lenet.safetensors")], "lenet"),
+    ):
+        assert main(["compare", str(drawn), "--output", str(tmp_path / "out"), *options]) == 1
+        assert words in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
 def test_the_colour_row_is_what_scikit_learn_says(compared, drawn):
     split = json.loads((compared / "split.json").read_text())["files"]
     x, y = ({"train": [], "test": []} for _ in range(2))

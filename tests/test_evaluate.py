@@ -172,6 +172,7 @@ def test_one_class_of_the_models_own_data_will_do(own, smears, tmp_path):
         (["--output", "INSIDE"], "lies inside the data"),
         (["--output", "LETTERS"], "holds other files and no evaluation"),
         (["--shortcuts", "--stain-references", "no.png"], "The stain reference no.png"),
+        (["--stain-references", "no.png"], "give both"),
     ],
 )
 def test_refusals_are_one_sentence(options, words, smears, tmp_path, capsys):

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
+from leuko.cells.segmentation import segment
 from leuko.images.decode import decode
 from tests import bad_files
 from tests.conftest import ROOT, free_port, start_app
@@ -51,6 +53,19 @@ def test_the_command_line_answers_every_image_and_fails_only_the_bad(files, tmp_
         assert cam.dtype == np.float32 and cam.shape == (180, 224) and cam.min() >= 0 and cam.max() <= 1
         assert decode(tmp_path / "cam" / f"{Path(name).stem}.png").shape == (180, 224, 3)
     assert answers["grey.png"]["decision"] == "uncertain" and not answers["grey.png"]["quality"]["usable"]
+
+
+def test_images_of_one_name_are_not_written_over_one_another(tmp_path, smear):
+    for folder, image in (("a", smear), ("b", smear[::-1])):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        Image.fromarray(image).save(tmp_path / "in" / folder / "1.png")
+    (tmp_path / "empty").mkdir()
+    done = leuko("field", tmp_path / "in", tmp_path / "empty", "--masks", tmp_path / "out")
+    first, second, nothing = map(json.loads, done.stdout.splitlines())
+    assert first["counts"] and second["counts"] and "no image in this folder" in nothing["error"]
+    assert done.returncode == 1 and "written as b-1" in done.stderr
+    for name, image in (("1.png", smear), ("b-1.png", smear[::-1])):
+        assert np.array_equal(np.array(Image.open(tmp_path / "out" / name)), segment(image).mask())
 
 
 @pytest.mark.parametrize(

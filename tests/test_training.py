@@ -19,12 +19,17 @@ from sklearn import metrics as sk
 from transformers import AutoModelForImageClassification, pipeline
 
 import train
+from leuko.data.folders import DataError
+from leuko.data.load import load
 from leuko.evaluation import metrics
 from leuko.images.decode import decode
 from leuko.models import folder
 from leuko.models.classifier import Classifier
 from leuko.models.preprocessing import to_input
 from leuko.training.augment import Augmentation, restain
+from leuko.training.fit import network_of
+from leuko.training.settings import Settings, TrainingError
+from leuko.training.task import prepare
 from tests.conftest import ROOT
 
 
@@ -231,6 +236,23 @@ def test_a_run_cleans_splits_again_as_before_and_balances(trained, drawn, tmp_pa
     assert model.knowledge.positive == ("healthy",)
     assert model.knowledge.training["balance"] == "smote"
     assert "30.png" not in (tmp_path / "model" / "leuko.json").read_text()
+
+
+def test_a_part_that_consists_of_copies_is_refused(drawn, tmp_path):
+    for part, numbers in {"train": range(8), "validation": range(8, 12), "test": range(8, 12)}.items():
+        for name in ("blast", "healthy"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for i in numbers:
+                shutil.copy(drawn / name / f"{i}.png", tmp_path / part / name)
+    settings = Settings(dataset=(str(tmp_path),), output=tmp_path / "model")
+    with pytest.raises(DataError, match="no image in the validation part"):
+        prepare(load(settings.dataset), settings, print)
+
+
+def test_a_size_that_a_network_does_not_take_is_refused():
+    settings = Settings((), Path("model"), backbone="vit_tiny_patch16_224", weights="none", image_size=100)
+    with pytest.raises(TrainingError, match="takes no images of 100 × 100 pixels"):
+        network_of(settings, 2)
 
 
 def test_figures_are_those_of_scikit_learn():

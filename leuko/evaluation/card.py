@@ -63,7 +63,6 @@ def write_card(
     backbone: str,
     labels: Sequence[str],
     report: dict[str, Any],
-    terms: str = TERMS,
 ) -> None:
     """Write a Hugging Face model card (YAML front matter and Markdown), and `.eval_results` beside it.
 
@@ -74,7 +73,6 @@ def write_card(
         labels: class names.
         report: from `leuko.evaluation.metrics.evaluate`, with `colour_baseline`; `robustness` and `shortcuts` (see
             `leuko.evaluation.audit.under_changes`) are told where they are there.
-        terms: on what conditions the training data may be used, as Markdown.
     """
     run, name = knowledge.training, knowledge.name
     text = f"""---
@@ -114,7 +112,7 @@ from the training images and drawn anew at random, so that they tell nothing of 
 
 ## Data terms
 
-{terms}
+{TERMS}
 """
     file.write_text(text, encoding="utf-8")
     results = file.parent / RESULTS

@@ -67,6 +67,8 @@ def evaluate(asked: Request) -> dict[str, Any]:
         leuko.models.folder.ModelFolderError: the model cannot be used.
         DataError: the data or `output` cannot be used, or the classes cannot be compared.
     """
+    if asked.stain_references and not asked.shortcuts:
+        raise DataError("--stain-references says in which stains --shortcuts looks; give both.")
     page.check(asked.output)
     outputs.check_apart(asked.output, [asked.data])
     looks = _looks(asked.stain_references)
@@ -82,12 +84,12 @@ def evaluate(asked: Request) -> dict[str, Any]:
         group_column=asked.group_column,
         positive=asked.positive,
     )
+    outputs.make(asked.output)
     evaluated = Evaluated(material, judge(classifier, material.rows, progress))
     if not len(evaluated.judged.rows):
         raise DataError(f"None of the {len(material.rows)} images of {asked.data} can be read.")
     report = _measure(classifier, evaluated) | _audit(classifier, evaluated, asked, looks)
     shown = gallery.wrong(classifier, evaluated)
-    asked.output.mkdir(parents=True, exist_ok=True)
     content = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
     (asked.output / "metrics.json").write_text(content, encoding="utf-8")
     predictions.write(asked.output / "predictions.csv", evaluated, {each.number: each.reasons for each in shown})

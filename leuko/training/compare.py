@@ -62,6 +62,8 @@ def compare(
     for file in (Path(given) for given in weights if given not in ("auto", "none")):
         if file.suffix != ".safetensors" or not file.is_file():
             raise WeightsError(f"--weights takes auto, none or .safetensors files; {file} is none of them.")
+        if file.stem not in systems.BACKBONES:
+            raise WeightsError(f"{file} is named after no network of a comparison: {', '.join(systems.BACKBONES)}.")
     trial.make_room(base)
     trial.quiet()
     split = base.output / "split.json"

@@ -130,4 +130,5 @@ def _average(name: str) -> Averaged:
     return Averaged(name, f"average of {', '.join(_TRAINED[member].title for member in members)}", members)
 
 
+BACKBONES = tuple(dict.fromkeys(system.backbone for system in ALL if isinstance(system, Trained) and system.pretrained))
 _TRAINED = {system.name: system for system in ALL if isinstance(system, Trained)}

@@ -116,7 +116,7 @@ def prepare(parts: DatasetDict, settings: Settings, say: Callable[[str], None]) 
         )
         split = split_rows([labels[i] for i in truth], groups, settings.seed)
     verify(split, pictures)
-    _check_whole(split, truth, labels)
+    _check_whole(split, truth, labels, 2 if settings.balance == "smote" else 1)
     task = Task(labels, positive, rows, colours, split, _balanced(truth, split, settings), cleaning, digest)
     sizes = ", ".join(f"{n} {part}" for part, n in task.sizes.items())
     say(f"Split: {sizes}, {len(split.left_out)} left out. {split.how}.")
@@ -164,13 +164,15 @@ def _as_given(rows: Dataset, names: list[str], part: np.ndarray, pictures: np.nd
     return Split(train, validation, test, left_out, Groups(pictures, spare, (), how), how, seed)
 
 
-def _check_whole(split: Split, truth: np.ndarray, labels: tuple[str, ...]) -> None:
-    """Raises DataError where a part is empty, or no image of a class is left to learn from."""
+def _check_whole(split: Split, truth: np.ndarray, labels: tuple[str, ...], least: int) -> None:
+    """Raises DataError where a part is empty, or a class has too few images to learn from."""
     because = "those that are copies of pictures in another part do not count"
     if empty := [part for part in PARTS if not len(getattr(split, part))]:
         raise DataError(f"There is no image in the {empty[0]} part; {because}.")
-    if gone := [name for i, name in enumerate(labels) if i not in truth[split.train]]:
-        raise DataError(f"There is no image of class {', '.join(gone)} in the train part; {because}.")
+    counts = np.bincount(truth[split.train], minlength=len(labels))
+    if few := [name for name, count in zip(labels, counts, strict=True) if count < least]:
+        smote = " --balance smote makes up more from two." if least > 1 else ""
+        raise DataError(f"There are too few images of class {', '.join(few)} in the train part; {because}.{smote}")
 
 
 def _balanced(truth: np.ndarray, split: Split, settings: Settings) -> np.ndarray:
