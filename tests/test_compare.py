@@ -56,7 +56,7 @@ def test_the_table_has_all_that_was_run_and_parts_what_was_not_trained_enough(co
     page = (compared / "comparison.md").read_text()
     above, below = page.split("nothing is concluded")
     assert "SMOTE" in above and "compact CNN" not in above.split("| system |")[1] and "compact CNN" in below
-    assert "SVM on frozen efficientnet_lite0: not run: the ImageNet weights" in page
+    assert "SVM on frozen tf_efficientnet_lite0: not run: the ImageNet weights" in page
     assert "SMOTE" in (compared / "comparison.html").read_text()
     assert (compared / "comparison.png").stat().st_size > 1000
 

@@ -11,7 +11,7 @@ from typing import Literal
 from leuko.training.baselines import Classifier
 
 Measured = Literal["colours", "cells", "k-means nuclei", "deep"]
-FROZEN = "efficientnet_lite0"  # whose trunk gives the deep features
+FROZEN = "tf_efficientnet_lite0"  # whose trunk gives the deep features; timm's name of Google's own network
 
 
 @dataclass(frozen=True)
@@ -130,5 +130,5 @@ def _average(name: str) -> Averaged:
     return Averaged(name, f"average of {', '.join(_TRAINED[member].title for member in members)}", members)
 
 
-BACKBONES = tuple(dict.fromkeys(system.backbone for system in ALL if isinstance(system, Trained) and system.pretrained))
+BACKBONES = (FROZEN, *(system.backbone for system in ALL if isinstance(system, Trained) and system.pretrained))
 _TRAINED = {system.name: system for system in ALL if isinstance(system, Trained)}
