@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -151,7 +152,7 @@ def test_data_of_the_hub_are_linked_and_audits_told(tmp_path):
 def test_the_readme_names_what_there_is_and_quotes_what_was_measured():
     readme = (ROOT / "README.md").read_text()
     for name in re.findall(r"-m\s+benchmarks\.(\w+)", readme):
-        assert (ROOT / "benchmarks" / f"{name}.py").is_file()
+        assert find_spec(f"benchmarks.{name}")
     told = json.loads((EMBEDDED / "evaluation" / "metrics.json").read_text())
     ill = told["leukaemia"]
     folds = json.loads((ROOT / "benchmarks" / "results" / "crossvalidation.json").read_text())
