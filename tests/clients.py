@@ -13,11 +13,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from multiprocessing import forkserver
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 _FORKED = multiprocessing.get_context("forkserver")
 _FORKED.set_forkserver_preload(["torch", "torchvision", "torch._dynamo"])
+
+
+def start() -> None:
+    """Start the process that is forked: before any training, which would start the same with the Hub's client in it."""
+    forkserver.ensure_running()
 
 
 def run(environment: Mapping[str, str], *command: object, cwd: Path = ROOT) -> subprocess.CompletedProcess:

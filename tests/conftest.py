@@ -19,12 +19,17 @@ import pytest
 
 from leuko.images import synthetic
 from leuko.models.classifier import Classifier
+from tests import clients
 from tests.drawn import draw
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[1]
+
+
+def pytest_sessionstart() -> None:
+    clients.start()
 
 
 @pytest.fixture(scope="session")
