@@ -105,7 +105,7 @@ def main() -> None:
     results = side_by_side.kept(file, asked) or {"asked": asked, "rows": {}}
     rows = results["rows"]
     jobs = {
-        (name, str(seed)): partial(baseline if name == BASELINE else run, trial, name, seed)
+        (name, str(seed)): partial(baseline, trial, seed) if name == BASELINE else partial(run, trial, seed, name)
         for seed, name in product(range(seeds), [BASELINE, *ROWS])
         if str(seed) not in rows.get(name, {})
     }
@@ -119,7 +119,7 @@ def main() -> None:
     print(as_markdown(results))
 
 
-def run(trial: Trial, name: str, seed: int) -> Figures:
+def run(trial: Trial, seed: int, name: str) -> Figures:
     """Train a network with a row's options, and measure it on every view of the validation images."""
     task, views = material(trial, seed)
     with tempfile.TemporaryDirectory() as scratch:
@@ -137,7 +137,7 @@ def run(trial: Trial, name: str, seed: int) -> Figures:
     return measured(views, task, lambda images: answers(network, images, how))
 
 
-def baseline(trial: Trial, name: str, seed: int) -> Figures:
+def baseline(trial: Trial, seed: int) -> Figures:
     """The same views as seen by what has learnt the colours of the training images, as they are, and nothing else."""
     task, views = material(trial, seed)
     learnt, labels = task.colours[task.split.train], task.truth[task.split.train]

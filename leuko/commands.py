@@ -32,7 +32,8 @@ def classify(chosen: argparse.Namespace) -> int:
     classifier = Classifier.load(chosen.model)
     if chosen.label:
         classifier.index(chosen.label)
-    names = _names(chosen.images, chosen.cam)
+    files = list(_files(chosen.images))
+    names = _names(files, chosen.cam)
 
     def answer(file: Path, image: np.ndarray) -> dict[str, Any]:
         reading = classifier.read(image, cells=not chosen.network_only)
@@ -41,12 +42,13 @@ def classify(chosen: argparse.Namespace) -> int:
             _write_cam(chosen.cam / names[file], image, cam)
         return reading.finding.as_json(file.name)
 
-    return _line_by_line(chosen, answer)
+    return _line_by_line(files, chosen.json, answer)
 
 
 def field(chosen: argparse.Namespace) -> int:
     """Find, measure and count the cells of every image; a bad one gets an object with `error`."""
-    names = _names(chosen.images, chosen.masks, chosen.overlay)
+    files = list(_files(chosen.images))
+    names = _names(files, chosen.masks, chosen.overlay)
 
     def answer(file: Path, image: np.ndarray) -> dict[str, Any]:
         found = segment(image, chosen.method)
@@ -56,10 +58,10 @@ def field(chosen: argparse.Namespace) -> int:
             _write(chosen.overlay / f"{names[file]}.png", overlay.draw(image, found)[..., ::-1])
         return answers.field(file.name, image, found)
 
-    return _line_by_line(chosen, answer)
+    return _line_by_line(files, chosen.json, answer)
 
 
-def _line_by_line(chosen: argparse.Namespace, answer: Callable[[Path, np.ndarray], dict[str, Any]]) -> int:
+def _line_by_line(files: list[Path], output: Path | None, answer: Callable[[Path, np.ndarray], dict[str, Any]]) -> int:
     """Print the answer for every image; for one that cannot be read, why; the exit status is 1 if there was one."""
 
     def attempt(file: Path) -> dict[str, Any]:
@@ -71,13 +73,13 @@ def _line_by_line(chosen: argparse.Namespace, answer: Callable[[Path, np.ndarray
             return {"image": file.name, "error": str(error)}
 
     failed = 0
-    lines = chosen.json.open("w") if chosen.json else sys.stdout
+    lines = output.open("w") if output else sys.stdout
     try:
-        for said in in_order(attempt, _files(chosen.images)):
+        for said in in_order(attempt, files):
             failed |= "error" in said
             print(json.dumps(said, ensure_ascii=False), file=lines, flush=True)
     finally:
-        if chosen.json:
+        if output:
             lines.close()
     return int(failed)
 
@@ -171,7 +173,7 @@ def _files(given: list[Path]) -> Iterator[Path]:
         yield from inside or [path]  # of a folder without images, that is said
 
 
-def _names(images: list[Path], *folders: Path | None) -> dict[Path, str]:
+def _names(files: list[Path], *folders: Path | None) -> dict[Path, str]:
     """What the files are called that are written of each image, and the folders for them made.
 
     The image's own name without its ending or, where an earlier image has that already, more of its path; that is said.
@@ -180,7 +182,7 @@ def _names(images: list[Path], *folders: Path | None) -> dict[Path, str]:
     for folder in wanted:
         folder.mkdir(parents=True, exist_ok=True)
     names: dict[str, Path] = {}
-    for file in _files(images) if wanted else ():
+    for file in files if wanted else ():
         more = (file.stem, f"{file.parent.name}-{file.stem}", f"{file.parent.name}-{file.name}", "-".join(file.parts))
         name = next(name for name in more if names.get(name, file) == file)
         names[name] = file

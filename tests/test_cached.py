@@ -71,12 +71,14 @@ def test_an_onnx_file_of_another_network_is_not_believed(trunk, model, smear, tm
     changed = folder.load()
     with torch.no_grad():
         changed.network.timm_model.conv_stem.weight.mul_(2)
+    weights = {name: tensor.clone() for name, tensor in changed.network.timm_model.state_dict().items()}
     for suspicious in (
         Trunk(changed.network, model.preprocessing, folder.EMBEDDED / folder.ONNX),
         Trunk(changed.network, model.preprocessing, tmp_path / "broken.onnx"),
     ):
         (found,) = features([suspicious], lambda number: smear, 1)
         assert np.allclose(found[0, 0], pooled(changed, smear), atol=1e-3)
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in changed.network.timm_model.state_dict().items())
 
 
 def test_what_was_computed_is_computed_again_only_if_something_changed(trunk, tmp_path):

@@ -65,7 +65,7 @@ def test_two_folds_and_strange_weights_are_refused(drawn, tmp_path, capsys):
     (tmp_path / "lenet.safetensors").write_bytes(b"")
     for options, words in (
         (["--folds", "2"], "3 and more"),
-        (["--weights", str(tmp_path / "lenet.safetensors")], "lenet"),
+        (["--weights", str(tmp_path / "lenet.safetensors")], "named after no network"),
     ):
         assert main(["compare", str(drawn), "--output", str(tmp_path / "out"), *options]) == 1
         assert words in capsys.readouterr().err and not (tmp_path / "out").exists()

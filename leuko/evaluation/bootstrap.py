@@ -118,6 +118,8 @@ class Bootstrap:
         drawn: list[np.ndarray] = []
         for members in self._strata:
             drawn += members if self._whole(members) else list(np.concatenate(members)[:, None])
+        if len(drawn) == self.size:  # single images, which a share counts itself
+            return
         at_once = int(np.clip(_AT_ONCE // max(self.size, 1), 1, len(drawn)))
         for start in range(0, len(drawn), at_once):
             some = drawn[start : start + at_once]
@@ -148,6 +150,8 @@ def _count(figure: np.ndarray | Share | Upward, alone: Sequence[np.ndarray | Sha
     """Of how many groups or images that are drawn a share tells; `alone` holds the figure of each by itself."""
     if not isinstance(figure, Share):
         return np.inf
+    if not alone:
+        return float(figure.whole[0])
     some = figure.part[0] > 0
     return min(float(figure.whole[0]), sum(int(((a.part if some else a.whole) > 0).sum()) for a in alone))
 
