@@ -176,6 +176,10 @@ def edit(file: Path, change) -> None:
     file.write_text(json.dumps(content))
 
 
+def with_argument(f: Path, **arguments: object) -> None:
+    edit(f / "config.json", lambda c: c["model_args"].update(arguments))
+
+
 def pickle_only(f: Path) -> None:
     (f / "model.safetensors").rename(f / "pytorch_model.bin")
 
@@ -195,6 +199,10 @@ def cut_off(f: Path) -> None:
         (lambda f: edit(f / "leuko.json", lambda c: c["training"].update(steps=0)), "untrained"),
         (lambda f: edit(f / "config.json", lambda c: c["pretrained_cfg"].update(crop_pct=0.875)), "crops"),
         (lambda f: edit(f / "config.json", lambda c: c.update(architecture="resnet18")), "do not fit"),
+        (lambda f: edit(f / "leuko.json", lambda c: c["training"].update(steps=None)), "damaged"),
+        (lambda f: edit(f / "config.json", lambda c: c.update(architecture="hf-hub:a/b")), "from elsewhere"),
+        (lambda f: with_argument(f, checkpoint_path="a.pt"), "from elsewhere"),
+        (lambda f: with_argument(f, members=[{"args": {"pretrained": True}}]), "from elsewhere"),
     ],
 )
 def test_a_spoilt_folder_is_refused(trained, tmp_path, spoil, words):

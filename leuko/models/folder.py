@@ -43,6 +43,7 @@ EMBEDDED = Path(__file__).parent / "embedded"
 CONFIG, WEIGHTS, LEUKO, ONNX = "config.json", "model.safetensors", "leuko.json", "onnx/model.onnx"
 RESULTS = ".eval_results/test.yaml"
 _VERSIONED = ("torch", "timm", "transformers", "datasets")
+_SOURCES = ("pretrained", "checkpoint", "cache_dir")  # how arguments begin with which timm loads what no digest names
 
 
 class ModelFolderError(ValueError):
@@ -237,7 +238,7 @@ def load(model: str | os.PathLike[str] | None = None) -> Model:
     """Load a model folder or Hub id; without one, the embedded default.
 
     Raises:
-        ModelFolderError: missing, half-written, changed, pickled or untrained.
+        ModelFolderError: missing, half-written, changed, pickled, untrained, or weights would come from elsewhere.
     """
     folder = locate(model)
     for name in (CONFIG, WEIGHTS, LEUKO):
@@ -261,12 +262,19 @@ def load(model: str | os.PathLike[str] | None = None) -> Model:
         how = Preprocessing.from_timm(config["pretrained_cfg"])
         if stain := stored.get("stain"):
             how = replace(how, stain=Normalisation.from_json(stain))
-        steps, trained, digests = stored["training"]["steps"], stored["training"].get("backbone"), stored["sha256"]
+        arguments = config.get("model_args", {})
+        foreign = ":" in backbone or _names_sources(arguments)
+        steps, trained = float(stored["training"]["steps"]), stored["training"].get("backbone")
+        digests = stored["sha256"]
         digest = digests[WEIGHTS]
     except CropError as error:
         raise ModelFolderError(f"{folder} cannot be used: {error}.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ModelFolderError(f"{folder} is damaged: {CONFIG} or {LEUKO} cannot be read; train again.") from error
+    if foreign:
+        raise ModelFolderError(
+            f"{folder / CONFIG} would have weights loaded from elsewhere, which is never done; train again."
+        )
     if not steps > 0:
         raise ModelFolderError(f"{folder} holds an untrained network; it is never served. Train it with train.py.")
     if _digest(folder / WEIGHTS) != digest:
@@ -277,8 +285,17 @@ def load(model: str | os.PathLike[str] | None = None) -> Model:
         raise ModelFolderError(f"The weights in {folder} do not fit {backbone}; train again.")
     onnx = folder / ONNX
     whole = onnx.is_file() and _digest(onnx) == digests.get(ONNX)
-    arguments = config.get("model_args", {})
     return Model(folder, backbone, labels, how, knowledge, digest[:12], arguments, onnx if whole else None)
+
+
+def _names_sources(arguments: Any) -> bool:
+    """Whether arguments of timm, those of an ensemble's members among them, name files, the Hub or caches."""
+    if isinstance(arguments, dict):
+        return any(
+            key.startswith(_SOURCES) or (key == "architecture" and ":" in value) or _names_sources(value)
+            for key, value in arguments.items()
+        )
+    return isinstance(arguments, list) and any(map(_names_sources, arguments))
 
 
 def _digest(file: Path) -> str:
