@@ -183,7 +183,8 @@ def _names(files: list[Path], *folders: Path | None) -> dict[Path, str]:
         folder.mkdir(parents=True, exist_ok=True)
     names: dict[str, Path] = {}
     for file in files if wanted else ():
-        more = (file.stem, f"{file.parent.name}-{file.stem}", f"{file.parent.name}-{file.name}", "-".join(file.parts))
+        whole = "-".join(file.relative_to(file.anchor).parts)
+        more = (file.stem, f"{file.parent.name}-{file.stem}", f"{file.parent.name}-{file.name}", whole)
         name = next(name for name in more if names.get(name, file) == file)
         names[name] = file
         if name != file.stem:

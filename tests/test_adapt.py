@@ -10,6 +10,7 @@ import sys
 import zipfile
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from leuko.models import folder
 from leuko.models.backbones import create
 from leuko.models.calibration import Familiarity, OperatingPoint
 from leuko.models.preprocessing import Preprocessing, to_input
+from leuko.serving.adapt_tab import Own, Sessions
 from leuko.serving.archive import ArchiveError, unpack
 from leuko.training.adapt import adapt
 from leuko.training.augment import restain
@@ -318,6 +320,9 @@ def overstated(place: Path, png: bytes) -> Path:
         (lambda place, png: zipped(place, {"a/1.txt": b"x"}), "holds no images"),
         (lambda place, png: zipped(place, {"a/1.png": huge(30_000)}), "megapixels together"),
         (lambda place, png: zipped(place, {f"a/{i}.png": huge(7_000) for i in range(40)}), "megapixels together"),
+        (lambda place, png: zipped(place, {"a/1.png": png}, zipfile.ZIP_BZIP2), "unusual way"),
+        (lambda place, png: zipped(place, {"a/1.png": png}, zipfile.ZIP_LZMA), "unusual way"),
+        (lambda place, png: zipped(place, {f"a/{i}.txt": b"" for i in range(20_000)}), "lists too many files"),
         (encrypted, "encrypted"),
         (linked, "holds a link"),
         (overstated, "damaged|more than it states"),
@@ -331,6 +336,19 @@ def test_a_zip_that_is_not_safe_is_refused_in_one_sentence(tmp_path, png, make, 
     assert {f.name for f in (tmp_path / "in").iterdir()} <= {"a.zip", "out"} and list(tmp_path.iterdir()) == [
         tmp_path / "in"
     ]
+
+
+def test_a_page_that_is_closed_while_it_waits_leaves_no_model(embedded):
+    sessions, page, other = Sessions(), SimpleNamespace(session_hash="a"), SimpleNamespace(session_hash="b")
+    sessions.expect(page)
+    sessions.expect(other)
+    sessions.end(page)
+    for request in (page, other):
+        sessions.keep(request, Own(embedded, b""))
+    assert sessions.of(page) is None and sessions.of(other)
+    sessions.drop(other)  # wants the common model, and adapts again
+    sessions.keep(other, Own(embedded, b""))
+    assert sessions.of(other)
 
 
 def huge(side: int) -> bytes:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import csv
+import io
+import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as Picture
 
-from leuko.data.classes import recognise_positive
+from leuko.data.classes import choose_positive, recognise_positive
 from leuko.data.load import DataError, load, open_image
 from leuko.data.names import Told, natural, told_by
+from leuko.images.decode import ImageError
+from tests.clients import run
+from tests.standin_hub import StandInHub
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +144,58 @@ def test_parquet_gives_the_same_rows_as_the_folder(tmp_path, tile):
     assert all((open_image(a) == open_image(b)).all() for a, b in zip(table["image"], plain["image"], strict=True))
 
 
+@pytest.mark.parametrize(
+    ("labels", "feature"),
+    [(["a", None], Value("string")), ([0, -1], ClassLabel(names=["a", "b"])), ([0.0, None], Value("float64"))],
+)
+def test_images_without_a_label_are_counted_and_refused(tmp_path, tile, labels, feature):
+    tile.save(tmp_path / "1.png")
+    content = {"image": [str(tmp_path / "1.png")] * 2, "label": labels}
+    (tmp_path / "table").mkdir()
+    Dataset.from_dict(content, features=Features({"image": Image(), "label": feature})).to_parquet(
+        tmp_path / "table" / "train.parquet"
+    )
+    with pytest.raises(DataError, match=r"1 of the 2 images .* have no label"):
+        load(str(tmp_path / "table"))
+
+
+def parquet(*images: dict | None) -> bytes:
+    """A table of images, as the Hub keeps them, with the labels a, b, a, b …"""
+    features = Features({"image": Image(), "label": Value("string")})
+    stored = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    table = pa.table({"image": pa.array(images, stored), "label": [*"ab" * len(images)][: len(images)]})
+    written = io.BytesIO()
+    said = {"huggingface": json.dumps({"info": {"features": features.to_dict()}})}
+    pq.write_table(table.replace_schema_metadata(said), written)
+    return written.getvalue()
+
+
+def test_a_row_without_an_image_is_said_when_it_is_opened(tmp_path, tile):
+    tile.save(tmp_path / "1.png")
+    (tmp_path / "train.parquet").write_bytes(parquet({"bytes": None, "path": str(tmp_path / "1.png")}, None))
+    rows = load(str(tmp_path))["train"]
+    assert open_image(rows[0]["image"]).shape == (48, 48, 3)
+    with pytest.raises(ImageError, match="no image in this row"):
+        open_image(rows[1]["image"])
+
+
+def test_a_data_set_of_the_hub_reads_no_file_of_this_disk(tmp_path, tile):
+    private = tmp_path / "private.png"
+    tile.save(private)
+    own = {"bytes": private.read_bytes(), "path": "1.png"}
+    greedy = parquet(own, {"bytes": None, "path": str(private)})
+    program = "from leuko.data.load import load; print(len(load"
+    with StandInHub(tokens={"hf_test": "tester"}) as hub:
+        hub.put("dataset", "tester/fine", {"data/train.parquet": parquet(own, own)})
+        hub.put("dataset", "tester/greedy", {"data/train.parquet": greedy})
+        fine, refused = (
+            run(hub.environment(tmp_path / "home", token="hf_test"), "-c", f"{program}('tester/{name}')['train']))")
+            for name in ("fine", "greedy")
+        )
+    assert fine.stdout.split()[-1] == "2", fine.stderr
+    assert "which is not read" in refused.stderr.splitlines()[-1], refused.stderr
+
+
 def test_several_sources_become_one_and_every_row_keeps_its_own(tmp_path, tile):
     first = fill(tmp_path / "a" / "lab", tile, "blast/1.png", "healthy/2.png")
     second = fill(tmp_path / "b" / "lab", tile, "all/UID_1_1_1_all.png", "blast/1.png")
@@ -171,11 +230,17 @@ def test_what_cannot_be_loaded_is_said_in_one_sentence(tmp_path, tile):
     assert "no label for b.png" in refusal(table)
     write_table(table / "labels.csv", ["image", "label"], ["a.png", "x"], ["b.png", "y"], ["a", "y"])
     assert "more than once" in refusal(table)
+    write_table(table / "labels.csv", ["image", "label"], ["a.png", "x", ""], ["b.png", "", ""])
+    assert "no label for b.png" in refusal(table)  # commas at the ends of lines are no fault
     (table / "labels.csv").write_bytes(b"image,label\n\xff\xfe,1\n")
     assert "UTF-8" in refusal(table)
     (tmp_path / "parquet").mkdir()
     (tmp_path / "parquet" / "train.parquet").write_bytes(b"no table")
     assert "cannot be read" in refusal(tmp_path / "parquet")
+
+
+def test_a_class_that_is_named_twice_counts_once():
+    assert choose_positive(["a", "b"], ["a", "a"]) == ("a",)
 
 
 def test_leukaemic_classes_are_recognised():

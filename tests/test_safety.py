@@ -19,6 +19,7 @@ from PIL import Image
 
 from leuko.serving import guard
 from leuko.serving.interface import build, launch_options
+from leuko.serving.sweeping import forget_answers
 from tests.conftest import ROOT, free_port, running_app, start_app
 
 META = {"_type": "gradio.FileData"}
@@ -284,6 +285,33 @@ def test_files_are_gone_when_their_time_is_over(locked, picture):
         until(lambda: len(files_in(folder) - examples) >= 3)
     until(lambda: files_in(folder) == examples)
     assert client.predict(image=handle_file(picture), api_name="/classify")["decision"]
+
+
+def test_an_answer_that_nobody_fetches_is_forgotten(locked, picture):
+    url, _ = locked
+    with httpx.Client(timeout=60) as web:
+        web.post(f"{url}/login", data={"username": "lab", "password": "häm'ato\"logy"})
+        with picture.open("rb") as file:
+            path = web.post(f"{url}/gradio_api/upload", files={"files": file}).json()[0]
+        image = {"path": path, "meta": META}
+        call = web.post(f"{url}/gradio_api/call/classify", json={"data": [image]}).json()["event_id"]
+        time.sleep(3 * KEPT + 2)
+        answer = web.get(f"{url}/gradio_api/call/classify/{call}")
+    assert answer.status_code == 404 and "call again" in answer.json()["error"]
+
+
+def test_of_calls_that_are_over_not_even_their_names_are_kept(embedded):
+    queue, unfetched = build(embedded, {})._queue, {}
+    queue.pending_event_ids_session |= {"fetched": set(), "waits": {"done"}, "runs": {"running"}}
+    queue.pending_messages_per_session.update({"fetched": 1, "waits": 2, "runs": 3})
+    queue.event_ids_to_events["running"] = None
+    forget_answers(queue, unfetched, 60)
+    assert set(queue.pending_event_ids_session) == set(queue.pending_messages_per_session) == {"waits", "runs"}
+    unfetched["done"] -= 61
+    forget_answers(queue, unfetched, 60)
+    assert queue.pending_event_ids_session == {"runs": {"running"}} and set(queue.pending_messages_per_session) == {
+        "runs"
+    }
 
 
 def test_a_file_is_kept_as_long_as_its_request_waits(locked, picture, tmp_path, drawn):

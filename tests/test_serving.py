@@ -56,14 +56,15 @@ def test_the_command_line_answers_every_image_and_fails_only_the_bad(files, tmp_
 
 
 def test_images_of_one_name_are_not_written_over_one_another(tmp_path, smear):
-    for folder, image in (("a", smear), ("b", smear[::-1])):
+    for folder, image in (("a", smear), ("b", smear[::-1]), ("x/b", smear), ("y/b", smear)):
         (tmp_path / "in" / folder).mkdir(parents=True)
         Image.fromarray(image).save(tmp_path / "in" / folder / "1.png")
     (tmp_path / "empty").mkdir()
     done = leuko("field", tmp_path / "in", tmp_path / "empty", "--masks", tmp_path / "out")
-    first, second, nothing = map(json.loads, done.stdout.splitlines())
-    assert first["counts"] and second["counts"] and "no image in this folder" in nothing["error"]
+    *found, nothing = map(json.loads, done.stdout.splitlines())
+    assert len(found) == 4 and all(each["counts"] for each in found) and "no image in this folder" in nothing["error"]
     assert done.returncode == 1 and "written as b-1" in done.stderr
+    assert len(list((tmp_path / "out").iterdir())) == 4
     for name, image in (("1.png", smear), ("b-1.png", smear[::-1])):
         assert np.array_equal(np.array(Image.open(tmp_path / "out" / name)), segment(image).mask())
 

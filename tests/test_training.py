@@ -199,6 +199,13 @@ def cut_off(f: Path) -> None:
         (lambda f: edit(f / "leuko.json", lambda c: c["training"].update(steps=0)), "untrained"),
         (lambda f: edit(f / "config.json", lambda c: c["pretrained_cfg"].update(crop_pct=0.875)), "crops"),
         (lambda f: edit(f / "config.json", lambda c: c.update(architecture="resnet18")), "do not fit"),
+        (lambda f: edit(f / "config.json", lambda c: c.update(pretrained_cfg=[])), "damaged"),
+        (lambda f: edit(f / "config.json", lambda c: c["pretrained_cfg"].update(interpolation="lanczos")), "damaged"),
+        (lambda f: edit(f / "config.json", lambda c: c["pretrained_cfg"].update(input_size=[3, 9**9, 9])), "damaged"),
+        (lambda f: (f / "config.json").write_text("[" * 100_000), "damaged"),
+        (lambda f: edit(f / "leuko.json", lambda c: c.update(positive=["blast", "blast"])), "damaged"),
+        (lambda f: edit(f / "leuko.json", lambda c: c.update(positive=["nobody"])), "damaged"),
+        (lambda f: edit(f / "leuko.json", lambda c: c["operating_point"].update(abstain=[0.1, 0.2, 0.3])), "damaged"),
         (lambda f: edit(f / "leuko.json", lambda c: c["training"].update(steps=None)), "damaged"),
         (lambda f: edit(f / "config.json", lambda c: c.update(architecture="hf-hub:a/b")), "from elsewhere"),
         (lambda f: with_argument(f, checkpoint_path="a.pt"), "from elsewhere"),
@@ -212,6 +219,21 @@ def test_a_spoilt_folder_is_refused(trained, tmp_path, spoil, words):
     with pytest.raises(folder.ModelFolderError, match=words) as refusal:
         folder.load(broken)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda c: c["familiarity"].update(bound="far"),
+        lambda c: c["familiarity"].update(mean=["1 2"], directions=["1 0"], variance=["1 1"]),
+    ],
+)
+def test_a_folder_whose_parts_do_not_fit_together_is_not_served(trained, tmp_path, spoil):
+    broken = tmp_path / "broken"
+    shutil.copytree(trained[0], broken)
+    edit(broken / "leuko.json", spoil)
+    with pytest.raises(folder.ModelFolderError, match="do not fit together"):
+        Classifier.load(broken)
 
 
 def test_a_failed_save_leaves_the_old_folder(tmp_path):

@@ -30,7 +30,7 @@ def choose_positive(labels: Sequence[str], declared: Iterable[str] | None) -> tu
     Raises:
         DataError: there is no such class, or all classes mean leukaemia.
     """
-    positive = recognise_positive(labels) if declared is None else tuple(declared)
+    positive = recognise_positive(labels) if declared is None else tuple(dict.fromkeys(declared))
     if unknown := [name for name in positive if name not in labels]:
         raise DataError(f"There is no class {unknown[0]!r}; the classes are {', '.join(labels)}.")
     if len(positive) == len(labels):

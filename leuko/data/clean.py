@@ -16,10 +16,10 @@ import numpy as np
 from datasets import Dataset
 
 from leuko.data.duplicates import Duplicates, Prints
-from leuko.data.load import DataError, open_image
+from leuko.data.load import DataError, bytes_of, open_image
 from leuko.data.suspects import HUES, colours, label_errors, outliers
 from leuko.images import quality
-from leuko.images.decode import SUFFIXES, ImageError, decode, format_of, read
+from leuko.images.decode import SUFFIXES, ImageError, decode, format_of
 
 Action = Literal["dropped", "kept", "grouped", "flagged"]
 ACTIONS: dict[str, Action] = {
@@ -166,10 +166,10 @@ class _Inspector:
         self.issues.append(Issue(row, file, kind, message, action, **more))
         return action == "dropped"
 
-    def read(self, row: int, value: dict) -> np.ndarray | None:
+    def read(self, row: int, value: dict | None) -> np.ndarray | None:
         """Decode a row and judge its quality; None if it is dropped."""
         try:
-            data = read(value["bytes"] or value["path"])
+            data = bytes_of(value)
             image = decode(data)
         except ImageError as error:
             unkept = " It cannot be kept, as nothing can be read from it." if self.files[row] in self.keep else ""

@@ -155,7 +155,7 @@ def _by_table(folder: Path, images: list[Path], group_column: str | None) -> lis
                 lines = list(csv.DictReader(file))
         except (UnicodeDecodeError, csv.Error) as error:
             raise DataError(f"{table} cannot be read as a table; save it as CSV in UTF-8.") from error
-        columns = list(lines[0]) if lines else []
+        columns = [column for column in lines[0] if column] if lines else []  # cells beyond the head's have no column
         image, label = column_of(columns, IMAGES), column_of(columns, LABELS)
         if image and label:
             group = group_column_of(columns, group_column)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import datasets
@@ -19,13 +19,14 @@ import numpy as np
 import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value, concatenate_datasets
 from datasets.exceptions import DatasetNotFoundError
+from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from leuko.data.folders import LABELS as LABEL_COLUMNS
 from leuko.data.folders import SPLITS, DataError, Row, column_of, group_column_of, read_folder, title_of
 from leuko.data.names import natural, told_by
-from leuko.images.decode import decode
+from leuko.images.decode import ImageError, decode, read
 from leuko.models import remote
 
 TEXT = Value("string")
@@ -69,13 +70,25 @@ def load(sources: str | Sequence[str], *, group_column: str | None = None, one_c
     return together
 
 
-def open_image(row_image: dict) -> np.ndarray:
+def open_image(row_image: dict | None) -> np.ndarray:
     """Decode one value of the `image` column to uint8, H × W × 3, RGB.
 
     Raises:
         leuko.images.decode.ImageError: the image cannot be used.
     """
-    return decode(row_image["bytes"] or row_image["path"])
+    return decode(bytes_of(row_image))
+
+
+def bytes_of(row_image: dict | None) -> bytes:
+    """The undecoded file of one value of the `image` column.
+
+    Raises:
+        leuko.images.decode.ImageError: there is none, it is empty or too large, or it cannot be opened.
+    """
+    source = row_image and (row_image["bytes"] or row_image["path"])
+    if not source:
+        raise ImageError("There is no image in this row; add it or leave the row out.")
+    return read(source)
 
 
 def fingerprint(rows: Dataset) -> str:
@@ -143,6 +156,16 @@ def _read(name: str) -> DatasetDict:
         raise DataError(f"{name} cannot be read as a data set of images; check its files.") from error
 
 
+def _keep_within(name: str, files: Iterable[str]) -> None:
+    """Refuse a data set of the Hub whose tables name images of this disk: `datasets` sees to all its other files."""
+    if Path(name).is_dir():
+        return  # its owner's tables may name what they like
+    homes = [Path(home).resolve() for home in (datasets.config.HF_DATASETS_CACHE, constants.HF_HUB_CACHE)]
+    for file in files:
+        if not any(Path(file).resolve().is_relative_to(home) for home in homes):
+            raise DataError(f"The data set {name!r} names an image that is not its own ({file}), which is not read.")
+
+
 def _tidy(loaded: DatasetDict, name: str, group_column: str | None) -> DatasetDict:
     """Name the splits and columns of a data set that `datasets` has read as ours are named."""
     splits = DatasetDict({SPLITS.get(split, split): rows for split, rows in loaded.items()})
@@ -158,18 +181,24 @@ def _tidy(loaded: DatasetDict, name: str, group_column: str | None) -> DatasetDi
     splits = splits.select_columns([column for column in (image, label, group) if column])
     splits = splits.rename_columns({image: "image", label: "label"} | ({group: "group"} if group else {}))
     return DatasetDict(
-        {split: _named(rows.cast_column("image", Image(decode=False))) for split, rows in splits.items()}
+        {split: _named(rows.cast_column("image", Image(decode=False)), name) for split, rows in splits.items()}
     )
 
 
-def _named(rows: Dataset) -> Dataset:
+def _named(rows: Dataset, name: str) -> Dataset:
     """Make classes of the labels, add the files' names, and take groups from the names if none are given."""
-    if not isinstance(rows.features["label"], ClassLabel):
-        values = [str(value) for value in rows["label"]]
+    images, given, classes = rows.data.table["image"], rows["label"][:], rows.features["label"]
+    known = range(classes.num_classes) if isinstance(classes, ClassLabel) else None
+    if missing := sum(v in (None, "") or v != v or (known is not None and v not in known) for v in given):
+        raise DataError(f"{missing} of the {len(rows)} images of {name!r} have no label; label them or leave them out.")
+    if known is None:
+        values = [str(value) for value in given]
         classes = ClassLabel(names=sorted(set(values)))
         rows = _with_column(rows, "label", classes.str2int(values), classes)
     labels = rows.features["label"].int2str(rows["label"][:])
-    paths = pc.struct_field(rows.data.table["image"], "path").to_pylist()  # the column itself would read every image
+    paths = pc.struct_field(images, "path").to_pylist()  # the column itself would read every image
+    alone = pc.is_null(pc.struct_field(images, "bytes")).to_pylist()
+    _keep_within(name, (path for path, read_from_it in zip(paths, alone, strict=True) if path and read_from_it))
     files = []
     for i, (label, path) in enumerate(zip(labels, paths, strict=True)):
         files.append(f"{label}/{Path(path).name if path else f'{i:06d}'}")

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 MAX_BYTES = 50 * 1024**2
 MAX_PIXELS = 50_000_000
 MIN_SIDE = 16
+MAX_STRIP = 100  # times as long as wide: no field is, and scaled down nothing would be left of its width
+MAX_SCANS = 100  # of a JPEG, each of which costs as much as a whole image; a usual one has 1 to 12
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
 SUFFIXES = {
     ".jpg": "JPEG",
@@ -27,6 +29,8 @@ SUFFIXES = {
     ".webp": "WEBP",
     ".gif": "GIF",
 }
+
+_SCAN = b"\xff\xda"  # how a scan begins; within its data such bytes are never side by side
 
 # Gradio opens some images before any code of ours does; Pillow's own guard then refuses what is over twice this.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -50,7 +54,8 @@ def decode(source: bytes | str | Path | BinaryIO) -> np.ndarray:
         uint8 array, height × width × 3, RGB.
 
     Raises:
-        ImageError: empty, over `MAX_BYTES` or `MAX_PIXELS`, under `MIN_SIDE`, damaged, or no image at all.
+        ImageError: empty, over `MAX_BYTES` or `MAX_PIXELS`, under `MIN_SIDE`, a strip, a JPEG of over `MAX_SCANS`,
+            damaged, or no image at all.
     """
     data = read(source)
     try:
@@ -62,6 +67,12 @@ def decode(source: bytes | str | Path | BinaryIO) -> np.ndarray:
                 raise ImageError(
                     f"The image is only {width} × {height} pixels; at least {MIN_SIDE} × {MIN_SIDE} are needed."
                 )
+            if max(width, height) > MAX_STRIP * min(width, height):
+                raise ImageError(f"The image is a strip of {width} × {height} pixels; use a picture of a whole field.")
+            if image.format == "TIFF" and _tile(image) > MAX_PIXELS:
+                raise ImageError(_too_many_pixels("more than that in a tile"))
+            if image.format in ("JPEG", "MPO") and data.count(_SCAN) > MAX_SCANS:
+                raise ImageError(f"The JPEG is built of over {MAX_SCANS} scans; export it again.")
             return _to_rgb(image)
     except ImageError:
         raise
@@ -107,6 +118,12 @@ def read(source: bytes | str | Path | BinaryIO) -> bytes:
     if len(data) > MAX_BYTES:
         raise ImageError(f"The file is larger than {MAX_BYTES // 1024**2} MB, the limit; use a smaller image.")
     return data
+
+
+def _tile(image: Image.Image) -> int:
+    """Pixels of a TIFF's tiles, which are decoded whole, however small the image is; 0 without tiles."""
+    width, height = (image.tag_v2.get(tag, 0) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH))
+    return width * height
 
 
 def _too_many_pixels(found: str) -> str:

@@ -98,7 +98,8 @@ class OperatingPoint:
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> OperatingPoint:
         """Read what `as_json` wrote."""
-        return cls(stored["threshold"], tuple(stored["abstain"]), stored["chosen"])
+        low, high = stored["abstain"]
+        return cls(stored["threshold"], (low, high), stored["chosen"])
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,16 @@ class Classifier:
         Raises:
             leuko.models.folder.ModelFolderError: the model cannot be served.
         """
-        return cls(folder.load(model))
+        classifier = cls(folder.load(model))
+        try:  # what does not fit together shows itself at the first image
+            classifier.read(np.full((64, 64, 3), 255, np.uint8))
+        except folder.ModelFolderError:
+            raise
+        except Exception as error:
+            raise folder.ModelFolderError(
+                f"{classifier.model.knowledge.name} cannot judge an image: its files do not fit together; train again."
+            ) from error
+        return classifier
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -259,6 +259,8 @@ def load(model: str | os.PathLike[str] | None = None) -> Model:
             scale=Scale(**stored["scale"]) if stored.get("scale") else None,
         )
         backbone, labels = config["architecture"], tuple(config["label_names"])
+        if len(set(knowledge.positive) & set(labels)) != len(knowledge.positive):
+            raise ValueError("what means leukaemia is not among the classes, or is named twice")
         how = Preprocessing.from_timm(config["pretrained_cfg"])
         if stain := stored.get("stain"):
             how = replace(how, stain=Normalisation.from_json(stain))
@@ -269,7 +271,7 @@ def load(model: str | os.PathLike[str] | None = None) -> Model:
         digest = digests[WEIGHTS]
     except CropError as error:
         raise ModelFolderError(f"{folder} cannot be used: {error}.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelFolderError(f"{folder} is damaged: {CONFIG} or {LEUKO} cannot be read; train again.") from error
     if foreign:
         raise ModelFolderError(

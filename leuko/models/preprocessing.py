@@ -11,6 +11,7 @@ from PIL import Image
 from leuko.images.stain import Normalisation
 
 _RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+MAX_INPUT = 4096  # pixels of a side
 
 
 class CropError(ValueError):
@@ -53,10 +54,16 @@ class Preprocessing:
 
         Raises:
             CropError: a crop is prescribed, which would hide part of a smear.
+            ValueError: it is not what `as_timm` writes.
         """
         if cfg.get("crop_mode") != "squash" or cfg.get("crop_pct") != 1.0:
             raise CropError("it crops its images, and Deep Leuko needs a model that sees the whole image")
-        return cls(tuple(cfg["input_size"][1:]), cfg["interpolation"], tuple(cfg["mean"]), tuple(cfg["std"]))
+        how = cls(tuple(cfg["input_size"][1:]), cfg["interpolation"], tuple(cfg["mean"]), tuple(cfg["std"]))
+        if len(how.size) != 2 or not all(isinstance(side, int) and 0 < side <= MAX_INPUT for side in how.size):
+            raise ValueError(f"an input has two sides of 1 to {MAX_INPUT} pixels")
+        if how.interpolation not in _RESAMPLING:
+            raise ValueError(f"images are resized by {' or '.join(_RESAMPLING)}")
+        return how
 
 
 def to_input(image: np.ndarray, how: Preprocessing) -> np.ndarray:

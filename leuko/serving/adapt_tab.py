@@ -49,23 +49,37 @@ class Sessions:
 
     def __init__(self) -> None:
         self._own: dict[str, Own] = {}
+        self._open: set[str] = set()  # that have asked for a model and have not ended since
         self._lock = threading.Lock()
 
     def of(self, request: gr.Request | None) -> Own | None:
         """The own model of the session that asks, if it has one."""
         return self._own.get(_session(request))
 
-    def keep(self, request: gr.Request, own: Own) -> None:
-        """Give a session its own model."""
+    def expect(self, request: gr.Request) -> None:
+        """A session waits for its own model."""
         with self._lock:
+            self._open.add(_session(request))
+
+    def keep(self, request: gr.Request, own: Own) -> None:
+        """Give a session its own model, if it has not ended while it waited."""
+        with self._lock:
+            if _session(request) not in self._open:
+                return
             self._own.pop(_session(request), None)
             self._own[_session(request)] = own
             for oldest in list(self._own)[:-MOST]:
                 del self._own[oldest]
 
     def drop(self, request: gr.Request) -> None:
-        """Forget the model of a session that ends or wants the common model back."""
+        """Forget the model of a session that wants the common model back."""
         with self._lock:
+            self._own.pop(_session(request), None)
+
+    def end(self, request: gr.Request) -> None:
+        """Forget a session whose page is closed, and the model it waits for."""
+        with self._lock:
+            self._open.discard(_session(request))
             self._own.pop(_session(request), None)
 
 
@@ -105,6 +119,7 @@ def add(sessions: Sessions) -> None:
         if path is None:
             return refuse("No zip yet", "Choose a zip with one folder for each class.")
         try:
+            sessions.expect(request)
             progress(0, desc="Unpacking the zip.")
             own, report = _adapted(Path(path), names, say)
         except (ArchiveError, DataError, ModelFolderError) as error:
@@ -179,7 +194,12 @@ def _apart(place: str, positive: list[str] | None, say: Callable[[str], None]) -
         while isinstance(told := ours.recv(), str):
             say(told)
     except EOFError as gone:
-        raise DataError("Adapting broke off, perhaps for lack of memory; try it with fewer images.") from gone
+        process.join()
+        if process.exitcode < 0:  # killed
+            why = "Adapting broke off, perhaps for lack of memory; try it with fewer images."
+        else:
+            why = "Adapting broke off by a fault of this program; nothing was kept. Try it with other images."
+        raise DataError(why) from gone
     finally:
         process.kill()
         process.join()

@@ -17,6 +17,7 @@ MAX_UNPACKED_BYTES = 1024**3
 MAX_PIXELS = 1_500_000_000  # of all images together: 200 fields of 2592 × 1944 and room for more
 MAX_RATIO = 200  # of unpacked to packed size of one file; images do not come near it
 SMALL = 1024**2  # bytes of a file below which the ratio says nothing
+MAX_LIST_BYTES = 1024**2  # of a zip's list of its files, all of which is read before the first
 _TABLES = (".csv",)
 _ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst")
 _LEFTOVERS = ("__MACOSX", "Thumbs.db", "desktop.ini")  # of file managers
@@ -24,6 +25,15 @@ _LEFTOVERS = ("__MACOSX", "Thumbs.db", "desktop.ini")  # of file managers
 
 class ArchiveError(ValueError):
     """An archive that is not unpacked; the message is one sentence that says why."""
+
+
+class _Listed(io.FileIO):
+    """A zip of which no more is read at once than a list of files may take."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > MAX_LIST_BYTES:
+            raise ArchiveError(f"The zip lists too many files; at most {MAX_FILES} images are taken.")
+        return super().read(size)
 
 
 def unpack(archive: Path, folder: Path) -> list[str]:
@@ -45,6 +55,8 @@ def unpack(archive: Path, folder: Path) -> list[str]:
     try:
         if archive.stat().st_size > MAX_ZIP_BYTES:
             raise ArchiveError(f"The zip is larger than {MAX_ZIP_BYTES // 1024**2} MB; use fewer or smaller images.")
+        with _Listed(archive) as listed, zipfile.ZipFile(listed):
+            pass  # its list is short enough
         with zipfile.ZipFile(archive) as opened:
             return _unpack(opened, folder)
     except FileNotFoundError as error:
@@ -100,6 +112,9 @@ def _check(place: PurePosixPath, entry: zipfile.ZipInfo) -> None:
         raise ArchiveError("The zip is encrypted; zip the folder again without a password.")
     if stat.S_ISLNK(entry.external_attr >> 16):
         raise ArchiveError(f"The zip holds a link ({place.name}); put the images themselves into it.")
+    # Of these alone does zipfile unpack no more at once than it is asked for.
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ArchiveError(f"{place.name} is packed in an unusual way; zip the folder again with Deflate.")
     if place.suffix.lower() in _ARCHIVES:
         raise ArchiveError(f"The zip holds another archive ({place.name}); unpack that first.")
     if entry.file_size > MAX_BYTES:

@@ -22,8 +22,8 @@ DRAWN_EVERY = 1.0  # seconds between two tables; each is sent as a whole
 
 _INVITATION = f"""\
 Choose up to {MAX_FILES} smear images, or one zip of them (folders inside are fine; {MAX_ZIP_BYTES // 1024**2} MB at
-most). They are judged one after the other as they arrive, and deleted once they have been looked at; a file that cannot
-be judged says why and stops nothing. The table and its CSV exist on this page alone."""
+most). They are judged one after the other as they arrive, and deleted soon after; a file that cannot be judged says
+why and stops nothing. The table and its CSV exist on this page alone."""
 _STATE = """\
 <div class="card verdict none" role="status"><h2>{title}</h2>{bar}<p>{text}</p></div>"""
 _BAR = '<progress max="{of}" value="{done}" aria-label="Images judged"></progress>'

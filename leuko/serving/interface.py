@@ -25,7 +25,7 @@ def build(classifier: Classifier, offered: Mapping[str, Example]) -> gr.Blocks:
         with gr.Tab("Adapt"):
             adapt_tab.add(sessions)
         endpoints.add(classifier)
-        app.unload(sessions.drop)
+        app.unload(sessions.end)
     app.queue(default_concurrency_limit=2, max_size=64, api_open=False)
     return app
 

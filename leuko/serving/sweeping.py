@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import gradio as gr
+from gradio.queueing import Queue
 from gradio.utils import get_upload_folder
 from gradio_client.utils import traverse
 
@@ -57,11 +58,14 @@ def kept_seconds() -> int:
 async def swept(app: Any, kept_seconds: int) -> AsyncIterator[None]:
     """While this lasts, files of the app's upload folder go when they are old; after it all are gone."""
 
+    unfetched: dict[str, float] = {}
+
     async def again_and_again() -> None:
         while True:
             await asyncio.sleep(min(SWEEP_SECONDS, kept_seconds))
             # Here, where uploads are put into their places in one go, so that none goes that has just come again.
             sweep(app.get_blocks(), kept_seconds)
+            forget_answers(app.get_blocks()._queue, unfetched, kept_seconds)
             await asyncio.to_thread(memory.give_back)
 
     task = asyncio.create_task(again_and_again())
@@ -89,6 +93,29 @@ def sweep(blocks: gr.Blocks, seconds: float) -> None:
                 Path(folder).rmdir()
     for known in blocks.temp_file_sets:
         known -= {file for file in set(known) if not Path(file).exists()}
+
+
+def forget_answers(queue: Queue, unfetched: dict[str, float], seconds: float) -> None:
+    """Let go of answers that nobody has fetched for longer, and of what Gradio keeps of calls that are over.
+
+    Gradio's own queue keeps the answers of 2,000 sessions, each call of a program being one, and their names for good.
+
+    Args:
+        queue: Gradio's; to be called where its loop runs.
+        unfetched: since when (by `time.monotonic`) the answers to calls have been seen to wait; changed in place.
+        seconds: how long they may.
+    """
+    now, sessions = time.monotonic(), queue.pending_event_ids_session
+    waiting = {call for calls in sessions.values() for call in calls} - queue.event_ids_to_events.keys()
+    for call in unfetched.keys() - waiting:
+        del unfetched[call]
+    for call in waiting:
+        unfetched.setdefault(call, now)
+    for session, calls in list(sessions.items()):
+        calls -= {call for call in calls if now - unfetched.get(call, now) > seconds}
+        if not calls:
+            del sessions[session]
+            queue.pending_messages_per_session.pop(session, None)
 
 
 def _awaited(blocks: gr.Blocks) -> set[str]:

@@ -21,6 +21,7 @@ import onnxruntime
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from leuko.data.load import bytes_of
 from leuko.models.backbones import Network
 from leuko.models.preprocessing import Preprocessing, to_input
 from leuko.training.augment import Augmentation, within
@@ -145,8 +146,7 @@ def digest_of(values: Iterable[dict]) -> str:
     """Of the undecoded images of a data set's `image` column, in their order."""
     digest = hashlib.sha256()
     for value in values:
-        data = value["bytes"] or Path(value["path"]).read_bytes()
-        digest.update(hashlib.sha256(data).digest())
+        digest.update(hashlib.sha256(bytes_of(value)).digest())
     return digest.hexdigest()
 
 
