@@ -65,6 +65,8 @@ def test_images_of_one_name_are_not_written_over_one_another(tmp_path, smear):
     assert len(found) == 4 and all(each["counts"] for each in found) and "no image in this folder" in nothing["error"]
     assert done.returncode == 1 and "written as b-1" in done.stderr
     assert len(list((tmp_path / "out").iterdir())) == 4
+    share = found[0]["blast_share"]  # as the page tells it
+    assert 0 <= share["interval"][0] <= share["share"] <= share["interval"][1] <= 1
     for name, image in (("1.png", smear), ("b-1.png", smear[::-1])):
         assert np.array_equal(np.array(Image.open(tmp_path / "out" / name)), segment(image).mask())
 

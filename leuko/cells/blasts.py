@@ -67,7 +67,8 @@ def wilson(successes: float, trials: int) -> tuple[float, float]:
     share, weight = successes / trials, _Z**2 / trials
     centre = (share + weight / 2) / (1 + weight)
     reach = _Z * sqrt(share * (1 - share) / trials + weight / (4 * trials)) / (1 + weight)
-    return max(0.0, centre - reach), min(1.0, centre + reach)
+    # Rounding must not put a share of 0 or 1 outside its interval.
+    return max(0.0, min(share, centre - reach)), min(1.0, max(share, centre + reach))
 
 
 def number_of(count: int, kind: str) -> str:

@@ -46,7 +46,7 @@ nothing about other diseases, nor about anything outside the image."""
 LIMITS = """\
 - It knows only the classes listed above, and gives one of them to whatever it is shown.
 - Networks learn the laboratory. On slides of another stain, camera or magnification expect it to be wrong, and heed
-  "unlike the training images". `python -m leuko evaluate MODEL DATA` measures it on your images.
+  "unlike the training images". `python -m leuko evaluate MODEL DATA --output DIR` measures it on your images.
 - Colour alone tells the classes of many public data sets; read every figure against the colour baseline.
 - The figures are those of one test split. Images of one patient resemble one another, and patients are not named in
   most public data, so the true uncertainty is larger than the intervals wherever groups are few or guessed."""
@@ -166,7 +166,8 @@ def _figures(knowledge: Knowledge, report: dict[str, Any]) -> str:
         f"Leukaemia probability of {point.threshold:.3f} or more: leukaemia, in the tables above (of all images;\n"
         f'{point.chosen}). In findings: below {low:.3f} "not suspicious", from {high:.3f} on "suspicious",\nbetween '
         'them "uncertain"; "uncertain" too for images of poor quality, and where the cells say the opposite.\n'
-        "Of images unlike the training images only the cells are asked, and mostly the answer is uncertain.",
+        "Of images unlike the training images the network's answer does not count: the cells decide where they are\n"
+        "clear, and mostly the answer is uncertain.",
     ]
     if decisions := words.decisions(report):
         parts.append(words.table([("decisions on the test split", "value", "95 % interval"), *decisions]))

@@ -7,12 +7,16 @@ from typing import Any
 import numpy as np
 
 from leuko.cells import morphology
-from leuko.cells.counting import count
 from leuko.cells.segmentation import Segmentation
+from leuko.serving.field import Field
 
 
 def field(name: str, image: np.ndarray, found: Segmentation) -> dict[str, Any]:
-    """The cells of an image, uint8, H × W × 3, RGB: `image`, `counts`, `um_per_px` (None if unknown) and `cells`."""
-    cells = [{"kind": "white_cell", **cell} for cell in morphology.as_json(morphology.describe(image, found))]
+    """The cells of an image, uint8, H × W × 3, RGB: `image`, `counts`, `um_per_px` (None if unknown) and `cells`.
+
+    What more is said of the counts, `Counts.as_json` tells.
+    """
+    measured = Field.of(image, found)
+    cells = [{"kind": "white_cell", **cell} for cell in morphology.as_json(measured.table)]
     cells += found.boxes("red_cell") + found.boxes("platelet")
-    return {"image": name, **count(found).as_json(), "um_per_px": found.um_per_px, "cells": cells}
+    return {"image": name, **measured.counts.as_json(), "um_per_px": found.um_per_px, "cells": cells}

@@ -109,7 +109,8 @@ folds: read the others against it.
 
 Chosen as {knowledge.operating_point.chosen}. In findings: leukaemia probability below {low:.3f} "not suspicious", from
 {high:.3f} on "suspicious", between them "uncertain"; "uncertain" too for images of poor quality, and where the
-cells say the opposite. Of images unlike those above only the cells are asked.
+cells say the opposite. Of images unlike those above the network's answer does not count, and
+the cells decide where they are clear.
 
 ## Limits
 
