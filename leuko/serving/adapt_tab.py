@@ -83,8 +83,9 @@ class Sessions:
             self._own.pop(_session(request), None)
 
 
-def add(sessions: Sessions) -> None:
-    """Put the tab's content into the block that is open."""
+def add(classifier: Classifier, sessions: Sessions) -> None:
+    """Put the tab's content into the block that is open; what is adapted is the classifier's model."""
+    model = str(Path(classifier.model.origin).resolve())
     gr.Markdown(_INVITATION)
     with gr.Row():
         with gr.Column():
@@ -121,7 +122,7 @@ def add(sessions: Sessions) -> None:
         try:
             sessions.expect(request)
             progress(0, desc="Unpacking the zip.")
-            own, report = _adapted(Path(path), names, say)
+            own, report = _adapted(Path(path), model, names, say)
         except (ArchiveError, DataError, ModelFolderError) as error:
             return refuse("Not adapted", str(error), *(line for line in lines if line.startswith("Left out")))
         finally:
@@ -166,12 +167,12 @@ def add(sessions: Sessions) -> None:
     back.click(forget, None, [state, figures, *shown], api_visibility="private", show_progress="hidden")
 
 
-def _adapted(archive: Path, names: str, say: Callable[[str], None]) -> tuple[Own, dict[str, Any]]:
+def _adapted(archive: Path, base: str, names: str, say: Callable[[str], None]) -> tuple[Own, dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="leuko-lab-") as place:
         images, model = Path(place) / _IMAGES, Path(place) / _MODEL
         images.mkdir()
         unpack(archive, images)
-        report = _apart(place, [name.strip() for name in names.split(",") if name.strip()] or None, say)
+        report = _apart(place, base, [name.strip() for name in names.split(",") if name.strip()] or None, say)
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as written:
             for file in sorted(file for file in model.rglob("*") if file.is_file()):
@@ -179,7 +180,7 @@ def _adapted(archive: Path, names: str, say: Callable[[str], None]) -> tuple[Own
         return Own(Classifier.load(model), packed.getvalue()), report
 
 
-def _apart(place: str, positive: list[str] | None, say: Callable[[str], None]) -> dict[str, Any]:
+def _apart(place: str, base: str, positive: list[str] | None, say: Callable[[str], None]) -> dict[str, Any]:
     """Adapt in a process of its own: what training needs in memory goes with it, and a crash takes nothing else along.
 
     Raises:
@@ -187,7 +188,7 @@ def _apart(place: str, positive: list[str] | None, say: Callable[[str], None]) -
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_fit, args=(place, positive, theirs), daemon=True)
+    process = context.Process(target=_fit, args=(place, base, positive, theirs), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -209,13 +210,13 @@ def _apart(place: str, positive: list[str] | None, say: Callable[[str], None]) -
     return told
 
 
-def _fit(place: str, positive: list[str] | None, tell: Connection) -> None:
+def _fit(place: str, base: str, positive: list[str] | None, tell: Connection) -> None:
     """In that process: every line of `adapt` is told, then its report or what it refuses."""
     os.chdir(place)  # so that no sentence for the user holds a path of the server
     from leuko.training.adapt import adapt
 
     try:
-        tell.send(adapt(_IMAGES, Path(_MODEL), positive=positive, say=tell.send))
+        tell.send(adapt(_IMAGES, Path(_MODEL), model=base, positive=positive, say=tell.send))
     except (DataError, ModelFolderError) as error:
         tell.send(error)
 

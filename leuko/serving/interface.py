@@ -23,7 +23,7 @@ def build(classifier: Classifier, offered: Mapping[str, Example]) -> gr.Blocks:
         with gr.Tab("Many images"):
             batch_tab.add(classifier, sessions)
         with gr.Tab("Adapt"):
-            adapt_tab.add(sessions)
+            adapt_tab.add(classifier, sessions)
         endpoints.add(classifier)
         app.unload(sessions.end)
     app.queue(default_concurrency_limit=2, max_size=64, api_open=False)
