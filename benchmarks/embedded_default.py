@@ -46,7 +46,7 @@ def main() -> None:
     if crossvalidation.RESULTS.exists():
         table = crossvalidation.as_markdown(json.loads(crossvalidation.RESULTS.read_text()))
         card = card.replace("## Calibration\n", f"{OVER_FOLDS}{table}\n\n## Calibration\n", 1)
-    card = card.replace("DIR is this folder;", "DIR is `leuko/models/embedded`, which `leuko.load()` takes by itself;", 1)
+    card = card.replace("DIR is this folder;", "DIR is `leuko/models/embedded`, which `leuko.load()` takes alone;", 1)
     (ROOT / "model_card.md").write_text(card + COMMAND)
 
 
