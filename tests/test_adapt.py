@@ -366,12 +366,12 @@ def choose(page, archive):
     from playwright.sync_api import TimeoutError as Late
 
     for _ in range(4):
-        page.locator("#lab-zip input[type=file]").set_input_files(archive)
         try:
+            page.locator("#lab-zip input[type=file]").set_input_files(archive, timeout=15_000)
             return page.get_by_text(archive.name).last.wait_for(timeout=15_000)
         except Late:
             continue
-    raise AssertionError(f"{archive.name} never appeared on the page")
+    raise AssertionError(f"{archive.name} never appeared on the page: {page.locator('body').inner_text()}")
 
 
 def test_in_a_browser_a_zip_becomes_the_model_of_this_page(browser, app_url, laboratory, tmp_path):
