@@ -1,0 +1,79 @@
+"""What the embedded default says of pictures that are no smears.
+
+python -m benchmarks.not_smears
+
+None of them should be called suspicious or not suspicious.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from string import ascii_lowercase
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw
+from sklearn.datasets import load_sample_images
+
+from leuko.models.classifier import Classifier
+
+EACH = 40
+
+
+def main() -> None:
+    classifier = Classifier.load()
+    kinds: dict[str, Callable[[np.random.Generator], Iterator[np.ndarray]]] = {
+        "photographs": photographs,
+        "text": text,
+        "noise": noise,
+        "histology-like textures": histology,
+    }
+    print("| pictures | n | uncertain | decisions |\n|---|---|---|---|")
+    for name, draw in kinds.items():
+        said = Counter(classifier.classify(image).decision for image in draw(np.random.default_rng(5)))
+        print(f"| {name} | {said.total()} | {said['uncertain'] / said.total():.2f} | {dict(said)} |")
+
+
+def photographs(rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Parts of scikit-learn's two, of a building and a flower."""
+    for number in range(EACH):
+        photo = load_sample_images().images[number % 2]
+        side = int(rng.integers(224, 427))
+        top, left = (int(rng.integers(length - side + 1)) for length in photo.shape[:2])
+        yield np.ascontiguousarray(photo[top : top + side, left : left + side])
+
+
+def text(rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Lines of letters, dark on pale paper."""
+    for _ in range(EACH):
+        page = Image.new("RGB", (640, 480), tuple(rng.integers(200, 256, 3).tolist()))
+        pen, ink = ImageDraw.Draw(page), tuple(rng.integers(0, 120, 3).tolist())
+        for y in range(5, 470, 14):
+            pen.text((5, y), "".join(rng.choice([*ascii_lowercase, *"    "], 100)), fill=ink)
+        yield np.array(page)
+
+
+def noise(rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Coloured noise, from single pixels to blots of eight."""
+    for number in range(EACH):
+        grain = rng.standard_normal((300, 400, 3)).astype(np.float32)
+        if size := (0, 1, 3, 8)[number % 4]:
+            grain = cv2.GaussianBlur(grain, (0, 0), size)
+        yield np.clip(128 + 50 * grain / grain.std(), 0, 255).astype(np.uint8)
+
+
+def histology(rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Small purple nuclei in a pink ground without cells, as in a section of tissue."""
+    for _ in range(EACH):
+        ground = cv2.GaussianBlur(rng.standard_normal((480, 640)).astype(np.float32), (0, 0), rng.uniform(6, 20))
+        image = np.float32([225, 165, 200]) + np.clip(20 * ground, -1, 1)[..., None] * np.float32([20, 35, 20])
+        for _ in range(rng.integers(150, 500)):
+            centre, size = rng.integers((640, 480)).tolist(), rng.integers((3, 3), (9, 7)).tolist()
+            cv2.ellipse(image, centre, size, rng.uniform(0, 180), 0, 360, (95 + rng.uniform(-15, 15), 60, 140), -1)
+        image = cv2.GaussianBlur(image, (0, 0), 0.8) + 4 * rng.standard_normal(image.shape)
+        yield np.clip(image, 0, 255).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    main()
