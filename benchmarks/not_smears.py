@@ -37,8 +37,9 @@ def main() -> None:
 
 def photographs(rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Parts of scikit-learn's two, of a building and a flower."""
+    photos = load_sample_images().images
     for number in range(EACH):
-        photo = load_sample_images().images[number % 2]
+        photo = photos[number % 2]
         side = int(rng.integers(224, 427))
         top, left = (int(rng.integers(length - side + 1)) for length in photo.shape[:2])
         yield np.ascontiguousarray(photo[top : top + side, left : left + side])

@@ -184,14 +184,12 @@ def test_a_data_set_of_the_hub_reads_no_file_of_this_disk(tmp_path, tile):
     tile.save(private)
     own = {"bytes": private.read_bytes(), "path": "1.png"}
     greedy = parquet(own, {"bytes": None, "path": str(private)})
-    program = "from leuko.data.load import load; print(len(load"
     with StandInHub(tokens={"hf_test": "tester"}) as hub:
         hub.put("dataset", "tester/fine", {"data/train.parquet": parquet(own, own)})
         hub.put("dataset", "tester/greedy", {"data/train.parquet": greedy})
-        fine, refused = (
-            run(hub.environment(tmp_path / "home", token="hf_test"), "-c", f"{program}('tester/{name}')['train']))")
-            for name in ("fine", "greedy")
-        )
+        environment = hub.environment(tmp_path / "home", token="hf_test")
+        program = "from leuko.data.load import load; print(len(load('tester/{}')['train']))"
+        fine, refused = (run(environment, "-c", program.format(name)) for name in ("fine", "greedy"))
     assert fine.stdout.split()[-1] == "2", fine.stderr
     assert "which is not read" in refused.stderr.splitlines()[-1], refused.stderr
 

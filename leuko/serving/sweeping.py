@@ -1,4 +1,4 @@
-"""Where uploads lie, and how long: what is old is deleted, unless a request still waits for it."""
+"""Where uploads lie, and how long they and answers are kept: what is old goes, unless a request still waits for it."""
 
 from __future__ import annotations
 
@@ -56,8 +56,7 @@ def kept_seconds() -> int:
 
 @contextlib.asynccontextmanager
 async def swept(app: Any, kept_seconds: int) -> AsyncIterator[None]:
-    """While this lasts, files of the app's upload folder go when they are old; after it all are gone."""
-
+    """While this lasts, files of the app's upload folder, and answers, go when they are old; after it all are gone."""
     unfetched: dict[str, float] = {}
 
     async def again_and_again() -> None:
