@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from sklearn.datasets import load_sample_images
 
+from benchmarks.tissue import KINDS, Kind, section
 from leuko.models.classifier import Classifier
 
 EACH = 40
@@ -27,11 +28,11 @@ def main() -> None:
         "photographs": photographs,
         "text": text,
         "noise": noise,
-        "histology-like textures": histology,
+        **{f"tissue: {kind.__name__}": tissue(kind) for kind in KINDS},
     }
     print("| pictures | n | uncertain | decisions |\n|---|---|---|---|")
     for name, draw in kinds.items():
-        said = Counter(classifier.classify(image).decision for image in draw(np.random.default_rng(5)))
+        said = Counter(classifier.classify(image).decision for image in draw(np.random.default_rng(2026)))
         print(f"| {name} | {said.total()} | {said['uncertain'] / said.total():.2f} | {dict(said)} |")
 
 
@@ -64,16 +65,9 @@ def noise(rng: np.random.Generator) -> Iterator[np.ndarray]:
         yield np.clip(128 + 50 * grain / grain.std(), 0, 255).astype(np.uint8)
 
 
-def histology(rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Small purple nuclei in a pink ground without cells, as in a section of tissue."""
-    for _ in range(EACH):
-        ground = cv2.GaussianBlur(rng.standard_normal((480, 640)).astype(np.float32), (0, 0), rng.uniform(6, 20))
-        image = np.float32([225, 165, 200]) + np.clip(20 * ground, -1, 1)[..., None] * np.float32([20, 35, 20])
-        for _ in range(rng.integers(150, 500)):
-            centre, size = rng.integers((640, 480)).tolist(), rng.integers((3, 3), (9, 7)).tolist()
-            cv2.ellipse(image, centre, size, rng.uniform(0, 180), 0, 360, (95 + rng.uniform(-15, 15), 60, 140), -1)
-        image = cv2.GaussianBlur(image, (0, 0), 0.8) + 4 * rng.standard_normal(image.shape)
-        yield np.clip(image, 0, 255).astype(np.uint8)
+def tissue(kind: Kind) -> Callable[[np.random.Generator], Iterator[np.ndarray]]:
+    """Sections of tissue, all of a kind."""
+    return lambda rng: (section(rng, kind) for _ in range(EACH))
 
 
 if __name__ == "__main__":

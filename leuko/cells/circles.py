@@ -17,6 +17,7 @@ import numpy as np
 RADIUS = 10.0  # px: larger things are made as small, which shows as much
 RADII = np.geomspace(0.6, 1.6, 9)  # shares of the radius that is expected, at which votes are counted
 NEAR = 0.8, 0.93, 1.08, 1.25  # shares of the usual radius, at which middles are looked for
+SOBEL = 8.0  # what the operator makes of a slope of 1
 SOFT = 0.08  # radii, sigma: what is finer is no edge
 FAINT = 0.25  # of the usual edge's strength: less is no edge
 VAGUE = 0.2  # radii, sigma: how far from one another votes for one middle fall
@@ -24,6 +25,11 @@ SHARP = 0.13  # the same where middles are looked for
 APART = 0.5  # radii between two middles, at least
 SEEN = 0.03  # share of a circle's edge, at least, that votes for a middle
 OUTSIDE = 0.6  # radii beyond the border of the image where middles still count
+
+# Red cells of a smear were never below, in 1,009 Aria and even-numbered BCCD fields, in foreign stains and sizes too.
+STEEP = 1.25  # of the difference between things and ground that light changes by within a radius, at the usual edge
+EVEN = 4.0  # slope of the usual edge over that of the ground
+MEET = 0.13  # share of a circle's edge that votes for one middle with the usual edge
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,8 @@ class Edges:
         factor: by which the image was resized.
         radius: px, about, in that picture.
         shape: of the image.
+        steepness: slope of the usual edge, in differences between things and ground a radius; 0 without either.
+        evenness: slope of the usual edge over that of the ground; 0 without either.
     """
 
     at: np.ndarray
@@ -47,6 +55,8 @@ class Edges:
     factor: float
     radius: float
     shape: tuple[int, ...]
+    steepness: float
+    evenness: float
 
     @classmethod
     def of(cls, light: np.ndarray, mask: np.ndarray, others: np.ndarray, radius: float) -> Edges:
@@ -71,7 +81,13 @@ class Edges:
         wide = cv2.dilate(here.view(np.uint8), square) > 0
         rim = wide & ~(cv2.erode(here.view(np.uint8), square) > 0)
         free = cv2.dilate(there.view(np.uint8), square) == 0
+        ground = ~cv2.dilate(wide.view(np.uint8), square).astype(bool) & free
         usual = np.median(steep[rim & free]) if (rim & free).any() else steep.max(initial=1e-9)
+        steepness = evenness = 0.0
+        if (rim & free).any() and ground.any():
+            deep = max(np.median(level[ground]) - np.median(level[here & free]), 1e-9)
+            steepness = float(usual / SOBEL * factor * radius / deep)
+            evenness = float(usual / max(np.median(steep[ground]), 1e-9))
         rows, columns = np.indices(steep.shape, np.float32)
         crest = steep > FAINT * usual
         for way in (1, -1):
@@ -81,16 +97,13 @@ class Edges:
         inward = -np.stack([y[crest], x[crest]], axis=1)
         weight = np.minimum(steep[crest] / max(usual, 1e-9), 1)
         at = np.argwhere(crest).astype(np.float32)
-        return cls(at, inward, weight, here, factor, factor * radius, light.shape)
+        return cls(at, inward, weight, here, factor, factor * radius, light.shape, steepness, evenness)
 
     def usual_radius(self) -> float | None:
         """The radius at which votes meet best, in pixels of the image; None where there are hardly any edges."""
         if len(self.at) < 2 * self.radius:
             return None
-        scores = []
-        for share in RADII:
-            votes, place = self._votes(share * self.radius, VAGUE)
-            scores.append(float(votes[tuple(place.T)] @ self.weight))
+        scores = [self._meet(share * self.radius) for share in RADII]
         best = int(np.argmax(scores))
         step = 0.0
         if 0 < best < len(scores) - 1:  # the top of the parabola through three scores
@@ -98,6 +111,10 @@ class Edges:
             step = 0.5 * (below - above) / min(below - 2 * top + above, -1e-9)
         radius = RADII[best] * (RADII[1] / RADII[0]) ** step * self.radius / self.factor
         return round(float(radius), 3)  # the last digits of sums are not the same in every process
+
+    def bear_out(self, radius: float) -> bool:
+        """Whether there are round things at all: with steep edges on even ground, that lie on circles of a radius."""
+        return self.steepness >= STEEP and self.evenness >= EVEN and self._meet(radius * self.factor) >= MEET
 
     def middles(self, radius: float) -> np.ndarray:
         """Where votes for things of about a radius meet: int, K × 2, rows and columns of the image."""
@@ -110,6 +127,11 @@ class Edges:
         tops = tops[((tops > -OUTSIDE * radius) & (tops < last + OUTSIDE * radius)).all(axis=1)].clip(0, last)
         tops = tops[self.mask[tuple(tops.T)]]
         return np.rint((tops + 0.5) / self.factor - 0.5).astype(int).clip(0, np.array(self.shape) - 1)
+
+    def _meet(self, radius: float) -> float:
+        """How well votes for a radius meet: 1 if every edge lies on a whole circle."""
+        votes, place = self._votes(radius, VAGUE)
+        return float(votes[tuple(place.T)] @ self.weight / self.weight.sum())
 
     def _votes(self, radius: float, vague: float) -> tuple[np.ndarray, np.ndarray]:
         """For every pixel, with a margin around, the share of a circle's edge that votes for it, float32; and where

@@ -192,7 +192,7 @@ class Classifier:
         if knowledge.positive:  # else there is nothing for the cells to add to either
             network = float(leukaemia_probability(probabilities, self.labels, knowledge.positive))
             cells = evidence.weigh(found) if found else None
-        strange = self._strangeness(shape, features, found.um_per_px if found else None)
+        strange = self._strangeness(shape, features, found)
         return Verdict(knowledge.operating_point, network, strange, cells)
 
     def _finding(self, probabilities: np.ndarray, fit: quality.Quality, verdict: Verdict) -> Finding:
@@ -208,11 +208,13 @@ class Classifier:
             model=self._signature(),
         )
 
-    def _strangeness(self, shape: tuple[int, ...], features: np.ndarray, um_per_px: float | None) -> str:
+    def _strangeness(self, shape: tuple[int, ...], features: np.ndarray, found: Segmentation | None) -> str:
         """Why the network does not know such images, in words; empty if it does."""
         knowledge = self.model.knowledge
-        if knowledge.scale:
-            larger = knowledge.scale.departure(at_input(um_per_px, shape, self.model.preprocessing.size))
+        if found and knowledge.scale:
+            if not found.borne_out:
+                return "no red cells with clear edges: out of focus, or no smear"
+            larger = knowledge.scale.departure(at_input(found.um_per_px, shape, self.model.preprocessing.size))
             if larger != 1:
                 return f"the network sees its cells at {100 * larger:.0f}\u00a0% of the size it knows"
         return "" if knowledge.familiarity.knows(features) else "in its look"
