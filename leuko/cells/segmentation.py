@@ -47,9 +47,8 @@ class Segmentation:
         white_cells: int32, H × W: whole white cells, nucleus and cytoplasm.
         red_cells: int32, H × W.
         platelets: int32, H × W.
-        um_per_px: the scale by the size of red cells; None where too few lie alone to tell.
-        borne_out: whether what was taken for red cells has their edges, and few have the colour of nuclei; if not, the
-            scale may be wrong, and all else.
+        um_per_px: the scale by the size of red cells; None where too few lie alone to tell, and where what was taken
+            for red cells does not look like them, as in what is out of focus or no smear.
     """
 
     nuclei: np.ndarray
@@ -57,7 +56,6 @@ class Segmentation:
     red_cells: np.ndarray
     platelets: np.ndarray
     um_per_px: float | None
-    borne_out: bool
 
     def mask(self) -> np.ndarray:
         """One picture of all: uint8, H × W, nucleus 255, cytoplasm 128, red cells 64, else 0."""
@@ -92,14 +90,14 @@ def segment(image: np.ndarray, method: str = "fuzzy") -> Segmentation:
     factor = _working_scale(stained, glance, max(height, width))
     if factor != glance:
         colours, stained = _seen(image, factor, sort)
-    (inside, white, red, platelets), diameter, borne_out = _find(colours, stained, sort)
+    (inside, white, red, platelets), diameter = _find(colours, stained, sort)
     white, red, platelets = (
         _numbered(cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST))
         for labels in (white, red, platelets)
     )
     inside = cv2.resize(inside.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
     scale = RED_CELL_UM * factor / diameter if diameter else None
-    return Segmentation(np.where(inside > 0, white, 0).astype(np.int32), white, red, platelets, scale, borne_out)
+    return Segmentation(np.where(inside > 0, white, 0).astype(np.int32), white, red, platelets, scale)
 
 
 def _seen(image: np.ndarray, factor: float, sort: Method) -> tuple[Colours, np.ndarray]:
@@ -124,9 +122,8 @@ def _working_scale(stained: np.ndarray, glance: float, longer: int) -> float:
     return glance if abs(factor - glance) < NEARLY * glance else factor
 
 
-def _find(colours: Colours, stained: np.ndarray, sort: Method) -> tuple[tuple[np.ndarray, ...], float | None, bool]:
-    """Nuclei (bool), white cells, red cells and platelets (labels); the diameter of a red cell if known; and whether
-    red cells are borne out."""
+def _find(colours: Colours, stained: np.ndarray, sort: Method) -> tuple[tuple[np.ndarray, ...], float | None]:
+    """Nuclei (bool), white cells, red cells and platelets (labels), and the diameter of a red cell if known."""
     seeds = nuclei.nuclei(stained)
     none = np.zeros(seeds.shape, np.int32)
     around, matter = nuclei.foregrounds(colours, seeds, sort)
@@ -137,15 +134,16 @@ def _find(colours: Colours, stained: np.ndarray, sort: Method) -> tuple[tuple[np
             white, inside = white_cells(colours, seeds, around, area, sort)
     crumbs = stained & (white == 0)
     nucleus = np.sqrt(usual(np.bincount(inside.ravel())[1:]) / np.pi) if white.any() else None
-    red, diameter, borne_out = red_cells(colours.green, matter, (white > 0) | crumbs, nucleus)
+    red, diameter = red_cells(colours.green, matter, (white > 0) | crumbs, nucleus)
     dwarfs, slivers = _no_white_cells(white, inside, diameter)
     platelets = none.copy()
     for number, part in enumerate(parts(crumbs | dwarfs, 6), start=1):
         platelets[part.window][part.mask] = number
     white = np.where(dwarfs | slivers, 0, white)
     inside = (inside > 0) & (white > 0)
-    borne_out = borne_out and _alike(colours.lab, red, inside) <= MOST_ALIKE
-    return (inside, white, red, platelets), diameter, borne_out
+    if _alike(colours.lab, red, inside) > MOST_ALIKE:
+        diameter = None
+    return (inside, white, red, platelets), diameter
 
 
 def _alike(lab: np.ndarray, red: np.ndarray, inside: np.ndarray) -> float:

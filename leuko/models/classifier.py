@@ -212,8 +212,8 @@ class Classifier:
         """Why the network does not know such images, in words; empty if it does."""
         knowledge = self.model.knowledge
         if found and knowledge.scale:
-            if not found.borne_out:
-                return "no red cells with clear edges: out of focus, or no smear"
+            if not found.um_per_px:
+                return "too few red cells with clear edges tell how large its cells are: out of focus, or no smear"
             larger = knowledge.scale.departure(at_input(found.um_per_px, shape, self.model.preprocessing.size))
             if larger != 1:
                 return f"the network sees its cells at {100 * larger:.0f}\u00a0% of the size it knows"

@@ -37,10 +37,8 @@ class Scale:
         low, high = np.quantile(um, BETWEEN)
         return cls(float(low / MARGIN), float(high * MARGIN))
 
-    def departure(self, um: float | None) -> float:
-        """How large cells appear, over what was usual in training; 1 within what was seen, or if not known."""
-        if um is None:
-            return 1.0
+    def departure(self, um: float) -> float:
+        """How large cells appear, over what was usual in training; 1 within what was seen."""
         return 1.0 if self.low <= um <= self.high else self.usual / um
 
     @property

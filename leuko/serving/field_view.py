@@ -120,7 +120,7 @@ def _counts(counts: Counts) -> str:
     blasts = (
         _share(share)
         if share
-        else "<p>Too few red cells lie alone to tell the scale, so no cell is called a blast.</p>"
+        else "<p>Too few red cells with clear edges tell the scale, so no cell is called a blast.</p>"
     )
     said = share.sentences[:1] if share else ()  # it stands above already
     notes = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in counts.sentences if sentence not in said)
