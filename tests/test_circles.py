@@ -76,6 +76,24 @@ def test_without_edges_there_is_no_radius():
     assert of(flat, np.ones_like(flat, bool), 15.0).usual_radius() is None
 
 
+def cloudy(grain: float) -> tuple[np.ndarray, np.ndarray]:
+    """Smooth noise, and its darker half."""
+    noise = cv2.GaussianBlur(np.random.default_rng(1).standard_normal((SIDE, SIDE)).astype(np.float32), (0, 0), grain)
+    return 0.8 - 0.1 * noise / noise.std(), noise > 0
+
+
+@pytest.mark.parametrize("pale", [0.0, 0.8])
+def test_discs_are_borne_out_by_their_edges_and_what_has_none_is_not(pale):
+    light, mask = discs(ROW, 15.0, pale)
+    assert of(light, mask, 15.0).bear_out(15.0)
+    blurred = cv2.GaussianBlur(light, (0, 0), 10)
+    assert not of(blurred, blurred < 0.9, 15.0).bear_out(15.0)
+    for grain in (4.0, 8.0):
+        assert not of(*cloudy(grain), 2 * grain).bear_out(2 * grain)
+    stripes = np.broadcast_to(np.float32(np.arange(SIDE) // 15 % 2), (SIDE, SIDE)).copy()
+    assert not of(1 - 0.4 * stripes, stripes > 0, 15.0).bear_out(15.0)
+
+
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_a_roll_of_red_cells_is_counted(count):
     chain = [(40 + 19 * i, 60 + 4 * i) for i in range(count)]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.tissue import KINDS, section
 from leuko.cells import evidence
 from leuko.cells.evidence import CellEvidence
 from leuko.cells.segmentation import segment
@@ -119,7 +120,7 @@ def test_who_decides(network, strange, cells, decision, probability):
 
 def test_the_scale_of_the_training_images_is_known_and_kept():
     scale = Scale.fit(np.linspace(0.3, 0.5, 60))
-    assert scale.departure(0.4) == 1 and scale.departure(0.3) == 1 and scale.departure(None) == 1
+    assert scale.departure(0.4) == 1 and scale.departure(0.3) == 1
     assert scale.departure(0.2) == pytest.approx(2, rel=0.1) and scale.departure(0.8) == pytest.approx(0.5, rel=0.1)
     assert Scale.fit([0.4] * 5) is None
     assert at_input(0.1, (448, 896, 3), (224, 224)) == pytest.approx(0.1 * 8**0.5)
@@ -142,6 +143,33 @@ def test_an_unfamiliar_scale_takes_the_word_from_the_network(embedded):
     strange = finding(Scale(um * 1.9, um * 2.1))
     assert not strange.in_distribution and "200\u00a0% of the size" in strange.reasons[0]
     assert strange.decision == "suspicious" and strange.leukaemia_probability == strange.evidence["cells"]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_a_section_of_tissue_is_no_smear(embedded, kind):
+    rng = np.random.default_rng(3)
+    findings = [embedded.classify(section(rng, kind)) for _ in range(4)]
+    assert [finding.decision for finding in findings] == ["uncertain"] * 4
+    assert not any(finding.in_distribution for finding in findings if finding.quality.usable)
+
+
+def test_a_field_out_of_focus_has_no_scale_and_is_uncertain(embedded):
+    image = field(7, BLASTS, 0.25)
+    assert segment(image).um_per_px == pytest.approx(0.25, rel=0.15)
+    blurred = cv2.GaussianBlur(image, (0, 0), 9)
+    assert segment(blurred).um_per_px is None
+    finding = embedded.classify(blurred)
+    assert finding.decision == "uncertain"
+
+
+def test_without_a_scale_a_network_that_knows_its_own_does_not_count(embedded):
+    known = replace(embedded.model.knowledge.familiarity, bound=np.inf)
+    image = synthetic.render(5, width=640, height=480, white_cells={"blast": 4}, red_cover=0).image
+    finding = Classifier(
+        replace(embedded.model, knowledge=replace(embedded.model.knowledge, familiarity=known))
+    ).classify(image)
+    assert finding.decision == "uncertain" and not finding.in_distribution
+    assert "too few red cells with clear edges" in finding.reasons[0]
 
 
 def test_a_model_without_a_class_of_leukaemia_decides_nothing_by_cells(embedded, smear):
