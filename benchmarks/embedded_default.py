@@ -38,16 +38,19 @@ def main() -> None:
     for plot in (EMBEDDED / "evaluation").glob("*.png"):  # few colours, a third of the bytes
         image = Image.open(plot).convert("RGB")
         image.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE).save(plot, optimize=True)
-    card = (EMBEDDED / "README.md").read_text()
-    if TERMS not in card:
-        raise SystemExit(f"{given.run} has the card of another version; its data terms have no place.")
-    card = card.replace(TERMS, DATA_TERMS)
+    card = _replaced((EMBEDDED / "README.md").read_text(), TERMS, DATA_TERMS)
     (EMBEDDED / "README.md").write_text(card)
     if crossvalidation.RESULTS.exists():
         table = crossvalidation.as_markdown(json.loads(crossvalidation.RESULTS.read_text()))
-        card = card.replace("## Calibration\n", f"{OVER_FOLDS}{table}\n\n## Calibration\n", 1)
-    card = card.replace("DIR is this folder;", "DIR is `leuko/models/embedded`, which `leuko.load()` takes alone;", 1)
+        card = _replaced(card, "## Calibration\n", f"{OVER_FOLDS}{table}\n\n## Calibration\n")
+    card = _replaced(card, "DIR is this folder;", "DIR is `leuko/models/embedded`, which `leuko.load()` takes alone;")
     (ROOT / "model_card.md").write_text(card + COMMAND)
+
+
+def _replaced(card: str, old: str, new: str) -> str:
+    if old not in card:
+        raise SystemExit(f"The run has the card of another version, without {old!r}; write its card anew.")
+    return card.replace(old, new, 1)
 
 
 OVER_FOLDS = """\

@@ -27,9 +27,9 @@ SEEN = 0.03  # share of a circle's edge, at least, that votes for a middle
 OUTSIDE = 0.6  # radii beyond the border of the image where middles still count
 
 # Red cells of a smear were never below, in 1,009 Aria and even-numbered BCCD fields, in foreign stains and sizes too.
-STEEP = 1.25  # of the difference between things and ground that light changes by within a radius, at the usual edge
-EVEN = 4.0  # slope of the usual edge over that of the ground
-MEET = 0.13  # share of a circle's edge that votes for one middle with the usual edge
+STEEP = 1.25  # slope of the usual edge × radius / (light of the ground − light of the things)
+EVEN = 4.0  # slope of the usual edge / usual slope of the ground
+MEET = 0.13  # share of a circle's edge that votes where the usual edge does
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,9 @@ class Edges:
         factor: by which the image was resized.
         radius: px, about, in that picture.
         shape: of the image.
-        steepness: slope of the usual edge, in differences between things and ground a radius; 0 without either.
-        evenness: slope of the usual edge over that of the ground; 0 without either.
+        steepness: slope of the usual edge × radius / (light of the ground − light of the things); 0 where there is
+            no free edge or no ground, or nothing is darker than it.
+        evenness: slope of the usual edge / usual slope of the ground; 0 where there is no free edge or no ground.
     """
 
     at: np.ndarray
@@ -84,9 +85,9 @@ class Edges:
         ground = ~cv2.dilate(wide.view(np.uint8), square).astype(bool) & free
         usual = np.median(steep[rim & free]) if (rim & free).any() else steep.max(initial=1e-9)
         steepness = evenness = 0.0
-        if (rim & free).any() and ground.any():
-            deep = max(np.median(level[ground]) - np.median(level[here & free]), 1e-9)
-            steepness = float(usual / SOBEL * factor * radius / deep)
+        if (rim & free).any() and (here & free).any() and ground.any():
+            darker = np.median(level[ground]) - np.median(level[here & free])
+            steepness = float(usual / SOBEL * factor * radius / darker) if darker > 0 else 0.0
             evenness = float(usual / max(np.median(steep[ground]), 1e-9))
         rows, columns = np.indices(steep.shape, np.float32)
         crest = steep > FAINT * usual
@@ -113,7 +114,7 @@ class Edges:
         return round(float(radius), 3)  # the last digits of sums are not the same in every process
 
     def bear_out(self, radius: float) -> bool:
-        """Whether there are round things at all: with steep edges on even ground, that lie on circles of a radius."""
+        """Whether there are such things at all: steep edges on even ground that agree on middles a radius away."""
         return self.steepness >= STEEP and self.evenness >= EVEN and self._meet(radius * self.factor) >= MEET
 
     def middles(self, radius: float) -> np.ndarray:

@@ -90,7 +90,7 @@ def weigh(found: Segmentation) -> CellEvidence:
     if not number:
         return CellEvidence(0, 0, None, "there is no nucleated cell")
     if not um:
-        return CellEvidence(number, 0, None, "there are too few red cells with clear edges to tell the scale by")
+        return CellEvidence(number, 0, None, "there are too few clear red cells to tell the scale by")
     if found.nuclei.size * um**2 < FIELD * RED_CELL_AREA:
         return CellEvidence(number, 0, None, "the image shows a cell and not a field")
     blast_like = int(looks_like_blast(table).sum())

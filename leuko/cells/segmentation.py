@@ -135,15 +135,14 @@ def _find(colours: Colours, stained: np.ndarray, sort: Method) -> tuple[tuple[np
     crumbs = stained & (white == 0)
     nucleus = np.sqrt(usual(np.bincount(inside.ravel())[1:]) / np.pi) if white.any() else None
     red, diameter = red_cells(colours.green, matter, (white > 0) | crumbs, nucleus)
+    if _alike(colours.lab, red, inside > 0) > MOST_ALIKE:
+        diameter = None
     dwarfs, slivers = _no_white_cells(white, inside, diameter)
     platelets = none.copy()
     for number, part in enumerate(parts(crumbs | dwarfs, 6), start=1):
         platelets[part.window][part.mask] = number
     white = np.where(dwarfs | slivers, 0, white)
-    inside = (inside > 0) & (white > 0)
-    if _alike(colours.lab, red, inside) > MOST_ALIKE:
-        diameter = None
-    return (inside, white, red, platelets), diameter
+    return ((inside > 0) & (white > 0), white, red, platelets), diameter
 
 
 def _alike(lab: np.ndarray, red: np.ndarray, inside: np.ndarray) -> float:

@@ -167,7 +167,8 @@ def _figures(knowledge: Knowledge, report: dict[str, Any]) -> str:
         f'{point.chosen}). In findings: below {low:.3f} "not suspicious", from {high:.3f} on "suspicious",\nbetween '
         'them "uncertain"; "uncertain" too for images of poor quality, and where the cells say the opposite.\n'
         "Of images unlike the training images the network's answer does not count: the cells decide where they are\n"
-        "clear, and mostly the answer is uncertain. So it is where no red cells with clear edges tell the scale.",
+        "clear, and mostly the answer is uncertain."
+        + (" So it is where too few clear red cells tell the size of cells." if knowledge.scale else ""),
     ]
     if decisions := words.decisions(report):
         parts.append(words.table([("decisions on the test split", "value", "95 % interval"), *decisions]))

@@ -35,7 +35,8 @@ class Finding:
         decision: suspicious, not suspicious or uncertain.
         reasons: for the decision, one sentence each.
         quality: whether the image is fit to be judged.
-        in_distribution: whether it resembles the network's training images, its cells in size too.
+        in_distribution: whether it resembles the network's training images, its cells in size too; False where that
+            size cannot be told.
         model: name, version and backbone.
     """
 
@@ -127,8 +128,8 @@ class Classifier:
 
         Args:
             image: uint8, H × W × 3, RGB.
-            cells: False: the network alone is asked, several times as fast; whether it sees cells of the size it knows
-                is not known then.
+            cells: False: the network alone is asked, several times as fast; whether it sees cells of the size it
+                knows, or cells at all, is not known then.
         """
         running = self._beside.submit(self._run, image)
         fit = quality.assess(image)
@@ -213,7 +214,7 @@ class Classifier:
         knowledge = self.model.knowledge
         if found and knowledge.scale:
             if not found.um_per_px:
-                return "too few red cells with clear edges tell how large its cells are: out of focus, or no smear"
+                return "the size of its cells is not known: too few clear red cells, as out of focus or in no smear"
             larger = knowledge.scale.departure(at_input(found.um_per_px, shape, self.model.preprocessing.size))
             if larger != 1:
                 return f"the network sees its cells at {100 * larger:.0f}\u00a0% of the size it knows"

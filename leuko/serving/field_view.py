@@ -120,7 +120,8 @@ def _counts(counts: Counts) -> str:
     blasts = (
         _share(share)
         if share
-        else "<p>Too few red cells with clear edges tell the scale, so no cell is called a blast.</p>"
+        else "<p>Too few clear red cells are seen to tell the scale: what was counted as red cells may be none, "
+        "and no cell is called a blast.</p>"
     )
     said = share.sentences[:1] if share else ()  # it stands above already
     notes = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in counts.sentences if sentence not in said)
