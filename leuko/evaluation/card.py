@@ -168,7 +168,7 @@ def _figures(knowledge: Knowledge, report: dict[str, Any]) -> str:
         'them "uncertain"; "uncertain" too for images of poor quality, and where the cells say the opposite.\n'
         "Of images unlike the training images the network's answer does not count: the cells decide where they are\n"
         "clear, and mostly the answer is uncertain."
-        + (" So it is where too few clear red cells tell the size of cells." if knowledge.scale else ""),
+        + (" Always where the size of cells is not known, for want of clear red cells." if knowledge.scale else ""),
     ]
     if decisions := words.decisions(report):
         parts.append(words.table([("decisions on the test split", "value", "95 % interval"), *decisions]))
