@@ -101,6 +101,6 @@ def test_a_roll_of_red_cells_is_counted(count):
     chain = [(40 + 19 * i, 60 + 4 * i) for i in range(count)]
     alone = [(40, 190), (90, 200), (150, 190), (200, 150)]
     light, mask = discs(chain + alone, 14.0)
-    labels, diameter = red_cells(light, mask, np.zeros_like(mask), None)
+    labels, diameter, _ = red_cells(light, mask, np.zeros_like(mask), None)
     assert labels.max() == count + len(alone)
     assert diameter == pytest.approx(28, rel=0.12)

@@ -35,7 +35,7 @@ SAMPLE = 60  # pixels a cell that what is too large is divided by
 
 def red_cells(
     light: np.ndarray, matter: np.ndarray, white: np.ndarray, nucleus: float | None
-) -> tuple[np.ndarray, float | None]:
+) -> tuple[np.ndarray, float | None, bool]:
     """Find red cells.
 
     Args:
@@ -46,21 +46,20 @@ def red_cells(
             size a red cell may have.
 
     Returns:
-        int32, H × W, ids from 1; and the diameter of one in pixels, or None where too few lie alone to tell, or where
-        they do not have the edges of red cells.
+        int32, H × W, ids from 1; the diameter of one in pixels, or None where too few lie alone to tell; and whether
+        they have the edges of red cells.
     """
     mask = opened(matter & ~white, 1)
     area, sure = _typical(mask, white, nucleus)
     labels = np.zeros(mask.shape, np.int32)
     if not area:
-        return labels, None
+        return labels, None, False
     radius = np.sqrt(area / np.pi)
     mask = opened(fill(mask, PALLOR * area) & ~white, 0.2 * radius)
     if not mask.any():
-        return labels, None
+        return labels, 2 * radius if sure else None, False
     edges = Edges.of(light, mask, white, radius)
     met = edges.usual_radius()
-    sure = sure and met is not None and edges.bear_out(met)
     if met:
         radius *= (RIM * met / radius) ** ROUNDNESS
         area = np.pi * radius**2
@@ -76,7 +75,7 @@ def red_cells(
         alone = part.area < SINGLE * area and solidity(part.mask) > ROUND - JAGGED / radius
         pieces = np.ones(part.area, int) if alone else _divide(part, middles[at], depth[at], share[at])
         labels[at][part.mask] = labels.max() + pieces
-    return labels, 2 * radius if sure else None
+    return labels, 2 * radius if sure else None, met is not None and edges.bear_out(met)
 
 
 def red_area(matter: np.ndarray, nuclei: np.ndarray) -> tuple[float | None, bool]:

@@ -123,7 +123,7 @@ def _working_scale(stained: np.ndarray, glance: float, longer: int) -> float:
 
 
 def _find(colours: Colours, stained: np.ndarray, sort: Method) -> tuple[tuple[np.ndarray, ...], float | None]:
-    """Nuclei (bool), white cells, red cells and platelets (labels), and the diameter of a red cell if known."""
+    """Nuclei (bool), white cells, red cells and platelets (labels), and the diameter of a red cell if it is borne out."""
     seeds = nuclei.nuclei(stained)
     none = np.zeros(seeds.shape, np.int32)
     around, matter = nuclei.foregrounds(colours, seeds, sort)
@@ -134,15 +134,15 @@ def _find(colours: Colours, stained: np.ndarray, sort: Method) -> tuple[tuple[np
             white, inside = white_cells(colours, seeds, around, area, sort)
     crumbs = stained & (white == 0)
     nucleus = np.sqrt(usual(np.bincount(inside.ravel())[1:]) / np.pi) if white.any() else None
-    red, diameter = red_cells(colours.green, matter, (white > 0) | crumbs, nucleus)
-    if _alike(colours.lab, red, inside > 0) > MOST_ALIKE:
-        diameter = None
+    red, diameter, edged = red_cells(colours.green, matter, (white > 0) | crumbs, nucleus)
     dwarfs, slivers = _no_white_cells(white, inside, diameter)
     platelets = none.copy()
     for number, part in enumerate(parts(crumbs | dwarfs, 6), start=1):
         platelets[part.window][part.mask] = number
     white = np.where(dwarfs | slivers, 0, white)
-    return ((inside > 0) & (white > 0), white, red, platelets), diameter
+    inside = (inside > 0) & (white > 0)
+    borne_out = edged and _alike(colours.lab, red, inside) <= MOST_ALIKE  # else the diameter served for shapes alone
+    return (inside, white, red, platelets), diameter if borne_out else None
 
 
 def _alike(lab: np.ndarray, red: np.ndarray, inside: np.ndarray) -> float:
