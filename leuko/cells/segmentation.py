@@ -123,7 +123,7 @@ def _working_scale(stained: np.ndarray, glance: float, longer: int) -> float:
 
 
 def _find(colours: Colours, stained: np.ndarray, sort: Method) -> tuple[tuple[np.ndarray, ...], float | None]:
-    """Nuclei (bool), white cells, red cells and platelets (labels), and the diameter of a red cell if it is borne out."""
+    """Nuclei (bool), white cells, red cells and platelets (labels), and the diameter of a red cell if borne out."""
     seeds = nuclei.nuclei(stained)
     none = np.zeros(seeds.shape, np.int32)
     around, matter = nuclei.foregrounds(colours, seeds, sort)
