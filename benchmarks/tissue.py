@@ -41,10 +41,13 @@ class Slide:
         """Eosin of a ground without cells."""
         return (0.16 + 0.05 * self.cloud(self.rng.uniform(3, 20))).clip(0.03) * self.rng.uniform(0.8, 1.8)
 
+    def number(self, each: float) -> int:
+        """How many things there are, one in so many squares of `size`."""
+        return int(np.prod(self.shape) / (each * self.size**2))
+
     def nuclei(self, each: float, radius: float = 5.0, longest: float = 1.6) -> np.ndarray:
         """Haematoxylin of nuclei anywhere, one in so many squares of `size`."""
-        number = int(self.shape[0] * self.shape[1] / (each * self.size**2))
-        return self.nuclei_at(self.rng.uniform((0, 0), self.shape, (number, 2)), radius, longest)
+        return self.nuclei_at(self.rng.uniform((0, 0), self.shape, (self.number(each), 2)), radius, longest)
 
     def nuclei_at(self, places: np.ndarray, radius: float = 5.0, longest: float = 1.6) -> np.ndarray:
         """The same at places, N × 2, row and column."""
@@ -60,7 +63,7 @@ class Slide:
 
     def walls(self, each: float, width: float) -> tuple[np.ndarray, np.ndarray]:
         """Walls between cells of so many squares of `size`, 0 to 1; and the cells' middles, N × 2."""
-        places = self.rng.uniform((0, 0), self.shape, (int(np.prod(self.shape) / (each * self.size**2)) + 4, 2))
+        places = self.rng.uniform((0, 0), self.shape, (self.number(each) + 4, 2))
         pixels = np.stack(np.indices(self.shape), axis=-1).reshape(-1, 2)
         near = cKDTree(places).query(pixels, k=2)[0].reshape(*self.shape, 2)
         return 1 / (1 + np.exp((near[..., 1] - near[..., 0] - width * self.size).clip(-50, 50))), places
@@ -85,7 +88,7 @@ def torn(slide: Slide) -> tuple[np.ndarray, np.ndarray]:
 def glands(slide: Slide) -> tuple[np.ndarray, np.ndarray]:
     """Rings of nuclei around a bare middle."""
     places, bare = [], np.zeros(slide.shape, np.uint8)
-    for _ in range(int(slide.shape[0] * slide.shape[1] / (25000 * slide.size**2)) + 2):
+    for _ in range(slide.number(25000) + 2):
         middle, radius = slide.rng.uniform((0, 0), slide.shape), slide.rng.uniform(18, 40) * slide.size
         turn = np.arange(0, 2 * np.pi, 8 * slide.size / radius)
         places.append(middle + radius * np.stack([np.sin(turn), np.cos(turn)], axis=1))
@@ -112,15 +115,7 @@ def epithelium(slide: Slide) -> tuple[np.ndarray, np.ndarray]:
 
 
 Kind = Callable[[Slide], tuple[np.ndarray, np.ndarray]]  # to haematoxylin and eosin
-KINDS: tuple[Kind, ...] = (
-    stroma,
-    muscle,
-    torn,
-    glands,
-    lymph_node,
-    fat,
-    epithelium,
-)
+KINDS: tuple[Kind, ...] = (stroma, muscle, torn, glands, lymph_node, fat, epithelium)
 
 
 def section(rng: np.random.Generator, kind: Kind) -> np.ndarray:
@@ -130,7 +125,6 @@ def section(rng: np.random.Generator, kind: Kind) -> np.ndarray:
     blue, pink = (np.abs(dye + rng.normal(0, 0.04, 3)) for dye in (HAEMATOXYLIN, EOSIN))
     lamp = rng.uniform(225, 250) - rng.uniform(0, 12, 3)
     image = lamp * 10 ** -(haematoxylin[..., None] * blue + eosin[..., None] * pink)
-    image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.3)) + rng.uniform(0, 6) * rng.standard_normal(
-        image.shape
-    )
+    image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.3))
+    image += rng.uniform(0, 6) * rng.standard_normal(image.shape)
     return np.clip(image, 0, 255).astype(np.uint8)

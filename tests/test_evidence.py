@@ -126,6 +126,7 @@ def test_the_scale_of_the_training_images_is_known_and_kept():
     assert scale.departure(0.4) == 1 and scale.departure(0.3) == 1
     assert scale.departure(0.2) == pytest.approx(2, rel=0.1) and scale.departure(0.8) == pytest.approx(0.5, rel=0.1)
     assert Scale.fit([0.4] * 5) is None
+    assert Scale.fit([0.4] * 57 + [None] * 3) == Scale.fit([0.4] * 57) and Scale.fit([0.4] * 50 + [None] * 10) is None
     assert at_input(0.1, (448, 896, 3), (224, 224)) == pytest.approx(0.1 * 8**0.5)
     assert at_input(None, (10, 10), (5, 5)) is None
 

@@ -81,14 +81,14 @@ class Edges:
         x, y = x / np.maximum(steep, 1e-9), y / np.maximum(steep, 1e-9)
         square = np.ones((3, 3), np.uint8)
         wide = cv2.dilate(here.view(np.uint8), square) > 0
-        rim = wide & ~(cv2.erode(here.view(np.uint8), square) > 0)
         free = cv2.dilate(there.view(np.uint8), square) == 0
-        ground = ~cv2.dilate(wide.view(np.uint8), square).astype(bool) & free
-        usual = np.median(steep[rim & free]) if (rim & free).any() else steep.max(initial=1e-9)
+        rim = wide & ~(cv2.erode(here.view(np.uint8), square) > 0) & free
+        usual = np.median(steep[rim]) if rim.any() else steep.max(initial=1e-9)
         steepness = evenness = 0.0
         some = np.s_[::2, ::2]  # pixels: they tell a median as well as all do
-        things, ground = (here & free)[some], ground[some]
-        if (rim & free).any() and things.any() and ground.any():
+        things = (here & free)[some]
+        ground = ((cv2.dilate(wide.view(np.uint8), square) == 0) & free)[some]
+        if rim.any() and things.any() and ground.any():
             darker = np.median(level[some][ground]) - np.median(level[some][things])
             steepness = float(usual / SOBEL * factor * radius / darker) if darker > 0 else 0.0
             evenness = float(usual / max(np.median(steep[some][ground]), 1e-9))

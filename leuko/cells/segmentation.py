@@ -147,12 +147,12 @@ def _find(colours: Colours, stained: np.ndarray, sort: Method) -> tuple[tuple[np
 
 def _alike(lab: np.ndarray, red: np.ndarray, inside: np.ndarray) -> float:
     """The share of red cells (labels) that have about the colour of nuclei (bool); `lab` with glass as white."""
-    if not inside.any() or not red[::2, ::2].any():
-        return 0.0
     some = np.s_[::2, ::2]  # pixels: they tell a mean as well as all do
     colours, labels = lab[some].reshape(-1, 3), red[some].ravel()
     number = np.bincount(labels)
     seen = np.flatnonzero(number[1:]) + 1
+    if not inside.any() or not len(seen):
+        return 0.0
     usual = np.stack([np.bincount(labels, plane)[seen] / number[seen] for plane in colours.T], axis=1)
     nucleus = np.median(lab[inside], axis=0)
     apart = np.linalg.norm(nucleus - (100, 0, 0))

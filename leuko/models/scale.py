@@ -16,6 +16,7 @@ from leuko.cells.segmentation import segment
 BETWEEN = (0.05, 0.95)  # quantiles of the training images' scales; beyond lie errors of the measurement
 MARGIN = 1.25  # factor beyond them that still counts as seen
 ENOUGH = 20  # images with a known scale, for a range to be told
+NEARLY_ALL = 0.9  # of the images must have one: then an image without is strange, and not where few have one
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,15 @@ class Scale:
     high: float
 
     @classmethod
-    def fit(cls, um: Sequence[float]) -> Scale | None:
-        """From the scales of training images, in micrometres per pixel of the input; None of fewer than 20."""
-        if len(um) < ENOUGH:
+    def fit(cls, um: Sequence[float | None]) -> Scale | None:
+        """From the scales of training images, in micrometres per pixel of the input, None where one is not known.
+
+        None of fewer than 20, and where more than a tenth are not known, as of pictures of single cells.
+        """
+        known = [each for each in um if each]
+        if len(known) < max(ENOUGH, NEARLY_ALL * len(um)):
             return None
-        low, high = np.quantile(um, BETWEEN)
+        low, high = np.quantile(known, BETWEEN)
         return cls(float(low / MARGIN), float(high * MARGIN))
 
     def departure(self, um: float) -> float:

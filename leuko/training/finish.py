@@ -30,7 +30,6 @@ from leuko.training.task import Task
 
 FAMILIAR_IMAGES = 500  # training images that say what is in distribution
 SCALE_IMAGES = 60  # of them that say how large cells are
-WITH_SCALE = 0.9  # share of these that must say it: a network knows a scale if nearly all of its images have one
 REFIT_DECAY = 1e-3  # of the last layer's squared weights, where it is fitted anew
 
 
@@ -114,14 +113,8 @@ def examine(model: folder.Model, task: Task) -> tuple[Judged, dict[str, Any]]:
 
 
 def scale_of(images: Iterable[np.ndarray], size: tuple[int, int]) -> Scale | None:
-    """How large the cells of training images (uint8, H × W × 3, RGB) are to a network with this input size.
-
-    None where many of them do not tell it, such as pictures of single cells: images without a scale are nothing strange
-    to that network.
-    """
-    scales = measured(images, size)
-    known = [um for um in scales if um]
-    return Scale.fit(known) if len(known) >= WITH_SCALE * len(scales) else None
+    """How large the cells of training images (uint8, H × W × 3, RGB) are to a network with this input size."""
+    return Scale.fit(measured(images, size))
 
 
 def last_layer(network: Network, settings: Settings) -> nn.Linear:
