@@ -89,7 +89,7 @@ def weigh(found: Segmentation) -> CellEvidence:
     number, um = len(table["lobes"]), found.um_per_px
     if not number:
         return CellEvidence(0, 0, None, "there is no nucleated cell")
-    if not um:
+    if not um or found.red_cells_plausible is False:  # a file may state the scale of what is no smear, too
         return CellEvidence(number, 0, None, "there are too few clear red cells to tell the scale by")
     if found.nuclei.size * um**2 < FIELD * RED_CELL_AREA:
         return CellEvidence(number, 0, None, "the image shows a cell and not a field")

@@ -60,7 +60,11 @@ class Finding:
             "evidence": {k: None if v is None else round(v, 4) for k, v in self.evidence.items()},
             "decision": self.decision,
             "reasons": list(self.reasons),
-            "quality": {"usable": self.quality.usable, "issues": list(self.quality.issues)},
+            "quality": {
+                "usable": self.quality.usable,
+                "issues": list(self.quality.issues),
+                "warnings": list(self.quality.warnings),
+            },
             "in_distribution": self.in_distribution,
             "model": self.model,
         }
@@ -119,21 +123,22 @@ class Classifier:
         """The class names in the order of the network's outputs."""
         return self.model.labels
 
-    def classify(self, image: np.ndarray) -> Finding:
-        """The finding for an image, uint8, H × W × 3, RGB."""
-        return self.read(image).finding
+    def classify(self, image: np.ndarray, um_per_px: float | None = None) -> Finding:
+        """The finding for an image, uint8, H × W × 3, RGB; `um_per_px` as for `read`."""
+        return self.read(image, um_per_px=um_per_px).finding
 
-    def read(self, image: np.ndarray, cells: bool = True) -> Reading:
+    def read(self, image: np.ndarray, cells: bool = True, um_per_px: float | None = None) -> Reading:
         """The finding for an image, with what it rests on.
 
         Args:
             image: uint8, H × W × 3, RGB.
             cells: False: the network alone is asked, several times as fast; whether it sees cells of the size it
                 knows, or cells at all, is not known then.
+            um_per_px: the size of a pixel that the file states, if any; used where red cells give no scale.
         """
         running = self._beside.submit(self._run, image)
         fit = quality.assess(image)
-        found = segment(image) if cells and fit.usable else None
+        found = segment(image, um_per_px=um_per_px) if cells and fit.usable else None
         output = running.result()
         probabilities = softmax(output.logits.astype(np.float64))
         verdict = self._conclude(image.shape, probabilities, output.features, found)
@@ -213,7 +218,7 @@ class Classifier:
         """Why the network does not know such images, in words; empty if it does."""
         knowledge = self.model.knowledge
         if found and knowledge.scale:
-            if not found.um_per_px:
+            if not found.um_per_px or found.red_cells_plausible is False:
                 return "the size of its cells is not known: too few clear red cells, as out of focus or in no smear"
             larger = knowledge.scale.departure(at_input(found.um_per_px, shape, self.model.preprocessing.size))
             if larger != 1:
