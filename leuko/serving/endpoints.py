@@ -86,17 +86,18 @@ def add(classifier: Classifier) -> None:
         """Judge many images one after the other; a bad file fails alone.
 
         Args:
-            images: up to 500 images, or one zip of them
+            images: up to 500 images, zips of them included
 
         Returns:
-            One object an image, in the order given: the finding of classify, or image and error
+            An object for every file, in order: the finding of classify (one for each page, as a.tif#2), or image and
+            error, or image and skipped: why a file of a zip is no image (hidden, a table, a text, …)
         """
         said = []
         try:
             with batch.taken(images) as given:
-                for upload in progress.tqdm(given.uploads, desc="Judging", unit="images"):
+                for item in progress.tqdm(given.items, desc="Judging", unit="images"):
                     # Between two images a cancelled call ends, as a plain function would not.
-                    said.append(await anyio.to_thread.run_sync(batch.judge, classifier, upload))
+                    said += await anyio.to_thread.run_sync(batch.judge, classifier, item)
         except ArchiveError as error:
             raise refusal(error) from error
         return said
