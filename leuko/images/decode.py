@@ -7,6 +7,7 @@ one set of conversions holds everywhere.
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,6 +39,20 @@ Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
 class ImageError(ValueError):
     """An image that cannot be used; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One full picture of a file."""
+
+    pixels: np.ndarray  # uint8, height × width × 3, RGB, upright sRGB
+    page: int | None  # from 1; None where the file holds one picture
+    um_per_px: float | None  # physical pixel size as the file states it; None if it states none that is plausible
+
+
+def pictures(source: bytes | str | Path | BinaryIO) -> list[Picture]:
+    """Every full picture of a file; raises `ImageError` as `decode` does."""
+    return [Picture(decode(source), None, None)]
 
 
 def decode(source: bytes | str | Path | BinaryIO) -> np.ndarray:
