@@ -97,10 +97,10 @@ class CellEvidence:
         if self.decision != "uncertain":
             says = f"that counts as {self.decision}"
         others = self.seen - self.nucleated
-        left_out = f" ({others} more seen: cut by the border, without a nucleus or of impossible size)" if others else ""
+        more = f" ({others} more seen: cut by the border, without a nucleus or of impossible size)" if others else ""
         return (
-            f"The cells: {like_blasts(self.blast_like, self.nucleated)}{left_out}; {says}. A cell looks like a blast if "
-            "it has a large, solid nucleus that nearly fills it."
+            f"The cells: {like_blasts(self.blast_like, self.nucleated)}{more}; {says}. A cell looks like a blast if it "
+            "has a large, solid nucleus that nearly fills it."
         )
 
 

@@ -135,7 +135,11 @@ class Verdict:
         if self.network is None:
             return "no class of this model is known to mean leukaemia"
         if self._objection:
-            return "network and cells contradict each other" if self.cells and self.cells.nucleated else "no cell to judge by"
+            return (
+                "network and cells contradict each other"
+                if self.cells and self.cells.nucleated
+                else "no cell to judge by"
+            )
         if not self.strange:
             return "too close to call"
         if self.cells and self.cells.close_up:

@@ -39,9 +39,9 @@ def field(name: str, image: np.ndarray, found: Segmentation | None, fit: Quality
 
     Returns:
         `image`, `quality` as in a finding, `counts`, `um_per_px` (None if unknown), `scale_source`, `close_up` and
-        `cells`; what more is said of the counts, `Counts.as_json` tells. White cells have `looks_like_blast` (None where
-        that cannot be told) and `not_counted` (the reason, None if they count). Where the image is not fit to be judged, or
-        its cells were not reliably found, there are no cells and no figures (None), and `sentences` say why.
+        `cells`; what more is said of the counts, `Counts.as_json` tells. White cells have `looks_like_blast` (None
+        where that cannot be told) and `not_counted` (the reason, None if they count). Where the image is not fit to be
+        judged, or its cells were not reliably found, there are no cells and no figures (None); `sentences` say why.
     """
     fit = fit or assess(image)
     start = {"image": name, "quality": fit.as_json()}

@@ -17,9 +17,10 @@ from typing import Any
 from leuko.images.decode import SUFFIXES, ImageError, decode
 from leuko.models.classifier import Classifier
 from leuko.serving import archive
+from leuko.serving.analysis import model_name
 from leuko.serving.upload import Upload
 
-COLUMNS = ("file", "decision", "leukaemia probability", "label", "quality", "reason")
+COLUMNS = ("file", "decision", "leukaemia probability", "label", "quality", "model", "reason")
 NOT_JUDGED = "not judged"
 NOT_FIT = "not fit to be judged"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
@@ -77,13 +78,25 @@ def judge(classifier: Classifier, upload: Upload) -> dict[str, Any]:
 
 
 def row(answer: dict[str, Any]) -> tuple[str, ...]:
-    """What the table says of a file, a text for each of `COLUMNS`."""
+    """What the table says of a file, a text for each of `COLUMNS`.
+
+    Probability and label stand only where they are part of the answer: an empty cell invites no threshold.
+    """
     if "error" in answer:
-        return answer["image"], NOT_JUDGED, "", "", "", answer["error"]
-    if not answer["quality"]["usable"]:  # what the network says of it means nothing
-        return answer["image"], NOT_FIT, "", "", "not usable", " ".join(answer["quality"]["issues"])
-    probability = f"{answer['leukaemia_probability']:.4f}"
-    return answer["image"], answer["decision"], probability, answer["label"], "usable", " ".join(answer["reasons"])
+        return answer["image"], NOT_JUDGED, "", "", "", "", answer["error"]
+    model, quality = model_name(answer["model"]), answer["quality"]
+    if not quality["usable"]:  # what the network says of it means nothing
+        return answer["image"], NOT_FIT, "", "", "not usable", model, " ".join(quality["issues"])
+    decided = answer["decision"] != "uncertain"
+    return (
+        answer["image"],
+        answer["decision"],
+        f"{answer['leukaemia_probability']:.4f}" if decided else "",
+        answer["pattern"] or "",
+        f"usable, with warnings: {' '.join(quality['warnings'])}" if quality["warnings"] else "usable",
+        model,
+        " ".join((answer["headline"], *answer["reasons"])),
+    )
 
 
 def as_csv(rows: Sequence[tuple[str, ...]]) -> bytes:

@@ -80,7 +80,13 @@ class Field:
         written = io.StringIO()
         rows = csv.writer(written, lineterminator="\r\n")
         rows.writerow(
-            ["image", "cell", "looks_like_blast", "not_counted", *(f"{c} [{units[c]}]" if c in units else c for c in columns)]
+            [
+                "image",
+                "cell",
+                "looks_like_blast",
+                "not_counted",
+                *(f"{c} [{units[c]}]" if c in units else c for c in columns),
+            ]
         )
         for i, number in enumerate(self.table["id"]):
             like = self.blast_like(i)
