@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -65,6 +66,10 @@ class Quality:
     def warnings(self) -> tuple[str, ...]:
         """The sentences of the warnings."""
         return tuple(self.warned.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """As it stands in the JSON of a finding and of a field."""
+        return {"usable": self.usable, "issues": list(self.issues), "warnings": list(self.warnings)}
 
 
 def assess(image: np.ndarray) -> Quality:

@@ -18,9 +18,10 @@ from leuko.images.decode import Picture
 from leuko.images.files import Item, kind_of
 from leuko.models.classifier import Classifier
 from leuko.serving import archive, per_file
+from leuko.serving.analysis import model_name
 from leuko.serving.upload import Upload
 
-COLUMNS = ("file", "decision", "leukaemia probability", "label", "quality", "reason")
+COLUMNS = ("file", "decision", "leukaemia probability", "label", "quality", "model", "reason")
 NOT_JUDGED = "not judged"
 SKIPPED = "skipped"
 NOT_FIT = "not fit to be judged"
@@ -80,15 +81,27 @@ def judge(classifier: Classifier, item: Item) -> list[dict[str, Any]]:
 
 
 def row(answer: dict[str, Any]) -> tuple[str, ...]:
-    """What the table says of a file, a text for each of `COLUMNS`."""
+    """What the table says of a file, a text for each of `COLUMNS`.
+
+    Probability and label stand only where they are part of the answer: an empty cell invites no threshold.
+    """
     if "skipped" in answer:
         return answer["image"], SKIPPED, *[""] * (len(COLUMNS) - 3), answer["skipped"]
     if "error" in answer:
-        return answer["image"], NOT_JUDGED, "", "", "", answer["error"]
-    if not answer["quality"]["usable"]:  # what the network says of it means nothing
-        return answer["image"], NOT_FIT, "", "", "not usable", " ".join(answer["quality"]["issues"])
-    probability = f"{answer['leukaemia_probability']:.4f}"
-    return answer["image"], answer["decision"], probability, answer["label"], "usable", " ".join(answer["reasons"])
+        return answer["image"], NOT_JUDGED, "", "", "", "", answer["error"]
+    model, quality = model_name(answer["model"]), answer["quality"]
+    if not quality["usable"]:  # what the network says of it means nothing
+        return answer["image"], NOT_FIT, "", "", "not usable", model, " ".join(quality["issues"])
+    decided = answer["decision"] != "uncertain"
+    return (
+        answer["image"],
+        answer["decision"],
+        f"{answer['leukaemia_probability']:.4f}" if decided else "",
+        answer["pattern"] or "",
+        f"usable, with warnings: {' '.join(quality['warnings'])}" if quality["warnings"] else "usable",
+        model,
+        " ".join((answer["headline"], *answer["reasons"])),
+    )
 
 
 def as_csv(rows: Sequence[tuple[str, ...]]) -> bytes:

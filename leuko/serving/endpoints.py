@@ -13,6 +13,7 @@ import numpy as np
 
 from leuko.cells import overlay as outlines
 from leuko.cells.segmentation import segment
+from leuko.images import quality
 from leuko.images.decode import ImageError, decode
 from leuko.models import explain as heat_maps
 from leuko.models.classifier import Classifier
@@ -45,7 +46,8 @@ def add(classifier: Classifier) -> None:
             cells: false asks the network alone, several times as fast
 
         Returns:
-            The finding: label, probabilities, leukaemia_probability, evidence, decision, reasons, quality, model, …
+            The finding: decision, headline, reasons, leukaemia_probability (null if no class means leukaemia; no answer
+            where the decision is uncertain), evidence, label, probabilities, quality, model, …
         """
         return classifier.read(_decoded(image), cells).finding.as_json(image.name)
 
@@ -75,12 +77,14 @@ def add(classifier: Classifier) -> None:
             image: as for classify
 
         Returns:
-            The cells as JSON: counts, um_per_px, and cells with id, kind, bbox, touches_border, and morphology
-            The picture with outlined and numbered cells as PNG
+            The cells as JSON: quality, counts, um_per_px, and cells with id, kind, bbox, touches_border, and morphology
+            The picture with outlined and numbered cells as PNG; without them where there are none in the JSON
         """
         pixels = _decoded(image)
-        found = segment(pixels)
-        return answers.field(image.name, pixels, found), outlines.draw(pixels, found)
+        fit = quality.assess(pixels)
+        found = segment(pixels) if fit.usable else None
+        drawn = pixels if answers.why_no_cells(fit, found) else outlines.draw(pixels, found)
+        return answers.field(image.name, pixels, found, fit), drawn
 
     async def classify_batch(images: list[Upload], progress: gr.Progress = gr.Progress()) -> list[dict[str, Any]]:  # noqa: B008
         """Judge many images one after the other; a bad file fails alone.
