@@ -146,12 +146,12 @@ def _figures(knowledge: Knowledge, report: dict[str, Any]) -> str:
     point, baseline = knowledge.operating_point, report["colour_baseline"]
     low, high = point.abstain
     head = (f"figure ({report['images']} test images)", "value", "95 % interval")
-    by_chance = {name: words.in_full(value) for name, value in baseline.get("intervals", {}).items()}
-    by_chance = by_chance or {name: words.number(baseline[name]) for name in ("accuracy", "f1")}
+    by_chance = {name: words.in_full(value) for name, value in baseline["intervals"].items()}
     parts = [
         "## Figures on the untouched test split",
         words.table([head, *words.headline(report)]),
-        f"{report['intervals']}. {words.WIDTHLESS}",
+        f"{report['intervals']}. {words.EXACT}",
+        *([words.warnings(report)] if report["warnings"] else []),
         "Five nearest neighbours on nine colour statistics, which see no cell at all, reach accuracy "
         f"{by_chance['accuracy']}\nand macro-F1 {by_chance['f1']} on the same split: read the figures above against "
         "these.",

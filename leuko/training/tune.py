@@ -17,6 +17,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import optuna
 from optuna.trial import TrialState
 
@@ -95,6 +96,7 @@ def tune(
     if not split.exists():
         whole.split.save(split, whole.rows["file"][:])
     task = training.without_test(whole)
+    study.set_user_attr("groups", len(np.unique(task.split.group[task.split.validation])))
     say(f"The {len(whole.split.test)} test images are left out; trials are judged by their validation loss.")
     _recover(study)
     if search == "grid":
