@@ -84,7 +84,7 @@ def write_card(
 
 A network ({backbone}) that sorts blood-smear images into {", ".join(labels)}. Leukaemic classes:
 {", ".join(knowledge.positive) or "none"}. Written by Deep Leuko {__version__}.
-
+{beware(knowledge)}
 ## Intended use
 
 {USES}
@@ -119,6 +119,11 @@ from the training images and drawn anew at random, so that they tell nothing of 
     results.parent.mkdir(exist_ok=True)
     entries = eval_result_entries_to_yaml(list(_entries(run["dataset"], report)))
     results.write_text(yaml.safe_dump(entries, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def beware(knowledge: Knowledge) -> str:
+    """The warnings that go with a model, as Markdown; empty without any."""
+    return "".join(f"\n> **Warning.** {line}\n" for line in knowledge.warnings)
 
 
 def how_to_use(knowledge: Knowledge) -> str:

@@ -11,7 +11,7 @@ import yaml
 
 from leuko import RESEARCH_NOTICE, __version__
 from leuko.evaluation import words
-from leuko.evaluation.card import TAGS, how_to_use
+from leuko.evaluation.card import TAGS, beware, how_to_use
 from leuko.models.folder import Knowledge
 
 FIGURES = {
@@ -77,7 +77,7 @@ def write(file: Path, knowledge: Knowledge, backbone: str, labels: Sequence[str]
 {report["images"]} images ({counts}); the rest of the network is as it was. It sorts blood-smear images into
 {", ".join(labels)}. Leukaemic classes: {", ".join(knowledge.positive) or "none known"}.
 Written by Deep Leuko {__version__}.
-
+{beware(knowledge)}
 ## Use
 
 {how_to_use(knowledge)}

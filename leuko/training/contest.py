@@ -152,8 +152,8 @@ class Contest:
         models = [folder.load(self._model(row.system)) for row in rows]
         network, how = ensemble.combine(models)
         steps = sum(model.knowledge.training["steps"] for model in models)
-        settings = replace(self.base, backbone=ensemble.NAME, weights="none", output=self._model(system))
-        trial.write(network, how, self.task, replace(settings, image_size=how.size[0]), steps)
+        settings = replace(self.base, backbone=ensemble.NAME, weights="none", finetune="full", image_size=how.size[0])
+        trial.write(network, how, self.task, replace(settings, output=self._model(system)), steps)
         parts = {row.notes["part"] for row in rows}
         part = "measured" if parts == {"measured"} else "scratch"
         note = f"of {', '.join(system.members)}" + ("" if part == "measured" else ", some from scratch, not converged")

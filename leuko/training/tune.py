@@ -86,7 +86,8 @@ def tune(
         SearchError: every trial failed.
         leuko.models.backbones.WeightsError: the initial weights cannot be had.
     """
-    full = {name: tuple(dict.fromkeys((space or {}).get(name) or values)) for name, values in DEFAULT.items()}
+    usual = DEFAULT | ({"finetune": ("full",)} if base.weights == "none" else {})  # random layers must learn
+    full = {name: tuple(dict.fromkeys((space or {}).get(name) or values)) for name, values in usual.items()}
     optuna.logging.set_verbosity(logging.ERROR)
     training.quiet()
     training.make_room(base)
