@@ -95,6 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
     push = what.add_parser("model", help="push a model folder, in one commit")
     push.add_argument("folder", type=Path, help="model folder as train.py writes it")
     push.add_argument("repo", metavar="USER/NAME", help="made, public, if it does not exist")
+    push.add_argument("--force", action="store_true", help="publish a model that has warnings all the same")
     push.set_defaults(run=commands.publish_model)
     chosen = parser.parse_args(arguments)
     return run_quietly(lambda: chosen.run(chosen))

@@ -192,7 +192,7 @@ def publish_model(chosen: argparse.Namespace) -> int:
     from leuko import hub  # late, as above
 
     try:
-        print(f"Published: {hub.publish_model(chosen.folder, chosen.repo)}")
+        print(f"Published: {hub.publish_model(chosen.folder, chosen.repo, chosen.force)}")
     except hub.HubError as error:
         print(error, file=sys.stderr)
         return 1
