@@ -5,6 +5,9 @@ Their names, their parameters and what they say here is what the API page, the c
 
 from __future__ import annotations
 
+import functools
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -23,6 +26,8 @@ from leuko.serving.server import refusal
 from leuko.serving.upload import SmearFiles, SmearImage, Upload
 
 AT_ONCE = 2  # calls that are worked on, whichever the endpoint; the page does not wait behind them
+PLACES = threading.BoundedSemaphore(AT_ONCE)  # of those calls, which come through Gradio or `leuko.serving.one_call`
+MAX_WAITING = 64  # calls that may wait for their turn
 
 
 def add(classifier: Classifier) -> None:
@@ -121,10 +126,26 @@ def add(classifier: Classifier) -> None:
         (analyse_field, image, [cells, overlay]),
     ):
         triggers.click(
-            function, taken, given, api_name=function.__name__, concurrency_id="api", concurrency_limit=AT_ONCE
+            _in_turn(function),
+            taken,
+            given,
+            api_name=function.__name__,
+            concurrency_id="api",
+            concurrency_limit=AT_ONCE,
         )
     triggers.click(classify_batch, images, findings, api_name="classify_batch", concurrency_limit=1)
     triggers.click(model_info, None, information, api_name="model_info")
+
+
+def _in_turn(function: Callable) -> Callable:
+    """The function, once one of `PLACES` is free."""
+
+    @functools.wraps(function)
+    def waits(*given: Any) -> Any:
+        with PLACES:
+            return function(*given)
+
+    return waits
 
 
 def _decoded(upload: Upload | None) -> np.ndarray:
