@@ -5,6 +5,7 @@ LEUKO_USER and LEUKO_PASSWORD together put a login in front of it.
 
 from __future__ import annotations
 
+import argparse
 import gc
 import os
 import signal
@@ -65,4 +66,9 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
+    from leuko.options import Version
+
+    parser = argparse.ArgumentParser(description="Serve Deep Leuko; the environment chooses model, port and password.")
+    parser.add_argument("--version", action=Version)
+    parser.parse_args()
     main()

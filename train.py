@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
-from leuko.options import count, share, whole
+from leuko.options import Version, count, share, whole
+from leuko.terminal import run_quietly
 
 
 def main() -> int:
     """Run the command line; the exit status is 1 if there is no model at the end."""
     parser = argparse.ArgumentParser(description="Fine-tune a timm network on smear images and write a model folder.")
+    parser.add_argument("--version", action=Version)
     parser.add_argument(
         "--dataset",
         required=True,
@@ -109,7 +112,10 @@ def main() -> int:
         parser.error("--normalise-images foreign needs --normalise-stain reinhard or macenko")
     repo = arguments.pop("push_to_hub")
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
+    return run_quietly(lambda: _train(arguments, repo))
 
+
+def _train(arguments: dict[str, Any], repo: str | None) -> int:
     # Imported late, so that --help and a wrong option answer at once.
     from leuko import hub
     from leuko.data.folders import DataError
