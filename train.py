@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from leuko.options import Version, count, share, whole
 from leuko.terminal import run_quietly
@@ -112,10 +111,7 @@ def main() -> int:
         parser.error("--normalise-images foreign needs --normalise-stain reinhard or macenko")
     repo = arguments.pop("push_to_hub")
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
-    return run_quietly(lambda: _train(arguments, repo))
 
-
-def _train(arguments: dict[str, Any], repo: str | None) -> int:
     # Imported late, so that --help and a wrong option answer at once.
     from leuko import hub
     from leuko.data.folders import DataError
@@ -140,4 +136,4 @@ def _train(arguments: dict[str, Any], repo: str | None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_quietly(main))
