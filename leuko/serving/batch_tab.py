@@ -28,7 +28,7 @@ _STATE = """\
 <div class="card verdict none" role="status"><h2>{title}</h2>{bar}<p>{text}</p></div>"""
 _BAR = '<progress max="{of}" value="{done}" aria-label="Images judged"></progress>'
 _TABLE = (
-    '<div class="card rows">{link}<div class="scroll" tabindex="0" role="region" aria-label="Findings"><table>'
+    '<div class="card rows">{link}<p class="hint">{models}</p><div class="scroll" tabindex="0" role="region" aria-label="Findings"><table>'
     "<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></div>"
 )
 _CSV = (
@@ -68,8 +68,9 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
     def _run(judge: Classifier, uploads: list[Upload], session: str) -> Iterator[tuple]:
         rows: list[tuple[str, ...]] = []
         with batch.taken(uploads) as given:
-            ready = _say("Waiting", "Another batch is being judged; yours is next in line.")
-            yield None, ready, "", gr.update(interactive=True)
+            # The earlier table stays until there is a new one.
+            ready = _say("Waiting", "Your images are next in line; a table below is still that of the earlier ones.")
+            yield None, ready, gr.skip(), gr.update(interactive=True)
             while not turn.acquire(timeout=DRAWN_EVERY):
                 if session in stopped:
                     yield None, _say("Cancelled", "None of the images was judged."), "", _idle()
@@ -139,7 +140,9 @@ def _table(rows: Sequence[tuple[str, ...]], done: bool = False) -> str:
     head = "".join(f'<th scope="col">{name.capitalize()}</th>' for name in batch.COLUMNS)
     body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     link = _CSV.format(data=base64.b64encode(batch.as_csv(rows)).decode()) if done else ""
-    return _TABLE.format(link=link, head=head, body=body)
+    models = sorted({dict(zip(batch.COLUMNS, row, strict=True))["model"] for row in rows} - {""})
+    judged = f"Judged by {html.escape('; '.join(models))}." if models else ""
+    return _TABLE.format(link=link, models=judged, head=head, body=body)
 
 
 def _say(title: str, text: str, bar: str = "") -> str:
