@@ -224,6 +224,7 @@ class Classifier:
             "operating_point": knowledge.operating_point.as_json(),
             "temperature": knowledge.temperature,
             "training": knowledge.training,
+            "warnings": list(knowledge.warnings),
         }
 
     def _signature(self) -> dict[str, str]:

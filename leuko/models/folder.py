@@ -61,6 +61,7 @@ class Knowledge:
         operating_point, familiarity: see `leuko.models.calibration`.
         training: the run: data and their fingerprint, split and seed, settings, steps done.
         scale: how large the cells of the training images were to the network (`leuko.models.scale`); None: not known.
+        warnings: why not to rely on the model, a sentence each (`leuko.evaluation.merit`); usually none.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Knowledge:
     familiarity: Familiarity
     training: dict[str, Any]
     scale: Scale | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,7 @@ def save(folder: Path, network: Network, labels: tuple[str, ...], how: Preproces
         "temperature": knowledge.temperature,
         "operating_point": knowledge.operating_point.as_json(),
         "stain": how.stain.as_json() if how.stain else None,
+        "warnings": list(knowledge.warnings),
         "training": knowledge.training,
         "versions": {"leuko": __version__, **{name: version(name) for name in _VERSIONED}},
         "sha256": {WEIGHTS: _digest(folder / WEIGHTS), ONNX: _digest(folder / ONNX)},
@@ -257,6 +260,7 @@ def load(model: str | os.PathLike[str] | None = None) -> Model:
             familiarity=Familiarity.from_json(stored["familiarity"]),
             training=stored["training"],
             scale=Scale(**stored["scale"]) if stored.get("scale") else None,
+            warnings=tuple(map(str, stored.get("warnings", ()))),
         )
         backbone, labels = config["architecture"], tuple(config["label_names"])
         if len(set(knowledge.positive) & set(labels)) != len(knowledge.positive):

@@ -5,6 +5,9 @@ Their names, their parameters and what they say here is what the API page, the c
 
 from __future__ import annotations
 
+import functools
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -23,6 +26,8 @@ from leuko.serving.server import refusal
 from leuko.serving.upload import SmearFiles, SmearImage, Upload
 
 AT_ONCE = 2  # calls that are worked on, whichever the endpoint; the page does not wait behind them
+PLACES = threading.BoundedSemaphore(AT_ONCE)  # of those calls, which come through Gradio or `leuko.serving.one_call`
+MAX_WAITING = 64  # calls that may wait for their turn
 
 
 def add(classifier: Classifier) -> None:
@@ -90,17 +95,18 @@ def add(classifier: Classifier) -> None:
         """Judge many images one after the other; a bad file fails alone.
 
         Args:
-            images: up to 500 images, or one zip of them
+            images: up to 500 images, zips of them included
 
         Returns:
-            One object an image, in the order given: the finding of classify, or image and error
+            An object for every file, in order: the finding of classify (one for each page, as a.tif#2), or image and
+            error, or image and skipped: why a file of a zip is no image (hidden, a table, a text, …)
         """
         said = []
         try:
             with batch.taken(images) as given:
-                for upload in progress.tqdm(given.uploads, desc="Judging", unit="images"):
+                for item in progress.tqdm(given.items, desc="Judging", unit="images"):
                     # Between two images a cancelled call ends, as a plain function would not.
-                    said.append(await anyio.to_thread.run_sync(batch.judge, classifier, upload))
+                    said += await anyio.to_thread.run_sync(batch.judge, classifier, item)
         except ArchiveError as error:
             raise refusal(error) from error
         return said
@@ -120,10 +126,26 @@ def add(classifier: Classifier) -> None:
         (analyse_field, image, [cells, overlay]),
     ):
         triggers.click(
-            function, taken, given, api_name=function.__name__, concurrency_id="api", concurrency_limit=AT_ONCE
+            _in_turn(function),
+            taken,
+            given,
+            api_name=function.__name__,
+            concurrency_id="api",
+            concurrency_limit=AT_ONCE,
         )
     triggers.click(classify_batch, images, findings, api_name="classify_batch", concurrency_limit=1)
     triggers.click(model_info, None, information, api_name="model_info")
+
+
+def _in_turn(function: Callable) -> Callable:
+    """The function, once one of `PLACES` is free."""
+
+    @functools.wraps(function)
+    def waits(*given: Any) -> Any:
+        with PLACES:
+            return function(*given)
+
+    return waits
 
 
 def _decoded(upload: Upload | None) -> np.ndarray:

@@ -6,19 +6,24 @@ import json
 import logging
 import re
 import shutil
+from urllib.parse import urlsplit
 
+import httpx
 from gradio.route_utils import FnIndexInferError
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from leuko.images.decode import MAX_BYTES
+from leuko.serving import prefix
 from leuko.serving.archive import MAX_UNPACKED_BYTES
 from leuko.serving.sweeping import FILE, uploads
 
+ONE_CALL = "/api/classify"  # `leuko.serving.one_call`
 MAX_BODY = {  # bytes of a request, by the beginning of its path
     "/gradio_api/upload": MAX_UNPACKED_BYTES,
     "/gradio_api/mcp": 2 * MAX_BYTES,  # images in base64
+    ONE_CALL: MAX_BYTES + 1024**2,  # an image, and the form around it
 }
 MAX_OTHER_BODY = 2 * 1024**2
 MIN_FREE_BYTES = 2 * 1024**3  # of the disk that uploads go to, below which none is taken
@@ -60,30 +65,36 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        answer = _Answer(send, scope["path"])
+        scope = prefix.resolved(scope)
+        answer = _Answer(send, scope)
         try:
             problem = _problem(scope)
             if problem is None:
-                await self.app(scope, _limited(receive, _limit(scope["path"])), answer)
+                await self.app(scope, _limited(receive, _limit(prefix.route_path(scope))), answer)
             else:
                 await problem(scope, receive, answer)
         except _TooMuchError:
             if not answer.begun:
-                await _says("The request is larger than is taken here.", 413)(scope, receive, answer)
+                await _too_large(prefix.route_path(scope))(scope, receive, answer)
         except FnIndexInferError:
-            await _says("There is no endpoint of this name; the API page lists them all.", 404)(scope, receive, answer)
+            await says("There is no endpoint of this name; the API page lists them all.", 404)(scope, receive, answer)
         except Exception as error:
             if answer.begun:
                 log.warning("The answer to a request for %.100r broke off: %.200r", scope["path"], error)
                 await answer.end()
                 return
             # Gradio looks into requests without checking their form first; nothing else is so near the door.
-            if isinstance(error, (AttributeError, KeyError, TypeError, ValueError)):
+            if isinstance(error, (AttributeError, KeyError, TypeError, ValueError, httpx.InvalidURL)):
                 log.warning("A request for %.100r cannot be understood: %.200r", scope["path"], error)
-                await _says("The request cannot be understood.", 400)(scope, receive, answer)
+                await says("The request cannot be understood.", 400)(scope, receive, answer)
             else:
                 log.exception("A request failed")
-                await _says("Something went wrong on the server.", 500)(scope, receive, answer)
+                await says("Something went wrong on the server.", 500)(scope, receive, answer)
+
+
+def says(sentence: str, status: int, **headers: str) -> JSONResponse:
+    """What tells a program in one sentence why its request is not answered."""
+    return JSONResponse({"error": sentence}, status, headers)
 
 
 class _TooMuchError(Exception):
@@ -93,8 +104,9 @@ class _TooMuchError(Exception):
 class _Answer:
     """Passes an answer on, with `HEADERS`; images of uploads are kept by no cache."""
 
-    def __init__(self, send: Send, path: str) -> None:
-        self.send, self.path, self.begun, self.streams = send, path, False, False
+    def __init__(self, send: Send, scope: Scope) -> None:
+        self.send, self.path, self.begun, self.streams = send, prefix.route_path(scope), False, False
+        self.own = f"{scope['scheme']}://{Headers(scope=scope).get('host', '')}".encode("latin-1")
         self.failed: Message | None = None
 
     async def __call__(self, message: Message) -> None:
@@ -110,7 +122,7 @@ class _Answer:
             if self.path.startswith(FILE):
                 more["Cache-Control"] = "private, no-store"
             replaced = {name.lower().encode() for name in more}
-            kept = [pair for pair in message.get("headers", []) if pair[0].lower() not in replaced]
+            kept = [self._near(*pair) for pair in message.get("headers", []) if pair[0].lower() not in replaced]
             message["headers"] = kept + [(name.lower().encode(), value.encode()) for name, value in more.items()]
             self.streams = Headers(raw=kept).get("content-type", "").startswith("text/event-stream")
             if message["status"] == 500 and self.path.startswith(DIRECT):
@@ -118,26 +130,56 @@ class _Answer:
                 return
         await self.send(message)
 
+    def _near(self, name: bytes, value: bytes) -> tuple[bytes, bytes]:
+        """A header; a redirect within the app names no host, since a proxy may have changed the one that is asked."""
+        path = value.removeprefix(self.own)
+        within = name.lower() == b"location" and path.startswith(b"/") and not path.startswith(b"//")
+        return name, path if within else value
+
     async def end(self) -> None:
         """End a stream whose last event tells of its fault, as Gradio's do; any other answer is seen to be cut."""
         if self.streams:
             await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _problem(scope: Scope) -> JSONResponse | None:
+def _problem(scope: Scope) -> Response | None:
     """The answer to a request that goes no further."""
-    path = scope["path"].lower()
-    if path.startswith(SHUT):
-        return _says("There is nothing here.", 404)
-    event = EVENT.fullmatch(scope["path"]) if scope["method"] == "GET" else None
+    path = prefix.route_path(scope)
+    if not path:  # the prefix alone: what the page names relative to itself would lie beside it
+        query = scope.get("query_string", b"").decode("latin-1")
+        return RedirectResponse(f"{scope['root_path']}/{'?' if query else ''}{query}")
+    if path.lower().startswith(SHUT):
+        return says("There is nothing here.", 404)
+    if _foreign(scope):
+        return says(
+            "Another web page sent this request, and may not use a visitor's login. If it was this app's own page, "
+            "set GRADIO_ROOT_PATH to the full address of the app.",
+            403,
+        )
+    event = EVENT.fullmatch(path) if scope["method"] == "GET" else None
     if event and not _known(scope, event[1]):
-        return _says("There is no such call, or its answer was fetched before; call again.", 404)
+        return says("There is no such call, or its answer was fetched before; call again.", 404)
     length = Headers(scope=scope).get("content-length", "")
     if length.isdecimal() and int(length) > _limit(path):
-        return _says("The request is larger than is taken here.", 413)
-    if path.startswith("/gradio_api/upload") and shutil.disk_usage(uploads()).free < MIN_FREE_BYTES:
-        return _says("The server is full; try again in a few minutes.", 507)
+        return _too_large(path)
+    if path.lower().startswith("/gradio_api/upload") and shutil.disk_usage(uploads()).free < MIN_FREE_BYTES:
+        return says("The server is full; try again in a few minutes.", 507)
     return None
+
+
+def _foreign(scope: Scope) -> bool:
+    """Whether a page of another site sent the request, where there is a login that it could use.
+
+    Gradio allows all sites to send requests with the cookies of a visitor, and to read the answers, even `/token`.
+    Browsers say where a request comes from; other clients do not, and have no login but their own.
+    """
+    headers, app = Headers(scope=scope), scope["app"]
+    if app.auth is None or "origin" not in headers:
+        return False
+    if "sec-fetch-site" in headers:
+        return headers["sec-fetch-site"] not in ("same-origin", "none")
+    own = {headers.get("host", ""), urlsplit(app.root_path).netloc} - {""}  # a page could forge X-Forwarded-Host
+    return urlsplit(headers["origin"]).netloc not in own
 
 
 def _known(scope: Scope, event: str) -> bool:
@@ -147,7 +189,11 @@ def _known(scope: Scope, event: str) -> bool:
 
 
 def _limit(path: str) -> int:
-    return next((limit for start, limit in MAX_BODY.items() if path.startswith(start)), MAX_OTHER_BODY)
+    return next((limit for start, limit in MAX_BODY.items() if path.lower().startswith(start)), MAX_OTHER_BODY)
+
+
+def _too_large(path: str) -> JSONResponse:
+    return says(f"The request is larger than {_limit(path) // 1024**2} MB, the most that is taken here.", 413)
 
 
 def _limited(receive: Receive, limit: int) -> Receive:
@@ -162,7 +208,3 @@ def _limited(receive: Receive, limit: int) -> Receive:
         return message
 
     return counted
-
-
-def _says(sentence: str, status: int) -> JSONResponse:
-    return JSONResponse({"error": sentence}, status)

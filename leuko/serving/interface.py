@@ -9,7 +9,7 @@ import gradio as gr
 
 from leuko import RESEARCH_NOTICE
 from leuko.models.classifier import Classifier
-from leuko.serving import adapt_tab, batch_tab, endpoints, look, page, server, sweeping
+from leuko.serving import adapt_tab, batch_tab, endpoints, look, one_call, page, server, sweeping
 from leuko.serving.examples import Example
 
 
@@ -25,8 +25,9 @@ def build(classifier: Classifier, offered: Mapping[str, Example]) -> gr.Blocks:
         with gr.Tab("Adapt"):
             adapt_tab.add(classifier, sessions)
         endpoints.add(classifier)
+        app.routes = [one_call.OneCall(classifier).route]
         app.unload(sessions.end)
-    app.queue(default_concurrency_limit=2, max_size=64, api_open=False)
+    app.queue(default_concurrency_limit=2, max_size=endpoints.MAX_WAITING, api_open=False)
     return app
 
 

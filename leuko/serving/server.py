@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,9 +20,12 @@ from gradio.processing_utils import save_base64_to_cache
 from gradio.state_holder import SessionState, StateHolder
 from gradio_client.utils import is_http_url_like, traverse
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 
 from leuko.images.decode import MAX_BYTES
+from leuko.serving import prefix
 from leuko.serving.archive import MAX_ZIP_BYTES
+from leuko.serving.description import Described
 from leuko.serving.guard import Guard
 from leuko.serving.sweeping import kept_seconds, names_file, path_of, swept, uploads
 
@@ -38,6 +41,8 @@ class App(gr.Blocks):
     Gradio's own fetch an address given in a file's place, and do not look at an image's path if the client leaves its
     `meta` away, so that any image of the server's disk could be asked for.
     """
+
+    routes: Sequence[BaseRoute] = ()  # of our own, beside Gradio's
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *rest: Any, **more: Any) -> list[Any]:
         """Gradio's own, once every file among the inputs is one that was uploaded."""
@@ -105,7 +110,8 @@ def options() -> dict[str, Any]:
     """How the app is to be launched: limits and privacy, as the environment asks.
 
     Raises:
-        ValueError: a password without a user, a user without a password, or a time that is none.
+        ValueError: a password without a user, a user without a password, a time that is none, or a root path that is
+            none.
     """
     user, password = os.environ.get("LEUKO_USER"), os.environ.get("LEUKO_PASSWORD")
     if bool(user) != bool(password):
@@ -114,6 +120,7 @@ def options() -> dict[str, Any]:
         "auth": (user, password) if user and password else None,
         "auth_message": "This copy of Deep Leuko is for invited people.",
         "mcp_server": not password,  # Gradio's tools cannot log in
+        "root_path": prefix.root_path(),
         "max_file_size": max(MAX_BYTES, MAX_ZIP_BYTES),  # images are held to their own limit when decoded
         "allowed_paths": [],
         "state_session_capacity": MAX_SESSIONS,
@@ -121,13 +128,14 @@ def options() -> dict[str, Any]:
         "enable_monitoring": False,
         "show_error": False,
         "ssr_mode": False,
-        "app_kwargs": {"middleware": [Middleware(Guard)], "lifespan": _lifespan(kept_seconds())},
+        "app_kwargs": {"middleware": [Middleware(Guard), Middleware(Described)], "lifespan": _lifespan(kept_seconds())},
     }
 
 
 def _lifespan(kept_seconds: int) -> Callable[[Any], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def while_served(app: Any) -> AsyncIterator[None]:
+        app.router.routes[:0] = app.get_blocks().routes
         app.state_holder = _StateHolder()
         app.state_holder.set_blocks(app.get_blocks())
         async with swept(app, kept_seconds):

@@ -21,6 +21,7 @@ import numpy as np
 
 from leuko.data.split import folds as folds_of
 from leuko.data.split import verify
+from leuko.evaluation import words
 from leuko.models.backbones import WeightsError
 from leuko.training import compare_report, systems, trial
 from leuko.training.contest import Contest, Effort, Row
@@ -80,7 +81,7 @@ def compare(
         for number, run in enumerate(runs, start=1):
             start = time.perf_counter()
             row, kept = run.row(system)
-            said = row.notes["note"] if row.probabilities is None else f"accuracy {run.accuracy(row):.3f}"
+            said = row.notes["note"] if row.probabilities is None else f"accuracy {words.in_full(run.accuracy(row))}"
             took = "kept" if kept else f"{time.perf_counter() - start:.0f} s"
             say(f"{system.title}{f', fold {number}' if folds > 1 else ''}: {said} ({took}).")
             if row.probabilities is None:
