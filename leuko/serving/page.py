@@ -26,6 +26,36 @@ watch("value", () => {
   if (document.activeElement === document.body) document.querySelector(".picture button")?.focus({preventScroll: true});
 });
 """
+# Tells the server that an earlier result is not wanted any more.
+_REMOVE = """
+element.addEventListener("click", (event) => {
+  if (event.target.closest(".remove-result")) trigger("select", {});
+});
+"""
+# A result stays until there is a new one, and says meanwhile whose it is: it must not be taken for the new picture's.
+_MARK = """() => {
+  document.querySelectorAll(".earlier").forEach((note) => note.remove());
+  const card = document.querySelector("#card .verdict"), sections = document.querySelector("#details .sections");
+  if (!card?.dataset.file) return;
+  for (const [place, words] of [[card, "WORDS"], [sections, ""]]) {
+    const note = Object.assign(document.createElement("p"), {className: "earlier"});
+    note.append(`Earlier result, of ${card.dataset.file}. ${words}`);
+    place?.prepend(note);
+  }
+  MORE
+}"""
+_WAITING = _MARK.replace("WORDS", "The new picture is being judged.").replace("MORE", "")
+_REMOVED = _MARK.replace("WORDS", "No image yet in its place. ").replace(
+    "MORE",
+    """
+  const remove = {type: "button", className: "remove-result", textContent: "Remove this result"};
+  card.querySelector(".earlier").append(Object.assign(document.createElement("button"), remove));
+  setTimeout(() => {  // the button that had the focus is gone by then
+    const lost = document.activeElement === document.body;
+    if (lost) document.querySelector(".picture button")?.focus({preventScroll: true});
+  }, 100);""",
+)
+_UNMARK = """() => document.querySelectorAll(".earlier").forEach((note) => note.remove())"""
 _SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 _LIVE = '<div aria-live="polite">${value}</div>'
 
@@ -47,7 +77,7 @@ def add(classifier: Classifier, sessions: Sessions, offered: Mapping[str, exampl
             )
         with gr.Column(scale=6, min_width=300):
             card = gr.HTML(
-                cards.empty(), apply_default_css=False, html_template=_LIVE, js_on_load=_SHOW, elem_id="card"
+                cards.empty(), apply_default_css=False, html_template=_LIVE, js_on_load=_SHOW + _REMOVE, elem_id="card"
             )
     details = gr.HTML("", apply_default_css=False, js_on_load=_SCRIPT, elem_id="details")
 
@@ -71,9 +101,12 @@ def add(classifier: Classifier, sessions: Sessions, offered: Mapping[str, exampl
     nothing = None, cards.empty(), ""
     results = [image, card, details]
     how = {"api_visibility": "private", "show_progress": "full", "show_progress_on": [card]}
-    image.upload(judge, image, results, **how)
-    image.clear(lambda: nothing, None, results, api_visibility="private", show_progress="hidden")
-    example.select(try_example, None, results, **how)
+    for event, answer, given in ((image.upload, judge, image), (example.select, try_example, None)):
+        event(None, None, None, js=_WAITING, api_visibility="private")
+        # The same result as before is not drawn anew, so that its mark has to be taken away.
+        event(answer, given, results, **how).success(None, None, None, js=_UNMARK, api_visibility="private")
+    image.clear(None, None, None, js=_REMOVED, api_visibility="private")
+    card.select(lambda: nothing, None, results, api_visibility="private", show_progress="hidden")
 
 
 def _shown(analysis: Analysis, name: str) -> tuple[str, str]:
@@ -85,6 +118,6 @@ def _shown(analysis: Analysis, name: str) -> tuple[str, str]:
         if found and not why_no_cells(finding.quality, found):
             field = Field.of(analysis.image, found)
             sections.append(field_view.view(analysis.image, field, name, finding))
-            what = "a close-up" if field.close_up else "a field"
+            what = "a single cell" if field.close_up else "a field"
     sections.append(cards.raw(finding, name))
     return cards.decision(reading, name, what), f'<div class="sections">{"".join(sections)}</div>'
