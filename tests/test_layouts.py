@@ -322,8 +322,23 @@ def test_of_several_columns_of_a_parquet_file_too(tmp_path):
 
 @pytest.mark.parametrize(
     "column",
-    "Patient-ID|Patient No|Case No.|subject_id|PatientID|patient number|MRN|donor|participant|individual|Fall|animal|"
-    "Patients|PATIENT_CODE|ID patient".split("|"),
+    [
+        "Patient-ID",
+        "Patient No",
+        "Case No.",
+        "subject_id",
+        "PatientID",
+        "patient number",
+        "MRN",
+        "donor",
+        "participant",
+        "individual",
+        "Fall",
+        "animal",
+        "Patients",
+        "PATIENT_CODE",
+        "ID patient",
+    ],
 )
 def test_patient_columns_are_found_however_they_are_written(tmp_path, column):
     folder = fill(tmp_path, *[f"{name}.jpg" for name in "abcde"])
