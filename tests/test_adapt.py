@@ -361,14 +361,15 @@ def huge(side: int) -> bytes:
     return bytes(head)
 
 
-def choose(page, archive):
-    """Give the page a zip; while it still draws an answer it loses the file, and a person would choose it once more."""
+def choose(page, archive, answer):
+    """Give the page a zip, and wait for what it says of it; while the page still draws an answer it loses the file, and
+    a person would choose it once more."""
     from playwright.sync_api import TimeoutError as Late
 
     for _ in range(4):
         try:
             page.locator("#lab-zip input[type=file]").set_input_files(archive, timeout=15_000)
-            return page.get_by_text(archive.name).last.wait_for(timeout=15_000)
+            return page.get_by_text(answer).last.wait_for(timeout=15_000)
         except Late:
             continue
     raise AssertionError(f"{archive.name} never appeared on the page: {page.locator('body').inner_text()}")
@@ -384,13 +385,21 @@ def test_in_a_browser_a_zip_becomes_the_model_of_this_page(browser, app_url, lab
     page.get_by_role("tab", name="Adapt").click()
     page.get_by_role("button", name="Adapt", exact=True).click()
     page.get_by_text("Choose a zip with one folder").wait_for()
-    choose(page, zipped(tmp_path / "bad.zip", {"../1.png": b"x"}))
-    page.get_by_role("button", name="Adapt", exact=True).click()
-    page.get_by_text("leads out of its folder").wait_for(timeout=60_000)
-    choose(page, zipped(tmp_path / "one.zip", {name: data for name, data in some.items() if "blasts" in name}))
+    choose(page, zipped(tmp_path / "bad.zip", {"../1.png": b"x"}), "leads out of its folder")
+    one = {name: data for name, data in some.items() if "blasts" in name}
+    choose(page, zipped(tmp_path / "one.zip", one), "The zip holds 6 blasts.")
     page.get_by_role("button", name="Adapt", exact=True).click()
     page.get_by_text("Your images: there is only one class (blasts)").wait_for(timeout=60_000)  # no path of the server
-    choose(page, archive)
+
+    # What a class means is asked where its name does not say it, and nothing is done before the answer.
+    unclear = {name.replace("healthy", "controls 2"): data for name, data in some.items()} | {"lab/notes.txt": b"x"}
+    choose(page, zipped(tmp_path / "unclear.zip", unclear), "The zip holds 6 blasts, 6 controls 2.")
+    expect(page.locator("#adapt-state")).to_contain_text("notes.txt")
+    page.get_by_role("button", name="Adapt", exact=True).click()
+    page.get_by_text("not answered: controls 2").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Clear").or_(page.get_by_label("Clear")).first.click()
+
+    choose(page, archive, "The zip holds 6 blasts, 6 healthy.")
     page.get_by_role("button", name="Adapt", exact=True).click()
     page.get_by_text("Adapted model in use").wait_for(timeout=400_000)
     expect(page.locator("#adapt-figures")).to_contain_text("Accuracy")

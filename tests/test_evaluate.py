@@ -16,7 +16,7 @@ from sklearn import metrics as sk
 
 from leuko.__main__ import main
 from leuko.cells.segmentation import segment
-from leuko.data.classes import recognise_negative, recognise_positive
+from leuko.data.classes import meanings
 from leuko.data.load import fingerprint, load, open_image
 from leuko.evaluation import audit, changes, reasons
 from leuko.evaluation.judge import Evaluated, judge
@@ -247,8 +247,8 @@ def test_a_model_of_several_sources_knows_its_images_in_each(own, smears, tmp_pa
 
 def test_names_of_classes_are_understood():
     names = ["ALL", "Non-ALL", "healthy", "not leukaemia", "hem", "monocyte"]
-    assert recognise_positive(names) == ("ALL",)
-    assert recognise_negative(names) == ("Non-ALL", "healthy", "not leukaemia", "hem")
+    assert meanings(names).leukaemia == ("ALL",)
+    assert meanings(names).absence == ("Non-ALL", "healthy", "not leukaemia", "hem")
 
 
 def test_corruptions_grow_with_their_strength_and_are_the_same_every_time(smear):

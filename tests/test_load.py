@@ -14,7 +14,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as Picture
 
-from leuko.data.classes import choose_positive, recognise_positive
+from leuko.data.classes import choose_positive, meanings
 from leuko.data.load import DataError, load, open_image
 from leuko.data.names import Told, natural, told_by
 from leuko.images.decode import ImageError
@@ -242,6 +242,6 @@ def test_a_class_that_is_named_twice_counts_once():
 
 
 def test_leukaemic_classes_are_recognised():
-    assert recognise_positive(["Benign", "Early", "Pre", "Pro"]) == ("Early", "Pre", "Pro")
-    assert recognise_positive(["all", "hem"]) == ("all",)
-    assert recognise_positive(["WBC-Malignant-Pre", "normal", "prolymphocyte"]) == ("WBC-Malignant-Pre",)
+    assert meanings(["Benign", "Early", "Pre", "Pro"]).leukaemia == ("Early", "Pre", "Pro")
+    assert meanings(["all", "hem"]).leukaemia == ("all",)
+    assert meanings(["WBC-Malignant-Pre", "normal", "prolymphocyte"]).leukaemia == ("WBC-Malignant-Pre",)

@@ -87,16 +87,6 @@ def _is_all(label: str) -> bool:
     ) or bool(found & {"lymphoblasts", "malignant"})
 
 
-def recognise_positive(labels: Iterable[str]) -> tuple[str, ...]:
-    """The class names that mean leukaemia for certain."""
-    return meanings(labels).leukaemia
-
-
-def recognise_negative(labels: Iterable[str]) -> tuple[str, ...]:
-    """The class names that mean for certain that there is no leukaemia."""
-    return meanings(labels).absence
-
-
 def choose_positive(
     labels: Sequence[str], declared: Iterable[str] | None, counts: Mapping[str, int] | None = None
 ) -> tuple[str, ...]:
@@ -157,7 +147,7 @@ def question(labels: Sequence[str], counts: Mapping[str, int] | None = None) -> 
     choices = []
     if len(with_all) < len(labels):
         choices.append((with_all, "if they all do"))
-    elif len(found.unknown) > 1 or found.leukaemia:
+    elif len(found.leukaemia) + 1 < len(labels):
         choices += [([*found.leukaemia, name], f"if {name} does") for name in found.unknown[:3]]
     choices.append((list(found.leukaemia) or [NONE], "if none of them does"))
     said.append("Name all classes that mean leukaemia; the others then mean that there is none:")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from leuko.data.errors import DataError
 from leuko.data.names import listed
@@ -57,12 +57,13 @@ def like(columns: Collection[str], wanted: Sequence[str]) -> list[str]:
     )
 
 
-def choose_label(columns: Sequence[str], same: Callable[[str, str], bool], where: str) -> tuple[str | None, list[str]]:
+def choose_label(columns: Mapping[str, Sequence[str]], where: str) -> tuple[str | None, list[str]]:
     """The column of labels, and what to say where several could be it.
 
+    Of columns that sort the images alike, one of words comes before one of numbers.
+
     Args:
-        columns: those that may hold a label.
-        same: whether two columns sort the images alike.
+        columns: the values of all columns that may hold a label, as text.
         where: the name of the table.
 
     Returns:
@@ -74,16 +75,18 @@ def choose_label(columns: Sequence[str], same: Callable[[str, str], bool], where
     found = like(columns, LABELS)
     if not found:
         return None, []
-    first, *others = found
-    rivals = [column for column in others if not same(first, column)]
-    if rivals and plain(first) not in _SURE:
+    alike = [column for column in found if same(columns[found[0]], columns[column])]
+    rivals = [column for column in found if column not in alike]
+    if rivals and plain(found[0]) not in _SURE:
         raise DataError(
             f"{where} has several columns that could be the label: {', '.join(found)}; call the one that is meant "
             "'label'."
         )
-    return first, [
-        f"{where}: labels are taken from the column {first}, not from {', '.join(rivals)}."
-    ] if rivals else []
+    chosen = next((c for c in alike if not all(v.replace(".", "").isdecimal() for v in columns[c] if v)), found[0])
+    others = [column for column in found if column != chosen]
+    return chosen, [
+        f"{where}: labels are taken from the column {chosen}, not from {', '.join(others)}."
+    ] if others else []
 
 
 def choose_group(columns: Mapping[str, Sequence[str]], given: str | None, where: str) -> tuple[str | None, list[str]]:
@@ -121,6 +124,11 @@ def choose_group(columns: Mapping[str, Sequence[str]], given: str | None, where:
 def is_group(column: str) -> bool:
     """Whether a column is named like patients, subjects or slides."""
     return _rank(column) is not None
+
+
+def same(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether two columns sort the images alike."""
+    return len(set(zip(one, other, strict=True))) == len(set(one)) == len(set(other))
 
 
 def nests(outer: Sequence[str], inner: Sequence[str]) -> bool:

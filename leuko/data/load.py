@@ -111,6 +111,12 @@ def bytes_of(row_image: dict | None) -> bytes:
     return read(source)
 
 
+def count_classes(rows: Dataset) -> dict[str, int]:
+    """The number of images of each class, in the order of the classes."""
+    count = Counter(labels_of(rows))
+    return {name: count[name] for name in rows.features["label"].names}
+
+
 def fingerprint(rows: Dataset) -> str:
     """Digest of the file names and labels of a data set, in order: which data this is."""
     digest = hashlib.sha256()

@@ -10,7 +10,7 @@ from pathlib import Path
 from leuko.data.columns import IMAGES, PARTS, choose_group, choose_label, like
 from leuko.data.errors import DataError
 from leuko.data.layout import Place, is_condition, is_fold, is_wrapper, part_of
-from leuko.data.names import listed, natural, printable, told_by
+from leuko.data.names import listed, natural, near_key, printable, told_by
 from leuko.data.tables import Table, read_table
 from leuko.data.walk import Tree
 
@@ -117,6 +117,9 @@ def _about(
     for table in fitting:
         part = parts[table.path]
         own = [image for image in inside if part and (at := places[image].part) and at[0] == part]
+        # The labels of C-NMC's preliminary test part are called like its folder, and its final one has none.
+        name = near_key(table.path.stem)
+        own = [image for image in own if name.startswith(near_key(places[image].part[1]))] or own
         if own:
             yield table, own, None
         elif len(fitting) > 1:
@@ -137,7 +140,7 @@ def _rows(
     """The rows of the images that a table names, by part; the part of all of them may be given."""
     where = table.path.name
     image_column, _, _ = _matches(table, images, tree)
-    label_column, said = choose_label([c for c in table.columns if c != image_column], table.same, where)
+    label_column, said = choose_label({c: of for c, of in table.columns.items() if c != image_column}, where)
     if len(candidates := like(table.columns, IMAGES)) > 1:
         said.append(f"{where}: images are taken from the column {image_column} ({', '.join(candidates)} could be it).")
     if label_column is None:

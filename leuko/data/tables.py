@@ -42,11 +42,6 @@ class Table:
                 return [part for part in found if part]
         return None
 
-    def same(self, one: str, other: str) -> bool:
-        """Whether two columns sort the lines alike."""
-        pairs = set(zip(self.columns[one], self.columns[other], strict=True))
-        return len(pairs) == len(set(self.columns[one])) == len(set(self.columns[other]))
-
 
 def read_table(path: Path) -> Table:
     """Read a table: JSON lines, or CSV with commas, semicolons, tabs or bars, in UTF-8 or UTF-16.

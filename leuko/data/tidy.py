@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 from huggingface_hub import constants
 
-from leuko.data.columns import IMAGES, choose_group, choose_label, is_group, like
+from leuko.data.columns import IMAGES, LABELS, choose_group, choose_label, is_group, like
 from leuko.data.errors import DataError
 from leuko.data.folders import title_of
 from leuko.data.layout import part_of
@@ -64,12 +64,8 @@ def _label_column(splits: DatasetDict, name: str, say: Callable[[str], None]) ->
         DataError: several could be it.
     """
     features = splits["train"].features
-    values = {column: _texts(splits, column) for column, f in features.items() if isinstance(f, (Value, ClassLabel))}
-    label, said = choose_label(
-        list(values),
-        lambda a, b: len(set(zip(values[a], values[b], strict=True))) == len(set(values[a])),
-        title_of(name),
-    )
+    named = [c for c in like(features, LABELS) if isinstance(features[c], (Value, ClassLabel))]
+    label, said = choose_label({column: _texts(splits, column) for column in named}, title_of(name))
     for line in said:
         say(line)
     classes = [column for column, feature in features.items() if isinstance(feature, ClassLabel)]
@@ -81,7 +77,11 @@ def _label_column(splits: DatasetDict, name: str, say: Callable[[str], None]) ->
 
 
 def _texts(splits: DatasetDict, column: str) -> list[str]:
-    return ["" if value is None else str(value) for rows in splits.values() for value in rows[column][:]]
+    """The values of a column in all splits as text, classes by name; empty where there is none."""
+    feature = next(iter(splits.values())).features[column]
+    known = range(feature.num_classes) if isinstance(feature, ClassLabel) else ()
+    values = [value for rows in splits.values() for value in rows[column][:]]
+    return ["" if value is None else feature.int2str(value) if value in known else str(value) for value in values]
 
 
 def _named(rows: Dataset, name: str) -> Dataset:

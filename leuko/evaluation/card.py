@@ -187,7 +187,7 @@ def _figures(knowledge: Knowledge, report: dict[str, Any]) -> str:
 
 def _options(run: dict[str, Any], positive: Sequence[str]) -> str:
     """The options of `train.py` that repeat the run."""
-    said = [shlex.join(["--positive", *positive])] if positive else []
+    said = [shlex.join(["--positive", *(positive or ["none"])])]
     for name, value in run.items():
         option = f"--{name.replace('_', '-')}"
         if isinstance(value, bool):

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from datasets import Dataset, concatenate_datasets
 
-from leuko.data.classes import recognise_negative, recognise_positive
+from leuko.data.classes import declared_classes, meanings, question, taken_for
 from leuko.data.folders import DataError, title_of
 from leuko.data.groups import find_groups
 from leuko.data.load import fingerprint, load
+from leuko.data.names import near_key
 from leuko.models.folder import Knowledge
 
 SPLIT = "evaluation/split.json"
@@ -172,27 +173,23 @@ def _places(
     names: Sequence[str], labels: Sequence[str], model_positive: Sequence[str], positive: Sequence[str] | None
 ) -> tuple[list[int], tuple[str, ...], str]:
     """For each class of the data its place among the classes compared, what to say of it, and "two" or "all"."""
-    plain = {label.casefold(): place for place, label in enumerate(labels)}
-    if positive is None and all(name.casefold() in plain for name in names):
-        without = [label for label in labels if label.casefold() not in {name.casefold() for name in names}]
+    plain = {near_key(label): place for place, label in enumerate(labels)}
+    if positive is None and all(near_key(name) in plain for name in names):
+        without = [label for label in labels if near_key(label) not in {near_key(name) for name in names}]
         said = (f"No images of {', '.join(without)}; means are over the other classes.",) if without else ()
-        return [plain[name.casefold()] for name in names], said, "all"
+        return [plain[near_key(name)] for name in names], said, "all"
     if not model_positive:
         raise DataError(
             f"The classes of the data ({', '.join(names)}) are not those of the model ({', '.join(labels)}), and the "
             "model does not say which of its classes mean leukaemia; only its own classes can be evaluated."
         )
     if positive is None:
-        meaning = set(recognise_positive(names))
-        if unclear := [name for name in names if name not in meaning and name not in recognise_negative(names)]:
+        if meanings(names).unknown:
             raise DataError(
-                f"The classes of the data ({', '.join(names)}) are not those of the model ({', '.join(labels)}), and "
-                f"what {unclear[0]} means is not known; name the classes that mean leukaemia with --positive."
+                f"The classes of the data ({', '.join(names)}) are not those of the model ({', '.join(labels)}). "
+                + question(names)
             )
-    elif unknown := [name for name in positive if name not in names]:
-        raise DataError(f"There is no class {unknown[0]!r}; the classes of the data are {', '.join(names)}.")
+        meaning = meanings(names).leukaemia
     else:
-        meaning = set(positive)
-    ill, well = ([name for name in names if (name in meaning) == side] for side in (True, False))
-    said = f"Compared two-way: {', '.join(ill) or 'no class'} as leukaemia, {', '.join(well) or 'no class'} as not."
-    return [int(name in meaning) for name in names], (said,), "two"
+        meaning = declared_classes(names, positive)
+    return [int(name in meaning) for name in names], (f"Compared two-way. {taken_for(names, meaning)}",), "two"

@@ -20,19 +20,22 @@ import gradio as gr
 from leuko.data.folders import DataError
 from leuko.models.classifier import Classifier
 from leuko.models.folder import ModelFolderError
+from leuko.serving.adapt_survey import IMAGES, Class, Survey, survey
 from leuko.serving.archive import ArchiveError, unpack
 from leuko.training import adapt_card
 
 MOST = 8  # sessions with a model of their own, about 40 MB each; the oldest gives way
 LINES = 7  # that `adapt` says at least, as far as progress can be told
 NAME = "adapted-model.zip"
-_IMAGES, _MODEL = "Your images", "model"
+_MODEL = "model"
+_MEANS, _MEANS_NOT = "leukaemia", "no leukaemia"
 
 _INVITATION = """\
 Networks learn the laboratory. Here the model is fitted to **your** stain, camera and scale: bring 10 to 200 images as a
 zip with one folder for each class (`lab.zip`: `leukaemia/…jpg`, `healthy/…jpg`; patients as folders inside the classes
-are kept together). In about a minute you get an honest estimate, cross-validated on your images, and the adapted model:
-for you alone, until this page is closed, and as a download. The images are deleted once they have been looked at."""
+are kept together). First you are told what the zip holds, and asked what its classes mean where their names do not say
+it for certain. In about a minute you then get an honest estimate, cross-validated on your images, and the adapted
+model: for you alone, until this page is closed, and as a download. The images are deleted once the model is fitted."""
 _STATE = '<div class="card verdict none" role="status"><h2>{title}</h2>{text}</div>'
 
 
@@ -90,12 +93,22 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
     with gr.Row():
         with gr.Column():
             archive = gr.File(label="Zip of labelled images", file_types=[".zip"], height=160, elem_id="lab-zip")
-            positive = gr.Textbox(
-                label="Classes that mean leukaemia",
-                info="Separated by commas; empty: recognised by their names (leukaemia, blast, ALL, …).",
-                max_length=500,
-            )
-            start = gr.Button("Adapt", variant="primary")
+            seen = gr.State(None)
+
+            @gr.render(inputs=[seen], show_progress="hidden")
+            def ask(found: Survey | None) -> None:
+                answers = [_question(each) for each in found.classes] if found else []
+                start = gr.Button("Adapt", variant="primary")
+                start.click(
+                    run,
+                    [archive, seen, *answers],
+                    [archive, seen, state, figures, *shown],
+                    api_visibility="private",
+                    concurrency_limit=1,
+                    show_progress="full",
+                    show_progress_on=[state],
+                )
+
         with gr.Column():
             state = gr.HTML(_say("No adapted model", "The model that everybody gets is in use."), elem_id="adapt-state")
             figures = gr.Markdown(elem_id="adapt-figures")
@@ -104,25 +117,54 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
                 download = gr.DownloadButton("Download the adapted model", visible=False, elem_id="adapt-download")
                 back = gr.Button("Use the common model again")
 
-    def run(path: str | None, names: str, request: gr.Request, progress: gr.Progress = gr.Progress()) -> tuple:  # noqa: B008
+    def see(path: str) -> tuple:
+        try:
+            found = survey(path)
+        except (ArchiveError, DataError) as error:
+            Path(path).unlink(missing_ok=True)
+            return None, None, _say("Not adapted", str(error))
+        counts = ", ".join(f"{each.images} {each.name}" for each in found.classes)
+        unknown = ", ".join(each.name for each in found.classes if each.leukaemia is None)
+        todo = f"Say whether {unknown} means leukaemia" if unknown else "Check what the classes mean"
+        return (
+            gr.skip(),
+            found,
+            _say("Before adapting", f"The zip holds {counts}. {todo}, then press Adapt.", *found.notes),
+        )
+
+    def run(
+        path: str | None,
+        found: Survey | None,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+        *answers: str | None,
+    ) -> tuple:
         lines: list[str] = []
 
         def say(line: str) -> None:
             lines.append(line)
             progress(min(len(lines) / LINES, 0.95), desc=line.splitlines()[0][:100])
 
-        def refuse(title: str, text: str, *items: str) -> tuple:
+        def refuse(title: str, text: str, *items: str, zip_stays: bool = False) -> tuple:
+            zip_and_classes = (gr.skip(), gr.skip()) if zip_stays else (None, None)
             if sessions.of(request) is None:
-                return None, _say(title, text, *items), "", *_shown(False)
+                return *zip_and_classes, _say(title, text, *items), "", *_shown(False)
             items = (*items, "The model that was adapted before stays in use.")
-            return None, _say(title, text, *items), *(gr.skip(),) * (1 + len(shown))
+            return *zip_and_classes, _say(title, text, *items), *(gr.skip(),) * (1 + len(shown))
 
         if path is None:
             return refuse("No zip yet", "Choose a zip with one folder for each class.")
+        if found is None or found.archive != path or len(answers) != len(found.classes):
+            text = "The zip is still being looked at; press Adapt once its classes are listed."
+            return refuse("Not yet", text, zip_stays=True)
+        if open_ := [each.name for each, answer in zip(found.classes, answers, strict=True) if answer is None]:
+            text = f"Say for each class whether it means leukaemia; not answered: {', '.join(open_)}."
+            return refuse("Not adapted yet", text, zip_stays=True)
+        positive = [each.name for each, answer in zip(found.classes, answers, strict=True) if answer == _MEANS]
         try:
             sessions.expect(request)
             progress(0, desc="Unpacking the zip.")
-            own, report = _adapted(Path(path), model, names, say)
+            own, report = _adapted(Path(path), model, positive, say)
         except (ArchiveError, DataError, ModelFolderError) as error:
             return refuse("Not adapted", str(error), *(line for line in lines if line.startswith("Left out")))
         finally:
@@ -135,7 +177,7 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
             *report["notes"],
             *said,
         )
-        return None, state, adapt_card.table(report), *_shown(True)
+        return None, None, state, adapt_card.table(report), *_shown(True)
 
     def prepare(request: gr.Request) -> tuple:
         own = sessions.of(request)
@@ -154,25 +196,30 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
         return gr.update(visible=whether), gr.update(visible=False, value=None), gr.update(visible=True)
 
     shown = [choices, download, pack]
-    start.click(
-        run,
-        [archive, positive],
-        [archive, state, figures, *shown],
-        api_visibility="private",
-        concurrency_limit=1,
-        show_progress="full",
-        show_progress_on=[state],
-    )
+    archive.upload(see, archive, [archive, seen, state], api_visibility="private", show_progress_on=[state])
+    archive.clear(lambda: None, None, seen, api_visibility="private", show_progress="hidden")
+
     pack.click(prepare, None, [download, pack], api_visibility="private", show_progress="hidden")
     back.click(forget, None, [state, figures, *shown], api_visibility="private", show_progress="hidden")
 
 
-def _adapted(archive: Path, base: str, names: str, say: Callable[[str], None]) -> tuple[Own, dict[str, Any]]:
+def _question(each: Class) -> gr.Radio:
+    """Asks what a class means; answered already where its name says it for certain."""
+    known = {True: _MEANS, False: _MEANS_NOT, None: None}[each.leukaemia]
+    return gr.Radio(
+        [_MEANS, _MEANS_NOT],
+        value=known,
+        label=f"{each.name} ({each.images} images)",
+        info=None if known else "Its name does not say for certain whether it means leukaemia.",
+    )
+
+
+def _adapted(archive: Path, base: str, positive: list[str], say: Callable[[str], None]) -> tuple[Own, dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="leuko-lab-") as place:
-        images, model = Path(place) / _IMAGES, Path(place) / _MODEL
+        images, model = Path(place) / IMAGES, Path(place) / _MODEL
         images.mkdir()
         unpack(archive, images)
-        report = _apart(place, base, [name.strip() for name in names.split(",") if name.strip()] or None, say)
+        report = _apart(place, base, positive, say)
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as written:
             for file in sorted(file for file in model.rglob("*") if file.is_file()):
@@ -180,7 +227,7 @@ def _adapted(archive: Path, base: str, names: str, say: Callable[[str], None]) -
         return Own(Classifier.load(model), packed.getvalue()), report
 
 
-def _apart(place: str, base: str, positive: list[str] | None, say: Callable[[str], None]) -> dict[str, Any]:
+def _apart(place: str, base: str, positive: list[str], say: Callable[[str], None]) -> dict[str, Any]:
     """Adapt in a process of its own: what training needs in memory goes with it, and a crash takes nothing else along.
 
     Raises:
@@ -210,13 +257,13 @@ def _apart(place: str, base: str, positive: list[str] | None, say: Callable[[str
     return told
 
 
-def _fit(place: str, base: str, positive: list[str] | None, tell: Connection) -> None:
+def _fit(place: str, base: str, positive: list[str], tell: Connection) -> None:
     """In that process: every line of `adapt` is told, then its report or what it refuses."""
     os.chdir(place)  # so that no sentence for the user holds a path of the server
     from leuko.training.adapt import adapt
 
     try:
-        tell.send(adapt(_IMAGES, Path(_MODEL), model=base, positive=positive, say=tell.send))
+        tell.send(adapt(IMAGES, Path(_MODEL), model=base, positive=positive, say=tell.send))
     except (DataError, ModelFolderError) as error:
         tell.send(error)
 

@@ -20,10 +20,10 @@ import torch
 from datasets import Dataset, concatenate_datasets
 
 from leuko.data import outputs
-from leuko.data.classes import choose_positive
+from leuko.data.classes import choose_positive, taken_for
 from leuko.data.folders import title_of
 from leuko.data.groups import Groups, find_groups
-from leuko.data.load import fingerprint, load
+from leuko.data.load import count_classes, fingerprint, load
 from leuko.evaluation import merit, metrics
 from leuko.models import folder
 from leuko.models.backbones import Network
@@ -51,7 +51,7 @@ def adapt(
         source: image folder or Hub id, as for `leuko.data.load.load`; its parts, if it has any, are taken together.
         output: model folder to write; an earlier model there is replaced.
         model: folder or Hub id of the network whose trunk is used; the embedded one by default.
-        positive: the classes that mean leukaemia; recognised by name if None.
+        positive: the classes that mean leukaemia; none if empty or `none` alone; if None, all must be known by name.
         group_column: the column that says which images belong together; found by name if None.
         seed: of all chance.
         say: receives the lines meant for the user.
@@ -65,11 +65,13 @@ def adapt(
     """
     outputs.check_model(output, [source])
     base = base_of(model)
-    rows = concatenate_datasets(load(source, group_column=group_column).values())
+    rows = concatenate_datasets(load(source, group_column=group_column, say=say).values())
     title = title_of(source)
     labels = tuple(rows.features["label"].names)
-    positive = choose_positive(labels, positive)
-    say(f"{title}: {len(rows)} images; classes {', '.join(labels)}; leukaemia: {', '.join(positive) or 'none known'}.")
+    counts = count_classes(rows)
+    positive = choose_positive(labels, positive, counts)
+    say(f"{title}: {len(rows)} images ({', '.join(f'{n} {name}' for name, n in counts.items())}).")
+    say(taken_for(labels, positive))
 
     sight = look(rows, base, seed, say)
     say("Cross-validating.")
@@ -160,8 +162,8 @@ def _report(found: _Found, sight: Sight, labels: Sequence[str], positive: Sequen
         )
     if not positive:
         notes.append(
-            "No class is known to mean leukaemia, so that every decision will be 'uncertain'; adapt again and name the "
-            "classes that mean it."
+            "No class means leukaemia, so that every decision will be 'uncertain'; if one does, adapt again and "
+            "name it."
         )
     if leak := size_leak(sight.sizes, sight.truth, labels):
         notes.append(leak)
@@ -179,7 +181,7 @@ def _operating_point(
     found: Estimate, truth: np.ndarray, labels: Sequence[str], positive: Sequence[str]
 ) -> OperatingPoint:
     if not positive:
-        return OperatingPoint(0.5, (0.0, 1.0), "not at all, since no class is known to mean leukaemia")
+        return OperatingPoint(0.5, (0.0, 1.0), "not at all, since no class means leukaemia")
     asked = ~np.isnan(found.mean).any(axis=1)
     ill = np.isin(truth[asked], [labels.index(name) for name in positive])
     point = OperatingPoint.fit(leukaemia_probability(found.mean[asked], labels, positive), ill)

@@ -59,7 +59,7 @@ def write(file: Path, knowledge: Knowledge, backbone: str, labels: Sequence[str]
         "model-index": [{"name": knowledge.name, "results": [result]}],
     }
     low, high = knowledge.operating_point.abstain
-    positive = f" {shlex.join(['--positive', *knowledge.positive])}" if knowledge.positive else ""
+    positive = f" {shlex.join(['--positive', *(knowledge.positive or ['none'])])}"
     counts = ", ".join(f"{n} {name}" for name, n in report["images_per_class"].items())
     notes = "".join(f"- {note}\n" for note in report["notes"])
     confusion = [f"| truth ↓ answer → | {' | '.join(labels)} |", "|---" * (len(labels) + 1) + "|"]

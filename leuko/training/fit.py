@@ -59,7 +59,7 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> dict[str, A
     outputs.check_model(settings.output, settings.dataset)
     set_seed(settings.seed)
     with state.main_process_first():  # what is fetched is fetched once
-        parts = load(settings.dataset, group_column=settings.group_column)
+        parts = load(settings.dataset, group_column=settings.group_column, say=say)
         classes = parts["train"].features["label"].num_classes
         network = network_of(settings, classes)
     if settings.balance == "smote":

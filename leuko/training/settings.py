@@ -28,7 +28,7 @@ class Settings:
         dataset: folders and Hub ids, taken together.
         output: the model folder to write.
         group_column: the column that says which images belong together; found by name if None.
-        positive: the classes that mean leukaemia; recognised by name if None.
+        positive: the classes that mean leukaemia, or `none` alone; if None, all must be known by name.
         clean: whether the data are inspected, and what cannot be learnt from left out.
         keep: file names and kinds of findings that cleaning must not leave out.
         split: a `split.json` of an earlier run, to be used again.

@@ -10,10 +10,10 @@ import numpy as np
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from leuko.data import balance, clean
-from leuko.data.classes import choose_positive
+from leuko.data.classes import choose_positive, taken_for
 from leuko.data.folders import DataError
 from leuko.data.groups import Groups, find_groups
-from leuko.data.load import fingerprint, open_image
+from leuko.data.load import count_classes, fingerprint, open_image
 from leuko.data.split import Split, class_shares_off, split_rows, verify
 from leuko.evaluation.predict import predict
 from leuko.images.decode import ImageError
@@ -84,9 +84,10 @@ def prepare(parts: DatasetDict, settings: Settings, say: Callable[[str], None]) 
     rows = concatenate_datasets([parts[part] for part in parts])
     given = np.repeat(np.arange(len(parts)), [len(parts[part]) for part in parts])
     labels = tuple(rows.features["label"].names)
-    positive = choose_positive(labels, settings.positive)
-    leukaemic = ", ".join(positive) or "none recognised (name them with --positive)"
-    say(f"{settings.title}: {len(rows)} images; classes {', '.join(labels)}; leukaemia: {leukaemic}.")
+    counts = count_classes(rows)
+    positive = choose_positive(labels, settings.positive, counts)
+    say(f"{settings.title}: {len(rows)} images ({', '.join(f'{n} {name}' for name, n in counts.items())}).")
+    say(taken_for(labels, positive))
     digest = fingerprint(rows)
 
     cleaning, pictures = None, np.arange(len(rows))

@@ -82,7 +82,7 @@ def task_of(settings: Settings, say: Callable[[str], None]) -> Task:
     Raises:
         leuko.data.load.DataError: the data cannot be trained on.
     """
-    return prepare(load(settings.dataset, group_column=settings.group_column), settings, say)
+    return prepare(load(settings.dataset, group_column=settings.group_column, say=say), settings, say)
 
 
 def without_test(task: Task) -> Task:
