@@ -19,7 +19,7 @@ from leuko.cells import overlay
 from leuko.cells.segmentation import segment
 from leuko.images.decode import SUFFIXES, ImageError, decode
 from leuko.models import explain
-from leuko.models.classifier import Classifier
+from leuko.models.classifier import NO_HEAT_MAP, Classifier
 from leuko.parallel import in_order
 from leuko.serving import answers
 
@@ -32,6 +32,8 @@ def classify(chosen: argparse.Namespace) -> int:
     classifier = Classifier.load(chosen.model)
     if chosen.label:
         classifier.index(chosen.label)
+    if chosen.cam and not classifier.explains:
+        raise ValueError(NO_HEAT_MAP.format(name=classifier.model.knowledge.name))
     files = list(_files(chosen.images))
     names = _names(files, chosen.cam)
 

@@ -64,7 +64,7 @@ def hub(tmp_path_factory) -> Iterator[StandInHub]:
 
 @pytest.fixture(scope="module")
 def small(hub, tmp_path_factory) -> Path:
-    """The folder of a model that was trained on one of them, for one epoch: it is pushed only when that is insisted on."""
+    """The folder of a model trained on one of them, for one epoch: it is only pushed when that is insisted on."""
     folder = tmp_path_factory.mktemp("models") / "small"
     where = ("--dataset", "tester/patients", "--output", folder, "--push-to-hub", "tester/small")
     done = run(hub.environment(folder.parent / "home", "hf_secret"), "train.py", *where, *TRAIN)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from datasets import Dataset
 from scipy.special import softmax
 from scipy.stats import t as student
@@ -21,8 +20,8 @@ from leuko.evaluation import few
 from leuko.evaluation.bootstrap import NARROW, Bootstrap, Figures, Interval, Share, Within
 from leuko.evaluation.judge import Progress
 from leuko.images.stain import colour_statistics
+from leuko.models.engine import engine_of
 from leuko.models.folder import Model
-from leuko.models.preprocessing import to_input
 
 
 class Reference(NamedTuple):
@@ -136,15 +135,13 @@ def under_changes(
         describes these images).
     """
     said: dict[str, list] = {}
-    network, familiarity = model.network, model.knowledge.familiarity
+    engine, familiarity = engine_of(model), model.knowledge.familiarity
     for row in progress(range(len(rows)), "Changing images", len(rows)):
         image = open_image(rows[row]["image"])
         versions = {"as they are": image, **views(row, image)}
-        pixels = torch.from_numpy(np.stack([to_input(version, model.preprocessing) for version in versions.values()]))
-        with torch.no_grad():
-            feature_map = network.trunk(pixels.contiguous(memory_format=torch.channels_last))
-            answers = to_answer(softmax(network.head(feature_map).double().numpy(), axis=1))
-            familiar = familiarity.knows(network.pooled(feature_map).numpy())
+        outputs = engine.run(np.stack([model.input_of(version) for version in versions.values()]))
+        answers = to_answer(softmax(np.stack([output.logits for output in outputs]).astype(np.float64), axis=1))
+        familiar = familiarity.knows(np.stack([output.features for output in outputs]))
         for (name, version), answer, seen in zip(versions.items(), answers, familiar, strict=True):
             colours = colour_statistics(version) if reference else None
             said.setdefault(name, []).append((answer, seen, colours))

@@ -19,7 +19,7 @@ class Analysis:
     Attributes:
         reading: what is said of it, and on what that rests.
         image: uint8, H × W × 3, RGB.
-        heat_maps: for every class, float32 at the feature map's resolution, 0 to 1.
+        heat_maps: for every class, float32 at the feature map's resolution, 0 to 1; none where the model draws none.
     """
 
     reading: Reading
@@ -47,7 +47,8 @@ def analyse(classifier: Classifier, source: str | Path) -> Analysis:
     """
     image = decode(source)
     reading = classifier.read(image)
-    return Analysis(reading, image, {label: classifier.heat_map(reading, label) for label in classifier.labels})
+    labels = classifier.labels if classifier.explains else ()
+    return Analysis(reading, image, {label: classifier.heat_map(reading, label) for label in labels})
 
 
 def headline(finding: Finding) -> tuple[str, str]:
