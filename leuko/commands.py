@@ -119,6 +119,21 @@ def compare(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def ablate(chosen: argparse.Namespace) -> int:
+    """Measure the rows that are not there yet and print the table."""
+    from leuko.evaluation import run  # late, as above
+    from leuko.training import ablate
+    from leuko.training.laboratory import GENERAL
+
+    weights = str(GENERAL / f"{chosen.backbone}.safetensors") if chosen.weights == "embedded" else chosen.weights
+    base = _settings(chosen, backbone=chosen.backbone, weights=weights, epochs=chosen.epochs, clean=chosen.clean)
+    ablation = ablate.Ablation(base, chosen.images, chosen.validation, run.references(chosen.stain_references))
+    page = ablate.ablate(ablation, chosen.rows, chosen.splits)
+    print(page.read_text(encoding="utf-8"))
+    print(f"The table is in {page}; beside it as CSV and JSON.")
+    return 0
+
+
 def _settings(chosen: argparse.Namespace, **more: Any) -> Settings:
     """The settings of a run as the command line gives them, and `more`."""
     from leuko.training.settings import Settings

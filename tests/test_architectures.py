@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 from torchvision.models import alexnet as published_alexnet
 from transformers import AutoModelForImageClassification
 

@@ -71,7 +71,7 @@ def evaluate(asked: Request) -> dict[str, Any]:
         raise DataError("--stain-references says in which stains --shortcuts looks; give both.")
     page.check(asked.output)
     outputs.check_apart(asked.output, [asked.data])
-    looks = _looks(asked.stain_references)
+    looks = stains(references(asked.stain_references))
     own = None if asked.model == EMBEDDED and not Path(EMBEDDED).is_dir() else asked.model
     classifier = Classifier.load(own)
     knowledge = classifier.model.knowledge
@@ -97,8 +97,15 @@ def evaluate(asked: Request) -> dict[str, Any]:
     return report
 
 
-def _looks(references: Sequence[Path]) -> dict[str, Look]:
-    """Stains of other laboratories, by name."""
+def stains(references: Sequence[tuple[str, Sequence[Path]]]) -> dict[str, Look]:
+    """Stains of other laboratories, by name.
+
+    Args:
+        references: names, and images that show the stain; without any, drawn smears show three.
+
+    Raises:
+        DataError: an image cannot be read.
+    """
     if not references:
         return {
             f"a drawn smear ({stain})": Look.of(
@@ -107,18 +114,22 @@ def _looks(references: Sequence[Path]) -> dict[str, Look]:
             for stain in DRAWN["stain"]
         }
     looks = {}
-    for place in references:
-        files = (
-            sorted(file for file in place.rglob("*") if file.suffix.lower() in SUFFIXES) if place.is_dir() else [place]
-        )
+    for name, files in references:
         try:
             some = files[:: max(1, len(files) // REFERENCES)]
-            looks[place.stem] = Look.typical([Look.of(decode(file)) for file in some])
+            looks[name] = Look.typical([Look.of(decode(file)) for file in some])
         except (ImageError, OSError, ValueError) as error:
-            raise DataError(
-                f"The stain reference {place} cannot be read; give an image or a folder of them."
-            ) from error
+            raise DataError(f"The stain reference {name} cannot be read; give an image or a folder of them.") from error
     return looks
+
+
+def references(places: Sequence[Path]) -> tuple[tuple[str, tuple[Path, ...]], ...]:
+    """Images, or folders of one laboratory each, as `stains` takes them."""
+    return tuple((place.stem, tuple(_images(place)) if place.is_dir() else (place,)) for place in places)
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
 
 
 def _measure(classifier: Classifier, evaluated: Evaluated) -> dict[str, Any]:
