@@ -82,8 +82,8 @@ def main(arguments: list[str] | None = None) -> int:
     parts.add_argument("--backbone", default="efficientnet_lite0", help="any timm name (default: %(default)s)")
     parts.add_argument(
         "--weights",
-        default="embedded",
-        help="embedded (ImageNet's, for efficientnet_lite0), auto (timm's, from the Hub), none, or a safetensors file",
+        help="auto (timm's, from the Hub), none, or a safetensors file (default: auto; for efficientnet_lite0 what is "
+        "here)",
     )
     parts.add_argument(
         "--clean",

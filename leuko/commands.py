@@ -125,7 +125,8 @@ def ablate(chosen: argparse.Namespace) -> int:
     from leuko.training import ablate
     from leuko.training.laboratory import GENERAL
 
-    weights = str(GENERAL / f"{chosen.backbone}.safetensors") if chosen.weights == "embedded" else chosen.weights
+    at_hand = GENERAL / f"{chosen.backbone}.safetensors"
+    weights = chosen.weights or (str(at_hand) if at_hand.is_file() else "auto")
     base = _settings(chosen, backbone=chosen.backbone, weights=weights, epochs=chosen.epochs, clean=chosen.clean)
     ablation = ablate.Ablation(base, chosen.images, chosen.validation, run.references(chosen.stain_references))
     page = ablate.ablate(ablation, chosen.rows, chosen.splits)

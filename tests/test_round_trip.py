@@ -71,7 +71,7 @@ def small(hub, tmp_path_factory) -> Path:
     command = ("-m", "leuko", "publish", "model", folder, "tester/small", "--force")
     again = f"`python {' '.join(map(str, command))}`."
     assert done.returncode == 1 and done.stderr.strip().endswith(again), done.stderr[-3000:]
-    assert "Warning: Near chance" in done.stdout and ("model", "tester/small") not in hub.repos
+    assert "Warning: Not shown to be better than" in done.stdout and ("model", "tester/small") not in hub.repos
     done = run(hub.environment(folder.parent / "home", "hf_secret"), *command)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout == f"Published: {hub.url}/tester/small\n"

@@ -191,7 +191,7 @@ def shortcuts(
     }
 
 
-def mean_interval(values: Sequence[float], test_share: float, units: int) -> Interval:
+def mean_interval(values: Sequence[float], test_share: float, units: int | None = None) -> Interval:
     """Mean over repeated splits with its 95 % interval.
 
     Training sets overlap, so the variance is corrected after Nadeau & Bengio 2003, doi:10.1023/A:1024068626366. Where
@@ -200,17 +200,18 @@ def mean_interval(values: Sequence[float], test_share: float, units: int) -> Int
     Args:
         values: one figure for each split, 0 to 1.
         test_share: test rows for each training row.
-        units: how many independent groups or images of the class that has fewest were tested in all.
+        units: how many independent groups or images of the class that has fewest were tested in all; None: not known.
 
     Returns:
-        `value`, `low`, `high`, within 0 to 1; without bounds (None) for a single split, which does not tell any.
+        `value`, `low`, `high`, within 0 to 1; without bounds (None) where there are none to be had: for a single split,
+        and where splits do not differ and `units` is not known.
     """
     mean, n = float(np.mean(values)), len(values)
     if n < 2:
         return {"value": mean, "low": None, "high": None}
     half = float(student.ppf(0.975, n - 1)) * float(np.std(values, ddof=1)) * (1 / n + test_share) ** 0.5
     if 2 * half < NARROW:
-        return few.exact(mean, units)
+        return few.exact(mean, units) if units else {"value": mean, "low": None, "high": None}
     return {"value": mean, "low": max(mean - half, 0.0), "high": min(mean + half, 1.0)}
 
 

@@ -208,8 +208,8 @@ def as_markdown(results: Mapping[str, Any]) -> str:
     lines = [
         f"Up to {asked['images']} images to learn from and {asked['validation']} of other groups to measure on, "
         f"{asked['base']['epochs']} epochs of {asked['base']['backbone']} at {asked['base']['image_size']} px. On "
-        f"validation, macro-F1 in own colours and, by either method, in those of {labs}: the mean over the splits (95 % "
-        "interval).",
+        f"validation, macro-F1 in own colours and, by either method, in those of {labs}: the mean over the splits "
+        "(95 % interval).",
         "",
         f"| | {' | '.join(columns)} |",
         "|---" * (1 + len(columns)) + "|",
