@@ -71,6 +71,22 @@ def evaluate(asked: Request) -> dict[str, Any]:
         raise DataError("--stain-references says in which stains --shortcuts looks; give both.")
     page.check(asked.output)
     outputs.check_apart(asked.output, [asked.data])
+    classifier, evaluated, report = measure(asked)
+    shown = gallery.wrong(classifier, evaluated)
+    content = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
+    (asked.output / "metrics.json").write_text(content, encoding="utf-8")
+    predictions.write(asked.output / "predictions.csv", evaluated, {each.number: each.reasons for each in shown})
+    page.write(asked.output, report, evaluated, shown)
+    return report
+
+
+def measure(asked: Request) -> tuple[Classifier, Evaluated, dict[str, Any]]:
+    """What is evaluated, and all figures of it; the folder for the results is made, and nothing written into it.
+
+    Raises:
+        leuko.models.folder.ModelFolderError: the model cannot be used.
+        DataError: the data cannot be used, or the classes cannot be compared.
+    """
     looks = stains(references(asked.stain_references))
     own = None if asked.model == EMBEDDED and not Path(EMBEDDED).is_dir() else asked.model
     classifier = Classifier.load(own)
@@ -84,17 +100,11 @@ def evaluate(asked: Request) -> dict[str, Any]:
         group_column=asked.group_column,
         positive=asked.positive,
     )
-    outputs.make(asked.output)
+    outputs.make(asked.output)  # before the work, so that it is not in vain
     evaluated = Evaluated(material, judge(classifier, material.rows, progress))
     if not len(evaluated.judged.rows):
         raise DataError(f"None of the {len(material.rows)} images of {asked.data} can be read.")
-    report = _measure(classifier, evaluated) | _audit(classifier, evaluated, asked, looks)
-    shown = gallery.wrong(classifier, evaluated)
-    content = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
-    (asked.output / "metrics.json").write_text(content, encoding="utf-8")
-    predictions.write(asked.output / "predictions.csv", evaluated, {each.number: each.reasons for each in shown})
-    page.write(asked.output, report, evaluated, shown)
-    return report
+    return classifier, evaluated, _measure(classifier, evaluated) | _audit(classifier, evaluated, asked, looks)
 
 
 def stains(references: Sequence[tuple[str, Sequence[Path]]]) -> dict[str, Look]:
@@ -195,7 +205,7 @@ def _colour_baseline(evaluated: Evaluated, reference: audit.Reference | None) ->
     """Colour statistics alone: learnt where the model has learnt, else in other groups of the same data."""
     truth, colours, groups = evaluated.truth, evaluated.judged.colours, evaluated.groups
     if reference:
-        found = audit.colour_baseline(*reference, colours, truth, groups)
+        found = audit.colour_baseline(*reference, colours, truth, groups, network=evaluated.answer)
         return found | {"how": "learnt from the model's training images"}
     if len(np.unique(truth)) < 2:
         return None
