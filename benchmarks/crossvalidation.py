@@ -27,6 +27,7 @@ from benchmarks.recipe import RECIPE, ROOT, settings
 from leuko.data.groups import Groups, Series
 from leuko.data.split import Split, folds
 from leuko.evaluation.audit import mean_interval
+from leuko.evaluation.words import span
 from leuko.training import trial
 from leuko.training.finish import calibrate, examine
 from leuko.training.task import Task
@@ -137,7 +138,7 @@ def as_markdown(summary: dict[str, Any]) -> str:
     for name in FIGURES:
         s = summary[name]
         if s["value"] is not None:
-            lines.append(f"| {name} | {s['value']:.3f} | {s['sd']:.3f} | {s['low']:.3f} to {s['high']:.3f} |")
+            lines.append(f"| {name} | {s['value']:.3f} | {s['sd']:.3f} | {span(s)} |")
     return "\n".join(lines)
 
 

@@ -3,7 +3,8 @@
     make embedded DATA=path/to/aria
 
 A run that is there already is kept. Writes leuko/models/embedded and the card model_card.md, with the figures of
-`benchmarks.crossvalidation` in it if they have been measured.
+`benchmarks.crossvalidation` in it if they have been measured. With `--measure-again` nothing is trained: the embedded
+model is judged on its test part as the code now does it, and its figures, plots and cards are written anew.
 """
 
 from __future__ import annotations
@@ -13,13 +14,18 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
 
 from benchmarks import crossvalidation
 from benchmarks.recipe import ROOT, options
-from leuko.evaluation.card import TERMS
+from leuko.evaluation import merit, metrics
+from leuko.evaluation.card import TERMS, write_card
+from leuko.evaluation.run import EMBEDDED as EMBEDDED_NAME
+from leuko.evaluation.run import Request, measure
+from leuko.models.folder import LEUKO
 
 EMBEDDED = ROOT / "leuko" / "models" / "embedded"
 COLOURS = 96  # of a plot; with fewer, the classes' colours run together
@@ -29,12 +35,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data", help="the Aria images, one folder a class")
     parser.add_argument("--run", type=Path, default=ROOT / "runs" / "seed-0")
+    parser.add_argument("--measure-again", action="store_true")
     given = parser.parse_args()
-    if not given.run.exists():
-        command = ["train.py", "--dataset", given.data, *options(), "--seed", "0", "--output", str(given.run)]
-        subprocess.run([sys.executable, *command], cwd=ROOT, check=True)
-    shutil.rmtree(EMBEDDED, ignore_errors=True)
-    shutil.copytree(given.run, EMBEDDED, ignore=shutil.ignore_patterns("cleaning.json"))  # it names the data's files
+    if given.measure_again:
+        measure_again(given.data)
+    else:
+        train(given.data, given.run)
     for plot in (EMBEDDED / "evaluation").glob("*.png"):  # few colours, a third of the bytes
         image = Image.open(plot).convert("RGB")
         image.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE).save(plot, optimize=True)
@@ -45,6 +51,29 @@ def main() -> None:
         card = _replaced(card, "## Calibration\n", f"{OVER_FOLDS}{table}\n\n## Calibration\n")
     card = _replaced(card, "DIR is this folder;", "DIR is `leuko/models/embedded`, which `leuko.load()` takes alone;")
     (ROOT / "model_card.md").write_text(card + COMMAND)
+
+
+def train(data: str, run: Path) -> None:
+    """Train into `run`, unless that is done, and copy it."""
+    if not run.exists():
+        command = ["train.py", "--dataset", data, *options(), "--seed", "0", "--output", str(run)]
+        subprocess.run([sys.executable, *command], cwd=ROOT, check=True)
+    shutil.rmtree(EMBEDDED, ignore_errors=True)
+    shutil.copytree(run, EMBEDDED, ignore=shutil.ignore_patterns("cleaning.json"))  # it names the data's files
+
+
+def measure_again(data: str) -> None:
+    """Write the figures, plots, card and warnings of the embedded model anew."""
+    classifier, evaluated, report = measure(Request(EMBEDDED_NAME, data, EMBEDDED))
+    for name in ("model", "data", "operating_point"):
+        del report[name]
+    model = classifier.model
+    knowledge = replace(model.knowledge, warnings=merit.of_trained(report))
+    stored = json.loads((EMBEDDED / LEUKO).read_text())
+    (EMBEDDED / LEUKO).write_text(json.dumps(stored | {"warnings": list(knowledge.warnings)}, indent=1) + "\n")
+    (EMBEDDED / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
+    metrics.plot(evaluated.compared, evaluated.truth, model.labels, EMBEDDED / "evaluation", report)
+    write_card(EMBEDDED / "README.md", knowledge, model.backbone, model.labels, report)
 
 
 def _replaced(card: str, old: str, new: str) -> str:

@@ -68,6 +68,39 @@ def main(arguments: list[str] | None = None) -> int:
     rivals.add_argument("--scratch-epochs", type=count, default=3, metavar="N", help="for these (%(default)s)")
     rivals.add_argument("--scratch-size", type=count, default=96, metavar="P", help="for these (%(default)s)")
     rivals.set_defaults(run=commands.compare)
+    parts = subparsers.add_parser(
+        "ablate", help="what each part of training is worth on your data; goes on if interrupted"
+    )
+    _add_training(parts)
+    parts.set_defaults(image_size=160)
+    parts.add_argument("--rows", nargs="+", default=["*"], metavar="NAME", help='rows or patterns ("*augment*")')
+    parts.add_argument("--splits", type=count, default=3, metavar="N", help="grouped splits (default: %(default)s)")
+    parts.add_argument("--epochs", type=count, default=5, metavar="N", help="(default: %(default)s)")
+    parts.add_argument("--images", type=count, default=400, metavar="N", help="to learn from (default: %(default)s)")
+    parts.add_argument(
+        "--validation", type=count, default=160, metavar="N", help="to measure on (default: %(default)s)"
+    )
+    parts.add_argument("--backbone", default="efficientnet_lite0", help="any timm name (default: %(default)s)")
+    parts.add_argument(
+        "--weights",
+        help="auto (timm's, from the Hub), none, or a safetensors file (default: auto; for efficientnet_lite0 what is "
+        "here)",
+    )
+    parts.add_argument(
+        "--clean",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="leave out what cannot be learnt from (default: yes)",
+    )
+    parts.add_argument(
+        "--stain-references",
+        nargs="+",
+        default=[],
+        type=Path,
+        metavar="IMAGE",
+        help="images, or folders of one laboratory each, of other stains (default: drawn smears)",
+    )
+    parts.set_defaults(run=commands.ablate)
     measured = subparsers.add_parser("evaluate", help="all figures of a model on a data set, with plots and a page")
     measured.add_argument("model", metavar="M", help="model folder, Hub id (USER/NAME), or embedded")
     measured.add_argument("data", metavar="D", help="image folder or Hub id; of the model's own data, its test part")

@@ -18,7 +18,7 @@ from leuko.cells.segmentation import segment
 from leuko.images.decode import Picture
 from leuko.images.files import Item
 from leuko.models import explain
-from leuko.models.classifier import Classifier
+from leuko.models.classifier import NO_HEAT_MAP, Classifier
 from leuko.parallel import in_order
 from leuko.serving import answers, inputs, per_file
 from leuko.serving.results import ForeignFileError, Lines, OutputError, Results, Stems, tell_skipped
@@ -32,6 +32,8 @@ def classify(chosen: argparse.Namespace) -> int:
     classifier = Classifier.load(chosen.model)
     if chosen.label:
         classifier.index(chosen.label)
+    if chosen.cam and not classifier.explains:
+        raise ValueError(NO_HEAT_MAP.format(name=classifier.model.knowledge.name))
     cam = Results(chosen.cam, "classify --cam", chosen.overwrite) if chosen.cam else None
 
     def answer(name: str, stem: str, picture: Picture) -> dict[str, Any]:
@@ -146,6 +148,22 @@ def compare(chosen: argparse.Namespace) -> int:
         _settings(chosen, epochs=chosen.epochs), chosen.systems, chosen.weights, scratch, chosen.folds
     )
     print(f"The table is in {page}; beside it as CSV and HTML.")
+    return 0
+
+
+def ablate(chosen: argparse.Namespace) -> int:
+    """Measure the rows that are not there yet and print the table."""
+    from leuko.evaluation import run  # late, as above
+    from leuko.training import ablate
+    from leuko.training.laboratory import GENERAL
+
+    at_hand = GENERAL / f"{chosen.backbone}.safetensors"
+    weights = chosen.weights or (str(at_hand) if at_hand.is_file() else "auto")
+    base = _settings(chosen, backbone=chosen.backbone, weights=weights, epochs=chosen.epochs, clean=chosen.clean)
+    ablation = ablate.Ablation(base, chosen.images, chosen.validation, run.references(chosen.stain_references))
+    page = ablate.ablate(ablation, chosen.rows, chosen.splits)
+    print(page.read_text(encoding="utf-8"))
+    print(f"The table is in {page}; beside it as CSV and JSON.")
     return 0
 
 

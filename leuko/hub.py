@@ -22,6 +22,7 @@ PUBLISHED = (
     folder.WEIGHTS,
     folder.LEUKO,
     folder.ONNX,
+    folder.TRUNK,
     "evaluation/metrics.json",
     "evaluation/confusion_matrix.png",
     "evaluation/roc.png",
@@ -61,7 +62,8 @@ def publish_model(source: Path, repo: str, force: bool = False) -> str:
             f"the same with `python -m leuko publish model {source} {repo} --force`."
         )
     check_login(repo)
-    _ = model.network  # it is read only when asked for
+    if not model.measures:
+        _ = model.network  # it is read only when asked for
     again = f"python -m leuko publish model {source} {repo}{' --force' * force}"
     with _in_one_sentence(repo, then=f"`{again}` finishes"):
         api = HfApi()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 from torchvision.models import alexnet as published_alexnet
 from transformers import AutoModelForImageClassification
 
@@ -185,3 +186,11 @@ def test_what_does_not_belong_together_is_refused(members):
         ensemble.combine([members[0], replace(members[1], labels=("a", "b", "c"))])
     with pytest.raises(ensemble.EnsembleError, match="two"):
         ensemble.combine(members[:1])
+
+
+def test_a_member_of_another_size_sees_the_image_as_pillow_makes_it_smaller(smear):
+    large = Image.fromarray(smear).resize((224, 224), Image.Resampling.BICUBIC)
+    small = np.asarray(large.resize((96, 96), Image.Resampling.BICUBIC), np.float32)
+    resize = ensemble._Resize((224, 224), (96, 96))
+    found = resize(torch.from_numpy(np.array(large, np.float32)).permute(2, 0, 1)[None])[0].permute(1, 2, 0)
+    assert np.abs(found.clamp(0, 255).numpy() - small).max() < 1.5  # Pillow rounds in between

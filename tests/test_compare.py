@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
+from PIL import Image
+from safetensors.torch import save_file
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
@@ -20,6 +25,11 @@ from leuko.data.split import Split
 from leuko.evaluation import paired
 from leuko.images.decode import decode
 from leuko.images.stain import colour_statistics
+from leuko.models import classical
+from leuko.models.engine import Onnx
+from leuko.models.folder import ModelFolderError
+from leuko.serving import heat_view
+from leuko.serving.analysis import analyse
 from leuko.training import baselines, systems
 from tests.drawn import draw
 
@@ -35,7 +45,7 @@ OPTIONS = ["--weights", "none", "--scratch-epochs", "1", "--scratch-size", "32"]
 @pytest.fixture(scope="module")
 def compared(drawn, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("compared")
-    chosen = ["colours", "cells-tree-smote", "deep-svm", "sampathila"]
+    chosen = ["colours", "cells-tree-smote", "kazemi", "deep-svm", "sampathila"]
     assert main(["compare", str(drawn), "--output", str(output), "--systems", *chosen, *OPTIONS]) == 0
     return output
 
@@ -47,7 +57,7 @@ def table(folder: Path) -> dict[str, dict[str, str]]:
 
 def test_the_table_has_all_that_was_run_and_parts_what_was_not_trained_enough(compared):
     rows = table(compared)
-    assert set(rows) == {"colours", "cells-tree-smote", "sampathila"}  # without weights, no deep features
+    assert set(rows) == {"colours", "cells-tree-smote", "kazemi", "sampathila"}  # without weights, no deep features
     for row in rows.values():
         assert 0 <= float(row["f1_low"]) <= float(row["f1"]) <= float(row["f1_high"]) <= 1
         assert float(row["train_seconds"]) > 0 and float(row["megabytes"]) > 0 and float(row["latency_ms"]) > 0
@@ -138,18 +148,132 @@ def test_wrong_options_are_said_in_one_sentence(drawn, tmp_path, options, words,
     assert words in capsys.readouterr().err
 
 
-def test_an_average_of_networks_is_one_model(compared, drawn, smear):
-    chosen = ["--systems", "sampathila+lite0", *OPTIONS]
-    assert main(["compare", str(drawn), "--output", str(compared), *chosen]) == 0
-    rows = table(compared)
-    assert rows["sampathila+lite0"]["part"] == "scratch" and "lite0" in rows
-    both, *each = (leuko.load(str(compared / "models" / name)) for name in ("sampathila+lite0", "sampathila", "lite0"))
+@pytest.fixture(scope="module")
+def with_weights(drawn, tmp_path_factory) -> Path:
+    """A comparison with weights at hand of one network and none of another, which therefore sees smaller images."""
+    output = tmp_path_factory.mktemp("weights")
+    files = []
+    for name in ("efficientnet_lite0", systems.FROZEN):
+        files.append(str(output / f"{name}.safetensors"))
+        save_file(timm.create_model(name).state_dict(), files[-1])
+    chosen = ["--systems", "sampathila+lite0", "deep-tree", "--weights", *files, "--image-size", "64", "--epochs", "1"]
+    done = main(["compare", str(drawn), "--output", str(output / "out"), *chosen, "--scratch-size", "32"])
+    assert done == 0
+    return output / "out"
+
+
+def test_an_average_of_networks_is_one_model(with_weights, smear):
+    rows = table(with_weights)
+    assert rows["sampathila+lite0"]["part"] == rows["sampathila"]["part"] == "scratch"
+    assert rows["lite0"]["part"] == rows["deep-tree"]["part"] == "measured"
+    names = ("sampathila+lite0", "sampathila", "lite0")
+    both, *each = (leuko.load(str(with_weights / "models" / name)) for name in names)
+    assert [one.model.preprocessing.size for one in (both, *each)] == [(64, 64), (32, 32), (64, 64)]
     mean = np.mean([list(one.classify(smear).probabilities.values()) for one in each], axis=0)
     found = np.array(list(both.classify(smear).probabilities.values()))
     sharpened = mean ** (1 / both.model.knowledge.temperature)
-    assert found == pytest.approx(sharpened / sharpened.sum(), abs=1e-4)
-    card = (compared / "models" / "sampathila+lite0" / "README.md").read_text()
+    assert found == pytest.approx(sharpened / sharpened.sum(), abs=0.01)  # one member's image is made smaller twice
+    card = (with_weights / "models" / "sampathila+lite0" / "README.md").read_text()
     assert "train.py" not in card and "leuko compare" in card and "import leuko.models.backbones" in card
+
+
+@pytest.mark.parametrize("name", ["colours", "cells-tree-smote", "kazemi"])
+def test_a_classifier_on_measures_is_a_model_that_can_be_served(compared, name, smear, tmp_path, capsys):
+    place = compared / "models" / name
+    assert {f.suffix for f in place.rglob("*") if f.is_file()} <= {
+        ".json",
+        ".onnx",
+        ".md",
+        ".png",
+        ".yaml",
+    }  # no pickle
+    classifier = leuko.load(str(place))
+    finding = classifier.classify(smear)
+    assert list(finding.probabilities) == ["blast", "healthy"]
+    assert sum(finding.probabilities.values()) == pytest.approx(1)
+    assert finding.model["backbone"] == name and classifier.describe()["input_size"] is None
+    card = (place / "README.md").read_text()
+    assert f"--systems {name} --output DIR" in card
+    assert "train.py" not in card and "timm.create_model" not in card
+    file = tmp_path / "a.png"
+    Image.fromarray(smear).save(file)
+    assert main(["classify", str(file), "--model", str(place)]) == 0
+    assert json.loads(capsys.readouterr().out)["label"] == finding.label
+    assert main(["classify", str(file), "--model", str(place), "--cam", str(tmp_path / "cam")]) == 1
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1 and said[0].startswith("There is no heat map: Grad-CAM shows where a network looks")
+    shown = heat_view.view(analyse(classifier, file))
+    assert "There is no heat map" in shown and "<img" not in shown
+
+
+def tested(compared: Path) -> list[str]:
+    files = json.loads((compared / "split.json").read_text())["files"]
+    return [name for name, (part, _) in files.items() if part == "test"]
+
+
+def test_what_is_served_is_what_the_table_says(compared, drawn):
+    classifier = leuko.load(str(compared / "models" / "cells-tree-smote"))
+    files = tested(compared)
+    right = [classifier.classify(decode(drawn / name)).label == name.split("/")[0] for name in files]
+    assert np.mean(right) == pytest.approx(float(table(compared)["cells-tree-smote"]["accuracy"]))
+
+
+def test_a_served_classifier_is_evaluated_like_any_model(compared, drawn, tmp_path, capsys):
+    assert main(["evaluate", str(compared / "models" / "colours"), str(drawn), "--output", str(tmp_path / "e")]) == 0
+    report = json.loads((tmp_path / "e" / "metrics.json").read_text())
+    assert report["data"]["own"] and report["images"] == len(tested(compared))
+
+
+def test_features_of_a_frozen_trunk_are_served_too(with_weights, smear):
+    place = with_weights / "models" / "deep-tree"
+    classifier = leuko.load(str(place))
+    assert (place / "onnx" / "trunk.onnx").is_file() and classifier.model.preprocessing.size == (64, 64)
+    assert sum(classifier.classify(smear).probabilities.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda f: (f / "onnx/model.onnx").write_bytes(b"x"), "not the file that was written"),
+        (lambda f: (f / "onnx/model.onnx").unlink(), "missing"),
+        (lambda f: edit(f, kind="quantum"), "unknown kind (quantum)"),
+        (lambda f: edit(f, measures="smell"), "not known (smell)"),
+        (lambda f: edit(f, positive=["nothing"]), "damaged"),
+        (lambda f: edit(f, sha256={}), "damaged"),
+    ],
+)
+def test_a_spoilt_classifier_is_refused(compared, tmp_path, spoil, words):
+    place = tmp_path / "model"
+    shutil.copytree(compared / "models" / "colours", place)
+    spoil(place)
+    with pytest.raises(ModelFolderError, match=re.escape(words)):
+        leuko.load(str(place))
+
+
+def edit(place: Path, **changes) -> None:
+    content = json.loads((place / "leuko.json").read_text())
+    (place / "leuko.json").write_text(json.dumps(content | changes))
+
+
+@pytest.mark.parametrize("kind", ["svm", "forest", "tree", "neighbours"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_file_says_what_scikit_learn_says(kind, classes, tmp_path):
+    rng = np.random.default_rng(0)
+    truth = np.arange(120) % classes
+    measures = (rng.normal(size=(120, 6)) + truth[:, None]).astype(np.float32)
+    measures[::5, 2], measures[:, 4] = np.nan, np.nan
+    groups = Groups(np.arange(120), np.zeros(120, bool), (), "")
+    split = Split(np.arange(0, 60), np.arange(60, 90), np.arange(90, 120), np.array([], int), groups, "", 0)
+    fitted = baselines.fit(kind, measures, truth, split, smote=False, seed=0)
+    file = tmp_path / "model.onnx"
+    file.write_bytes(classical.as_onnx(fitted.prepare, fitted.classifier, classes, 1.7))
+    found = Onnx(file).run(measures[split.test])
+    assert np.stack([o.logits for o in found]) == pytest.approx(fitted.logits(measures[split.test]) / 1.7, abs=1e-4)
+    prepared = fitted.prepare.transform(measures[split.test])
+    assert np.stack([o.features for o in found]) == pytest.approx(prepared, abs=1e-5)
+    if kind == "svm":
+        decided = fitted.classifier.predict(prepared)
+        assert np.array_equal(np.stack([o.logits for o in found]).argmax(axis=1), decided)
 
 
 def test_an_average_brings_its_members_along():
@@ -171,20 +295,20 @@ def test_smote_and_scales_see_the_training_part_alone():
     wild = measures.copy()
     wild[test] = 1e6
     again = baselines.fit("tree", wild, truth, split, smote=True, seed=0)
-    assert np.array_equal(again.probabilities(measures[test]), fitted.probabilities(measures[test]))
+    assert np.array_equal(again.logits(measures[test]), fitted.logits(measures[test]))
     plain = baselines.fit("tree", measures, truth, split, smote=False, seed=0)
     assert plain.classifier.tree_.n_node_samples[0] == 50
 
 
 def test_measures_of_cells_are_pooled_over_whole_cells(smear):
-    pooled = baselines.cells_and_colours(smear)
+    pooled = classical.cells_and_colours(smear)
     found = segment(smear)
     assert len(pooled) == 3 * len(NAMES) + 4 + 9
     white, red, platelets, _ = pooled[3 * len(NAMES) :][:4]
     assert (white, red, platelets) == (found.white_cells.max(), found.red_cells.max(), found.platelets.max())
     area = NAMES.index("nucleus_area")
     assert pooled[2 * len(NAMES) + area] >= pooled[area]  # the largest nucleus, and the mean
-    blank = baselines.cells_and_colours(np.full((96, 96, 3), 230, np.uint8))
+    blank = classical.cells_and_colours(np.full((96, 96, 3), 230, np.uint8))
     assert np.isnan(blank[: 3 * len(NAMES)]).all() and np.isfinite(blank[3 * len(NAMES) :]).all()
 
 

@@ -18,7 +18,7 @@ from subprocess import CompletedProcess
 import pytest
 from PIL import Image
 
-from leuko.models.folder import EMBEDDED, RESULTS
+from leuko.models.folder import EMBEDDED, LEUKO, RESULTS
 from tests.clients import run
 from tests.standin_hub import Fault, StandInHub
 
@@ -141,6 +141,8 @@ def net(tmp_path_factory) -> Path:
     shutil.copytree(EMBEDDED, folder)
     for name in PRIVATE:
         (folder / name).write_text('{"train": ["Jane Doe 01.jpg"]}')
+    known = json.loads((folder / LEUKO).read_text())
+    (folder / LEUKO).write_text(json.dumps(known | {"warnings": []}))
     (folder / RESULTS).parent.mkdir(exist_ok=True)
     (folder / RESULTS).write_text("- dataset: {id: smears, task_id: accuracy}\n  value: 0.9\n")
     return folder

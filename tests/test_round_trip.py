@@ -64,14 +64,14 @@ def hub(tmp_path_factory) -> Iterator[StandInHub]:
 
 @pytest.fixture(scope="module")
 def small(hub, tmp_path_factory) -> Path:
-    """The folder of a model that was trained on one of them, for one epoch: it is pushed only when that is insisted on."""
+    """The folder of a model trained on one of them, for one epoch: it is only pushed when that is insisted on."""
     folder = tmp_path_factory.mktemp("models") / "small"
     where = ("--dataset", "tester/patients", "--output", folder, "--push-to-hub", "tester/small")
     done = run(hub.environment(folder.parent / "home", "hf_secret"), "train.py", *where, *TRAIN)
     command = ("-m", "leuko", "publish", "model", folder, "tester/small", "--force")
     again = f"`python {' '.join(map(str, command))}`."
     assert done.returncode == 1 and done.stderr.strip().endswith(again), done.stderr[-3000:]
-    assert "Warning: Near chance" in done.stdout and ("model", "tester/small") not in hub.repos
+    assert "Warning: Not shown to be better than" in done.stdout and ("model", "tester/small") not in hub.repos
     done = run(hub.environment(folder.parent / "home", "hf_secret"), *command)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout == f"Published: {hub.url}/tester/small\n"

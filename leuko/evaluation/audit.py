@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from datasets import Dataset
 from scipy.special import softmax
 from scipy.stats import t as student
@@ -21,8 +20,8 @@ from leuko.evaluation import few
 from leuko.evaluation.bootstrap import NARROW, Bootstrap, Figures, Interval, Share, Within
 from leuko.evaluation.judge import Progress
 from leuko.images.stain import colour_statistics
+from leuko.models.engine import engine_of
 from leuko.models.folder import Model
-from leuko.models.preprocessing import to_input
 
 
 class Reference(NamedTuple):
@@ -136,15 +135,13 @@ def under_changes(
         describes these images).
     """
     said: dict[str, list] = {}
-    network, familiarity = model.network, model.knowledge.familiarity
+    engine, familiarity = engine_of(model), model.knowledge.familiarity
     for row in progress(range(len(rows)), "Changing images", len(rows)):
         image = open_image(rows[row]["image"])
         versions = {"as they are": image, **views(row, image)}
-        pixels = torch.from_numpy(np.stack([to_input(version, model.preprocessing) for version in versions.values()]))
-        with torch.no_grad():
-            feature_map = network.trunk(pixels.contiguous(memory_format=torch.channels_last))
-            answers = to_answer(softmax(network.head(feature_map).double().numpy(), axis=1))
-            familiar = familiarity.knows(network.pooled(feature_map).numpy())
+        outputs = engine.run(np.stack([model.input_of(version) for version in versions.values()]))
+        answers = to_answer(softmax(np.stack([output.logits for output in outputs]).astype(np.float64), axis=1))
+        familiar = familiarity.knows(np.stack([output.features for output in outputs]))
         for (name, version), answer, seen in zip(versions.items(), answers, familiar, strict=True):
             colours = colour_statistics(version) if reference else None
             said.setdefault(name, []).append((answer, seen, colours))
@@ -194,7 +191,7 @@ def shortcuts(
     }
 
 
-def mean_interval(values: Sequence[float], test_share: float, units: int) -> Interval:
+def mean_interval(values: Sequence[float], test_share: float, units: int | None = None) -> Interval:
     """Mean over repeated splits with its 95 % interval.
 
     Training sets overlap, so the variance is corrected after Nadeau & Bengio 2003, doi:10.1023/A:1024068626366. Where
@@ -203,17 +200,18 @@ def mean_interval(values: Sequence[float], test_share: float, units: int) -> Int
     Args:
         values: one figure for each split, 0 to 1.
         test_share: test rows for each training row.
-        units: how many independent groups or images of the class that has fewest were tested in all.
+        units: how many independent groups or images of the class that has fewest were tested in all; None: not known.
 
     Returns:
-        `value`, `low`, `high`, within 0 to 1; without bounds (None) for a single split, which does not tell any.
+        `value`, `low`, `high`, within 0 to 1; without bounds (None) where there are none to be had: for a single split,
+        and where splits do not differ and `units` is not known.
     """
     mean, n = float(np.mean(values)), len(values)
     if n < 2:
         return {"value": mean, "low": None, "high": None}
     half = float(student.ppf(0.975, n - 1)) * float(np.std(values, ddof=1)) * (1 / n + test_share) ** 0.5
     if 2 * half < NARROW:
-        return few.exact(mean, units)
+        return few.exact(mean, units) if units else {"value": mean, "low": None, "high": None}
     return {"value": mean, "low": max(mean - half, 0.0), "high": min(mean + half, 1.0)}
 
 

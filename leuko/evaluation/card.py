@@ -36,6 +36,18 @@ _STAIN_NOTE = """
 **The stain is normalised first.** In training and by `leuko.load`, {which} given the colours that `leuko.json`
 describes under `stain`. timm and transformers load the network alone: they agree for the same tensor, but know nothing
 of this step; make their input with `leuko.models.preprocessing.to_input`."""
+MEASURED = "classifier"  # what the run of a classifier on measures names, and that of a network does not
+_NETWORK_USE = """\
+`timm.create_model("local-dir:DIR", pretrained=True)` (for an id, `"hf-hub:ID"`) and
+`transformers.pipeline("image-classification", model="DIR")` load the same and agree on the logits. The whole image is
+used: non-square images are squashed to the input size, nothing is cropped. """
+_MEASURED_USE = """\
+The app, `python -m leuko classify` and `evaluate` take it as they take a network. timm and transformers cannot load it,
+and there are no heat maps: Grad-CAM shows where a network looks, and this model is none. """
+_OF_NETWORKS = """Burned-in scale bars were removed
+from the training images and drawn anew at random, so that they tell nothing of the class."""
+_OF_MEASURES = """The figures are
+those of the classifier by itself; the app also asks the cells."""
 USES = """\
 For research and teaching: to study how networks read smears, as a starting point for adaptation to a laboratory's own
 slides, and to sort images for people who look at every one of them.
@@ -69,12 +81,12 @@ def write_card(
     Args:
         file: where to write.
         knowledge: what goes into `leuko.json`.
-        backbone: timm name.
+        backbone: timm name, or what kind of classifier on measures it is.
         labels: class names.
         report: from `leuko.evaluation.metrics.evaluate`, with `colour_baseline`; `robustness` and `shortcuts` (see
             `leuko.evaluation.audit.under_changes`) are told where they are there.
     """
-    run, name = knowledge.training, knowledge.name
+    run, name, measured = knowledge.training, knowledge.name, MEASURED in knowledge.training
     text = f"""---
 {_front(knowledge, report).to_yaml()}
 ---
@@ -82,7 +94,8 @@ def write_card(
 
 **{RESEARCH_NOTICE}**
 
-A network ({backbone}) that sorts blood-smear images into {", ".join(labels)}. Leukaemic classes:
+{"A classifier on measures of the image" if measured else "A network"} ({backbone}) that sorts blood-smear images into
+{", ".join(labels)}. Leukaemic classes:
 {", ".join(knowledge.positive) or "none"}. Written by Deep Leuko {__version__}.
 {beware(knowledge)}
 ## Intended use
@@ -102,8 +115,8 @@ python train.py --dataset {run["dataset"]} {_options(run, knowledge.positive)} -
 What was given to `--split` and `--keep`, if anything, is not told, since it names images.
 
 Images: {run["images"]["train"]} for training, {run["images"]["validation"]} for validation, {run["images"]["test"]} for
-test; {run["split"]}. {run["steps"]} steps; data fingerprint `{run["fingerprint"]}`. Burned-in scale bars were removed
-from the training images and drawn anew at random, so that they tell nothing of the class.
+test; {run["split"]}. {run["steps"]} {"images learnt from" if measured else "steps"}; data fingerprint
+`{run["fingerprint"]}`. {_OF_MEASURES if measured else _OF_NETWORKS}
 
 {_figures(knowledge, report)}
 ## Limits
@@ -140,10 +153,8 @@ finding = leuko.load("DIR").classify(decode("smear.jpg"))
 ```
 
 DIR is this folder; from the Hub, write the model's id (USER/NAME) instead.
-`timm.create_model("local-dir:DIR", pretrained=True)` (for an id, `"hf-hub:ID"`) and
-`transformers.pipeline("image-classification", model="DIR")` load the same and agree on the logits. The whole image is
-used: non-square images are squashed to the input size, nothing is cropped. The temperature
-({knowledge.temperature:.3f}) is already in the weights.{stain}"""
+{_MEASURED_USE if MEASURED in run else _NETWORK_USE}The temperature
+({knowledge.temperature:.3f}) is already in the {"file" if MEASURED in run else "weights"}.{stain}"""
 
 
 def _figures(knowledge: Knowledge, report: dict[str, Any]) -> str:
@@ -200,9 +211,9 @@ def _options(run: dict[str, Any], positive: Sequence[str]) -> str:
 def _front(knowledge: Knowledge, report: dict[str, Any]) -> ModelCardData:
     data = knowledge.training["dataset"]
     return ModelCardData(
-        library_name="timm",
+        library_name="leuko" if MEASURED in knowledge.training else "timm",
         pipeline_tag="image-classification",
-        tags=TAGS,
+        tags=[tag for tag in TAGS if MEASURED not in knowledge.training or tag not in ("timm", "transformers")],
         license="other",
         license_name="terms-of-the-training-data",
         datasets=[name for name in data.split() if "/" in name] or None,

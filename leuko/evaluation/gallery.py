@@ -36,12 +36,15 @@ def wrong(classifier: Classifier, evaluated: Evaluated) -> list[Wrong]:
         image = evaluated.image(number)
         why = reasons.likely(judged, number, image, usual, bound)
         reading = classifier.read(image)
-        heat = explain.overlay(image, classifier.heat_map(reading, reading.finding.label))
+        heat = image
+        if classifier.explains:
+            heat = explain.overlay(image, classifier.heat_map(reading, reading.finding.label))
         was, called = (evaluated.material.labels[c[number]] for c in (evaluated.truth, evaluated.answer))
         said = f"{was}, called {called} ({percent(float(sure[number]))}); {reading.finding.decision}"
         pictured = Tile(thumbnail(image), evaluated.file(number), said)
         note = "; ".join(why)
-        looked = Tile(thumbnail(heat), "Grad-CAM", f"{note[0].upper()}{note[1:]}.")
+        title = "Grad-CAM" if classifier.explains else "No heat map of this model"
+        looked = Tile(thumbnail(heat), title, f"{note[0].upper()}{note[1:]}.")
         shown.append(Wrong(number, why, (pictured, looked)))
     return shown
 

@@ -27,16 +27,10 @@ def of_trained(report: dict[str, Any]) -> tuple[str, ...]:
             f"{words.in_full(report['f1'])}, that of five nearest neighbours on nine colour statistics "
             f"{words.in_full(baseline['intervals']['f1'])} on the same test images."
         )
-    if not _above(report["balanced_accuracy"], 1 / len(present)):
-        said.append(
-            f"Near chance: the balanced accuracy is {words.in_full(report['balanced_accuracy'])}, and guessing gives "
-            f"{1 / len(present):.3f}."
-        )
+    said += _by_chance("balanced accuracy", report["balanced_accuracy"], 1 / len(present))
     area = report.get("leukaemia", {}).get("auc_roc")
-    if area and area["value"] is not None and not _above(area, 0.5):
-        said.append(
-            f"Near chance: the AUC-ROC of leukaemia against not is {words.in_full(area)}, and guessing gives 0.500."
-        )
+    if area and area["value"] is not None:
+        said += _by_chance("AUC-ROC of leukaemia against not", area, 0.5)
     return tuple(said)
 
 
@@ -49,11 +43,17 @@ def of_adapted(report: dict[str, Any]) -> tuple[str, ...]:
             f"Colour statistics alone, which see no cell, are right for {baseline:.1%} of the images; these "
             "do not show that the model sees more than colour."
         )
-    if not _above(report["auc_roc"], 0.5):
-        said.append(f"Near chance: the AUC-ROC is {words.in_full(report['auc_roc'])}, and guessing gives 0.500.")
+    said += _by_chance("AUC-ROC", report["auc_roc"], 0.5)
     return tuple(said)
 
 
 def _above(figure: dict[str, float | None], bound: float) -> bool:
     """Whether the whole interval of a figure lies above a bound."""
     return figure["low"] is not None and figure["low"] > bound
+
+
+def _by_chance(name: str, figure: dict[str, float | None], guessing: float) -> list[str]:
+    if _above(figure, guessing):
+        return []
+    shown = f"{words.in_full(figure)}, and guessing gives {guessing:.3f}"
+    return [f"Not shown to be better than chance: the {name} is {shown}."]

@@ -71,7 +71,23 @@ def evaluate(asked: Request) -> dict[str, Any]:
         raise DataError("--stain-references says in which stains --shortcuts looks; give both.")
     page.check(asked.output)
     outputs.check_apart(asked.output, [asked.data])
-    looks = _looks(asked.stain_references)
+    classifier, evaluated, report = measure(asked)
+    shown = gallery.wrong(classifier, evaluated)
+    content = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
+    (asked.output / "metrics.json").write_text(content, encoding="utf-8")
+    predictions.write(asked.output / "predictions.csv", evaluated, {each.number: each.reasons for each in shown})
+    page.write(asked.output, report, evaluated, shown)
+    return report
+
+
+def measure(asked: Request) -> tuple[Classifier, Evaluated, dict[str, Any]]:
+    """What is evaluated, and all figures of it; the folder for the results is made, and nothing written into it.
+
+    Raises:
+        leuko.models.folder.ModelFolderError: the model cannot be used.
+        DataError: the data cannot be used, or the classes cannot be compared.
+    """
+    looks = stains(references(asked.stain_references))
     own = None if asked.model == EMBEDDED and not Path(EMBEDDED).is_dir() else asked.model
     classifier = Classifier.load(own)
     knowledge = classifier.model.knowledge
@@ -84,21 +100,22 @@ def evaluate(asked: Request) -> dict[str, Any]:
         group_column=asked.group_column,
         positive=asked.positive,
     )
-    outputs.make(asked.output)
+    outputs.make(asked.output)  # before the work, so that it is not in vain
     evaluated = Evaluated(material, judge(classifier, material.rows, progress))
     if not len(evaluated.judged.rows):
         raise DataError(f"None of the {len(material.rows)} images of {asked.data} can be read.")
-    report = _measure(classifier, evaluated) | _audit(classifier, evaluated, asked, looks)
-    shown = gallery.wrong(classifier, evaluated)
-    content = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
-    (asked.output / "metrics.json").write_text(content, encoding="utf-8")
-    predictions.write(asked.output / "predictions.csv", evaluated, {each.number: each.reasons for each in shown})
-    page.write(asked.output, report, evaluated, shown)
-    return report
+    return classifier, evaluated, _measure(classifier, evaluated) | _audit(classifier, evaluated, asked, looks)
 
 
-def _looks(references: Sequence[Path]) -> dict[str, Look]:
-    """Stains of other laboratories, by name."""
+def stains(references: Sequence[tuple[str, Sequence[Path]]]) -> dict[str, Look]:
+    """Stains of other laboratories, by name.
+
+    Args:
+        references: names, and images that show the stain; without any, drawn smears show three.
+
+    Raises:
+        DataError: an image cannot be read.
+    """
     if not references:
         return {
             f"a drawn smear ({stain})": Look.of(
@@ -107,18 +124,22 @@ def _looks(references: Sequence[Path]) -> dict[str, Look]:
             for stain in DRAWN["stain"]
         }
     looks = {}
-    for place in references:
-        files = (
-            sorted(file for file in place.rglob("*") if file.suffix.lower() in SUFFIXES) if place.is_dir() else [place]
-        )
+    for name, files in references:
         try:
             some = files[:: max(1, len(files) // REFERENCES)]
-            looks[place.stem] = Look.typical([Look.of(decode(file)) for file in some])
+            looks[name] = Look.typical([Look.of(decode(file)) for file in some])
         except (ImageError, OSError, ValueError) as error:
-            raise DataError(
-                f"The stain reference {place} cannot be read; give an image or a folder of them."
-            ) from error
+            raise DataError(f"The stain reference {name} cannot be read; give an image or a folder of them.") from error
     return looks
+
+
+def references(places: Sequence[Path]) -> tuple[tuple[str, tuple[Path, ...]], ...]:
+    """Images, or folders of one laboratory each, as `stains` takes them."""
+    return tuple((place.stem, tuple(_images(place)) if place.is_dir() else (place,)) for place in places)
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
 
 
 def _measure(classifier: Classifier, evaluated: Evaluated) -> dict[str, Any]:
@@ -184,7 +205,7 @@ def _colour_baseline(evaluated: Evaluated, reference: audit.Reference | None) ->
     """Colour statistics alone: learnt where the model has learnt, else in other groups of the same data."""
     truth, colours, groups = evaluated.truth, evaluated.judged.colours, evaluated.groups
     if reference:
-        found = audit.colour_baseline(*reference, colours, truth, groups)
+        found = audit.colour_baseline(*reference, colours, truth, groups, network=evaluated.answer)
         return found | {"how": "learnt from the model's training images"}
     if len(np.unique(truth)) < 2:
         return None

@@ -17,10 +17,14 @@ from leuko.cells.segmentation import Segmentation, segment
 from leuko.images import quality
 from leuko.models import explain, folder
 from leuko.models.engine import Output, engine_of
-from leuko.models.preprocessing import to_input
 from leuko.models.scale import at_input
 from leuko.models.verdict import Verdict
 from leuko.parallel import cores
+
+NO_HEAT_MAP = (
+    "There is no heat map: Grad-CAM shows where a network looks, and {name} is no network but a classifier on measures "
+    "of the image."
+)
 
 
 @dataclass(frozen=True)
@@ -188,14 +192,21 @@ class Classifier:
         return Reading(finding, verdict, output, found)
 
     def _run(self, image: np.ndarray) -> Output:
-        return self.engine.run(to_input(image, self.model.preprocessing)[None])[0]
+        return self.engine.run(self.model.input_of(image)[None])[0]
+
+    @property
+    def explains(self) -> bool:
+        """Whether there are heat maps: a classifier on measures has no map of the image to draw them from."""
+        return self.model.measures is None
 
     def heat_map(self, reading: Reading, label: str) -> np.ndarray:
         """Grad-CAM for a class of `labels`; float32 at the feature map's resolution, 0 to 1.
 
         Raises:
-            ValueError: there is no such class.
+            ValueError: there is no such class, or the model has no heat maps.
         """
+        if not self.explains:
+            raise ValueError(NO_HEAT_MAP.format(name=self.model.knowledge.name))
         number, output = self.index(label), reading.output
         if output.cams is not None:
             return explain.positive(output.cams[number])
@@ -220,7 +231,7 @@ class Classifier:
             **self._signature(),
             "labels": list(self.labels),
             "positive": list(knowledge.positive),
-            "input_size": list(self.model.preprocessing.size),
+            "input_size": list(self.model.preprocessing.size) if self.model.preprocessing else None,
             "operating_point": knowledge.operating_point.as_json(),
             "temperature": knowledge.temperature,
             "training": knowledge.training,

@@ -26,16 +26,16 @@ NEEDED = {"feature_map", "features", "logits"}
 
 
 class Output(NamedTuple):
-    """What a network makes of one image; float32.
+    """What a model makes of one image; float32.
 
     Attributes:
-        feature_map: in the backbone's own layout.
+        feature_map: in the backbone's own layout; None of a classifier on measures.
         features: F, what its last layer is given.
         logits: one a class.
         cams: classes × h × w, from which Grad-CAM's maps are cut, or None where only its gradient tells.
     """
 
-    feature_map: np.ndarray
+    feature_map: np.ndarray | None
     features: np.ndarray
     logits: np.ndarray
     cams: np.ndarray | None
@@ -44,8 +44,8 @@ class Output(NamedTuple):
 class Engine(Protocol):
     """Runs a network."""
 
-    def run(self, pixels: np.ndarray) -> list[Output]:
-        """What the network makes of images, float32, B × 3 × H × W, normalised."""
+    def run(self, inputs: np.ndarray) -> list[Output]:
+        """What the model makes of B inputs, float32, as `leuko.models.folder.Model.input_of` gives them, stacked."""
 
 
 class Onnx:
@@ -57,12 +57,13 @@ class Onnx:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning takes the cores from cells
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        self._input = self._session.get_inputs()[0].name
         self.outputs = [output.name for output in self._session.get_outputs()]
 
-    def run(self, pixels: np.ndarray) -> list[Output]:
+    def run(self, inputs: np.ndarray) -> list[Output]:
         """See `Engine`."""
-        found = dict(zip(self.outputs, self._session.run(None, {"pixel_values": pixels}), strict=True))
-        columns = [found.get(name, [None] * len(pixels)) for name in Output._fields]
+        found = dict(zip(self.outputs, self._session.run(None, {self._input: inputs}), strict=True))
+        columns = [found.get(name, [None] * len(inputs)) for name in Output._fields]
         return [Output(*each) for each in zip(*columns, strict=True)]
 
 
@@ -72,18 +73,20 @@ class Torch:
     def __init__(self, network: Network) -> None:
         self._network = network
 
-    def run(self, pixels: np.ndarray) -> list[Output]:
+    def run(self, inputs: np.ndarray) -> list[Output]:
         """See `Engine`."""
         import torch
 
         with torch.no_grad():
-            feature_map = self._network.trunk(torch.from_numpy(pixels))
+            feature_map = self._network.trunk(torch.from_numpy(inputs))
             found = feature_map, self._network.pooled(feature_map), self._network.head(feature_map)
         return [Output(*each, None) for each in zip(*(part.numpy() for part in found), strict=True)]
 
 
 def engine_of(model: Model) -> Engine:
     """The fastest way to run a model; one whose folder has no usable ONNX file is exported once, and that is kept."""
+    if model.measures:
+        return Onnx(model.onnx)
     if not isinstance(model.origin, Path):
         return Torch(model.network)
     kept = CACHE / f"{model.version}.onnx"

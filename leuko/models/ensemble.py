@@ -16,6 +16,7 @@ import timm
 import torch
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
+from torch.nn import functional
 
 if TYPE_CHECKING:
     from leuko.models.backbones import Network
@@ -40,6 +41,29 @@ class _Sharpness(nn.Module):
         return log_probabilities * self.weight
 
 
+class _Resize(nn.Module):
+    """Resizes images as Pillow does, with antialiasing: a weighted mean along columns, then along rows.
+
+    The weights are two matrices, so that the exported network needs no operation but multiplication.
+    """
+
+    def __init__(self, given: tuple[int, int], wanted: tuple[int, int]) -> None:
+        super().__init__()
+        self.same = given == wanted
+        for name, before, after in zip(("rows", "columns"), given, wanted, strict=True):
+            one = torch.eye(before)[None, None]
+            weights = functional.interpolate(one, (after, before), mode="bicubic", antialias=True)[0, 0]
+            self.register_buffer(name, weights, persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if self.same else self.rows @ x @ self.columns.T
+
+
+def largest(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """The input size of an ensemble, (height, width): that of its largest members."""
+    return max(size[0] for size in sizes), max(size[1] for size in sizes)
+
+
 class Ensemble(nn.Module):
     """The mean of several classifiers' probabilities, as one timm network.
 
@@ -49,7 +73,8 @@ class Ensemble(nn.Module):
 
     Args:
         members: for each member `architecture` (timm's name), `args` (of `timm.create_model`), `mean` and `std` (of
-            its input; the ensemble takes that of the first), `shape` (of its feature map for one image).
+            its input; the ensemble takes that of the first), `size` (of its input; the ensemble takes the largest) and
+            `shape` (of its feature map for one image).
         num_classes: of all members.
         in_chans: 3.
         drop_rate: given to no member; they are trained already.
@@ -74,13 +99,17 @@ class Ensemble(nn.Module):
         mean, std = (torch.tensor([member[key] for member in members]) for key in ("mean", "std"))
         self.register_buffer("input_scale", own_std / std)
         self.register_buffer("input_shift", (own_mean - mean) / std)
+        sizes = [tuple(member["size"]) for member in members if "size" in member]
+        self.resizing = nn.ModuleList(_Resize(largest(sizes), size) for size in sizes)
         self.sharpness = _Sharpness()
         self.num_features = self.head_hidden_size = sum(member.head_hidden_size for member in self.members)
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
         """The members' feature maps, B × sum of their sizes, of images, B × 3 × H × W, normalised for the first."""
-        views = zip(self.members, self.input_scale[..., None, None], self.input_shift[..., None, None], strict=True)
-        return torch.cat([member.forward_features(x * s + t).flatten(1) for member, s, t in views], dim=1)
+        scales, shifts = self.input_scale[..., None, None], self.input_shift[..., None, None]
+        resizing = self.resizing or [nn.Identity()] * len(self.members)  # older folders name no sizes: they are all one
+        views = zip(self.members, resizing, scales, shifts, strict=True)
+        return torch.cat([member.forward_features(r(x) * s + t).flatten(1) for member, r, s, t in views], dim=1)
 
     def split(self, feature_map: torch.Tensor) -> list[torch.Tensor]:
         """The members' feature maps as they were, each B × its own shape."""
@@ -109,10 +138,10 @@ def combine(models: Sequence[Model]) -> tuple[Network, Preprocessing]:
     """Make one network of trained ones.
 
     Args:
-        models: two or more, of the same classes, input size and stain normalisation.
+        models: two or more, of the same classes and stain normalisation.
 
     Returns:
-        The ensemble in evaluation mode, and its preprocessing, that of the first model.
+        The ensemble in evaluation mode, and its preprocessing: that of the first model, at the largest input size.
 
     Raises:
         EnsembleError: too few, or they do not agree.
@@ -127,7 +156,8 @@ def combine(models: Sequence[Model]) -> tuple[Network, Preprocessing]:
         how = model.preprocessing
         if model.labels != first.labels:
             raise EnsembleError(f"{model.knowledge.name} knows other classes than {first.knowledge.name}.")
-        if replace(how, mean=first.preprocessing.mean, std=first.preprocessing.std) != first.preprocessing:
+        same = first.preprocessing
+        if replace(how, mean=same.mean, std=same.std, size=same.size) != same:
             raise EnsembleError(f"{model.knowledge.name} sees its images otherwise than {first.knowledge.name}.")
         network = model.network.timm_model
         with torch.no_grad():
@@ -137,12 +167,13 @@ def combine(models: Sequence[Model]) -> tuple[Network, Preprocessing]:
         }
         members.append(
             {"architecture": model.backbone, "args": arguments, "shape": list(shape)}
-            | {"mean": list(how.mean), "std": list(how.std)}
+            | {"mean": list(how.mean), "std": list(how.std), "size": list(how.size)}
         )
     ensemble = timm.create_model(NAME, num_classes=len(first.labels), members=members)
     for own, model in zip(ensemble.members, models, strict=True):
         own.load_state_dict(model.network.timm_model.state_dict())
-    return Network(ensemble).eval().requires_grad_(False), first.preprocessing
+    how = replace(first.preprocessing, size=largest([model.preprocessing.size for model in models]))
+    return Network(ensemble).eval().requires_grad_(False), how
 
 
 default_cfgs = generate_default_cfgs({f"{NAME}.untrained": {"input_size": (3, 224, 224), "num_classes": 2}})

@@ -22,7 +22,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -33,15 +33,18 @@ from typing import TYPE_CHECKING, Any
 from leuko import __version__
 from leuko.images.stain import Normalisation
 from leuko.models.calibration import Familiarity, OperatingPoint
-from leuko.models.preprocessing import CropError, Preprocessing
+from leuko.models.preprocessing import CropError, Preprocessing, to_input
 from leuko.models.scale import Scale
 from leuko.paths import is_path
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from leuko.models.backbones import Network
 
 EMBEDDED = Path(__file__).parent / "embedded"
 CONFIG, WEIGHTS, LEUKO, ONNX = "config.json", "model.safetensors", "leuko.json", "onnx/model.onnx"
+TRUNK, CLASSICAL = "onnx/trunk.onnx", "classical"  # of models on measures, see `leuko.models.classical`
 RESULTS = ".eval_results/test.yaml"
 _VERSIONED = ("torch", "timm", "transformers", "datasets")
 _SOURCES = ("pretrained", "checkpoint", "cache_dir")  # how arguments begin with which timm loads what no digest names
@@ -74,6 +77,40 @@ class Knowledge:
     scale: Scale | None = None
     warnings: tuple[str, ...] = ()
 
+    def as_json(self) -> dict[str, Any]:
+        """As stored in `leuko.json`, beside what only a model folder knows (kind, digests, versions)."""
+        return {
+            "name": self.name,
+            "positive": list(self.positive),
+            "temperature": self.temperature,
+            "operating_point": self.operating_point.as_json(),
+            "warnings": list(self.warnings),
+            "training": self.training,
+            "scale": self.scale and asdict(self.scale),
+            "familiarity": self.familiarity.as_json(),
+        }
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any], labels: tuple[str, ...]) -> Knowledge:
+        """Read what `as_json` wrote, of a model with these classes.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: it is not what `as_json` writes.
+        """
+        knowledge = cls(
+            name=stored["name"],
+            positive=tuple(stored["positive"]),
+            temperature=stored["temperature"],
+            operating_point=OperatingPoint.from_json(stored["operating_point"]),
+            familiarity=Familiarity.from_json(stored["familiarity"]),
+            training=stored["training"],
+            scale=Scale(**stored["scale"]) if stored.get("scale") else None,
+            warnings=tuple(map(str, stored.get("warnings", ()))),
+        )
+        if len(set(knowledge.positive) & set(labels)) != len(knowledge.positive):
+            raise ValueError("what means leukaemia is not among the classes, or is named twice")
+        return knowledge
+
 
 @dataclass(frozen=True)
 class Model:
@@ -83,29 +120,41 @@ class Model:
         origin: its folder, or its network, in evaluation mode.
         backbone: timm's name.
         labels: the classes in the order of the network's outputs.
-        preprocessing: from an image to the network's input.
+        preprocessing: from an image to the network's input; None where measures need none.
         knowledge: the content of `leuko.json`.
         version: the first digits of the weights' digest.
         arguments: of `timm.create_model`, beside the number of classes.
         onnx: the exported network, whole and as it was written; None if there is none.
+        measures: of an image (uint8, H × W × 3, RGB), float32, D, on which a classifier that is no network stands
+            (`leuko.models.classical`); None: the model is a network.
     """
 
     origin: Path | Network
     backbone: str
     labels: tuple[str, ...]
-    preprocessing: Preprocessing
+    preprocessing: Preprocessing | None
     knowledge: Knowledge
     version: str
     arguments: dict[str, Any] = field(default_factory=dict)
     onnx: Path | None = None
+    measures: Callable[[np.ndarray], np.ndarray] | None = None
+
+    def input_of(self, image: np.ndarray) -> np.ndarray:
+        """What an engine runs on, float32, of an image, uint8, H × W × 3, RGB."""
+        return self.measures(image) if self.measures else to_input(image, self.preprocessing)
 
     @cached_property
     def network(self) -> Network:
         """In evaluation mode; read when it is first asked for.
 
         Raises:
-            ModelFolderError: the weights do not fit the network.
+            ModelFolderError: the weights do not fit the network, or there is none.
         """
+        if self.measures:
+            raise ModelFolderError(
+                f"{self.knowledge.name} is no network but a classifier on measures ({self.backbone}), and this needs a "
+                "network; give another model."
+            )
         if not isinstance(self.origin, Path):
             return self.origin
         import timm
@@ -195,17 +244,10 @@ def save(folder: Path, network: Network, labels: tuple[str, ...], how: Preproces
     export_onnx(network, how.size, folder / ONNX)
     content = {
         "format": 1,
-        "name": knowledge.name,
-        "positive": list(knowledge.positive),
-        "temperature": knowledge.temperature,
-        "operating_point": knowledge.operating_point.as_json(),
         "stain": how.stain.as_json() if how.stain else None,
-        "warnings": list(knowledge.warnings),
-        "training": knowledge.training,
         "versions": {"leuko": __version__, **{name: version(name) for name in _VERSIONED}},
-        "sha256": {WEIGHTS: _digest(folder / WEIGHTS), ONNX: _digest(folder / ONNX)},
-        "scale": knowledge.scale and asdict(knowledge.scale),
-        "familiarity": knowledge.familiarity.as_json(),
+        "sha256": {WEIGHTS: digest(folder / WEIGHTS), ONNX: digest(folder / ONNX)},
+        **knowledge.as_json(),
     }
     (folder / LEUKO).write_text(json.dumps(content, indent=1) + "\n")
 
@@ -235,7 +277,7 @@ def locate(model: str | os.PathLike[str] | None) -> Path:
 
     try:
         with remote.quiet(), remote.cached_if_unreachable():
-            return Path(snapshot_download(str(model), allow_patterns=[CONFIG, WEIGHTS, LEUKO, ONNX]))
+            return Path(snapshot_download(str(model), allow_patterns=[CONFIG, WEIGHTS, LEUKO, ONNX, TRUNK]))
     except HFValidationError as error:
         raise ModelFolderError(
             f"There is no model folder {str(model)!r}; give a folder written by train.py or a Hub id (USER/NAME)."
@@ -251,6 +293,12 @@ def load(model: str | os.PathLike[str] | None = None) -> Model:
         ModelFolderError: missing, half-written, changed, pickled, untrained, or weights would come from elsewhere.
     """
     folder = locate(model)
+    if (kind := _kind(folder)) == CLASSICAL:
+        from leuko.models import classical  # late: it needs this module
+
+        return classical.load(folder)
+    if kind is not None:
+        raise ModelFolderError(f"{folder} holds a model of an unknown kind ({kind}); update Deep Leuko.")
     for name in (CONFIG, WEIGHTS, LEUKO):
         if not (folder / name).is_file():
             pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt*")) or any(folder.glob("*.pkl"))
@@ -259,19 +307,8 @@ def load(model: str | os.PathLike[str] | None = None) -> Model:
     try:
         config = json.loads((folder / CONFIG).read_text())
         stored = json.loads((folder / LEUKO).read_text())
-        knowledge = Knowledge(
-            name=stored["name"],
-            positive=tuple(stored["positive"]),
-            temperature=stored["temperature"],
-            operating_point=OperatingPoint.from_json(stored["operating_point"]),
-            familiarity=Familiarity.from_json(stored["familiarity"]),
-            training=stored["training"],
-            scale=Scale(**stored["scale"]) if stored.get("scale") else None,
-            warnings=tuple(map(str, stored.get("warnings", ()))),
-        )
         backbone, labels = config["architecture"], tuple(config["label_names"])
-        if len(set(knowledge.positive) & set(labels)) != len(knowledge.positive):
-            raise ValueError("what means leukaemia is not among the classes, or is named twice")
+        knowledge = Knowledge.from_json(stored, labels)
         how = Preprocessing.from_timm(config["pretrained_cfg"])
         if stain := stored.get("stain"):
             how = replace(how, stain=Normalisation.from_json(stain))
@@ -279,7 +316,7 @@ def load(model: str | os.PathLike[str] | None = None) -> Model:
         foreign = ":" in backbone or _names_sources(arguments)
         steps, trained = float(stored["training"]["steps"]), stored["training"].get("backbone")
         digests = stored["sha256"]
-        digest = digests[WEIGHTS]
+        weights = digests[WEIGHTS]
     except CropError as error:
         raise ModelFolderError(f"{folder} cannot be used: {error}.") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -290,15 +327,23 @@ def load(model: str | os.PathLike[str] | None = None) -> Model:
         )
     if not steps > 0:
         raise ModelFolderError(f"{folder} holds an untrained network; it is never served. Train it with train.py.")
-    if _digest(folder / WEIGHTS) != digest:
+    if digest(folder / WEIGHTS) != weights:
         raise ModelFolderError(
             f"{folder / WEIGHTS} is incomplete or not the file that was trained; copy it again or train again."
         )
     if trained not in (None, backbone):
         raise ModelFolderError(f"The weights in {folder} do not fit {backbone}; train again.")
     onnx = folder / ONNX
-    whole = onnx.is_file() and _digest(onnx) == digests.get(ONNX)
-    return Model(folder, backbone, labels, how, knowledge, digest[:12], arguments, onnx if whole else None)
+    whole = onnx.is_file() and digest(onnx) == digests.get(ONNX)
+    return Model(folder, backbone, labels, how, knowledge, weights[:12], arguments, onnx if whole else None)
+
+
+def _kind(folder: Path) -> str | None:
+    """What a folder says it holds; None: a network, or nothing that can be read."""
+    try:
+        return json.loads((folder / LEUKO).read_text()).get("kind")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None
 
 
 def _names_sources(arguments: Any) -> bool:
@@ -311,6 +356,7 @@ def _names_sources(arguments: Any) -> bool:
     return isinstance(arguments, list) and any(map(_names_sources, arguments))
 
 
-def _digest(file: Path) -> str:
+def digest(file: Path) -> str:
+    """The SHA-256 of a file, as `leuko.json` names it."""
     with file.open("rb") as data:
         return hashlib.file_digest(data, "sha256").hexdigest()

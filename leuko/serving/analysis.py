@@ -20,7 +20,7 @@ class Analysis:
     Attributes:
         reading: what is said of it, and on what that rests.
         image: uint8, H × W × 3, RGB.
-        heat_maps: for every class, float32 at the feature map's resolution, 0 to 1.
+        heat_maps: for every class, float32 at the feature map's resolution, 0 to 1; none where the model draws none.
         first: the class whose heat map is shown first: the most probable one where the network's answer counts.
     """
 
@@ -53,7 +53,8 @@ def analyse(classifier: Classifier, source: str | Path) -> Analysis:
         raise ImageError(f"The file holds {1 + len(more)} pictures; the tab Many images judges each of them.")
     image = picture.pixels
     reading = classifier.read(image, um_per_px=picture.um_per_px)
-    heat_maps = {label: classifier.heat_map(reading, label) for label in classifier.labels}
+    labels = classifier.labels if classifier.explains else ()
+    heat_maps = {label: classifier.heat_map(reading, label) for label in labels}
     asked = (*classifier.model.knowledge.positive, *classifier.labels)[0]
     counts = reading.verdict.basis == "network"
     return Analysis(reading, image, heat_maps, reading.finding.label if counts else asked)

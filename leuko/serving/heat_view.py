@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from leuko.models import explain
+from leuko.models.classifier import NO_HEAT_MAP
 from leuko.serving import cards, pictures
 from leuko.serving.analysis import Analysis
 
@@ -40,9 +41,19 @@ without the heat map, from the left, in percent">
 </div>
 </section>"""
 
+_NONE = """\
+<section class="card" id="overlay">
+<h2>The classes</h2>
+<p class="hint">{why}</p>
+{bars}
+</section>"""
+
 
 def view(analysis: Analysis) -> str:
     """The image with a heat map for each class, a choice of class, of opacity, and a line to compare by."""
+    if not analysis.heat_maps:
+        why = NO_HEAT_MAP.format(name=analysis.finding.model["name"])
+        return _NONE.format(why=html.escape(why), bars=cards.bars(analysis.finding))
     picture = explain.shrink(analysis.image)
     counts = analysis.reading.verdict.basis == "network"
     chosen = analysis.first

@@ -6,9 +6,7 @@ training part; the validation part says which of a few settings is best, by macr
 
 from __future__ import annotations
 
-import pickle
 import time
-import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +17,6 @@ from typing import Literal
 import numpy as np
 import torch
 from datasets import Dataset
-from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
@@ -30,40 +27,16 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from leuko.cells.features import AREA, FEATURES, LENGTH, NAMES
-from leuko.cells.morphology import as_matrix, describe
-from leuko.cells.segmentation import Segmentation, segment
 from leuko.data import balance
 from leuko.data.load import open_image
 from leuko.data.split import Split
-from leuko.images import scalebar
-from leuko.images.stain import colour_statistics
 from leuko.models.backbones import Network
+from leuko.models.classical import LEAST, Describe
 from leuko.models.preprocessing import Preprocessing, to_input
 
-Describe = Callable[[np.ndarray], np.ndarray]  # image, uint8, H × W × 3, RGB → measures, float, D
 Classifier = Literal["svm", "forest", "tree", "neighbours"]
 
 SAVED = 100  # images after which measures are saved
-_SIZES = np.array([feature.unit in (LENGTH, AREA) for feature in FEATURES])
-_NUCLEUS = np.array([not name.startswith(("cell_", "cytoplasm_", "contrast_")) for name in NAMES])
-
-
-def cells_and_colours(image: np.ndarray) -> np.ndarray:
-    """The white cells of an image in figures, how many cells of each kind there are, and nine colour statistics."""
-    image = scalebar.remove(image)
-    found = segment(image)
-    return np.concatenate([_pooled(image, found), _counts(found), colour_statistics(image)])
-
-
-def nuclei_by_k_means(image: np.ndarray) -> np.ndarray:
-    """Nuclei found by k-means, in figures of shape, border dimension, colour and texture.
-
-    After Kazemi, Najafabadi & Araabi, "Automatic recognition of acute myelogenous leukemia in blood microscopic images
-    using k-means clustering and support vector machine", 2016, doi:10.4103/2228-7477.186885.
-    """
-    image = scalebar.remove(image)
-    return _pooled(image, segment(image, "k-means"))[np.tile(_NUCLEUS, 3)]
 
 
 def trunk(network: Network, how: Preprocessing) -> Describe:
@@ -75,30 +48,6 @@ def trunk(network: Network, how: Preprocessing) -> Describe:
             return network.pooled(network.trunk(torch.from_numpy(to_input(image, how))[None]))[0].numpy()
 
     return features
-
-
-def _pooled(image: np.ndarray, found: Segmentation) -> np.ndarray:
-    """Mean and standard deviation over the white cells, and the cell with the largest nucleus; 3 × features.
-
-    Cells that the border cuts are left out if there are others. Sizes are missing where the scale is not known, and
-    everything is missing (NaN) where there are no cells.
-    """
-    table = describe(image, found)
-    _, cells = as_matrix(table)
-    if not found.um_per_px:
-        cells[:, _SIZES] = np.nan
-    if not len(cells):
-        return np.full(3 * len(NAMES), np.nan)
-    whole = ~table["touches_border"]
-    cells, nuclei = (values[whole] if whole.any() else values for values in (cells, table["nucleus_area"]))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a column may hold nothing but NaN
-        return np.concatenate([np.nanmean(cells, axis=0), np.nanstd(cells, axis=0), cells[np.nanargmax(nuclei)]])
-
-
-def _counts(found: Segmentation) -> np.ndarray:
-    white, red, platelets = (labels.max() for labels in (found.white_cells, found.red_cells, found.platelets))
-    return np.array([white, red, platelets, white / max(red, 1)], dtype=float)
 
 
 @dataclass(frozen=True)
@@ -174,23 +123,17 @@ class Fitted:
     classifier: ClassifierMixin
     classes: int
 
-    def probabilities(self, measures: np.ndarray) -> np.ndarray:
-        """N × D → N × classes, rows sum to 1; an SVM's are the softmax of its scores and not calibrated."""
+    def logits(self, measures: np.ndarray) -> np.ndarray:
+        """N × D → N × classes: an SVM's scores, or the logarithms of probabilities, not calibrated."""
         given = self.prepare.transform(measures)
         if isinstance(self.classifier, SVC):
             scores = self.classifier.decision_function(given)
-            scores = np.stack([-scores, scores], axis=1) / 2 if scores.ndim == 1 else scores
-            known = softmax(scores, axis=1)
+            known = np.stack([-scores, scores], axis=1) / 2 if scores.ndim == 1 else scores
         else:
-            known = self.classifier.predict_proba(given)
-        probabilities = np.zeros((len(measures), self.classes))
-        probabilities[:, self.classifier.classes_] = known
-        return probabilities
-
-    @property
-    def megabytes(self) -> float:
-        """Size of everything that was learnt, as it would lie on a disk; it is never written."""
-        return len(pickle.dumps((self.prepare, self.classifier))) / 1e6
+            known = np.log(np.maximum(self.classifier.predict_proba(given), LEAST))
+        logits = np.full((len(measures), self.classes), np.log(LEAST))
+        logits[:, self.classifier.classes_] = known
+        return logits
 
 
 def fit(kind: Classifier, measures: np.ndarray, truth: np.ndarray, split: Split, *, smote: bool, seed: int) -> Fitted:
@@ -216,7 +159,7 @@ def fit(kind: Classifier, measures: np.ndarray, truth: np.ndarray, split: Split,
     fitted = [Fitted(prepare, one.fit(given, labels), classes) for one in _candidates(kind, len(labels), seed)]
 
     def worth(one: Fitted) -> float:
-        answers = one.probabilities(measures[validation]).argmax(axis=1)
+        answers = one.logits(measures[validation]).argmax(axis=1)
         return f1_score(truth[validation], answers, average="macro")
 
     return max(fitted, key=worth) if len(fitted) > 1 else fitted[0]

@@ -20,11 +20,11 @@ from leuko.data.folders import DataError
 from leuko.data.load import open_image
 from leuko.evaluation import few
 from leuko.evaluation.predict import predict
-from leuko.images.stain import colour_statistics
-from leuko.models import ensemble, folder
+from leuko.models import classical, ensemble, folder
 from leuko.models.backbones import Network, WeightsError, create
+from leuko.models.engine import engine_of
 from leuko.models.preprocessing import Preprocessing, to_input
-from leuko.training import baselines, compare_report, fit, systems, trial
+from leuko.training import baselines, compare_report, finish_classical, fit, systems, trial
 from leuko.training.settings import Settings, TrainingError
 
 TIMED = 20  # test images whose answers are timed, one by one
@@ -102,9 +102,9 @@ class Contest:
         return few.share(right, len(np.unique(self.task.split.group[test])))
 
     def _on_measures(self, system: systems.OnMeasures) -> Row:
-        describe, megabytes, note = self._describe(system.measures)
+        describe, trunk, note = self._describe(system.measures)
         images = hashlib.sha256("\n".join(self.task.rows["file"][:]).encode()).hexdigest()[:16]
-        key = f"{images} {system.measures} {note} {self._given() if system.measures == 'deep' else ''}"
+        key = f"{images} {system.measures} stored {note} {self._given() if system.measures == 'deep' else ''}"
         cache = self.features / f"{system.measures.replace(' ', '-')}.npz"
         measures = baselines.measure(self.task.rows, describe, cache, key, _progress)
         split, start = self.task.split, time.perf_counter()
@@ -112,24 +112,32 @@ class Contest:
             system.classifier, measures.matrix, self.task.truth, split, smote=system.smote, seed=self.base.seed
         )
         seconds = time.perf_counter() - start + measures.seconds * (len(split.train) + len(split.validation))
-        latency = self._latency(lambda image: fitted.probabilities(describe(image)[None]))
+        settings = replace(self.base, output=self._model(system))
+        finish_classical.finish(fitted, measures.matrix, system, self.task, settings, trunk)
+        trial.tell_origin(settings)
+        model = folder.load(settings.output)
+        engine = engine_of(model)
+        latency = self._latency(lambda image: engine.run(model.input_of(image)[None])[0].logits)
         notes = {"part": "measured", "note": note, "train_seconds": seconds, "latency_ms": latency}
-        notes["megabytes"] = fitted.megabytes + megabytes
-        return Row(system, fitted.probabilities(measures.matrix[split.test]), notes)
+        notes["megabytes"] = sum(file.stat().st_size for file in (settings.output / "onnx").iterdir()) / 1e6
+        logits = np.stack([output.logits for output in engine.run(measures.matrix[split.test])])
+        return Row(system, softmax(logits.astype(np.float64), axis=1), notes)
 
-    def _describe(self, measured: systems.Measured) -> tuple[baselines.Describe, float, str]:
-        """How an image is measured, the size of what is needed for it in MB, and a note."""
+    def _describe(
+        self, measured: classical.Measured
+    ) -> tuple[classical.Describe, tuple[Network, Preprocessing] | None, str]:
+        """How an image is measured, the network of which that is done, if any, and a note."""
         if measured != "deep":
-            ways = {"cells": baselines.cells_and_colours, "k-means nuclei": baselines.nuclei_by_k_means}
-            return ways.get(measured, colour_statistics), 0.0, ""
+            return classical.MEASURES[measured], None, ""
         weights = self._weights(systems.FROZEN)
         if weights == "none":
             raise WeightsError(
                 f"the ImageNet weights of {systems.FROZEN} could not be had; give them as {systems.FROZEN}.safetensors"
             )
-        network = create(systems.FROZEN, 2, weights=weights)
-        how = fit.preprocessing(network, self.task, self.base)
-        return baselines.trunk(network, how), _megabytes(network), f"{RIPE}, {self.base.image_size} px"
+        network = create(systems.FROZEN, 2, weights=weights).eval()
+        folder.round_to_stored(network)
+        how = replace(fit.preprocessing(network, self.task, self.base), stain=None)
+        return baselines.trunk(network, how), (network, how), f"{RIPE}, {self.base.image_size} px"
 
     def _trained(self, system: systems.Trained) -> Row:
         weights = self._weights(system.backbone) if system.pretrained else "none"

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import product
-from typing import Literal
 
+from leuko.models.classical import Measured
 from leuko.training.baselines import Classifier
 
-Measured = Literal["colours", "cells", "k-means nuclei", "deep"]
 FROZEN = "tf_efficientnet_lite0"  # whose trunk gives the deep features; timm's name of Google's own network
 
 

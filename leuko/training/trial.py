@@ -130,14 +130,21 @@ def write(network: Network, how: Preprocessing, task: Task, settings: Settings, 
         TrainingError: the network's answers are not numbers.
     """
     finish(network, task, how, settings, steps)
-    card = settings.output / "README.md"
-    if settings.backbone not in ("alexnet", "compact_cnn", ensemble.NAME):
-        return
-    said = card.read_text(encoding="utf-8")
+    strangers = STRANGERS.format(backbone=settings.backbone)
     if settings.backbone == ensemble.NAME:
-        command = f"python -m leuko compare {settings.title} --systems {settings.output.name} --output DIR"
-        said = re.sub(r"```\npython train\.py .*?\n```", f"```\n{command}\n```", said, flags=re.DOTALL)
-    card.write_text(said.rstrip() + STRANGERS.format(backbone=settings.backbone), encoding="utf-8")
+        tell_origin(settings, strangers)
+    elif settings.backbone in ("alexnet", "compact_cnn"):
+        card = settings.output / "README.md"
+        card.write_text(card.read_text(encoding="utf-8").rstrip() + strangers, encoding="utf-8")
+
+
+def tell_origin(settings: Settings, strangers: str = "") -> None:
+    """Put into a card the command that makes such a model, which is no command of train.py, and what strangers need."""
+    card = settings.output / "README.md"
+    command = f"python -m leuko compare {settings.title} --systems {settings.output.name} --output DIR"
+    said = card.read_text(encoding="utf-8")
+    said = re.sub(r"```\npython train\.py .*?\n```", lambda _: f"```\n{command}\n```", said, flags=re.DOTALL)
+    card.write_text(said.rstrip() + (strangers or "\n"), encoding="utf-8")
 
 
 def quiet() -> None:
