@@ -216,9 +216,9 @@ class _Inspector:
                 continue
             reported.add(pair.b)
             first, label, other = self.files[pair.a], self._label(pair.a), self._label(pair.b)
-            message = f"Shows a part of the same field as {first} ({pair.of_b:.0%} of it); a split must keep them together."
+            message = f"Overlaps with {first}, which shows {pair.of_b:.0%} of it; a split must keep them together."
             if label != other:
-                message = f"{message[:-1]}. Their labels differ: {label} and {other}."
+                message += f" Their labels differ: {label} and {other}."
             self.report(pair.b, "overlap", message, partner=first)
 
     def judge_features(self, features: np.ndarray, hues: np.ndarray, rows: np.ndarray, pictures: np.ndarray) -> None:

@@ -1,11 +1,12 @@
 """Pictures that are there twice or in part: copies, however they were changed, and fields that overlap.
 
 Two detectors work side by side. Copies that show nearly the whole picture (re-compressed, resized, slightly cropped,
-turned by quarters, mirrored, brightened) are found even where there is little to see. A perceptual hash, the lowest coefficients of the cosine transform (after Zauner, "Implementation and benchmarking of
-perceptual image hash functions", 2010), proposes pairs; in it, the eight orientations of a picture differ only by signs
-and by transposition. A pair counts only if the pictures, decoded once more and laid over each other (ECC: Evangelidis
-& Psarakis 2008, doi:10.1109/TPAMI.2008.113), agree in their fine structure. Copies turned by any angle or cropped to a part, and
-fields of one slide that overlap, are found by their local features (`leuko.data.keypoints`, `leuko.data.overlaps`).
+turned by quarters, mirrored, brightened) are found even where there is little to see: a perceptual hash, the lowest
+coefficients of the cosine transform (after Zauner, "Implementation and benchmarking of perceptual image hash
+functions", 2010), proposes pairs; in it, the eight orientations of a picture differ only by signs and by transposition.
+A pair counts only if the pictures, decoded once more and laid over each other (ECC: Evangelidis & Psarakis 2008,
+doi:10.1109/TPAMI.2008.113), agree in their fine structure. Copies turned by any angle or cropped to a part, and fields
+of one slide that overlap, are found by their local features (`leuko.data.keypoints`, `leuko.data.overlaps`).
 """
 
 from __future__ import annotations

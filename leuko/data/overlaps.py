@@ -1,4 +1,4 @@
-"""Whether two images show the same part of a slide: overlapping fields, and copies that were cropped, turned or resized.
+"""Whether two images show the same part of a slide: overlapping fields, and cropped, turned or resized copies.
 
 `leuko.data.keypoints` proposes the pair and the transform between them. Here the pixels decide: laid over each other
 (ECC: Evangelidis & Psarakis 2008, doi:10.1109/TPAMI.2008.113), the two must agree in their fine structure block by
@@ -15,7 +15,7 @@ import numpy as np
 
 from leuko.data.keypoints import Proposal
 
-# Chosen on even-numbered files of Aria and BCCD: true pairs have a median correlation of 0.85 and more, others under 0.6.
+# Chosen on even-numbered files of Aria and BCCD, where true pairs have a median of 0.85 and more, others under 0.6.
 MIN_CORRELATION = 0.75  # of the fine structure, in the median block
 BLOCK = 16  # pixels, the side of a block
 MIN_BLOCKS = 10  # with structure in both images
