@@ -62,8 +62,8 @@ def overlaps(f: Figures) -> list[str]:
     if not (number := f["duplicates"]["overlapping_pairs"]):
         return ["No two files were found that show overlapping fields."]
     return [
-        f"{count(number, 'pair')} of files {verb(number, 'shows', 'show')} overlapping fields: both contain the same part "
-        "of the slide. Deep Leuko keeps them on the same side of every split.",
+        f"{count(number, 'pair')} of files {verb(number, 'shows', 'show')} overlapping fields: both contain the same "
+        "part of the slide. Deep Leuko keeps them on the same side of every split.",
     ]
 
 
