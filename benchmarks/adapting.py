@@ -87,7 +87,7 @@ def aria(data: Path) -> Laboratory:
     groups = find_groups(
         names,
         colours=np.stack([colour_statistics(image) for image in originals]),
-        pictures=prints.find(lambda number: originals[number]).picture,
+        pictures=prints.find(lambda number: originals[number]).field,
     )
     some = np.arange(2, len(rows), EVERY)
     images = [foreign(originals[row], int(row)) for row in some]

@@ -105,7 +105,7 @@ def features(rows: Dataset) -> dict[str, np.ndarray]:
         image = open_image(row["image"])
         prints.add(i, image)
         colours.append(colour_statistics(image))
-    pictures = prints.find(lambda i: open_image(rows[i]["image"])).picture
+    pictures = prints.find(lambda i: open_image(rows[i]["image"])).field
     network = create("efficientnet_lite0", 2, weights=str(WEIGHTS)).eval()
     normal = network.timm_model.pretrained_cfg
     how = Preprocessing((224, 224), "bicubic", tuple(normal["mean"]), tuple(normal["std"]))

@@ -28,6 +28,7 @@ ACTIONS: dict[str, Action] = {
     **dict.fromkeys(quality.KINDS, "dropped"),
     "exact-duplicate": "dropped",
     "near-duplicate": "grouped",
+    "overlap": "grouped",
     "two-labels": "dropped",
     "outlier": "flagged",
     "label-error": "flagged",
@@ -104,7 +105,7 @@ def inspect(
     """Look for everything that is wrong with a data set.
 
     Images that cannot be read or judged, further copies of an image, and pictures under two labels are dropped;
-    near-duplicates are grouped; suspected outliers and label errors are flagged only.
+    near-duplicates and overlapping fields are grouped; suspected outliers and label errors are flagged only.
 
     Args:
         rows: the columns `image` (undecoded), `label` and `file`.
@@ -128,7 +129,7 @@ def inspect(
     inspector.judge_duplicates(duplicates)
     left = inspector.left()
     if features is not None and len(left):
-        inspector.judge_features(features(rows.select(left)), hues[left], left, duplicates.picture[left])
+        inspector.judge_features(features(rows.select(left)), hues[left], left, duplicates.field[left])
     return Cleaning(tuple(sorted(inspector.issues, key=lambda i: i.row)), duplicates, inspector.left())
 
 
@@ -201,10 +202,24 @@ class _Inspector:
             if row not in two:
                 message = f"The same pixels as {self.files[first]}, of which one copy is enough."
                 self.report(row, "exact-duplicate", message, partner=self.files[first])
-        for first, *others in duplicates.near:
-            for row in set(others) - two - set(copies):
-                message = f"Shows the same picture as {self.files[first]}; a split must keep them together."
-                self.report(row, "near-duplicate", message, partner=self.files[first])
+        near = {row: rows[0] for rows in duplicates.near for row in rows[1:] if row not in two and row not in copies}
+        for row, first in near.items():
+            message = f"Shows the same picture as {self.files[first]}; a split must keep them together."
+            self.report(row, "near-duplicate", message, partner=self.files[first])
+        self._judge_overlaps(duplicates, two | set(copies) | set(near))
+
+    def _judge_overlaps(self, duplicates: Duplicates, reported: set[int]) -> None:
+        """Report each row that shares a part with an earlier one; once, and only if it is not reported as a copy."""
+        reported = set(reported)
+        for pair in duplicates.overlaps:
+            if pair.b in reported:
+                continue
+            reported.add(pair.b)
+            first, label, other = self.files[pair.a], self._label(pair.a), self._label(pair.b)
+            message = f"Overlaps with {first}, which shows {pair.of_b:.0%} of it; a split must keep them together."
+            if label != other:
+                message += f" Their labels differ: {label} and {other}."
+            self.report(pair.b, "overlap", message, partner=first)
 
     def judge_features(self, features: np.ndarray, hues: np.ndarray, rows: np.ndarray, pictures: np.ndarray) -> None:
         found = outliers(features, pictures)

@@ -1,9 +1,12 @@
-"""Pictures that are there twice: identical, or re-compressed, resized, slightly cropped, turned, mirrored, brightened.
+"""Pictures that are there twice or in part: copies, however they were changed, and fields that overlap.
 
-A perceptual hash, the lowest coefficients of the cosine transform (after Zauner, "Implementation and benchmarking of
-perceptual image hash functions", 2010), proposes pairs; in it, the eight orientations of a picture differ only by signs
-and by transposition. A pair counts only if the pictures, decoded once more and laid over each other (ECC: Evangelidis
-& Psarakis 2008, doi:10.1109/TPAMI.2008.113), agree in their fine structure.
+Two detectors work side by side. Copies that show nearly the whole picture (re-compressed, resized, slightly cropped,
+turned by quarters, mirrored, brightened) are found even where there is little to see: a perceptual hash, the lowest
+coefficients of the cosine transform (after Zauner, "Implementation and benchmarking of perceptual image hash
+functions", 2010), proposes pairs; in it, the eight orientations of a picture differ only by signs and by transposition.
+A pair counts only if the pictures, decoded once more and laid over each other (ECC: Evangelidis & Psarakis 2008,
+doi:10.1109/TPAMI.2008.113), agree in their fine structure. Copies turned by any angle or cropped to a part, and fields
+of one slide that overlap, are found by their local features (`leuko.data.keypoints`, `leuko.data.overlaps`).
 """
 
 from __future__ import annotations
@@ -18,6 +21,9 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from leuko.data.keypoints import Keypoints, reduced_grey
+from leuko.data.overlaps import Overlap, confirm
+
 THUMB = 32  # pixels, the side of what is kept of every row
 HASH = 8  # coefficients along each axis
 CANDIDATES = 6  # most alike rows that are looked at, for each row
@@ -26,38 +32,50 @@ MIN_THUMB = 0.88  # correlation of the thumbnails, laid over each other
 DETAIL = 128  # pixels, the side at which pictures are compared
 MIN_DETAIL = 0.82  # correlation of the fine structure
 MAX_SHIFT = 0.15  # of the side, by which a corner may move: crops of some 5 % at every edge
+SAME = 0.9  # share of one of two pictures that the other shows too; from here on they are the same picture
 _BLOCK = 256  # rows whose hashes are compared at a time
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Which rows show the same picture.
+    """Which rows show the same picture, or parts of the same field.
 
     Attributes:
         exact: sets of two and more rows with identical pixels, each ascending.
         near: sets of two and more rows that show the same picture, each ascending; the exact ones included.
-        picture: int, N: the first row of the set; a row's own number where it is alone.
+        overlaps: pairs of rows that share a part, but are not the same picture, ascending.
+        picture: int, N: the first row of its set in `near`; a row's own number where it is alone.
+        field: int, N: the first of the rows that copies and overlaps link, directly or through others; a split must
+            keep rows of the same number together.
     """
 
     exact: tuple[tuple[int, ...], ...]
     near: tuple[tuple[int, ...], ...]
+    overlaps: tuple[Overlap, ...]
     picture: np.ndarray
+    field: np.ndarray
 
 
 class Prints:
-    """Fingerprints of images, 1.4 kB each, fed one by one."""
+    """Fingerprints of images, 17 kB each, added one by one."""
 
     def __init__(self, count: int) -> None:
         """Make room for the rows 0 to `count` − 1; those never added are like no other."""
         self._digest: list[bytes | None] = [None] * count
         self._thumb = np.zeros((count, THUMB, THUMB), np.int8)
         self._hash = np.zeros((count, HASH * HASH), np.float32)
+        self._seen: set[bytes] = set()
+        self._keypoints = Keypoints(count)
 
     def add(self, row: int, image: np.ndarray) -> None:
         """Take the print of a row's image, uint8, H × W × 3, RGB."""
-        self._digest[row] = hashlib.blake2b(
+        digest = hashlib.blake2b(
             np.ascontiguousarray(image), digest_size=16, salt=str(image.shape[:2]).encode()[:16]
         ).digest()
+        self._digest[row] = digest
+        if digest not in self._seen:  # a copy would only match what the first one matches
+            self._seen.add(digest)
+            self._keypoints.add(row, image)
         thumb = _normalised(_shrink(image, THUMB))
         self._thumb[row] = np.clip(np.rint(thumb * 40), -127, 127)
         low = cv2.dct(thumb)[:HASH, :HASH].copy()
@@ -81,11 +99,20 @@ class Prints:
             if (warp := self._overlay(a, b, orientation)) is not None
             and _agree(detail(a), _orient(detail(b), orientation), warp)
         ]
-        near = _sets(copies + alike, len(self._digest))
-        picture = np.arange(len(self._digest))
-        for rows in near:
-            picture[list(rows)] = rows[0]
-        return Duplicates(exact, near, picture)
+        shared = self._shared(open, set(alike))
+        same = [(o.a, o.b) for o in shared if max(o.of_a, o.of_b) >= SAME]
+        near = _sets(copies + alike + same, len(self._digest))
+        linked = _sets(copies + alike + [(o.a, o.b) for o in shared], len(self._digest))
+        picture, field = _first(near, len(self._digest)), _first(linked, len(self._digest))
+        overlaps = tuple(o for o in shared if picture[o.a] != picture[o.b])
+        return Duplicates(exact, near, overlaps, picture, field)
+
+    def _shared(self, open: Callable[[int], np.ndarray], known: set[tuple[int, int]]) -> list[Overlap]:
+        """Pairs of rows that local features show to share a part, but for those known; by row."""
+        grey = lru_cache(maxsize=512)(lambda row: reduced_grey(open(row)))
+        proposals = sorted(self._keypoints.proposals(), key=lambda p: (p.a, p.b))  # neighbours in turn, for the cache
+        checked = (confirm(p, grey(p.a), grey(p.b)) for p in proposals if (p.a, p.b) not in known)
+        return [overlap for overlap in checked if overlap is not None]
 
     def _candidates(self, rows: np.ndarray) -> Iterator[tuple[int, int, int]]:
         """Pairs a < b of rows with alike hashes, and the orientation of b that resembles a."""
@@ -198,3 +225,11 @@ def _sets(pairs: Iterable[tuple[int, int]], count: int) -> tuple[tuple[int, ...]
     for row in np.unique(np.concatenate([a, b])):
         sets.setdefault(member[row], []).append(int(row))
     return tuple(tuple(rows) for rows in sets.values() if len(rows) > 1)
+
+
+def _first(sets: tuple[tuple[int, ...], ...], count: int) -> np.ndarray:
+    """The first row of the set of each row, or its own number; int, `count`."""
+    first = np.arange(count)
+    for rows in sets:
+        first[list(rows)] = rows[0]
+    return first

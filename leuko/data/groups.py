@@ -86,9 +86,9 @@ class Groups:
     """Which rows belong together.
 
     Attributes:
-        group: int, N, counted from 0. Rows that show the same picture have the same group.
-        spare: bool, N: copies of a picture that lie in another block than the first one; no part may use them, or
-            blocks far apart would have to be joined.
+        group: int, N, counted from 0. Rows that show the same picture or overlap have the same group.
+        spare: bool, N: copies of a picture, and fields that overlap with it, in another block than the first one; no
+            part may use them, or blocks far apart would have to be joined.
         series: of the rows that are grouped by blocks.
         how: one sentence: what the groups are, and why.
     """
@@ -110,7 +110,8 @@ def find_groups(
     """Find what must not be torn apart.
 
     Rows that name their group (patient, subject, slide) go by that name, whatever their class; named groups that
-    share a picture become one. Rows that do not are grouped by blocks of consecutive files of their class and source.
+    share a picture, or whose fields overlap, become one. Rows that do not are grouped by blocks of consecutive files
+    of their class and source.
 
     Args:
         labels: N, the classes, as numbers or names; rows in file order within each class and source.
@@ -118,7 +119,8 @@ def find_groups(
         colours: float, N × k, colour statistics (`leuko.images.stain.colour_statistics`); without them blocks are
             a tenth of their class, at most 160 files.
         sources: N, where rows come from; None: all from one source.
-        pictures: int, N, same number = same picture (`leuko.data.duplicates.Duplicates.picture`), or None.
+        pictures: int, N, same number = same picture or overlapping fields
+            (`leuko.data.duplicates.Duplicates.field`), or None.
     """
     labels = np.asarray(labels)
     names = np.asarray([name or "" for name in given] if given is not None else [""] * len(labels), dtype=object)
@@ -218,6 +220,6 @@ def _in_words(group: np.ndarray, named: np.ndarray, spare: np.ndarray, series: l
         if periods:
             said[-1] += f" (in some classes files of {' or '.join(map(str, periods))} origins take turns)"
     if spare.any():
-        copies = "1 copy" if spare.sum() == 1 else f"{spare.sum()} copies"
-        said.append(f"{copies} of a picture in another block left out")
+        images = "1 image" if spare.sum() == 1 else f"{spare.sum()} images"
+        said.append(f"{images} left out, of which a copy or an overlapping field is in another block")
     return "; ".join(said)

@@ -49,7 +49,7 @@ def outliers(features: np.ndarray, pictures: np.ndarray) -> Suspects:
 
     Args:
         features: float, N × D.
-        pictures: int, N; copies of a picture, which have the same number, are not its neighbours.
+        pictures: int, N; copies and overlapping fields, which have the same number, are not neighbours.
 
     Returns:
         The outliers; their score is in robust standard deviations.
@@ -96,7 +96,7 @@ def label_errors(features: np.ndarray, hues: np.ndarray, labels: np.ndarray, pic
         features: float, N × D.
         hues: float, N × `HUES`, by `colours`.
         labels: int, N.
-        pictures: int, N; copies of a picture, which have the same number, never judge one another.
+        pictures: int, N; copies and overlapping fields, which have the same number, never judge one another.
 
     Returns:
         The suspected rows; their score is the probability that the label is right, 0 to 1.

@@ -71,7 +71,7 @@ def survey(sources: Sequence[str], output: Path, *, model: str | None = None, gr
         given=rows.select(kept)["group"][:] if "group" in rows.column_names else None,
         colours=records.colours[kept],
         sources=rows.select(kept)["source"][:],
-        pictures=cleaning.duplicates.picture[kept],
+        pictures=cleaning.duplicates.field[kept],
     )
     return report.write(
         Survey(

@@ -140,7 +140,7 @@ def _estimate(rows: Dataset, sight: Sight, positive: Sequence[str], seed: int) -
         given=some["group"][:] if "group" in some.column_names else None,
         colours=sight.colours,
         sources=some["source"][:],
-        pictures=sight.cleaning.duplicates.picture[sight.kept],
+        pictures=sight.cleaning.duplicates.field[sight.kept],
     )
     return _Found(groups, estimate(sight.features, sight.truth, sight.colours, groups, names, positive, seed))
 

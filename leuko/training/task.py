@@ -94,7 +94,7 @@ def prepare(parts: DatasetDict, settings: Settings, say: Callable[[str], None]) 
     if settings.clean:
         cleaning = clean.inspect(rows, _deep_features, keep=settings.keep)
         say(cleaning.summary())
-        pictures, given = cleaning.duplicates.picture[cleaning.kept], given[cleaning.kept]
+        pictures, given = cleaning.duplicates.field[cleaning.kept], given[cleaning.kept]
         rows = rows.select(cleaning.kept)
         if gone := [name for i, name in enumerate(labels) if i not in set(rows["label"])]:
             raise DataError(
@@ -155,7 +155,7 @@ def _as_given(rows: Dataset, names: list[str], part: np.ndarray, pictures: np.nd
     left_out = np.setdiff1d(np.arange(len(part)), np.concatenate([train, validation, test]))
     how = "Parts as the data set gives them"
     if len(left_out):
-        how += f"; {len(left_out)} copies of pictures of another part left out"
+        how += f"; {len(left_out)} copies and overlapping fields of another part left out"
     if "group" in rows.column_names:
         pairs = {(group, p) for group, p in zip(rows["group"], part, strict=True) if group}
         crossing = len(pairs) - len({group for group, _ in pairs})

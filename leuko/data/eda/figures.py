@@ -117,6 +117,7 @@ def compute(survey: Survey) -> dict[str, Any]:
             "exact_sets": len(survey.cleaning.duplicates.exact),
             "near_sets": len(survey.cleaning.duplicates.near),
             "images_in_near_sets": sum(map(len, survey.cleaning.duplicates.near)),
+            "overlapping_pairs": len(survey.cleaning.duplicates.overlaps),
         },
         "model": survey.model,
         "drawn": min(len(readable), DRAWN),

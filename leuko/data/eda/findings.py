@@ -22,6 +22,7 @@ KINDS = {
     "not-a-smear": "not a smear",
     "exact-duplicate": "exact duplicate",
     "near-duplicate": "near-duplicate",
+    "overlap": "overlapping field",
     "two-labels": "one picture, two labels",
     "outlier": "unlike all others",
     "label-error": "label in doubt",
@@ -53,6 +54,16 @@ def near(f: Figures, number: int) -> list[str]:
     return [
         f"In {count(number, 'set')} files show the same picture although their pixels differ: shifted, cropped, turned "
         "or mirrored, or of another size, light or quality. Deep Leuko keeps them on the same side of every split.",
+    ]
+
+
+def overlaps(f: Figures) -> list[str]:
+    """On the fields that overlap."""
+    if not (number := f["duplicates"]["overlapping_pairs"]):
+        return ["No two files were found that show overlapping fields."]
+    return [
+        f"{count(number, 'pair')} of files {verb(number, 'shows', 'show')} overlapping fields: both contain the same "
+        "part of the slide. Deep Leuko keeps them on the same side of every split.",
     ]
 
 

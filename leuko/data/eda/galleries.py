@@ -46,7 +46,7 @@ def data_uri(data: bytes, kind: str) -> str:
 
 
 def duplicates(survey: Survey, sets: Sequence[tuple[int, ...]]) -> Gallery:
-    """A card for each set of rows that show one picture, side by side; labels are told where they differ."""
+    """A card for each set of rows that show one picture or overlap, side by side; labels are told where they differ."""
     cards = []
     for rows in sets[:SHOWN]:
         told = len(np.unique(survey.labels[list(rows)])) > 1

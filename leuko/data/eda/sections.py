@@ -166,6 +166,7 @@ def _shown(survey: Survey, f: dict[str, Any]) -> list[Section]:
     found = survey.cleaning.duplicates
     exact = set(found.exact)
     near = [rows for rows in found.near if rows not in exact]
+    overlapping = [(o.a, o.b) for o in found.overlaps]
     two = [rows for rows in found.near if len(np.unique(survey.labels[list(rows)])) > 1]
 
     def section(key: str, title: str, sentences: list[str], gallery: Gallery) -> Section:
@@ -174,6 +175,7 @@ def _shown(survey: Survey, f: dict[str, Any]) -> list[Section]:
     return [
         section("exact", "Exact duplicates", findings.exact(f), galleries.duplicates(survey, found.exact)),
         section("near", "Near-duplicates", findings.near(f, len(near)), galleries.duplicates(survey, near)),
+        section("overlap", "Overlapping fields", findings.overlaps(f), galleries.duplicates(survey, overlapping)),
         section("two", "One picture, two labels", findings.two_labels(f), galleries.duplicates(survey, two)),
         section("labels", "Labels in doubt", findings.labels(f), galleries.labels_in_doubt(survey)),
         section("outliers", "Outliers", findings.outliers(f), galleries.outliers(survey)),
