@@ -6,12 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from leuko.options import count, share, whole
+from leuko.options import Version, count, share, whole
+from leuko.terminal import run_quietly
 
 
 def main() -> int:
     """Run the command line; the exit status is 1 if there is no model at the end."""
     parser = argparse.ArgumentParser(description="Fine-tune a timm network on smear images and write a model folder.")
+    parser.add_argument("--version", action=Version)
     parser.add_argument(
         "--dataset",
         required=True,
@@ -43,9 +45,8 @@ def main() -> int:
     parser.add_argument("--weights", default="auto", help="auto (timm's, from the Hub), none, or a safetensors file")
     parser.add_argument(
         "--finetune",
-        default="partial",
         choices=["frozen", "partial", "full"],
-        help="the last layer, the last stages, or all (default: %(default)s)",
+        help="the last layer, the last stages, or all (default: partial; full with --weights none)",
     )
     images = parser.add_argument_group("images")
     images.add_argument("--image-size", type=count, default=224, help="side of the network's input in pixels")
@@ -76,7 +77,9 @@ def main() -> int:
     )
     steps = parser.add_argument_group("optimisation")
     steps.add_argument("--epochs", type=count, default=10)
-    steps.add_argument("--batch-size", type=count, default=32, help="of all processes together (default: %(default)s)")
+    steps.add_argument(
+        "--batch-size", type=count, default=32, help="of all processes and GPUs together (default: %(default)s)"
+    )
     steps.add_argument("--lr", type=share, default=5e-4, help="peak learning rate (default: %(default)s)")
     steps.add_argument("--schedule", default="cosine", choices=["cosine", "step"], help="(default: %(default)s)")
     steps.add_argument("--dropout", type=share, default=0.2, help="before the last layer (default: %(default)s)")
@@ -85,7 +88,18 @@ def main() -> int:
     )
     steps.add_argument("--label-smoothing", type=share, default=0.0, metavar="SHARE", help="(default: %(default)s)")
     parser.add_argument("--seed", type=whole, default=0, help="of the split and of training")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of this output")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the last checkpoint of this output; on a CPU, to the same weights to the bit",
+    )
+    parser.add_argument(
+        "--workers",
+        type=whole,
+        default=2,
+        metavar="N",
+        help="processes that decode and augment images; 0: none (default: %(default)s)",
+    )
     parser.add_argument(
         "--log", default="none", choices=["none", "tensorboard"], help="tensorboard: curves in OUTPUT.logs"
     )
@@ -122,4 +136,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_quietly(main))

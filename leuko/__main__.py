@@ -8,13 +8,14 @@ from pathlib import Path
 
 from leuko import commands
 from leuko.cells.segmentation import METHODS
-from leuko.models.folder import ModelFolderError
-from leuko.options import count, share, whole
+from leuko.options import Version, count, share, whole
+from leuko.terminal import run_quietly
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit status is 1 if anything failed."""
     parser = argparse.ArgumentParser(prog="python -m leuko", description="Reads blood-smear images. Research use only.")
+    parser.add_argument("--version", action=Version)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     one = subparsers.add_parser("classify", help="judge images; one JSON object a line")
     _add_images(one)
@@ -94,18 +95,22 @@ def main(arguments: list[str] | None = None) -> int:
     push = what.add_parser("model", help="push a model folder, in one commit")
     push.add_argument("folder", type=Path, help="model folder as train.py writes it")
     push.add_argument("repo", metavar="USER/NAME", help="made, public, if it does not exist")
+    push.add_argument("--force", action="store_true", help="publish a model that has warnings all the same")
     push.set_defaults(run=commands.publish_model)
-    chosen = parser.parse_args(arguments)
-    try:
+
+    def command() -> int:
+        chosen = parser.parse_args(arguments)
         return chosen.run(chosen)
-    except (ModelFolderError, ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
+
+    return run_quietly(command)
 
 
 def _add_images(command: argparse.ArgumentParser) -> None:
-    command.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files or folders of them")
+    command.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files, folders or zips of them")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the lines to FILE instead of the screen")
+    command.add_argument(
+        "--overwrite", action="store_true", help="replace files that are no earlier results of this command, too"
+    )
 
 
 def _add_groups(command: argparse.ArgumentParser) -> None:

@@ -6,22 +6,22 @@ What only some commands need is imported by them alone, so that `classify` and `
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
-
-import cv2
-import numpy as np
 
 from leuko.cells import overlay
 from leuko.cells.segmentation import segment
-from leuko.images.decode import SUFFIXES, ImageError, decode
+from leuko.images.decode import Picture
+from leuko.images.files import Item
 from leuko.models import explain
 from leuko.models.classifier import Classifier
 from leuko.parallel import in_order
-from leuko.serving import answers
+from leuko.serving import answers, inputs, per_file
+from leuko.serving.results import ForeignFileError, Lines, OutputError, Results, Stems, tell_skipped
 
 if TYPE_CHECKING:
     from leuko.training.settings import Settings
@@ -32,56 +32,88 @@ def classify(chosen: argparse.Namespace) -> int:
     classifier = Classifier.load(chosen.model)
     if chosen.label:
         classifier.index(chosen.label)
-    files = list(_files(chosen.images))
-    names = _names(files, chosen.cam)
+    cam = Results(chosen.cam, "classify --cam", chosen.overwrite) if chosen.cam else None
 
-    def answer(file: Path, image: np.ndarray) -> dict[str, Any]:
-        reading = classifier.read(image, cells=not chosen.network_only)
-        if chosen.cam:
-            cam = classifier.heat_map(reading, chosen.label or reading.finding.label)
-            _write_cam(chosen.cam / names[file], image, cam)
-        return reading.finding.as_json(file.name)
+    def answer(name: str, stem: str, picture: Picture) -> dict[str, Any]:
+        if cam:
+            cam.check(stem, (".png", ".npy"))
+        reading = classifier.read(picture.pixels, not chosen.network_only, picture.um_per_px)
+        if cam:
+            heat = classifier.heat_map(reading, chosen.label or reading.finding.label)
+            cam.write_array(stem, explain.upsample(heat, *picture.pixels.shape[:2]))
+            cam.write_picture(stem, explain.overlay(picture.pixels, heat))
+        return reading.finding.as_json(name)
 
-    return _line_by_line(files, chosen.json, answer)
+    return _line_by_line(chosen, [cam] if cam else [], frozenset({"image", "label", "decision"}), answer)
 
 
 def field(chosen: argparse.Namespace) -> int:
     """Find, measure and count the cells of every image; a bad one gets an object with `error`."""
-    files = list(_files(chosen.images))
-    names = _names(files, chosen.masks, chosen.overlay)
+    masks = Results(chosen.masks, "field --masks", chosen.overwrite) if chosen.masks else None
+    outlines = Results(chosen.overlay, "field --overlay", chosen.overwrite) if chosen.overlay else None
+    wanted = [each for each in (masks, outlines) if each]
 
-    def answer(file: Path, image: np.ndarray) -> dict[str, Any]:
-        found = segment(image, chosen.method)
-        if chosen.masks:
-            _write(chosen.masks / f"{names[file]}.png", found.mask())
-        if chosen.overlay:
-            _write(chosen.overlay / f"{names[file]}.png", overlay.draw(image, found)[..., ::-1])
-        return answers.field(file.name, image, found)
+    def answer(name: str, stem: str, picture: Picture) -> dict[str, Any]:
+        for each in wanted:
+            each.check(stem)
+        found = segment(picture.pixels, chosen.method, picture.um_per_px)
+        if masks:
+            masks.write_picture(stem, found.mask())
+        if outlines:
+            outlines.write_picture(stem, overlay.draw(picture.pixels, found))
+        return answers.field(name, picture.pixels, found)
 
-    return _line_by_line(files, chosen.json, answer)
+    return _line_by_line(chosen, wanted, frozenset({"image", "counts", "cells"}), answer)
 
 
-def _line_by_line(files: list[Path], output: Path | None, answer: Callable[[Path, np.ndarray], dict[str, Any]]) -> int:
-    """Print the answer for every image; for one that cannot be read, why; the exit status is 1 if there was one."""
+def _line_by_line(
+    chosen: argparse.Namespace,
+    results: list[Results],
+    fields: frozenset[str],
+    answer: Callable[[str, str, Picture], dict[str, Any]],
+) -> int:
+    """Print what is said of every picture, and at the end on stderr which files were skipped.
 
-    def attempt(file: Path) -> dict[str, Any]:
-        if file.is_dir():
-            return {"image": file.name, "error": "There is no image in this folder."}
-        try:
-            return answer(file, decode(file))
-        except ImageError as error:
-            return {"image": file.name, "error": str(error)}
+    Args:
+        chosen: the images, and where the lines go.
+        results: what else is written of each picture.
+        fields: of the answers, by which an earlier file of them is known.
+        answer: from a picture's name, the stem of its files and the picture to what is said of it.
 
-    failed = 0
-    lines = output.open("w") if output else sys.stdout
-    try:
-        for said in in_order(attempt, files):
-            failed |= "error" in said
-            print(json.dumps(said, ensure_ascii=False), file=lines, flush=True)
-    finally:
-        if output:
-            lines.close()
+    Returns:
+        The exit status: 1 if there was an error.
+    """
+    if len({each.folder.resolve() for each in results}) < len(results):
+        raise OutputError("The pictures of two options would have the same names; give each option its own folder.")
+    for each in results:
+        each.make()
+    stems = Stems()
+
+    def attempt(work: tuple[Item, str]) -> list[dict[str, Any]]:
+        item, stem = work
+        return per_file.answers(item, lambda page, picture: answer(item.name + page, stem + page, picture), _fault)
+
+    failed, skipped = False, []
+    with TemporaryDirectory(prefix="leuko-") as place, Lines(chosen.json, fields, chosen.overwrite) as lines:
+        items = inputs.gather(chosen.images, Path(place), lambda file: any(each.is_own(file) for each in results))
+        work = ((item, stems.claim(item.place) if results and item.path else "") for item in items)
+        for said in chain.from_iterable(in_order(attempt, work)):
+            if "skipped" in said:
+                skipped.append(said)
+            else:
+                lines.write(said)
+                failed |= "error" in said
+    tell_skipped(skipped)
     return int(failed)
+
+
+def _fault(error: Exception) -> str:
+    """What is said of an image that could not be judged; a disk that is full concerns all images."""
+    if isinstance(error, OutputError) and not isinstance(error, ForeignFileError):
+        raise error
+    if isinstance(error, ForeignFileError):
+        return str(error)
+    return f"This image could not be judged; the fault is ours ({type(error).__name__}). Please report it."
 
 
 def eda(chosen: argparse.Namespace) -> int:
@@ -160,43 +192,8 @@ def publish_model(chosen: argparse.Namespace) -> int:
     from leuko import hub  # late, as above
 
     try:
-        print(f"Published: {hub.publish_model(chosen.folder, chosen.repo)}")
+        print(f"Published: {hub.publish_model(chosen.folder, chosen.repo, chosen.force)}")
     except hub.HubError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
-
-
-def _files(given: list[Path]) -> Iterator[Path]:
-    for path in given:
-        inside = path.is_dir() and sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
-        yield from inside or [path]  # of a folder without images, that is said
-
-
-def _names(files: list[Path], *folders: Path | None) -> dict[Path, str]:
-    """What the files are called that are written of each image, and the folders for them made.
-
-    The image's own name without its ending or, where an earlier image has that already, more of its path; that is said.
-    """
-    wanted = [folder for folder in folders if folder]
-    for folder in wanted:
-        folder.mkdir(parents=True, exist_ok=True)
-    names: dict[str, Path] = {}
-    for file in files if wanted else ():
-        whole = "-".join(file.relative_to(file.anchor).parts)
-        more = (file.stem, f"{file.parent.name}-{file.stem}", f"{file.parent.name}-{file.name}", whole)
-        name = next(name for name in more if names.get(name, file) == file)
-        names[name] = file
-        if name != file.stem:
-            print(f"{file}: written as {name}, since another image is called {file.stem} too.", file=sys.stderr)
-    return {file: name for name, file in names.items()}
-
-
-def _write_cam(stem: Path, image: np.ndarray, cam: np.ndarray) -> None:
-    np.save(stem.with_name(stem.name + ".npy"), explain.upsample(cam, *image.shape[:2]))
-    _write(stem.with_name(stem.name + ".png"), explain.overlay(image, cam)[..., ::-1])
-
-
-def _write(file: Path, image: np.ndarray) -> None:
-    if not cv2.imwrite(str(file), image):
-        raise OSError(f"{file} cannot be written; is the disk full?")

@@ -36,7 +36,7 @@ class HubError(RuntimeError):
     """Something could not be published; the message is one sentence that says what to do."""
 
 
-def publish_model(source: Path, repo: str) -> str:
+def publish_model(source: Path, repo: str, force: bool = False) -> str:
     """Push a model folder to the Hub, replacing what the repository held, as one commit.
 
     The folder is loaded first, so that nothing is published that could not be served. Pushing the same folder again
@@ -45,17 +45,25 @@ def publish_model(source: Path, repo: str) -> str:
     Args:
         source: a model folder as `train.py` writes it; only what `PUBLISHED` names leaves the machine.
         repo: `USER/NAME`; made (public) if it does not exist.
+        force: publish a model that has warnings (`leuko.models.folder.Knowledge`) all the same.
 
     Returns:
         The address of the model.
 
     Raises:
         leuko.models.folder.ModelFolderError: the folder cannot be served.
-        HubError: no token, a wrong one, no rights, no such name, or no connection.
+        HubError: warnings, no token, a wrong one, no rights, no such name, or no connection.
     """
+    model = folder.load(source)
+    if model.knowledge.warnings and not force:
+        raise HubError(
+            f"{source} is not published, since it has warnings: {' '.join(model.knowledge.warnings)} Publish it all "
+            f"the same with `python -m leuko publish model {source} {repo} --force`."
+        )
     check_login(repo)
-    _ = folder.load(source).network  # it is read only when asked for
-    with _in_one_sentence(repo, then=f"`python -m leuko publish model {source} {repo}` finishes"):
+    _ = model.network  # it is read only when asked for
+    again = f"python -m leuko publish model {source} {repo}{' --force' * force}"
+    with _in_one_sentence(repo, then=f"`{again}` finishes"):
         api = HfApi()
         url = api.create_repo(repo, repo_type="model", exist_ok=True)
         files = {name: source / name for name in PUBLISHED if (source / name).is_file()}

@@ -64,12 +64,17 @@ def hub(tmp_path_factory) -> Iterator[StandInHub]:
 
 @pytest.fixture(scope="module")
 def small(hub, tmp_path_factory) -> Path:
-    """The folder of a model that was trained on one of them and pushed, all in one command."""
+    """The folder of a model that was trained on one of them, for one epoch: it is pushed only when that is insisted on."""
     folder = tmp_path_factory.mktemp("models") / "small"
     where = ("--dataset", "tester/patients", "--output", folder, "--push-to-hub", "tester/small")
     done = run(hub.environment(folder.parent / "home", "hf_secret"), "train.py", *where, *TRAIN)
+    command = ("-m", "leuko", "publish", "model", folder, "tester/small", "--force")
+    again = f"`python {' '.join(map(str, command))}`."
+    assert done.returncode == 1 and done.stderr.strip().endswith(again), done.stderr[-3000:]
+    assert "Warning: Near chance" in done.stdout and ("model", "tester/small") not in hub.repos
+    done = run(hub.environment(folder.parent / "home", "hf_secret"), *command)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.endswith(f"Published: {hub.url}/tester/small\n")
+    assert done.stdout == f"Published: {hub.url}/tester/small\n"
     return folder
 
 
@@ -107,7 +112,9 @@ def test_the_hub_has_the_model_folder_in_one_commit_but_no_names_of_images(hub, 
 
 def test_pushing_again_adds_nothing(hub, small, tmp_path):
     before = hub.commits("model", "tester/small")
-    done = run(hub.environment(tmp_path, "hf_secret"), "-m", "leuko", "publish", "model", small, "tester/small")
+    done = run(
+        hub.environment(tmp_path, "hf_secret"), "-m", "leuko", "publish", "model", small, "tester/small", "--force"
+    )
     assert done.returncode == 0, done.stderr
     assert hub.commits("model", "tester/small") == before
 
@@ -115,7 +122,9 @@ def test_pushing_again_adds_nothing(hub, small, tmp_path):
 def test_what_the_folder_no_longer_has_leaves_the_hub_too(hub, small, tmp_path):
     """Among it a split that another program has pushed."""
     hub.put("model", "tester/small", {"evaluation/split.json": b"{}", "old.txt": b""})
-    done = run(hub.environment(tmp_path, "hf_secret"), "-m", "leuko", "publish", "model", small, "tester/small")
+    done = run(
+        hub.environment(tmp_path, "hf_secret"), "-m", "leuko", "publish", "model", small, "tester/small", "--force"
+    )
     assert done.returncode == 0, done.stderr
     assert not hub.files("model", "tester/small").keys() & {"evaluation/split.json", "old.txt"}
 

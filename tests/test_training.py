@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,7 @@ import pytest
 import timm
 import torch
 import yaml
+from huggingface_hub import constants
 from PIL import Image
 from sklearn import metrics as sk
 from transformers import AutoModelForImageClassification, pipeline
@@ -21,11 +26,12 @@ from transformers import AutoModelForImageClassification, pipeline
 import train
 from leuko.data.folders import DataError
 from leuko.data.load import load
-from leuko.evaluation import metrics
+from leuko.evaluation import audit, merit, metrics
 from leuko.images.decode import decode
-from leuko.models import folder
+from leuko.models import backbones, folder
 from leuko.models.classifier import Classifier
 from leuko.models.preprocessing import to_input
+from leuko.training import optimise
 from leuko.training.augment import Augmentation, restain
 from leuko.training.fit import network_of
 from leuko.training.settings import Settings, TrainingError
@@ -95,6 +101,85 @@ def test_a_run_writes_the_whole_model_folder_and_nothing_else(trained):
     assert list(output.parent.iterdir()) == [output]
     for word in ("Accuracy", "Precision", "Recall", "F1", "AUC-ROC", "truth ↓", "Colour statistics alone"):
         assert word in printed
+
+
+def test_a_model_that_is_not_shown_to_be_good_says_so_wherever_it_goes(trained):
+    """The drawn classes differ in their colours, and six test images show little."""
+    output, printed = trained
+    warnings = json.loads((output / "leuko.json").read_text())["warnings"]
+    assert any("Not shown to be better than colour statistics" in line for line in warnings)
+    model = folder.load(output)
+    assert list(model.knowledge.warnings) == Classifier(model).describe()["warnings"] == warnings
+    card = (output / "README.md").read_text()
+    assert all(line in card and f"Warning: {line}" in printed for line in warnings)
+    assert "only 3 of the test images are of blast" in printed and "only 3 of the test images are of blast" in card
+
+
+def test_what_is_worth_a_warning():
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0, 1], 100)
+
+    def warned(right: float, colours_right: float) -> str:
+        answer, guess = (np.where(rng.random(200) < share, truth, 1 - truth) for share in (right, colours_right))
+        report = metrics.evaluate(0.1 + 0.8 * np.eye(2)[answer], truth, ["hem", "pre"], ["pre"], 0.5)
+        found = audit.in_short({"network": answer, "": guess}, truth)[""]
+        report["colour_baseline"] = {"intervals": {"f1": found["f1"]}, "network_above": found["lost"]}
+        return " ".join(merit.of_trained(report))
+
+    assert warned(0.95, 0.7) == ""
+    assert "better than colour statistics" in warned(0.8, 0.95) and "chance" not in warned(0.8, 0.95)
+    assert "better than colour statistics" in warned(0.9, 0.9)
+    assert "guessing gives 0.500" in warned(0.5, 0.2)
+
+
+def test_random_weights_are_trained_whole_unless_told_otherwise():
+    given = {"dataset": ("d",), "output": Path("m")}
+    assert Settings(**given).finetune == "partial" and Settings(**given, weights="none").finetune == "full"
+    assert not Settings(**given, weights="none").warnings
+    (warning,) = Settings(**given, weights="none", finetune="frozen").warnings
+    assert "never learnt anything" in warning and "--finetune full" in warning
+
+
+@pytest.mark.parametrize(
+    ("major", "numbers"), [(6, (False, False)), (7, (False, True)), (8, (True, False)), (9, (True, False))]
+)
+def test_a_gpu_computes_in_what_it_is_made_for(major, numbers, monkeypatch):
+    def supported(including_emulation: bool = True) -> bool:
+        return including_emulation or major >= 8
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (major, 0))
+    assert tuple(optimise.precision("cuda").values()) == numbers
+    assert not any(optimise.precision("cpu").values())
+
+
+def test_a_second_gpu_does_not_make_batches_larger(tmp_path):
+    arguments = optimise.OneDevice(output_dir=str(tmp_path), use_cpu=True, per_device_train_batch_size=32)
+    arguments._n_gpu = 4  # as the Trainer finds them
+    assert arguments.n_gpu == 1 and arguments.train_batch_size == 32
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "http://no-such-host.invalid", "silent"])
+@pytest.mark.parametrize("backbone", ["resnet18", "alexnet"])  # from the Hub, and from elsewhere
+def test_pretrained_weights_out_of_reach_are_given_up_within_seconds(backbone, address, silent, tmp_path, monkeypatch):
+    address = silent if address == "silent" else address
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    if backbone == "alexnet":
+        known = timm.get_pretrained_cfg("alexnet")
+        monkeypatch.setattr(timm, "get_pretrained_cfg", lambda name: replace(known, url=f"{address}/alexnet.pth"))
+    start = time.monotonic()
+    with pytest.raises(backbones.WeightsError, match="give --weights FILE"):
+        backbones.create(backbone, 2)
+    assert time.monotonic() - start < 10
 
 
 def test_the_card_says_what_was_measured(trained):
@@ -254,7 +339,7 @@ def test_a_run_cleans_splits_again_as_before_and_balances(trained, drawn, tmp_pa
     shutil.copytree(drawn, spoilt)
     (spoilt / "blast" / "30.png").write_bytes((drawn / "blast" / "0.png").read_bytes()[:500])
     first = trained[0] / "evaluation" / "split.json"
-    options = ["--epochs", "1", "--balance", "smote", "--positive", "healthy", "--split", str(first)]
+    options = ["--epochs", "1", "--workers", "0", "--balance", "smote", "--positive", "healthy", "--split", str(first)]
     done = run_train(spoilt, tmp_path / "model", *options)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "61 images" in done.stdout and "1 unreadable" in done.stdout and "SMOTE" in done.stdout

@@ -71,6 +71,14 @@ def wilson(successes: float, trials: int) -> tuple[float, float]:
     return max(0.0, min(share, centre - reach)), min(1.0, max(share, centre + reach))
 
 
+def like_blasts(blast_like: int, number: int) -> str:
+    """How many of so many white cells look like blasts, in words."""
+    cells = number_of(number, "white cell")
+    if not blast_like:
+        return f"no blast-like cell among {cells}"
+    return f"{blast_like} of {cells} {'looks like a blast' if blast_like == 1 else 'look like blasts'}"
+
+
 def number_of(count: int, kind: str) -> str:
     """A count in words: 1 cell, 2 cells."""
     return f"{count} {kind}" if count == 1 else f"{count} {kind}s"

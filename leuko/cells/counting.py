@@ -29,6 +29,20 @@ _CLUMP = 1.7  # of the median area of red cells: two, less what they share
 _ENOUGH_RED = 10  # red cells for a median to go by
 
 
+_KINDS = ("white_cells", "red_cells", "platelets")
+# What `Counts.as_json` gives, but for its sentences, where there is nothing to count.
+NOT_COUNTED: dict[str, Any] = {
+    "counts": dict.fromkeys(_KINDS),
+    "counted": dict.fromkeys(_KINDS),
+    "counting_rule": RULE,
+    "excluded": dict.fromkeys(_KINDS),
+    "clumps": dict.fromkeys(_KINDS),
+    "white_to_red": None,
+    "white_to_red_seen": None,
+    "blast_share": None,
+}
+
+
 @dataclass(frozen=True)
 class Tally:
     """One kind of cell in a field.
@@ -47,7 +61,12 @@ class Tally:
     @property
     def counted(self) -> int:
         """How many count."""
-        return self.seen - sum(map(len, self.excluded.values()))
+        return self.seen - len(self.left_out)
+
+    @property
+    def left_out(self) -> tuple[int, ...]:
+        """Ids of all that do not count."""
+        return tuple(label for ids in self.excluded.values() for label in ids)
 
 
 @dataclass(frozen=True)
@@ -89,11 +108,16 @@ class Counts:
                 lines.append(
                     f"{len(tally.clumps)} of the {kind}s seen may be several that overlap; each is taken for one."
                 )
-        return (*lines, *(self.blast_share.sentences if self.blast_share else ()))
+        if self.blast_share:
+            bare = self.white_cells.counted - self.blast_share.nucleated
+            if bare:
+                lines.append(f"No nucleus was found in {bare} of the white cells counted; the share is of the others.")
+            lines += self.blast_share.sentences
+        return tuple(lines)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values: `counts` is all that is seen, as in the masks and the list of cells; the rest explains it."""
-        tallies = {"white_cells": self.white_cells, "red_cells": self.red_cells, "platelets": self.platelets}
+        tallies: dict[str, Tally] = {kind: getattr(self, kind) for kind in _KINDS}
         share = self.blast_share
         return {
             "counts": {kind: tally.seen for kind, tally in tallies.items()},
@@ -131,15 +155,11 @@ def count(segmentation: Segmentation, blast_probabilities: Sequence[float] | Non
     Raises:
         ValueError: not one probability per white cell, or one outside 0 to 1.
     """
-    white, red, platelets = (
-        _Objects.of(labels) for labels in (segmentation.white_cells, segmentation.red_cells, segmentation.platelets)
-    )
-    um = segmentation.um_per_px
-    low, high = (np.pi / 4 * (limit / um) ** 2 if um else None for limit in (_MIN_WHITE_UM, _MAX_WHITE_UM))
-    white_tally = white.tally(low, high)
+    red, platelets = (_Objects.of(labels) for labels in (segmentation.red_cells, segmentation.platelets))
+    white_tally = tally_white_cells(segmentation)
     share = None
     if blast_probabilities is not None:
-        share = _blast_share(segmentation, white, white_tally, np.asarray(blast_probabilities, float))
+        share = _blast_share(segmentation, white_tally, np.asarray(blast_probabilities, float))
     whole = red.areas[~red.touches]
     usual = float(np.median(whole)) if len(whole) >= _ENOUGH_RED else None
     return Counts(
@@ -148,6 +168,13 @@ def count(segmentation: Segmentation, blast_probabilities: Sequence[float] | Non
         platelets.tally(),
         share,
     )
+
+
+def tally_white_cells(segmentation: Segmentation) -> Tally:
+    """The white cells of a field, by the rules of `count`."""
+    um = segmentation.um_per_px
+    low, high = (np.pi / 4 * (limit / um) ** 2 if um else None for limit in (_MIN_WHITE_UM, _MAX_WHITE_UM))
+    return _Objects.of(segmentation.white_cells).tally(low, high)
 
 
 @dataclass(frozen=True)
@@ -178,12 +205,12 @@ class _Objects:
         return Tally(len(self.ids), excluded, tuple(self.ids[clumps].tolist()))
 
 
-def _blast_share(segmentation: Segmentation, white: _Objects, tally: Tally, probabilities: np.ndarray) -> BlastShare:
-    if probabilities.shape != white.ids.shape:
-        raise ValueError(f"{len(white.ids)} white cells need as many blast probabilities, not {probabilities.shape}")
+def _blast_share(segmentation: Segmentation, tally: Tally, probabilities: np.ndarray) -> BlastShare:
+    ids = np.arange(1, tally.seen + 1)
+    if probabilities.shape != ids.shape:
+        raise ValueError(f"{len(ids)} white cells need as many blast probabilities, not {probabilities.shape}")
     if not ((probabilities >= 0) & (probabilities <= 1)).all():  # NaN is neither
         raise ValueError("blast probabilities lie between 0 and 1")
-    left_out = [label for ids in tally.excluded.values() for label in ids]
-    nuclei = np.bincount(segmentation.nuclei.ravel(), minlength=white.ids.max(initial=0) + 1)[white.ids]
-    counts = (nuclei > 0) & ~np.isin(white.ids, left_out)
+    nuclei = np.bincount(segmentation.nuclei.ravel(), minlength=tally.seen + 1)[ids]
+    counts = (nuclei > 0) & ~np.isin(ids, tally.left_out)
     return BlastShare(int((probabilities[counts] >= BLAST).sum()), int(counts.sum()))

@@ -11,26 +11,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil, log
 from typing import Literal
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import expit, logit, rel_entr
 
 from leuko.cells import morphology
-from leuko.cells.blasts import number_of
-from leuko.cells.segmentation import RED_CELL_UM, Segmentation
+from leuko.cells.blasts import REFERENCE_LINES, like_blasts
+from leuko.cells.close_up import RED_CELL_AREA, is_close_up
+from leuko.cells.counting import tally_white_cells
+from leuko.cells.segmentation import Segmentation
 
 Decision = Literal["suspicious", "not suspicious", "uncertain"]
 CLEAR_ODDS = 3.0  # a probability within 1:3 and 3:1 is no answer, of the cells as of a network
 
-RED_CELL_AREA = np.pi / 4 * RED_CELL_UM**2  # µm²
 # A cell looks like a blast if its nucleus is as large as a red cell or larger (a small lymphocyte's is as large as
 # one; beyond five lie heaps), in one lobe without a dent, and takes up most of the cell.
 NUCLEUS = (1.0, 5.0)  # of a red cell's area
 SOLID = 0.93  # solidity of the nucleus
 FULL = 0.6  # the nucleus' share of the cell's area
 
-FIELD = 30.0  # red cells' areas; an image that shows less is a picture of one cell, and says nothing of a field
 WITHIN = (0.3, 0.9)  # shares of the cell's area that a typical nucleus has; beyond lie errors
 UNSEEN = 20.0  # red cells, added to those seen, so that small fields do not make dense ones
 
@@ -39,7 +40,10 @@ UNSEEN = 20.0  # red cells, added to those seen, so that small fields do not mak
 WEIGHTS = (1.013, 1.153, 2.058)
 BIAS = 2.142
 
-FEWEST = 3  # cells that look like blasts; fewer may be lymphocytes, and are never called suspicious
+# Shares of cells that look like blasts: of leukaemia at least LEAST (WHO 2022, `leuko.cells.blasts`), without it at
+# most MOST (nine in ten of the Benign fields of Aria's training part, which are full of haematogones, lie below).
+LEAST, MOST = REFERENCE_LINES[1], 0.6
+ENOUGH = ceil(log(CLEAR_ODDS) / log(1 / (1 - LEAST)))  # cells; fewer can clear no field, whatever they look like
 
 
 @dataclass(frozen=True)
@@ -47,62 +51,116 @@ class CellEvidence:
     """What the cells of one field say.
 
     Attributes:
-        nucleated: white cells with a nucleus.
-        blast_like: those that look like blasts.
-        probability: of leukaemia, 0 to 1, where leukaemia is as frequent as its absence; None if the cells say nothing.
+        seen: white cells in the image.
+        nucleated: those that count (`leuko.cells.counting`) and have a nucleus.
+        blast_like: those of the nucleated that look like blasts.
+        score: log-odds of leukaemia by three figures, where it is as frequent as its absence, however few cells there
+            are; None if the cells say nothing.
         silent: why they say nothing, in words, or empty.
+        close_up: whether the image is a close-up and no field.
     """
 
+    seen: int
     nucleated: int
     blast_like: int
-    probability: float | None
+    score: float | None
     silent: str = ""
+    close_up: bool = False
+
+    @property
+    def probability(self) -> float | None:
+        """Of leukaemia, 0 to 1: the score, within what so many cells can say; None without a score."""
+        if self.score is None:
+            return None
+        return float(expit(np.clip(self.score, *bounds(self.blast_like, self.nucleated))))
 
     @property
     def decision(self) -> Decision:
         """What the cells alone call the field."""
         if self.probability is None:
             return "uncertain"
-        if self.blast_like >= FEWEST and self.probability >= CLEAR_ODDS / (1 + CLEAR_ODDS):
+        if self.probability >= CLEAR_ODDS / (1 + CLEAR_ODDS):
             return "suspicious"
-        # A field half of whose white cells look like blasts is not cleared, however few they are.
-        if 2 * self.blast_like < self.nucleated and self.probability <= 1 / (1 + CLEAR_ODDS):
-            return "not suspicious"
-        return "uncertain"
+        return "not suspicious" if self.probability <= 1 / (1 + CLEAR_ODDS) else "uncertain"
+
+    @property
+    def too_few(self) -> bool:
+        """Whether the cells leave it open because they are few."""
+        return self.score is not None and self.decision == "uncertain" and self.nucleated < ENOUGH
 
     @property
     def sentence(self) -> str:
         """The evidence, for a reader."""
-        if self.probability is None:
+        if self.score is None:
             return f"The cells say nothing: {self.silent}."
-        looks = "looks like a blast" if 1 in (self.blast_like, self.nucleated) else "look like blasts"
-        counts = "leaves it open" if self.decision == "uncertain" else f"counts as {self.decision}"
+        says = "too few cells to say" if self.too_few else "that leaves it open"
+        if self.decision != "uncertain":
+            says = f"that counts as {self.decision}"
+        others = self.seen - self.nucleated
+        more = f" ({others} more seen: cut by the border, without a nucleus or of impossible size)" if others else ""
         return (
-            f"The cells: {self.blast_like} of {number_of(self.nucleated, 'nucleated cell')} {looks} (a large, solid "
-            f"nucleus that nearly fills the cell); that {counts}."
+            f"The cells: {like_blasts(self.blast_like, self.nucleated)}{more}; {says}. A cell looks like a blast if it "
+            "has a large, solid nucleus that nearly fills it."
         )
 
 
+def bounds(blast_like: int, nucleated: int) -> tuple[float, float]:
+    """How far so many cells can move the log-odds of leukaemia from even odds: down to, and up to.
+
+    A cell that does not look like a blast makes leukaemia at most 1 / (1 − `LEAST`) times less likely, since even a
+    slide of leukaemia may hold so many others. In general the bound is the logarithm of the likelihood ratio of the
+    share seen to the nearest share that the other hypothesis allows (`LEAST` and more with leukaemia, `MOST` and less
+    without): for n cells n times the Kullback–Leibler divergence (Wilks 1938, doi:10.1214/aoms/1177732360). It is 0
+    where the share seen is itself one that the other hypothesis allows.
+    """
+    if not nucleated:
+        return 0.0, 0.0
+    share = blast_like / nucleated
+
+    def apart(other: float) -> float:
+        return nucleated * float(rel_entr(share, other) + rel_entr(1 - share, 1 - other))
+
+    return -apart(LEAST) if share < LEAST else 0.0, apart(MOST) if share > MOST else 0.0
+
+
 def weigh(found: Segmentation) -> CellEvidence:
-    """The evidence of a field's cells."""
-    table = nucleated_cells(found)
-    number, um = len(table["lobes"]), found.um_per_px
+    """The evidence of a field's cells: of those that count, so that there is one number of blast-like cells."""
+    table, seen, um = nucleated_cells(found), int(found.white_cells.max(initial=0)), found.um_per_px
+    number, close_up = len(table["lobes"]), is_close_up(found)
+
+    def silent(why: str) -> CellEvidence:
+        return CellEvidence(seen, number, 0, None, why, close_up)
+
+    if not found.reliable:
+        return CellEvidence(seen, 0, 0, None, "white cells were not reliably found")
     if not number:
-        return CellEvidence(0, 0, None, "there is no nucleated cell")
-    if not um:
-        return CellEvidence(number, 0, None, "there are too few clear red cells to tell the scale by")
-    if found.nuclei.size * um**2 < FIELD * RED_CELL_AREA:
-        return CellEvidence(number, 0, None, "the image shows a cell and not a field")
+        return silent("no white cell with a nucleus was counted" if seen else "there is no nucleated cell")
+    if close_up:
+        return silent("the image shows a cell and not a field")
+    if not um or unlike_blood(found):
+        return silent("there are too few clear red cells to tell the scale by")
     blast_like = int(looks_like_blast(table).sum())
-    probability = float(expit(BIAS + np.dot(WEIGHTS, figures(table, found))))
-    return CellEvidence(number, blast_like, probability)
+    score = float(BIAS + np.dot(WEIGHTS, figures(table, found)))
+    return CellEvidence(seen, number, blast_like, score)
+
+
+def unlike_blood(found: Segmentation) -> bool:
+    """Whether there are no red cells that look like them: a scale that the file states makes no smear of a picture."""
+    return found.red_cells_plausible is False or (found.scale_source == "file" and not found.red_cells_plausible)
+
+
+def scale_notes(found: Segmentation) -> tuple[str, ...]:
+    """What to know about the scale, in sentences."""
+    if found.scale_source == "file":
+        return ("The scale comes from the file's metadata and not from red cells.",)
+    return (found.scale_conflict,) if found.scale_conflict else ()
 
 
 def nucleated_cells(found: Segmentation) -> dict[str, np.ndarray]:
-    """The rows of `leuko.cells.morphology.shapes` that have a nucleus."""
+    """The rows of `leuko.cells.morphology.shapes` that have a nucleus and count (`leuko.cells.counting`)."""
     table = morphology.shapes(found)
-    nucleated = table["lobes"] > 0
-    return {name: column[nucleated] for name, column in table.items()}
+    counted = (table["lobes"] > 0) & ~np.isin(table["id"], tally_white_cells(found).left_out)
+    return {name: column[counted] for name, column in table.items()}
 
 
 def looks_like_blast(table: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -9,7 +9,7 @@ scale in micrometres. After the two-stage fuzzy segmentation of the paper "Deep 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -35,6 +35,7 @@ SLIVER = 0.75  # red cells' area: less of a white cell that the border cuts is n
 SLIVER_AMONG_WHITE = 0.25  # of the typical white cell's area, the same where the red cells' is not known
 SMALL_AMONG_WHITE = 0.4  # of the typical white cell's diameter, the same where the red cells' is not known
 ALIKE = 0.35  # of a nucleus' distance in colour from glass: a red cell that is nearer to it may be a nucleus
+CONFLICT = 0.2  # greatest share by which the scale of red cells and that of the file may differ unsaid
 MOST_ALIKE = 0.15  # of the red cells; of the 1,105 fields of `leuko.cells.circles` not one has more
 
 
@@ -47,8 +48,16 @@ class Segmentation:
         white_cells: int32, H × W: whole white cells, nucleus and cytoplasm.
         red_cells: int32, H × W.
         platelets: int32, H × W.
-        um_per_px: the scale by the size of red cells; None where too few lie alone to tell, and where what was taken
-            for red cells does not look like them, as in what is out of focus or no smear.
+        um_per_px: the scale, by the size of red cells or as the file states it; None where neither is known.
+        scale_source: where the scale comes from: `red cells`, or `file` where too few red cells lie alone to tell.
+        scale_conflict: a sentence where red cells and the file differ by over `CONFLICT`.
+        red_cells_plausible: whether what was taken for red cells looks like them; False in what is out of focus or no
+            smear; None where there is nothing to judge it by.
+        reliable: False where what was found is obviously not cells, so that counts, sizes and crops mean nothing.
+        unreliable_because: the reason, a sentence; empty where the cells are reliable.
+        masked_cell: whether the image shows a single cell cut out of its surroundings, as in C-NMC: no field, no red
+            cells and no scale are to be expected.
+        surround: bool, H × W: what lies outside the field of view, as around an eyepiece's disc; None where all is in.
     """
 
     nuclei: np.ndarray
@@ -56,6 +65,18 @@ class Segmentation:
     red_cells: np.ndarray
     platelets: np.ndarray
     um_per_px: float | None
+    scale_source: Literal["red cells", "file"] | None = None
+    scale_conflict: str | None = None
+    red_cells_plausible: bool | None = None
+    reliable: bool = True
+    unreliable_because: str = ""
+    masked_cell: bool = False
+    surround: np.ndarray | None = None
+
+    @property
+    def area(self) -> int:
+        """Pixels within the field of view."""
+        return self.nuclei.size - (0 if self.surround is None else int(np.count_nonzero(self.surround)))
 
     def mask(self) -> np.ndarray:
         """One picture of all: uint8, H × W, nucleus 255, cytoplasm 128, red cells 64, else 0."""
@@ -76,12 +97,13 @@ class Segmentation:
         return found
 
 
-def segment(image: np.ndarray, method: str = "fuzzy") -> Segmentation:
+def segment(image: np.ndarray, method: str = "fuzzy", um_per_px: float | None = None) -> Segmentation:
     """Find the cells of a smear, a whole field or a single cell.
 
     Args:
         image: uint8, H × W × 3, RGB.
         method: how colours are sorted, one of `METHODS`; all else is the same.
+        um_per_px: the size of a pixel that the file states, if any; used where red cells give no scale.
     """
     sort = METHODS[method]
     height, width = image.shape[:2]
@@ -90,14 +112,33 @@ def segment(image: np.ndarray, method: str = "fuzzy") -> Segmentation:
     factor = _working_scale(stained, glance, max(height, width))
     if factor != glance:
         colours, stained = _seen(image, factor, sort)
-    (inside, white, red, platelets), diameter = _find(colours, stained, sort)
+    (inside, white, red, platelets), diameter, plausible = _find(colours, stained, sort)
     white, red, platelets = (
         _numbered(cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST))
         for labels in (white, red, platelets)
     )
     inside = cv2.resize(inside.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-    scale = RED_CELL_UM * factor / diameter if diameter else None
-    return Segmentation(np.where(inside > 0, white, 0).astype(np.int32), white, red, platelets, scale)
+    measured = RED_CELL_UM * factor / diameter if diameter and plausible else None
+    return Segmentation(
+        np.where(inside > 0, white, 0).astype(np.int32),
+        white,
+        red,
+        platelets,
+        measured or um_per_px,
+        scale_source="red cells" if measured else "file" if um_per_px else None,
+        scale_conflict=_conflict(measured, um_per_px),
+        red_cells_plausible=plausible,
+    )
+
+
+def _conflict(measured: float | None, stated: float | None) -> str | None:
+    """A sentence where the red cells and the file give scales, in µm per pixel, that differ by over `CONFLICT`."""
+    if not measured or not stated or 1 / (1 + CONFLICT) <= measured / stated <= 1 + CONFLICT:
+        return None
+    return (
+        f"The file states {stated:.3g} µm per pixel, but by the size of the red cells it is {measured:.3g}; the red "
+        "cells are used."
+    )
 
 
 def _seen(image: np.ndarray, factor: float, sort: Method) -> tuple[Colours, np.ndarray]:
@@ -122,8 +163,11 @@ def _working_scale(stained: np.ndarray, glance: float, longer: int) -> float:
     return glance if abs(factor - glance) < NEARLY * glance else factor
 
 
-def _find(colours: Colours, stained: np.ndarray, sort: Method) -> tuple[tuple[np.ndarray, ...], float | None]:
-    """Nuclei (bool), white cells, red cells and platelets (labels), and the diameter of a red cell if borne out."""
+def _find(
+    colours: Colours, stained: np.ndarray, sort: Method
+) -> tuple[tuple[np.ndarray, ...], float | None, bool | None]:
+    """Nuclei (bool), white cells, red cells and platelets (labels); the diameter of a red cell, None where too few lie
+    alone to tell; and whether what was taken for red cells looks like them, None where there is none."""
     seeds = nuclei.nuclei(stained)
     none = np.zeros(seeds.shape, np.int32)
     around, matter = nuclei.foregrounds(colours, seeds, sort)
@@ -141,8 +185,8 @@ def _find(colours: Colours, stained: np.ndarray, sort: Method) -> tuple[tuple[np
         platelets[part.window][part.mask] = number
     white = np.where(dwarfs | slivers, 0, white)
     inside = (inside > 0) & (white > 0)
-    borne_out = edged and _alike(colours.lab, red, inside) <= MOST_ALIKE  # else the diameter served for shapes alone
-    return (inside, white, red, platelets), diameter if borne_out else None
+    plausible = edged and _alike(colours.lab, red, inside) <= MOST_ALIKE if red.any() else None
+    return (inside, white, red, platelets), diameter, plausible
 
 
 def _alike(lab: np.ndarray, red: np.ndarray, inside: np.ndarray) -> float:

@@ -10,29 +10,36 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import datasets
 import httpx2
 import numpy as np
-import pyarrow.compute as pc
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value, concatenate_datasets
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, concatenate_datasets
 from datasets.exceptions import DatasetNotFoundError
-from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-from leuko.data.folders import LABELS as LABEL_COLUMNS
-from leuko.data.folders import SPLITS, DataError, Row, column_of, group_column_of, read_folder, title_of
-from leuko.data.names import natural, told_by
+from leuko.data.classes import one_spelling
+from leuko.data.contradictions import refuse_contradictions
+from leuko.data.folders import DataError, Row, read_folder, title_of, warn
+from leuko.data.names import listed, natural
+from leuko.data.patients import doubt, one_name
+from leuko.data.tidy import TEXT, labels_of, tidy, with_column
+from leuko.data.walk import is_hidden, is_image
 from leuko.images.decode import ImageError, decode, read
 from leuko.models import remote
+from leuko.paths import is_path
 
-TEXT = Value("string")
 
-
-def load(sources: str | Sequence[str], *, group_column: str | None = None, one_class: bool = False) -> DatasetDict:
+def load(
+    sources: str | Sequence[str],
+    *,
+    group_column: str | None = None,
+    one_class: bool = False,
+    say: Callable[[str], None] = warn,
+) -> DatasetDict:
     """Load one data set, or several as one, from folders and from the Hub.
 
     Args:
@@ -41,32 +48,45 @@ def load(sources: str | Sequence[str], *, group_column: str | None = None, one_c
         group_column: the column that says which images belong together (patient, subject, slide); by default one that
             is named like it, or what the file names carry.
         one_class: whether images of a single class will do.
+        say: receives a line for everything that was taken for something (columns, parts, spellings) or is not used.
 
     Returns:
         Splits by name, test and validation before the others; only `train` where the sources have none. If there are
-        several, files begin with the split's name, as splits may share file names.
+        several, files begin with the split's name, as splits may share file names. Class names that differ in case,
+        spaces, hyphens or Unicode form alone are one class.
 
     Raises:
-        DataError: no such source, no images, fewer than two classes, or sources that do not go together.
+        DataError: no such source, no images, fewer than two classes, sources that do not go together, or files whose
+            names contradict their labels.
     """
     names = [sources] if isinstance(sources, str) else list(sources)
-    loaded = [_load_one(name, group_column) for name in names]
+    loaded = [_with_patients(_load_one(name, group_column, say), say) for name in names]
     if len({frozenset(splits) for splits in loaded}) > 1:
         raise DataError(f"Of {', '.join(names)} only some have validation and test parts; give sources of one kind.")
     titles = _titles(names)
-    labels = sorted({label for splits in loaded for rows in splits.values() for label in rows.features["label"].names})
+    spelling, said = one_spelling(label for splits in loaded for rows in splits.values() for label in labels_of(rows))
+    for line in said:
+        say(line)
+    for rows in (rows for splits in loaded for rows in splits.values()):  # classes without an image
+        spelling |= {name: name for name in rows.features["label"].names if name not in spelling}
+    labels = sorted(set(spelling.values()))
     if len(labels) < 2 and not one_class:
         raise DataError(f"{', '.join(names)}: there is only one class ({labels[0]}); at least two are needed.")
     together = DatasetDict()
     # Test first: of identical pictures cleaning keeps the first, and training must be the part that gives way.
     for split in sorted(loaded[0], key=lambda split: (split != "test", split != "validation", split)):
-        parts = [_of_source(s[split], title, labels, len(names) > 1) for s, title in zip(loaded, titles, strict=True)]
+        parts = [
+            _of_source(s[split], title, labels, spelling, len(names) > 1)
+            for s, title in zip(loaded, titles, strict=True)
+        ]
         together[split] = concatenate_datasets(_with_groups_alike(parts))
+        refuse_contradictions(together[split]["file"][:], labels_of(together[split]), labels)
         if len(loaded[0]) > 1:
             files = [f"{split}/{file}" for file in together[split]["file"]]
-            together[split] = _with_column(together[split], "file", files)
-    if absent := set(labels) - {labels[i] for i in set(together["train"]["label"])}:
+            together[split] = with_column(together[split], "file", files)
+    if absent := set(labels) - set(labels_of(together["train"])):
         raise DataError(f"The training images lack classes that other parts have: {', '.join(sorted(absent))}.")
+    _doubt_groups(loaded, titles, say)
     return together
 
 
@@ -99,13 +119,19 @@ def fingerprint(rows: Dataset) -> str:
     return digest.hexdigest()[:16]
 
 
-def _load_one(name: str, group_column: str | None) -> DatasetDict:
+def _load_one(name: str, group_column: str | None, say: Callable[[str], None]) -> DatasetDict:
     folder = Path(name)
     if not folder.is_dir():
-        return _tidy(_from_hub(name), name, group_column)
-    if any(folder.rglob("*.parquet")):
-        return _tidy(_read(name), name, group_column)
-    return DatasetDict({split: _of_files(rows) for split, rows in read_folder(folder, group_column).items()})
+        return tidy(_from_hub(name), name, group_column, say)
+    if _is_parquet(folder):
+        return tidy(_read(name), name, group_column, say)
+    return DatasetDict({split: _of_files(rows) for split, rows in read_folder(folder, group_column, say).items()})
+
+
+def _is_parquet(folder: Path) -> bool:
+    """Whether a folder holds a data set as parquet files, and not images with such a file among them."""
+    tables = [file for file in folder.rglob("*.parquet") if not any(map(is_hidden, file.relative_to(folder).parts))]
+    return bool(tables) and sum(file.is_file() and is_image(file) for file in folder.rglob("*")) <= len(tables)
 
 
 def _of_files(rows: list[Row]) -> Dataset:
@@ -114,18 +140,53 @@ def _of_files(rows: list[Row]) -> Dataset:
         "image": [str(row.path) for row in rows],
         "label": [names.index(row.label) for row in rows],
         "file": [row.file for row in rows],
+        "condition": [row.condition for row in rows],
+        "group": [row.group or "" for row in rows],
     }
-    features = Features({"image": Image(decode=False), "label": ClassLabel(names=names), "file": Value("string")})
-    if any(row.group for row in rows):
-        content["group"] = [row.group or "" for row in rows]
-        features["group"] = Value("string")
-    return Dataset.from_dict(content, features=features)
+    features = {"image": Image(decode=False), "label": ClassLabel(names=names)}
+    return Dataset.from_dict(content, features=Features(features | dict.fromkeys(("file", "condition", "group"), TEXT)))
+
+
+def _with_patients(splits: DatasetDict, say: Callable[[str], None]) -> DatasetDict:
+    """Give the patients of a source one spelling each, in all parts alike; a column without any name is dropped."""
+    splits = DatasetDict(splits)
+    given = {split: rows["group"][:] for split, rows in splits.items() if "group" in rows.column_names}
+    if not given:
+        return splits
+    names, said = one_name([None if v is None else str(v) for values in given.values() for v in values])
+    if not any(names):
+        return DatasetDict({split: rows.remove_columns("group") for split, rows in splits.items()})
+    for line in said:
+        say(line)
+    start = 0
+    for split, values in given.items():
+        splits[split] = with_column(splits[split], "group", names[start : start + len(values)])
+        start += len(values)
+    return splits
+
+
+def _doubt_groups(loaded: list[DatasetDict], titles: list[str], say: Callable[[str], None]) -> None:
+    """Warn of groups that are no patients, and of patients that several sources name."""
+    groups = [[g for rows in of.values() if "group" in rows.column_names for g in rows["group"][:]] for of in loaded]
+    for title, names in zip(titles, groups, strict=True):
+        if warning := doubt(names):
+            say(f"{title}: {warning}" if len(titles) > 1 else warning)
+    count = Counter(name for names in groups for name in set(names) if name)
+    if shared := sorted(name for name, sources in count.items() if sources > 1):
+        say(
+            f"Patients named alike in several sources ({listed(shared, 5)}) count as different ones; if they are the "
+            "same, put the sources into one folder, or their images may stand in training and test."
+        )
 
 
 def _from_hub(name: str) -> DatasetDict:
+    if Path(name).exists():
+        raise DataError(f"{name!r} is a file; give a folder of images, or a data set of the Hub (USER/NAME).")
+    if is_path(name):
+        raise DataError(f"There is no folder {name!r}; check the path. A data set of the Hub is given as USER/NAME.")
     try:
         validate_repo_id(name)
-        with remote.quiet():
+        with remote.quiet(), remote.cached_if_unreachable():
             return _read(name)
     except HFValidationError as error:
         raise DataError(f"There is no folder {name!r}; give one, or a data set of the Hub (USER/NAME).") from error
@@ -156,65 +217,6 @@ def _read(name: str) -> DatasetDict:
         raise DataError(f"{name} cannot be read as a data set of images; check its files.") from error
 
 
-def _keep_within(name: str, files: Iterable[str]) -> None:
-    """Refuse a data set of the Hub whose tables name images of this disk: `datasets` sees to all its other files."""
-    if Path(name).is_dir():
-        return  # its owner's tables may name what they like
-    homes = [Path(home).resolve() for home in (datasets.config.HF_DATASETS_CACHE, constants.HF_HUB_CACHE)]
-    for file in files:
-        if not any(Path(file).resolve().is_relative_to(home) for home in homes):
-            raise DataError(f"The data set {name!r} names an image that is not its own ({file}), which is not read.")
-
-
-def _tidy(loaded: DatasetDict, name: str, group_column: str | None) -> DatasetDict:
-    """Name the splits and columns of a data set that `datasets` has read as ours are named."""
-    splits = DatasetDict({SPLITS.get(split, split): rows for split, rows in loaded.items()})
-    if "train" not in splits:
-        raise DataError(f"The data set {name!r} has no training split.")
-    features = splits["train"].features
-    image = next((column for column, feature in features.items() if isinstance(feature, Image)), None)
-    labels = [column for column, feature in features.items() if isinstance(feature, ClassLabel)]
-    label = labels[0] if labels else column_of(features, LABEL_COLUMNS)
-    if not image or not label:
-        raise DataError(f"The data set {name!r} needs an image column and a label column.")
-    group = group_column_of([column for column in features if column not in (image, label)], group_column)
-    splits = splits.select_columns([column for column in (image, label, group) if column])
-    splits = splits.rename_columns({image: "image", label: "label"} | ({group: "group"} if group else {}))
-    return DatasetDict(
-        {split: _named(rows.cast_column("image", Image(decode=False)), name) for split, rows in splits.items()}
-    )
-
-
-def _named(rows: Dataset, name: str) -> Dataset:
-    """Make classes of the labels, add the files' names, and take groups from the names if none are given."""
-    images, given, classes = rows.data.table["image"], rows["label"][:], rows.features["label"]
-    known = range(classes.num_classes) if isinstance(classes, ClassLabel) else None
-    if missing := sum(v in (None, "") or v != v or (known is not None and v not in known) for v in given):
-        raise DataError(f"{missing} of the {len(rows)} images of {name!r} have no label; label them or leave them out.")
-    if known is None:
-        values = [str(value) for value in given]
-        classes = ClassLabel(names=sorted(set(values)))
-        rows = _with_column(rows, "label", classes.str2int(values), classes)
-    labels = rows.features["label"].int2str(rows["label"][:])
-    paths = pc.struct_field(images, "path").to_pylist()  # the column itself would read every image
-    alone = pc.is_null(pc.struct_field(images, "bytes")).to_pylist()
-    _keep_within(name, (path for path, read_from_it in zip(paths, alone, strict=True) if path and read_from_it))
-    files = []
-    for i, (label, path) in enumerate(zip(labels, paths, strict=True)):
-        files.append(f"{label}/{Path(path).name if path else f'{i:06d}'}")
-    count = Counter(files)
-    files = [file if count[file] == 1 else f"{file}#{i}" for i, file in enumerate(files)]
-    told = [told_by(file) for file in files]
-    if "group" not in rows.column_names and all(name and name.group for name in told):
-        rows = _with_column(rows, "group", [name.group for name in told if name])
-    return _with_column(rows, "file", files)
-
-
-def _with_column(rows: Dataset, name: str, values: list, feature: ClassLabel | Value = TEXT) -> Dataset:
-    """Add or replace a column; unlike a cast, this leaves the images where they are."""
-    return (rows.remove_columns(name) if name in rows.column_names else rows).add_column(name, values, feature=feature)
-
-
 def _titles(names: list[str]) -> list[str]:
     """Short names of the sources: the folder's or the Hub id, with folders above it where two would be alike."""
     titles = [title_of(name) for name in names]
@@ -225,14 +227,15 @@ def _titles(names: list[str]) -> list[str]:
     return titles
 
 
-def _of_source(rows: Dataset, title: str, labels: list[str], one_of_many: bool) -> Dataset:
+def _of_source(rows: Dataset, title: str, labels: list[str], spelling: dict[str, str], one_of_many: bool) -> Dataset:
     """Mark rows with their source, number their classes as all sources together do, put them into natural order."""
-    names = rows.features["label"].names
-    rows = _with_column(rows, "label", [labels.index(names[i]) for i in rows["label"]], ClassLabel(names=labels))
-    rows = _with_column(rows, "source", [title] * len(rows))
+    given = [labels.index(spelling[name]) for name in rows.features["label"].names]
+    rows = with_column(rows, "label", [given[i] for i in rows["label"]], ClassLabel(names=labels))
+    conditions = rows["condition"][:] if "condition" in rows.column_names else [""] * len(rows)
+    rows = with_column(rows, "source", [f"{title}/{c}" if c else title for c in conditions])
     for column in {"file", "group"} & set(rows.column_names):
         values = [f"{title}/{value}" if value and one_of_many else str(value or "") for value in rows[column]]
-        rows = _with_column(rows, column, values)
+        rows = with_column(rows, column, values)
     order = sorted(
         range(len(rows)), key=lambda i, label=rows["label"][:], file=rows["file"][:]: (label[i], natural(file[i]))
     )
@@ -244,4 +247,4 @@ def _with_groups_alike(parts: list[Dataset]) -> list[Dataset]:
     """Give all parts a column of groups if one has it; a row without a group has an empty one."""
     if not any("group" in rows.column_names for rows in parts):
         return parts
-    return [rows if "group" in rows.column_names else _with_column(rows, "group", [""] * len(rows)) for rows in parts]
+    return [rows if "group" in rows.column_names else with_column(rows, "group", [""] * len(rows)) for rows in parts]

@@ -1,9 +1,13 @@
-"""What file names tell: the conventions of the field's public data sets, and the order files were made in."""
+"""What names tell: the conventions of the field's public data sets, the words of a name, and the order of files."""
 
 from __future__ import annotations
 
+import os
 import re
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 _PBC = {  # prefix → folder of the published data set
     "BA": "basophil",
@@ -61,3 +65,54 @@ def told_by(name: str) -> Told | None:
 def natural(name: str) -> list[str | int]:
     """Sort key under which file 9 comes before file 10."""
     return [int(part) if i % 2 else part.lower() for i, part in enumerate(re.split(r"([0-9]+)", name))]
+
+
+def printable(name: str | Path) -> str:
+    """A file name as it can be printed anywhere: bytes that are no UTF-8 and control characters are replaced."""
+    text = os.fsencode(name).decode(errors="replace")
+    return "".join(c if c.isprintable() else "�" for c in text)
+
+
+def listed(names: Iterable[object], most: int = 3) -> str:
+    """The first few names, and an ellipsis if there are more."""
+    names = [str(name) for name in names]
+    return ", ".join(names[:most]) + (" …" if len(names) > most else "")
+
+
+def words(name: str) -> list[str]:
+    """The words of a name, without accents, as they are written: `EarlyPre-B_ALL` is Early, Pre, B, ALL.
+
+    Words end at separators and where lower case turns into upper case; digits stay with the letters before them (`L1`).
+    """
+    text = _without_accents(name)
+    text = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", text)
+    return re.findall(r"[^\W\d_]+\d*|\d+", text)
+
+
+def signs(name: str) -> str:
+    """What a name holds besides words and plain separators: `?` of `ALL?`, the last sign of `ALL-`."""
+    name = name.strip()
+    ends = name[:1] + name[-1:]
+    return "".join(c for c in ends if c in _DASHES) + "".join(
+        re.findall(rf"[^\w{_SEPARATORS}]", _without_accents(name))
+    )
+
+
+def near_key(name: str) -> str:
+    """What names have in common that differ in case, accents, Unicode form or separators alone (`PreB`, `pre-b `).
+
+    Signs that may carry a meaning are kept (`ALL+`, `ALL-`), and so are separators between digits.
+    """
+    text = _without_accents(name).casefold()
+    text = re.sub(rf"(?<=\d)[{_SEPARATORS}_]+(?=\d)", "·", text)
+    return "".join(re.findall(r"[^\W_]|·", text)) + signs(name)
+
+
+_DASHES = "-‐‑‒–—−"
+_SEPARATORS = r"\s\-‐‑‒–—.,:;()\[\]{}'\"/|#" + "\\\\"
+
+
+def _without_accents(name: str) -> str:
+    """Without the accents of the Latin, Greek and Cyrillic scripts, in composed form."""
+    text = unicodedata.normalize("NFKD", name)
+    return unicodedata.normalize("NFC", re.sub("[\u0300-\u036f]", "", text))

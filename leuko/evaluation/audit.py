@@ -17,7 +17,8 @@ from sklearn.preprocessing import StandardScaler
 
 from leuko.data.load import open_image
 from leuko.data.split import Split
-from leuko.evaluation.bootstrap import Bootstrap, Figures, Interval, Share
+from leuko.evaluation import few
+from leuko.evaluation.bootstrap import NARROW, Bootstrap, Figures, Interval, Share, Within
 from leuko.evaluation.judge import Progress
 from leuko.images.stain import colour_statistics
 from leuko.models.folder import Model
@@ -37,6 +38,7 @@ def colour_baseline(
     test: np.ndarray,
     test_labels: np.ndarray,
     groups: np.ndarray | None = None,
+    network: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Five nearest neighbours on colour statistics alone: what any accuracy must be read against.
 
@@ -46,11 +48,17 @@ def colour_baseline(
         training, test: float, N × 9, from `leuko.images.stain.colour_statistics`.
         training_labels, test_labels: int, N.
         groups: N, which test images belong together, for the intervals; None: each stands alone.
+        network: int, N, a network's answers to the test images.
 
     Returns:
-        `accuracy` and macro `f1` on the test images, and `intervals` with both as `{"value", "low", "high"}`.
+        `accuracy` and macro `f1` on the test images, and `intervals` with both as `{"value", "low", "high"}`; with a
+        network, `network_above`: by how much its macro-F1 is higher, from the same resamples.
     """
-    return with_intervals(neighbours(training, training_labels, test), test_labels, groups)
+    answer = neighbours(training, training_labels, test)
+    found = with_intervals(answer, test_labels, groups)
+    if network is None:
+        return found
+    return found | {"network_above": in_short({"network": network, "": answer}, test_labels, groups)[""]["lost"]}
 
 
 def with_intervals(answer: np.ndarray, truth: np.ndarray, groups: np.ndarray | None) -> dict[str, Any]:
@@ -92,7 +100,7 @@ def in_short(
             f1 = (2 * right / np.maximum(all_said, 1))[:, present].mean(axis=1)
             found[name, "accuracy"] = Share(right.sum(axis=1), confusion.sum(axis=(1, 2)))
             found[name, "f1"] = f1
-            found[name, "lost"] = found[first, "f1"] - f1
+            found[name, "lost"] = Within(found[first, "f1"] - f1, -1.0, 1.0)
         return found
 
     flat = resamples.intervals(figures)
@@ -124,7 +132,8 @@ def under_changes(
 
     Returns:
         By name, "as they are" first: `network` and, with a reference, `colour_baseline` (both as from `in_short`), and
-        `familiar` (the share of images that the network takes to be like its training images).
+        `familiar` (the share of images that the network takes to be like its training images, without an interval: it
+        describes these images).
     """
     said: dict[str, list] = {}
     network, familiarity = model.network, model.knowledge.familiarity
@@ -152,7 +161,7 @@ def under_changes(
 
 
 def shortcuts(
-    views: Mapping[str, np.ndarray], labels: np.ndarray, splits: Sequence[Split]
+    views: Mapping[str, np.ndarray], labels: np.ndarray, splits: Sequence[Split], groups: np.ndarray | None = None
 ) -> dict[str, dict[str, dict[str, float]]]:
     """How far five nearest neighbours get on views of the images that hold no cells, over several splits.
 
@@ -160,6 +169,7 @@ def shortcuts(
         views: by name, float, N × D: colour statistics, image borders, scale-bar corners, …
         labels: int, N.
         splits: two or more, over the same rows; the training part learns, the test part is asked.
+        groups: N, which rows belong together; None: each stands alone.
 
     Returns:
         For each view, and for `majority` (always the largest class of the training part): `accuracy` and macro `f1`,
@@ -173,26 +183,37 @@ def shortcuts(
         majority.append(_figures(labels[split.test], np.full(len(split.test), largest)))
     answers["majority"] = majority
     share = float(np.mean([len(split.test) / len(split.train) for split in splits]))
+    asked = np.unique(np.concatenate([split.test for split in splits]))
+    units = asked if groups is None else np.asarray(groups)[asked]
+    fewest = min(len(np.unique(units[labels[asked] == c])) for c in np.unique(labels[asked]))
     return {
-        name: {figure: mean_interval([answer[figure] for answer in each], share) for figure in ("accuracy", "f1")}
+        name: {
+            figure: mean_interval([answer[figure] for answer in each], share, fewest) for figure in ("accuracy", "f1")
+        }
         for name, each in answers.items()
     }
 
 
-def mean_interval(values: Sequence[float], test_share: float) -> dict[str, float]:
+def mean_interval(values: Sequence[float], test_share: float, units: int) -> Interval:
     """Mean over repeated splits with its 95 % interval.
 
-    Training sets overlap, so the variance is corrected after Nadeau & Bengio 2003, doi:10.1023/A:1024068626366.
+    Training sets overlap, so the variance is corrected after Nadeau & Bengio 2003, doi:10.1023/A:1024068626366. Where
+    the splits hardly differ, as when all answers are right in each, the interval is the exact one for `units`.
 
     Args:
-        values: one figure for each split, 0 to 1, at least two.
+        values: one figure for each split, 0 to 1.
         test_share: test rows for each training row.
+        units: how many independent groups or images of the class that has fewest were tested in all.
 
     Returns:
-        `value`, `low`, `high`, within 0 to 1.
+        `value`, `low`, `high`, within 0 to 1; without bounds (None) for a single split, which does not tell any.
     """
-    mean, sd, n = float(np.mean(values)), float(np.std(values, ddof=1)), len(values)
-    half = float(student.ppf(0.975, n - 1)) * sd * (1 / n + test_share) ** 0.5
+    mean, n = float(np.mean(values)), len(values)
+    if n < 2:
+        return {"value": mean, "low": None, "high": None}
+    half = float(student.ppf(0.975, n - 1)) * float(np.std(values, ddof=1)) * (1 / n + test_share) ** 0.5
+    if 2 * half < NARROW:
+        return few.exact(mean, units)
     return {"value": mean, "low": max(mean - half, 0.0), "high": min(mean + half, 1.0)}
 
 

@@ -9,13 +9,17 @@ often it was drawn. A figure is a function of weights; the same function gives i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from leuko.evaluation import few
+
 RESAMPLES = 1000
 FEW = 10  # groups of a class, below which images are drawn within groups as well
 TAIL = 0.025  # on either side of a 95 % interval
+NARROW = 5e-4  # an interval narrower than this prints as one number: resampling has met (nearly) no error to draw
 _AT_ONCE = 2_000_000  # weights in memory at a time
 
 Interval = dict[str, float | None]  # value, low, high; None where a figure is not defined
@@ -34,7 +38,24 @@ class Upward(NamedTuple):
     values: np.ndarray
 
 
-Figures = Mapping[Any, np.ndarray | Share | Upward]
+class Area(NamedTuple):
+    """A figure, B, that is an area under the ROC curve, and the weights of the images on either side of it (B each)."""
+
+    values: np.ndarray
+    positive: np.ndarray
+    negative: np.ndarray
+
+
+class Within(NamedTuple):
+    """A figure, B, whose values lie between two limits other than 0 and 1."""
+
+    values: np.ndarray
+    least: float
+    most: float
+
+
+Figure = np.ndarray | Share | Upward | Area | Within
+Figures = Mapping[Any, Figure]
 
 
 class Bootstrap:
@@ -56,16 +77,17 @@ class Bootstrap:
         members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
         classes = np.array([np.bincount(truth[rows]).argmax() for rows in members])
         self._strata = [[members[g] for g in np.flatnonzero(classes == c)] for c in np.unique(classes)]
-        few = {int(c): n for c, n in zip(*np.unique(classes, return_counts=True), strict=True) if n < FEW}
-        self.how = self._in_words({labels[c] if labels else str(c): n for c, n in few.items()})
+        self._fewest = min((len(m) if self._whole(m) else sum(map(len, m)) for m in self._strata), default=0)
+        rare = {int(c): n for c, n in zip(*np.unique(classes, return_counts=True), strict=True) if n < FEW}
+        self.how = self._in_words({labels[c] if labels else str(c): n for c, n in rare.items()})
 
-    def _in_words(self, few: dict[str, int]) -> str:
+    def _in_words(self, rare: dict[str, int]) -> str:
         said = f"95 % intervals from {RESAMPLES} resamples"
         if self.count == self.size:
             return f"{said} of single images; where several are of one patient, the true uncertainty is larger"
         said += f" of {self.count} groups"
-        if few:
-            which = ", ".join(f"{number} of {name}" for name, number in few.items())
+        if rare:
+            which = ", ".join(f"{number} of {name}" for name, number in rare.items())
             said += (
                 f", and of images within them, since there are few ({which}): the true uncertainty is larger, and "
                 "repeated cross-validation shows it better"
@@ -91,9 +113,12 @@ class Bootstrap:
     def intervals(self, figures: Callable[[np.ndarray], Figures]) -> dict[Any, Interval]:
         """Each figure with its interval.
 
-        Where a share is 0 or 1 in all resamples, the other bound is the exact one (Clopper & Pearson 1934,
-        doi:10.1093/biomet/26.4.404) for as many groups or, where images are drawn within them, as many images; 30 right
-        of 30 does not mean that none will ever be wrong.
+        Where the resamples hardly differ, as when all answers are right, resampling says nothing: 30 right of 30 does
+        not mean that none will ever be wrong. The interval is then the exact one (Clopper & Pearson 1934,
+        doi:10.1093/biomet/26.4.404) for as many groups or, where images are drawn within them, as many images. Areas
+        under the ROC curve take Newcombe's interval (`leuko.evaluation.few.auc`) for these numbers on either side. A
+        figure that is neither a share nor an area, such as a mean over classes, counts as a share of the class that has
+        fewest, which is too wide rather than too narrow.
 
         Args:
             figures: from weights, float32, B × N, to figures by name, each for B resamples.
@@ -108,7 +133,7 @@ class Bootstrap:
             name: _interval(
                 value,
                 np.concatenate([_values(part[name]) for part in parts]),
-                _count(value, [part[name] for part in alone]),
+                self._exact(value, [part[name] for part in alone]),
             )
             for name, value in values.items()
         }
@@ -128,6 +153,18 @@ class Bootstrap:
                 row[images] = 1
             yield weights
 
+    def _exact(self, figure: Figure, alone: Sequence[Figure]) -> Callable[[float], few.Figure]:
+        """The interval of a value where resampling tells none; `alone` holds the figure of each unit by itself."""
+        if isinstance(figure, Area):
+            sides = [_units(getattr(figure, s), [getattr(a, s) for a in alone]) for s in ("positive", "negative")]
+            return lambda value: few.auc(value, *sides)
+        if isinstance(figure, Share):
+            # Of a share of 1 only units that are part of it are sure to tell of it: its whole may count more.
+            side = "part" if figure.part[0] > 0 else "whole"
+            return partial(few.exact, count=_units(figure.whole, [getattr(a, side) for a in alone]))
+        least, most = (figure.least, figure.most) if isinstance(figure, Within) else (0.0, 1.0)
+        return partial(few.exact, count=self._fewest, least=least, most=most)
+
     @staticmethod
     def _whole(members: Sequence[np.ndarray]) -> bool:
         """Whether the groups of a class are drawn as they are, and not images within them too."""
@@ -140,23 +177,20 @@ def _times(members: int, resamples: int, rng: np.random.Generator) -> np.ndarray
     return np.bincount(drawn.ravel(), minlength=resamples * members).reshape(resamples, members)
 
 
-def _values(figure: np.ndarray | Share | Upward) -> np.ndarray:
+def _values(figure: Figure) -> np.ndarray:
     if isinstance(figure, Share):
         return np.divide(figure.part, figure.whole, out=np.full(figure.part.shape, np.nan), where=figure.whole > 0)
-    return figure.values if isinstance(figure, Upward) else figure
+    return figure if isinstance(figure, np.ndarray) else figure.values
 
 
-def _count(figure: np.ndarray | Share | Upward, alone: Sequence[np.ndarray | Share | Upward]) -> float:
-    """Of how many groups or images that are drawn a share tells; `alone` holds the figure of each by itself."""
-    if not isinstance(figure, Share):
-        return np.inf
+def _units(whole: np.ndarray, alone: Sequence[np.ndarray]) -> float:
+    """Of how many groups or images that are drawn a weight tells; `alone` holds the weight of each by itself."""
     if not alone:
-        return float(figure.whole[0])
-    some = figure.part[0] > 0
-    return min(float(figure.whole[0]), sum(int(((a.part if some else a.whole) > 0).sum()) for a in alone))
+        return float(whole[0])
+    return min(float(whole[0]), sum(int((weight > 0).sum()) for weight in alone))
 
 
-def _interval(figure: np.ndarray | Share | Upward, draws: np.ndarray, count: float) -> Interval:
+def _interval(figure: Figure, draws: np.ndarray, exact: Callable[[float], few.Figure]) -> Interval:
     value = float(_values(figure)[0])
     draws = draws[~np.isnan(draws)]
     if np.isnan(value) or not len(draws):
@@ -164,7 +198,7 @@ def _interval(figure: np.ndarray | Share | Upward, draws: np.ndarray, count: flo
     low, high = np.quantile(draws, [TAIL, 1 - TAIL])
     if isinstance(figure, Upward):
         low, high = (max(bound - draws.mean() + value, 0.0) for bound in (low, high))
-    if isinstance(figure, Share) and low == high and value in (0.0, 1.0):
-        exact = TAIL ** (1 / count)
-        low, high = (exact, 1.0) if value else (0.0, 1 - exact)
+    if high - low < NARROW:
+        found = exact(value)
+        low, high = min(low, found["low"]), max(high, found["high"])
     return {"value": value, "low": float(low), "high": float(high)}

@@ -84,7 +84,7 @@ def write_card(
 
 A network ({backbone}) that sorts blood-smear images into {", ".join(labels)}. Leukaemic classes:
 {", ".join(knowledge.positive) or "none"}. Written by Deep Leuko {__version__}.
-
+{beware(knowledge)}
 ## Intended use
 
 {USES}
@@ -121,6 +121,11 @@ from the training images and drawn anew at random, so that they tell nothing of 
     results.write_text(yaml.safe_dump(entries, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
+def beware(knowledge: Knowledge) -> str:
+    """The warnings that go with a model, as Markdown; empty without any."""
+    return "".join(f"\n> **Warning.** {line}\n" for line in knowledge.warnings)
+
+
 def how_to_use(knowledge: Knowledge) -> str:
     """How a model folder is used, by us and by strangers, as Markdown."""
     run, stain = knowledge.training, ""
@@ -146,12 +151,12 @@ def _figures(knowledge: Knowledge, report: dict[str, Any]) -> str:
     point, baseline = knowledge.operating_point, report["colour_baseline"]
     low, high = point.abstain
     head = (f"figure ({report['images']} test images)", "value", "95 % interval")
-    by_chance = {name: words.in_full(value) for name, value in baseline.get("intervals", {}).items()}
-    by_chance = by_chance or {name: words.number(baseline[name]) for name in ("accuracy", "f1")}
+    by_chance = {name: words.in_full(value) for name, value in baseline["intervals"].items()}
     parts = [
         "## Figures on the untouched test split",
         words.table([head, *words.headline(report)]),
-        f"{report['intervals']}. {words.WIDTHLESS}",
+        f"{report['intervals']}. {words.EXACT}",
+        *([words.warnings(report)] if report["warnings"] else []),
         "Five nearest neighbours on nine colour statistics, which see no cell at all, reach accuracy "
         f"{by_chance['accuracy']}\nand macro-F1 {by_chance['f1']} on the same split: read the figures above against "
         "these.",

@@ -9,13 +9,17 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.stats import beta, norm
 from sklearn.metrics import roc_auc_score
 
 from leuko.cells.blasts import wilson
 
 Z = float(norm.ppf(0.975))
+TAIL = 0.025  # on either side of a 95 % interval
 STEP = 1e-6
+FEW_IMAGES = 20  # of a class: all of 20 right still leave 17 % of errors possible (Clopper & Pearson)
+FEW_GROUPS = 10  # of a class
+UNEQUAL = 20  # times as many images of one class as of another, from which on accuracy is that of the larger
 Figure = dict[str, float]
 
 
@@ -33,7 +37,59 @@ def share(value: float, count: int) -> Figure:
     return {"value": value, "low": low, "high": high}
 
 
-def auc(value: float, positives: int, negatives: int) -> Figure:
+def exact(value: float, count: float, least: float = 0.0, most: float = 1.0) -> Figure:
+    """A share, or a mean of what lies between two limits, with the 95 % interval of Clopper & Pearson.
+
+    Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404: never too narrow for a share, and never without width.
+
+    Args:
+        value: `least` to `most`.
+        count: of what is independent, above 0.
+        least, most: the limits of the figure.
+
+    Returns:
+        `value`, `low` and `high`, `least` to `most`.
+    """
+    part = count * min(max((value - least) / (most - least), 0.0), 1.0)
+    low = float(beta.ppf(TAIL, part, count - part + 1)) if part > 0 else 0.0
+    high = float(beta.ppf(1 - TAIL, part + 1, count - part)) if part < count else 1.0
+    return {"value": value, "low": least + (most - least) * low, "high": least + (most - least) * high}
+
+
+def doubts(labels: Sequence[str], truth: np.ndarray, groups: np.ndarray, what: str = "images") -> list[str]:
+    """What forbids to rely on figures of these images, one sentence each.
+
+    Args:
+        labels: class names; of some there may be no image.
+        truth: int, N.
+        groups: N, which images belong together.
+        what: the images are called.
+    """
+    said = []
+    counts = np.bincount(truth, minlength=len(labels))
+    for number, (name, count) in enumerate(zip(labels, counts, strict=True)):
+        own = len(np.unique(groups[truth == number]))
+        if 0 < count < FEW_IMAGES:
+            said.append(
+                f"Only {count} of the {what} {'is' if count == 1 else 'are'} of {name}: figures of this class say "
+                "little, and so do means over the classes."
+            )
+        elif 0 < own < FEW_GROUPS and own < count:
+            said.append(
+                f"The {count} {what} of {name} are of {own} {'group' if own == 1 else 'groups'} (patients, slides or "
+                f"blocks of files) only: figures of this class say little of other patients."
+            )
+    present = np.flatnonzero(counts)
+    if len(present) > 1 and counts.max() >= UNEQUAL * counts[present].min():
+        most, fewest = labels[int(counts.argmax())], labels[int(present[counts[present].argmin()])]
+        said.append(
+            f"There are {counts.max() / counts[present].min():.0f} times as many {what} of {most} as of {fewest}: "
+            f"accuracy says hardly anything of {fewest}; read the figures of each class."
+        )
+    return said
+
+
+def auc(value: float, positives: float, negatives: float) -> Figure:
     """An area under the ROC curve with its 95 % interval, method 5 of Newcombe 2006 (doi:10.1002/sim.2324).
 
     Like Wilson's, it asks which true areas could have given the one that was found, so that it has a width even if no

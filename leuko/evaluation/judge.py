@@ -56,7 +56,7 @@ class Judged:
             np.array([finding.decision for finding in self.findings]),
             np.array([finding.in_distribution for finding in self.findings]),
             np.array([finding.quality.usable for finding in self.findings]),
-            np.array([finding.leukaemia_probability for finding in self.findings]),
+            np.array([finding.leukaemia_probability for finding in self.findings], float),
         )
 
 

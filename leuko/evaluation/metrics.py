@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from leuko.evaluation import plots, reliability
-from leuko.evaluation.bootstrap import Bootstrap, Figures, Interval, Share
+from leuko.evaluation import few, plots, reliability
+from leuko.evaluation.bootstrap import Area, Bootstrap, Figures, Interval, Share, Within
 from leuko.evaluation.ranking import Ranking
 from leuko.evaluation.words import as_text
 from leuko.models.classifier import leukaemia_probability
@@ -62,8 +62,9 @@ def evaluate(
         verdicts: the model's decisions; without them none are judged.
 
     Returns:
-        `images`, `groups` (their number), `intervals` (how they were made), `accuracy`, `balanced_accuracy`, `mcc`,
-        macro means over the classes that have images (`MACRO`), `per_class`, `confusion` (rows are the truth),
+        `images`, `groups` (their number), `intervals` (how they were made), `warnings` (`leuko.evaluation.few.doubts`),
+        `accuracy`, `balanced_accuracy`, `mcc`, macro means over the classes that have images (`MACRO`), `per_class`,
+        `confusion` (rows are the truth),
         `calibration`, `risk_coverage`, `leukaemia` (two-way, at `threshold`) and `decisions`.
     """
     probabilities = np.asarray(probabilities, np.float64)
@@ -84,18 +85,20 @@ def evaluate(
     def figures(weights: np.ndarray) -> Figures:
         found = classes.figures(weights, labels)
         found[("risk_coverage", "aurc")] = surest.aurc(weights, ~answers.so)
+        found |= _under(("risk_coverage", "risk_at_intervals"), _risks_at(weights, answers))
         for kind, statements in spoken.items():
             for when, statement in zip(("after", "before"), statements, strict=True):
                 found |= _under(("calibration", kind, when), reliability.figures(statement, weights))
         if ill is not None:
             found |= _under(("leukaemia",), _two_way(weights, score >= threshold, ill))
-            found[("leukaemia", "auc_roc")] = alarm.auc_roc(weights, ill)
+            found[("leukaemia", "auc_roc")] = Area(alarm.auc_roc(weights, ill), weights @ ill, weights @ ~ill)
             found[("leukaemia", "auc_pr")] = alarm.auc_pr(weights, ill)
         if verdicts:
             found |= _under(("decisions",), _decisions(weights, verdicts, ill))
         return found
 
     report = {"images": len(truth), "groups": resamples.count, "intervals": resamples.how}
+    report["warnings"] = few.doubts(labels, truth, np.arange(len(truth)) if groups is None else groups, "test images")
     report |= _nested(resamples.intervals(figures))
     report["confusion"] = classes.confusion(np.ones((1, len(truth))))[0].astype(int).tolist()
     for number, name in enumerate(labels):
@@ -139,7 +142,7 @@ class _Classes:
             each["recall"].append(Share(right[:, c], were[:, c]))
             each["specificity"].append(Share(total - were[:, c] - said[:, c] + right[:, c], total - were[:, c]))
             each["f1"].append(Share(right[:, c], (said[:, c] + were[:, c]) / 2))
-            each["auc_roc"].append(ranking.auc_roc(weights, self._belongs[:, c]))
+            each["auc_roc"].append(Area(ranking.auc_roc(weights, self._belongs[:, c]), were[:, c], total - were[:, c]))
             each["auc_pr"].append(ranking.auc_pr(weights, self._belongs[:, c]))
         found: dict[Any, Any] = {"accuracy": Share(right.sum(axis=1), total)}
         for name, values in each.items():
@@ -147,14 +150,17 @@ class _Classes:
             if len(self.present) == 1 and name in ("precision", "f1"):  # nothing could be taken for it
                 found[name] = found[name] * np.nan
             found |= {("per_class", label, name): value for label, value in zip(labels, values, strict=True)}
+        rarest = self.present[self._belongs[:, self.present].sum(axis=0).argmin()]
+        found["auc_roc"] = Area(found["auc_roc"], were[:, rarest], total - were[:, rarest])
         found["balanced_accuracy"] = found["recall"]
-        found["mcc"] = _mcc(right, said, were, total) if len(self.present) > 1 else np.full(len(total), np.nan)
+        mcc = _mcc(right, said, were, total) if len(self.present) > 1 else np.full(len(total), np.nan)
+        found["mcc"] = Within(mcc, -1.0, 1.0)
         return found
 
 
-def _plain(figure: np.ndarray | Share) -> np.ndarray:
+def _plain(figure: np.ndarray | Share | Area) -> np.ndarray:
     if not isinstance(figure, Share):
-        return figure
+        return figure.values if isinstance(figure, Area) else figure
     return np.divide(figure.part, figure.whole, out=np.full(figure.part.shape, np.nan), where=figure.whole > 0)
 
 
@@ -181,7 +187,7 @@ def _two_way(weights: np.ndarray, called: np.ndarray, ill: np.ndarray) -> Figure
         "negative_predictive_value": Share(cleared, cleared + missed),
         "f1": Share(hit, hit + (false + missed) / 2),
         "balanced_accuracy": (_plain(sensitivity) + _plain(specificity)) / 2,
-        "mcc": _mcc(right, said, were, total),
+        "mcc": Within(_mcc(right, said, were, total), -1.0, 1.0),
     }
 
 
@@ -208,6 +214,16 @@ def _decisions(weights: np.ndarray, verdicts: Verdicts, ill: np.ndarray | None) 
             "sensitivity": share(suspicious, decided & ill),
             "specificity": share(~suspicious, decided & ~ill),
         }
+    return found
+
+
+def _risks_at(weights: np.ndarray, answers: reliability.Statement) -> Figures:
+    """The share of wrong answers among the surest images, at each of `COVERAGES`; of equally sure ones, all count."""
+    found = {}
+    for share in COVERAGES:
+        last = max(int(np.ceil(share * len(answers.so) - 1e-9)), 1) - 1
+        surest = answers.probability >= np.sort(answers.probability)[::-1][last]
+        found[f"{share:.2f}"] = Share(weights @ (surest & ~answers.so), weights @ surest)
     return found
 
 

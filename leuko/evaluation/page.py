@@ -76,6 +76,7 @@ def attention(report: dict[str, Any]) -> list[Point]:
             loss = f"{100 * values['value']:.1f} points"
             said.append((f"{kind.capitalize()} of middle strength costs {loss} of macro-F1.", "robustness"))
     said += [(text, "shortcuts") for text in _shortcuts_taken(report)]
+    said += [(text, "figures") for text in report["warnings"]]
     if "there are few" in report["intervals"]:
         said.append(("There are few groups, so that all is less sure than its interval.", "figures"))
     if report["data"]["unreadable"]:
@@ -103,9 +104,9 @@ def _losses(report: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 def _facts(report: dict[str, Any]) -> list[tuple[str, str]]:
     facts = [("Images", f"{report['images']:,}"), ("Groups", f"{report['groups']:,}")]
-    facts += [("F1 (macro)", words.number(report["f1"]["value"]))]
+    facts += [("F1 (macro)", words.in_full(report["f1"]))]
     if "leukaemia" in report:
-        facts.append(("Leukaemia: AUC-ROC", words.number(report["leukaemia"]["auc_roc"]["value"])))
+        facts.append(("Leukaemia: AUC-ROC", words.in_full(report["leukaemia"]["auc_roc"])))
     if "decisions" in report:
         facts.append(("Decided", percent(report["decisions"]["coverage"]["value"])))
         right = report["decisions"].get("right", {}).get("value")
@@ -130,7 +131,7 @@ def _figures(report: dict[str, Any], drawn: dict[str, bytes]) -> list[Section]:
             [
                 *report["data"]["what"],
                 f"Groups: {report['data']['groups']}.",
-                f"{report['intervals']}. {words.WIDTHLESS}",
+                f"{report['intervals']}. {words.EXACT}",
                 colours,
             ],
             table=(head, *words.headline(report)),

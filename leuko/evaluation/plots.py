@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
 from leuko.data.eda.plots import PALETTE, as_png, colour, marker
+from leuko.evaluation import words
 
 SMALL = (5.6, 4.9)  # inches
 WIDE = (8.2, 4.4)
@@ -26,14 +27,15 @@ def draw(
         probabilities: float, N × classes.
         truth: int, N.
         labels: class names.
-        report: from `leuko.evaluation.metrics.evaluate`; without it, calibration and risk are not drawn.
+        report: from `leuko.evaluation.metrics.evaluate`; without it, calibration and risk are not drawn, and areas have
+            no intervals.
     """
     matrix = np.zeros((len(labels), len(labels)), int)
     np.add.at(matrix, (truth, probabilities.argmax(axis=1)), 1)
     drawn = {
         "confusion_matrix": confusion_matrix(matrix, labels),
-        "roc": roc(probabilities, truth, labels),
-        "precision_recall": precision_recall(probabilities, truth, labels),
+        "roc": roc(probabilities, truth, labels, report),
+        "precision_recall": precision_recall(probabilities, truth, labels, report),
     }
     if report:
         drawn["reliability"] = reliability(report["calibration"])
@@ -59,13 +61,15 @@ def confusion_matrix(matrix: np.ndarray, labels: Sequence[str]) -> Figure:
 
 
 @as_png
-def roc(probabilities: np.ndarray, truth: np.ndarray, labels: Sequence[str]) -> Figure:
+def roc(
+    probabilities: np.ndarray, truth: np.ndarray, labels: Sequence[str], report: dict[str, Any] | None = None
+) -> Figure:
     """The ROC curve of each class against the rest."""
     figure = Figure(figsize=SMALL)
     axes = figure.subplots()
     for c, name in _both_sides(truth, labels):
         false, true, _ = roc_curve(truth == c, probabilities[:, c])
-        axes.plot(false, true, color=colour(c), label=f"{name} ({auc(false, true):.3f})", lw=1.8)
+        axes.plot(false, true, color=colour(c), label=_with_area(name, "auc_roc", auc(false, true), report), lw=1.8)
     axes.plot([0, 1], [0, 1], color="0.7", lw=0.8)
     axes.set(xlabel="1 − specificity", ylabel="sensitivity", title="Each class against the rest (area)")
     _legend(axes, "lower right")
@@ -73,14 +77,17 @@ def roc(probabilities: np.ndarray, truth: np.ndarray, labels: Sequence[str]) -> 
 
 
 @as_png
-def precision_recall(probabilities: np.ndarray, truth: np.ndarray, labels: Sequence[str]) -> Figure:
+def precision_recall(
+    probabilities: np.ndarray, truth: np.ndarray, labels: Sequence[str], report: dict[str, Any] | None = None
+) -> Figure:
     """The precision–recall curve of each class against the rest."""
     figure = Figure(figsize=SMALL)
     axes = figure.subplots()
     for c, name in _both_sides(truth, labels):
         precision, recall, _ = precision_recall_curve(truth == c, probabilities[:, c])
         area = average_precision_score(truth == c, probabilities[:, c])
-        axes.step(recall, precision, where="post", color=colour(c), label=f"{name} ({area:.3f})", lw=1.8)
+        label = _with_area(name, "auc_pr", area, report)
+        axes.step(recall, precision, where="post", color=colour(c), label=label, lw=1.8)
     axes.set(xlabel="recall", ylabel="precision", title="Each class against the rest (area)", ylim=(-0.03, 1.03))
     _legend(axes, "lower left")
     return figure
@@ -95,16 +102,16 @@ def reliability(calibration: Mapping[str, Any]) -> Figure:
         axes.plot([0, 1], [0, 1], color="0.7", lw=0.8)
         for number, when in enumerate(("before", "after")):
             found = calibration[kind]["diagram"][when]
-            error = calibration[kind][when]["ece"]["value"]
+            error = words.in_full(calibration[kind][when]["ece"])
             size = 30 + 120 * np.asarray(found["images"]) / max(sum(found["images"]), 1)
             axes.plot(found["said"], found["so"], color=colour(number), lw=1)
-            label = f"{_SHOWN[when]} (error {error:.3f})"
+            label = f"{_SHOWN[when]} (error {error})"
             axes.scatter(
                 found["said"], found["so"], s=size, color=colour(number), marker=marker(number), label=label, alpha=0.8
             )
-        perfect = calibration[kind]["perfect"]["ece"]["value"]
+        perfect = words.chance(calibration[kind]["perfect"]["ece"])
         axes.set(xlabel="probability", ylabel="share that was so", ylim=(-0.03, 1.03))
-        axes.set_title(f"{title}\n(perfect model: error {perfect:.3f})")
+        axes.set_title(f"{title}\n(perfect model: error {perfect})")
         axes.legend(loc="lower right", fontsize=9)
     return figure
 
@@ -121,7 +128,7 @@ def risk_coverage(found: Mapping[str, Any]) -> Figure:
     axes.plot(curve["coverage"], curve["risk"], color=PALETTE[0], lw=1.8)
     axes.set(xlabel="coverage: share answered, the surest first", ylabel="share wrong among them", xlim=(0, 1))
     axes.set_ylim(0, max(max(curve["risk"]) * 1.15, 0.02))
-    axes.set_title(f"Risk and coverage (area {found['aurc']['value']:.4f})")
+    axes.set_title(f"Risk and coverage\n(area {words.in_full(found['aurc'])})")
     return figure
 
 
@@ -174,6 +181,11 @@ def shortcuts(found: Mapping[str, Mapping[str, Any]], chance: float) -> Figure:
     axes.set(xlabel="F1 (macro)", xlim=(0, 1.03))
     figure.legend(loc="outside upper left", ncols=3)
     return figure
+
+
+def _with_area(name: str, figure: str, area: float, report: dict[str, Any] | None) -> str:
+    """A class with the area under its curve and, where a report tells it, the interval."""
+    return f"{name}: {words.in_full(report['per_class'][name][figure]) if report else words.number(area)}"
 
 
 def _both_sides(truth: np.ndarray, labels: Sequence[str]) -> list[tuple[int, str]]:

@@ -43,7 +43,7 @@ def _said(evaluated: Evaluated, number: int) -> list[object]:
         evaluated.material.labels[answer],
         bool(answer == evaluated.truth[number]),
         int(evaluated.groups[number]),
-        f"{finding.leukaemia_probability:.4f}",
+        "" if finding.leukaemia_probability is None else f"{finding.leukaemia_probability:.4f}",
         finding.decision,
         finding.in_distribution,
         " ".join(finding.quality.found),

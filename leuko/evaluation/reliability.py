@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import log_softmax
 
-from leuko.evaluation.bootstrap import TAIL, Figures, Upward
+from leuko.evaluation.bootstrap import TAIL, Figures, Upward, Within
 
 BINS = 15
 SIMULATED = 1000  # perfectly calibrated models
@@ -33,11 +33,13 @@ class Statement(NamedTuple):
         probability: float, N, 0 to 1.
         so: bool, N.
         squares: float, N: each image's part of the Brier score (Brier 1950).
+        worst: the largest of these that there can be.
     """
 
     probability: np.ndarray
     so: np.ndarray
     squares: np.ndarray
+    worst: float
 
 
 def before_scaling(probabilities: np.ndarray, temperature: float) -> np.ndarray:
@@ -51,12 +53,12 @@ def answers(probabilities: np.ndarray, truth: np.ndarray) -> Statement:
     The Brier score is that of all classes, 0 to 2.
     """
     squares = ((probabilities - np.eye(probabilities.shape[1])[truth]) ** 2).sum(axis=1)
-    return Statement(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth, squares)
+    return Statement(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth, squares, 2.0)
 
 
 def alarms(probability: np.ndarray, ill: np.ndarray) -> Statement:
     """That an image shows leukaemia, for its probability, float, N, and the truth, bool, N; Brier score 0 to 1."""
-    return Statement(probability, ill, (probability - ill) ** 2)
+    return Statement(probability, ill, (probability - ill) ** 2, 1.0)
 
 
 def bins(probability: np.ndarray, equal_mass: bool = True) -> np.ndarray:
@@ -78,7 +80,7 @@ def figures(statement: Statement, weights: np.ndarray) -> Figures:
     return {
         "ece": Upward(calibration_error(statement, weights)),
         "ece_equal_width": Upward(calibration_error(statement, weights, equal_mass=False)),
-        "brier": weights @ statement.squares / weights.sum(axis=1),
+        "brier": Within(weights @ statement.squares / weights.sum(axis=1), 0.0, statement.worst),
     }
 
 

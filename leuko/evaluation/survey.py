@@ -150,7 +150,9 @@ def audit(
         return {}
     used = np.isin(np.arange(len(own)), some(np.arange(len(own)), AUDITED))
     figures = {
-        kind: shortcuts(views, own, [Fold(train[used[train]], test[used[test]]) for train, test in splits])
+        kind: shortcuts(
+            views, own, [Fold(train[used[train]], test[used[test]]) for train, test in splits], groups.group
+        )
         for kind, splits in (("random", plain), ("grouped", grouped))
     }
     return {view: {kind: figures[kind][view] for kind in figures} for view in views}

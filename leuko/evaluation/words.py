@@ -61,7 +61,12 @@ SHORTCUTS = (
     "the network and the nearest neighbours on colour statistics have learnt from the training images as they are. "
     "What is left above guessing without cells is a shortcut; what is lost in another stain was colour."
 )
-WIDTHLESS = "An interval without width, of an area or a mean without error, is no certainty."
+EXACT = (
+    "Where resampling met no error, as when all answers are right, the interval is the exact one for as many groups or "
+    "images (Clopper–Pearson; Newcombe for AUC-ROC)."
+)
+UNKNOWN = "not estimable"  # where there is nothing to estimate a figure or its interval from
+DIGITS = range(3, 7)  # decimals of an interval: as few as keep its ends apart
 MIDDLE = 3  # of five strengths: the one whose loss counts
 STRENGTHS = range(1, 6)
 
@@ -69,18 +74,27 @@ Rows = list[tuple[str, ...]]
 
 
 def number(value: float | None) -> str:
-    """A figure to three decimals; a dash where it is not defined."""
-    return "–" if value is None else f"{value:.3f}"
+    """A figure to three decimals."""
+    return UNKNOWN if value is None else f"{value:.3f}"
 
 
 def span(figure: dict[str, float | None]) -> str:
-    """The interval of a figure."""
-    return "–" if figure["low"] is None else f"{figure['low']:.3f} to {figure['high']:.3f}"
+    """The interval of a figure, with more decimals where it would seem to have no width."""
+    if figure["low"] is None:
+        return UNKNOWN
+    for digits in DIGITS:
+        low, high = (f"{figure[end]:.{digits}f}" for end in ("low", "high"))
+        if low != high:
+            break
+    return f"{low} to {high}"
 
 
 def in_full(figure: dict[str, float | None]) -> str:
     """A figure with its interval in brackets."""
-    return "–" if figure["value"] is None else f"{figure['value']:.3f} ({span(figure)})"
+    if figure["value"] is None:
+        return UNKNOWN
+    interval = "interval " * (figure["low"] is None) + span(figure)
+    return f"{figure['value']:.3f} ({interval})"
 
 
 def headline(report: dict[str, Any]) -> Rows:
@@ -120,16 +134,27 @@ def calibration(report: dict[str, Any]) -> Rows:
     for kind, whose in SPOKEN.items():
         found = report["calibration"].get(kind)
         for name, title in CALIBRATION.items() if found else ():
-            perfect = found["perfect"].get(name)
-            shown = in_full(perfect) if perfect else ""
+            shown = chance(found["perfect"][name]) if name in found["perfect"] else ""
             rows.append((f"{title}, {whose}", in_full(found["before"][name]), in_full(found["after"][name]), shown))
     return rows
+
+
+def chance(perfect: dict[str, float]) -> str:
+    """The calibration error of a perfect model and the range of its simulations, if they differ at all."""
+    same = number(perfect["low"]) == number(perfect["high"])
+    return f"{number(perfect['value'])} in all simulations" if same else in_full(perfect)
+
+
+def warnings(report: dict[str, Any]) -> str:
+    """What forbids to rely on the figures, a line each."""
+    return "\n".join(f"Beware: {line[0].lower()}{line[1:]}" for line in report.get("warnings", []))
 
 
 def risks(report: dict[str, Any]) -> str:
     """The risk–coverage curve in a sentence."""
     found = report["risk_coverage"]
-    at = ", ".join(f"{number(risk)} of the surest {float(c):.0%}" for c, risk in found["risk_at"].items())
+    each = found["risk_at_intervals"].items()
+    at = ", ".join(f"{in_full(risk)} of the surest {float(c):.0%}" for c, risk in each)
     return f"Area under the risk–coverage curve: {in_full(found['aurc'])}. Wrong: {at.replace('%', ' %')}."
 
 
@@ -162,8 +187,8 @@ def summary(report: dict[str, Any]) -> str:
     """Decisions, calibration, the colour baseline and what was found on changed images, for a terminal."""
     lines = [f"{title}: {value} ({span})." for title, value, span in decisions(report)]
     ece = report["calibration"]["classes"]
-    chance = f"a perfectly calibrated model: {in_full(ece['perfect']['ece'])}"
-    lines.append(f"Calibration error: {in_full(ece['after']['ece'])}; {chance}.")
+    perfect = f"a perfectly calibrated model: {chance(ece['perfect']['ece'])}"
+    lines.append(f"Calibration error: {in_full(ece['after']['ece'])}; {perfect}.")
     if baseline := report.get("colour_baseline"):
         figures = ", ".join(f"{name} {in_full(baseline['intervals'][name])}" for name in ("accuracy", "f1"))
         lines.append(f"Colour statistics alone, {baseline['how']}: {figures}.")
@@ -183,4 +208,4 @@ def as_text(report: dict[str, Any], labels: Sequence[str] | None = None) -> str:
         *(number(report["per_class"][name]["recall"]["value"]) for name in labels or report["per_class"]),
     ]
     matrix = [(*row, value) for row, value in zip(matrix, recall, strict=True)]
-    return f"{table(rows)}\n\n{table(matrix)}"
+    return "\n\n".join(part for part in (table(rows), table(matrix), warnings(report)) if part)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -44,10 +45,12 @@ class Quality:
     """The verdict on an image.
 
     Attributes:
-        found: every issue by its kind, one of `KINDS`, in words for a user.
+        found: every issue by its kind, one of `KINDS`, in words for a user; an image with one cannot be judged.
+        warned: every warning in the same way: the image can be judged, but a better one would be more reliable.
     """
 
     found: Mapping[str, str] = field(default_factory=dict)
+    warned: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def usable(self) -> bool:
@@ -56,8 +59,17 @@ class Quality:
 
     @property
     def issues(self) -> tuple[str, ...]:
-        """The sentences alone."""
+        """The sentences of the issues."""
         return tuple(self.found.values())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The sentences of the warnings."""
+        return tuple(self.warned.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """As it stands in the JSON of a finding and of a field."""
+        return {"usable": self.usable, "issues": list(self.issues), "warnings": list(self.warnings)}
 
 
 def assess(image: np.ndarray) -> Quality:

@@ -8,12 +8,16 @@ run the trunk elsewhere.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal
 
 import timm
 import torch
+from huggingface_hub import constants
 from safetensors.torch import load_file
+from timm.models._hub import check_cached_file
 from torch import nn
 
 from leuko.models import architectures, compact, ensemble, remote  # noqa: F401  (two are registered with timm)
@@ -152,7 +156,7 @@ def create(backbone: str, classes: int, *, weights: str = "auto", dropout: float
         near = ", ".join(timm.list_models(f"*{backbone.split('.')[0][:6]}*")[:5]) or "see timm.list_models()"
         raise WeightsError(f"timm has no network named {backbone!r}; did you mean one of: {near}?")
     try:
-        with remote.quiet():
+        with remote.quiet(), _at_hand_if_offline(backbone) if weights == "auto" else nullcontext():
             timm_model = timm.create_model(
                 backbone, pretrained=weights == "auto", num_classes=classes, drop_rate=dropout
             )
@@ -171,6 +175,21 @@ def create(backbone: str, classes: int, *, weights: str = "auto", dropout: float
         for parameter in timm_model.get_classifier().parameters():
             nn.init.zeros_(parameter)
     return Network(timm_model)
+
+
+@contextmanager
+def _at_hand_if_offline(backbone: str) -> Iterator[None]:
+    """Where the source of pretrained weights does not answer, only those that are on this machine already are taken."""
+    cfg = timm.get_pretrained_cfg(backbone)
+    on_hub = bool(cfg and cfg.hf_hub_id)
+    source = constants.ENDPOINT if on_hub else cfg and cfg.url
+    if not source or (constants.HF_HUB_OFFLINE and on_hub) or remote.reachable(source):
+        yield
+        return
+    if not on_hub and not check_cached_file(source):
+        raise WeightsError(f"{source} does not answer.")
+    with remote.cached_only():
+        yield
 
 
 def _load_initial(timm_model: nn.Module, file: Path) -> bool:

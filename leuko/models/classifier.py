@@ -30,9 +30,13 @@ class Finding:
     Attributes:
         label: the network's most probable class.
         probabilities: of every class, 0 to 1, in the model's order.
-        leukaemia_probability: 0 to 1: the network's, or the cells' where the network does not know such images.
+        pattern: the label where it may be shown as part of the answer: the network decided, and the class is one of
+            those that the decision means; else None.
+        leukaemia_probability: 0 to 1: the network's, or the cells' where the network does not know such images and they
+            have a score; no answer where the decision is uncertain. None if no class is known to mean leukaemia.
         evidence: the leukaemia probability by the `network` and by the `cells`, None where these say nothing.
         decision: suspicious, not suspicious or uncertain.
+        headline: the decision in words, and what was seen.
         reasons: for the decision, one sentence each.
         quality: whether the image is fit to be judged.
         in_distribution: whether it resembles the network's training images, its cells in size too; False where that
@@ -41,10 +45,12 @@ class Finding:
     """
 
     label: str
+    pattern: str | None
     probabilities: dict[str, float]
-    leukaemia_probability: float
+    leukaemia_probability: float | None
     evidence: dict[str, float | None]
     decision: Decision
+    headline: str
     reasons: tuple[str, ...]
     quality: quality.Quality
     in_distribution: bool
@@ -55,12 +61,14 @@ class Finding:
         return {
             "image": image,
             "label": self.label,
+            "pattern": self.pattern,
             "probabilities": {k: round(v, 4) for k, v in self.probabilities.items()},
-            "leukaemia_probability": round(self.leukaemia_probability, 4),
-            "evidence": {k: None if v is None else round(v, 4) for k, v in self.evidence.items()},
+            "leukaemia_probability": _rounded(self.leukaemia_probability),
+            "evidence": {k: _rounded(v) for k, v in self.evidence.items()},
             "decision": self.decision,
+            "headline": self.headline,
             "reasons": list(self.reasons),
-            "quality": {"usable": self.quality.usable, "issues": list(self.quality.issues)},
+            "quality": self.quality.as_json(),
             "in_distribution": self.in_distribution,
             "model": self.model,
         }
@@ -119,25 +127,26 @@ class Classifier:
         """The class names in the order of the network's outputs."""
         return self.model.labels
 
-    def classify(self, image: np.ndarray) -> Finding:
-        """The finding for an image, uint8, H × W × 3, RGB."""
-        return self.read(image).finding
+    def classify(self, image: np.ndarray, um_per_px: float | None = None) -> Finding:
+        """The finding for an image, uint8, H × W × 3, RGB; `um_per_px` as for `read`."""
+        return self.read(image, um_per_px=um_per_px).finding
 
-    def read(self, image: np.ndarray, cells: bool = True) -> Reading:
+    def read(self, image: np.ndarray, cells: bool = True, um_per_px: float | None = None) -> Reading:
         """The finding for an image, with what it rests on.
 
         Args:
             image: uint8, H × W × 3, RGB.
             cells: False: the network alone is asked, several times as fast; whether it sees cells of the size it
                 knows, or cells at all, is not known then.
+            um_per_px: the size of a pixel that the file states, if any; used where red cells give no scale.
         """
         running = self._beside.submit(self._run, image)
         fit = quality.assess(image)
-        found = segment(image) if cells and fit.usable else None
+        found = segment(image, um_per_px=um_per_px) if cells and fit.usable else None
         output = running.result()
         probabilities = softmax(output.logits.astype(np.float64))
-        verdict = self._conclude(image.shape, probabilities, output.features, found)
-        return Reading(self._finding(probabilities, fit, verdict), verdict, output, found)
+        verdict = self._conclude(image.shape, probabilities, output.features, found, fit)
+        return Reading(self._finding(probabilities, fit, verdict, found), verdict, output, found)
 
     def _run(self, image: np.ndarray) -> Output:
         return self.engine.run(to_input(image, self.model.preprocessing)[None])[0]
@@ -176,6 +185,7 @@ class Classifier:
             "operating_point": knowledge.operating_point.as_json(),
             "temperature": knowledge.temperature,
             "training": knowledge.training,
+            "warnings": list(knowledge.warnings),
         }
 
     def _signature(self) -> dict[str, str]:
@@ -186,7 +196,12 @@ class Classifier:
         }
 
     def _conclude(
-        self, shape: tuple[int, ...], probabilities: np.ndarray, features: np.ndarray, found: Segmentation | None
+        self,
+        shape: tuple[int, ...],
+        probabilities: np.ndarray,
+        features: np.ndarray,
+        found: Segmentation | None,
+        fit: quality.Quality,
     ) -> Verdict:
         knowledge = self.model.knowledge
         network = cells = None
@@ -194,16 +209,22 @@ class Classifier:
             network = float(leukaemia_probability(probabilities, self.labels, knowledge.positive))
             cells = evidence.weigh(found) if found else None
         strange = self._strangeness(shape, features, found)
-        return Verdict(knowledge.operating_point, network, strange, cells)
+        return Verdict(knowledge.operating_point, network, strange, cells, fit.issues)
 
-    def _finding(self, probabilities: np.ndarray, fit: quality.Quality, verdict: Verdict) -> Finding:
+    def _finding(
+        self, probabilities: np.ndarray, fit: quality.Quality, verdict: Verdict, found: Segmentation | None
+    ) -> Finding:
+        label = self.labels[int(probabilities.argmax())]
+        meant = {True: "suspicious", False: "not suspicious"}[label in self.model.knowledge.positive]
         return Finding(
-            label=self.labels[int(probabilities.argmax())],
+            label=label,
+            pattern=label if verdict.basis == "network" and verdict.decision == meant else None,
             probabilities=dict(zip(self.labels, map(float, probabilities), strict=True)),
             leukaemia_probability=verdict.probability,
             evidence={"network": verdict.network, "cells": verdict.cells.probability if verdict.cells else None},
-            decision=verdict.decision if fit.usable else "uncertain",
-            reasons=(*fit.issues, *verdict.reasons),
+            decision=verdict.decision,
+            headline=verdict.headline,
+            reasons=(*verdict.reasons, *(evidence.scale_notes(found) if found else ())),
             quality=fit,
             in_distribution=not verdict.strange,
             model=self._signature(),
@@ -213,12 +234,16 @@ class Classifier:
         """Why the network does not know such images, in words; empty if it does."""
         knowledge = self.model.knowledge
         if found and knowledge.scale:
-            if not found.um_per_px:
+            if not found.um_per_px or evidence.unlike_blood(found):
                 return "the size of its cells is not known: too few clear red cells, as out of focus or in no smear"
             larger = knowledge.scale.departure(at_input(found.um_per_px, shape, self.model.preprocessing.size))
             if larger != 1:
                 return f"the network sees its cells at {100 * larger:.0f}\u00a0% of the size it knows"
         return "" if knowledge.familiarity.knows(features) else "in its look"
+
+
+def _rounded(probability: float | None) -> float | None:
+    return None if probability is None else round(probability, 4)
 
 
 def leukaemia_probability(probabilities: np.ndarray, labels: Sequence[str], positive: Sequence[str]) -> np.ndarray:

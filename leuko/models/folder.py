@@ -35,6 +35,7 @@ from leuko.images.stain import Normalisation
 from leuko.models.calibration import Familiarity, OperatingPoint
 from leuko.models.preprocessing import CropError, Preprocessing
 from leuko.models.scale import Scale
+from leuko.paths import is_path
 
 if TYPE_CHECKING:
     from leuko.models.backbones import Network
@@ -61,6 +62,7 @@ class Knowledge:
         operating_point, familiarity: see `leuko.models.calibration`.
         training: the run: data and their fingerprint, split and seed, settings, steps done.
         scale: how large the cells of the training images were to the network (`leuko.models.scale`); None: not known.
+        warnings: why not to rely on the model, a sentence each (`leuko.evaluation.merit`); usually none.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Knowledge:
     familiarity: Familiarity
     training: dict[str, Any]
     scale: Scale | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,7 @@ def save(folder: Path, network: Network, labels: tuple[str, ...], how: Preproces
         "temperature": knowledge.temperature,
         "operating_point": knowledge.operating_point.as_json(),
         "stain": how.stain.as_json() if how.stain else None,
+        "warnings": list(knowledge.warnings),
         "training": knowledge.training,
         "versions": {"leuko": __version__, **{name: version(name) for name in _VERSIONED}},
         "sha256": {WEIGHTS: _digest(folder / WEIGHTS), ONNX: _digest(folder / ONNX)},
@@ -217,6 +221,12 @@ def locate(model: str | os.PathLike[str] | None) -> Path:
     folder = Path(model)
     if folder.is_dir():
         return folder
+    if folder.exists():
+        raise ModelFolderError(f"{str(model)!r} is a file and no model folder; give the folder that train.py wrote.")
+    if is_path(str(model)):
+        raise ModelFolderError(
+            f"There is no model folder {str(model)!r}; check the path. A model of the Hub is given as USER/NAME."
+        )
     import httpx2  # late, as what follows: most models are folders
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
@@ -224,7 +234,7 @@ def locate(model: str | os.PathLike[str] | None) -> Path:
     from leuko.models import remote
 
     try:
-        with remote.quiet():
+        with remote.quiet(), remote.cached_if_unreachable():
             return Path(snapshot_download(str(model), allow_patterns=[CONFIG, WEIGHTS, LEUKO, ONNX]))
     except HFValidationError as error:
         raise ModelFolderError(
@@ -257,6 +267,7 @@ def load(model: str | os.PathLike[str] | None = None) -> Model:
             familiarity=Familiarity.from_json(stored["familiarity"]),
             training=stored["training"],
             scale=Scale(**stored["scale"]) if stored.get("scale") else None,
+            warnings=tuple(map(str, stored.get("warnings", ()))),
         )
         backbone, labels = config["architecture"], tuple(config["label_names"])
         if len(set(knowledge.positive) & set(labels)) != len(knowledge.positive):

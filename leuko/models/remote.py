@@ -5,9 +5,56 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Thread
 
+import httpx2
+from huggingface_hub import constants
 from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, logging
+
+PATIENCE = 4.0  # seconds for a first sign of life; the Hub's client by itself tries again for about a minute
+
+
+def reachable(address: str, seconds: float = PATIENCE) -> bool:
+    """Whether a server answers at all, and with no error of its own, within some seconds.
+
+    A name that is looked up in vain, a connection that is refused, and a server that takes it and says nothing all
+    count as no answer. Asked from a thread, since looking up a name knows no time limit.
+    """
+    answered = []
+
+    def ask() -> None:
+        try:
+            with httpx2.stream("GET", address, timeout=seconds) as response:
+                answered.append(response.status_code < 500)
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError):
+            answered.append(False)
+
+    thread = Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return answered == [True]
+
+
+@contextmanager
+def cached_only() -> Iterator[None]:
+    """Within it the Hub's client takes what this machine has already, and asks nobody."""
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+@contextmanager
+def cached_if_unreachable() -> Iterator[None]:
+    """Within it the Hub's client takes only what this machine has already, if the Hub does not answer now."""
+    if constants.HF_HUB_OFFLINE or reachable(constants.ENDPOINT):
+        yield
+        return
+    with cached_only():
+        yield
 
 
 @contextmanager

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from leuko.images.decode import decode
+from leuko.images.decode import ImageError, pictures
 from leuko.models import explain
 from leuko.models.classifier import Classifier, Finding, Reading
 
@@ -20,11 +21,13 @@ class Analysis:
         reading: what is said of it, and on what that rests.
         image: uint8, H × W × 3, RGB.
         heat_maps: for every class, float32 at the feature map's resolution, 0 to 1.
+        first: the class whose heat map is shown first: the most probable one where the network's answer counts.
     """
 
     reading: Reading
     image: np.ndarray
     heat_maps: dict[str, np.ndarray]
+    first: str
 
     @property
     def finding(self) -> Finding:
@@ -43,21 +46,32 @@ def analyse(classifier: Classifier, source: str | Path) -> Analysis:
     """Decode, judge and explain one image file.
 
     Raises:
-        leuko.images.decode.ImageError: the file cannot be used.
+        leuko.images.decode.ImageError: the file cannot be used, or holds several pictures.
     """
-    image = decode(source)
-    reading = classifier.read(image)
-    return Analysis(reading, image, {label: classifier.heat_map(reading, label) for label in classifier.labels})
+    picture, *more = pictures(source)
+    if more:
+        raise ImageError(f"The file holds {1 + len(more)} pictures; the tab Many images judges each of them.")
+    image = picture.pixels
+    reading = classifier.read(image, um_per_px=picture.um_per_px)
+    heat_maps = {label: classifier.heat_map(reading, label) for label in classifier.labels}
+    asked = (*classifier.model.knowledge.positive, *classifier.labels)[0]
+    counts = reading.verdict.basis == "network"
+    return Analysis(reading, image, heat_maps, reading.finding.label if counts else asked)
 
 
-def headline(finding: Finding) -> tuple[str, str]:
-    """The decision in words: a title and what to do next."""
+def advice(finding: Finding) -> str:
+    """What to do next."""
     if not finding.quality.usable:
-        return "Not fit to be judged", "The check below says what to change; then upload again."
-    if finding.decision == "uncertain" and not finding.in_distribution:
-        return "Uncertain: unlike the training images", "Do not rely on this answer; have the slide read by an expert."
+        return "The check below says what to change; then upload again."
     if finding.decision == "suspicious":
-        return "Suspicious for ALL", "Refer: have the slide read by an expert."
+        return "Refer: have the slide read by an expert."
     if finding.decision == "not suspicious":
-        return "Not suspicious for ALL", "This does not exclude leukaemia or any other disease."
-    return "Uncertain", "Upload further fields of the slide, or have it read by an expert."
+        return "This does not exclude leukaemia or any other disease."
+    if not finding.in_distribution:
+        return "Do not rely on this answer; upload further fields of the slide, or have it read by an expert."
+    return "Upload further fields of the slide, or have it read by an expert."
+
+
+def model_name(model: Mapping[str, str]) -> str:
+    """The model that judged, in words, from a finding's `model`."""
+    return f"{model['name']}, version {model['version']}"

@@ -1,30 +1,43 @@
-"""A zip of images from a stranger, unpacked within limits and nowhere else than it should be."""
+"""A zip of images from a stranger, unpacked within limits and nowhere else than it should be.
+
+What makes a zip dangerous (a bomb, a name that leads elsewhere) refuses it whole. What is wrong with one file alone
+(encrypted, damaged, a link, another archive) is an error of that file.
+"""
 
 from __future__ import annotations
 
+import errno
 import io
-import stat
+import itertools
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from leuko.images.decode import FORMATS, MAX_BYTES, SUFFIXES
+from leuko.data.names import natural
+from leuko.images import files
+from leuko.images.decode import FORMATS, MAX_BYTES
+from leuko.images.files import Item
+from leuko.serving.zip_entries import DAMAGED, READ_ERRORS, ArchiveError, Entry, list_entries
 
 MAX_ZIP_BYTES = 200 * 1024**2
 MAX_FILES = 500
 MAX_UNPACKED_BYTES = 1024**3
 MAX_PIXELS = 1_500_000_000  # of all images together: 200 fields of 2592 × 1944 and room for more
-MAX_RATIO = 200  # of unpacked to packed size of one file; images do not come near it
-SMALL = 1024**2  # bytes of a file below which the ratio says nothing
 MAX_LIST_BYTES = 1024**2  # of a zip's list of its files, all of which is read before the first
-_TABLES = (".csv",)
-_ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst")
-_LEFTOVERS = ("__MACOSX", "Thumbs.db", "desktop.ini")  # of file managers
+MAX_NAME = 500  # characters of a path within a zip that are kept
 
 
-class ArchiveError(ValueError):
-    """An archive that is not unpacked; the message is one sentence that says why."""
+@dataclass
+class Room:
+    """What may still be unpacked for one request, from one zip or several."""
+
+    files: int = MAX_FILES
+    bytes: int = MAX_UNPACKED_BYTES
+    pixels: int = MAX_PIXELS
 
 
 class _Listed(io.FileIO):
@@ -36,91 +49,140 @@ class _Listed(io.FileIO):
         return super().read(size)
 
 
-def unpack(archive: Path, folder: Path) -> list[str]:
-    """Unpack the images (and tables) of a zip into an existing, empty folder.
+def items(archive: Path, folder: Path, room: Room) -> list[Item]:
+    """Unpack the images of a zip into an existing, empty folder, under names of our own.
 
-    A single folder around everything is left away, so that the class folders lie at the top.
+    A single folder around everything is left away from their names.
+
+    Args:
+        archive: the zip.
+        folder: where to.
+        room: what may be unpacked; what is unpacked here is taken off.
+
+    Returns:
+        Every file of the zip in natural order: an image, or an error, or a reason why it is skipped.
+
+    Raises:
+        ArchiveError: it is no zip, too large in any way, holds no image, or names that lead elsewhere. What was
+            unpacked by then stays in the folder, for the caller to delete.
+    """
+    found = []
+    with _open(archive) as opened:
+        entries = _entries(opened, room, tables=False)
+        for i, (entry, data) in enumerate(_contents(opened, entries, room)):
+            path = None
+            if entry.wanted:
+                path = folder / str(i)
+                path.write_bytes(data)
+            name = files.printable(str(entry.place))[:MAX_NAME]
+            found.append(Item(name, path, entry.error, entry.skipped, entry.place, temporary=True))
+    return found
+
+
+def unpack(archive: Path, folder: Path) -> list[str]:
+    """Unpack the images and tables of a zip into an existing, empty folder: all of them, or none.
+
+    A single folder around everything is left away, so that the class folders lie at the top. Of files of one name, the
+    later ones get a number.
 
     Args:
         archive: the zip.
         folder: where to.
 
     Returns:
-        The names of files that were left out since they are not named as images or tables.
+        The names of files that were skipped since they are neither images nor tables.
 
     Raises:
-        ArchiveError: it is no zip, too large in any way, encrypted, damaged, or holds archives, links or names that
-            lead elsewhere. What was unpacked by then stays in the folder, for the caller to delete.
+        ArchiveError: as `items`, and also if any of its files is encrypted, damaged, a link or an archive.
     """
+    skipped = []
+    with _open(archive) as opened:
+        room = Room()
+        for entry, data in _contents(opened, _entries(opened, room, tables=True), room):
+            if entry.error:
+                raise ArchiveError(f"{entry.place}: {entry.error}")
+            if entry.skipped:
+                skipped.append(str(entry.place))
+                continue
+            target = _free(folder.joinpath(*map(files.printable, entry.place.parts)))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+    return skipped
+
+
+@contextmanager
+def _open(archive: Path) -> Iterator[zipfile.ZipFile]:
+    """A zip whose list of files is short enough; whatever goes wrong while it is open becomes one sentence."""
     try:
         if archive.stat().st_size > MAX_ZIP_BYTES:
             raise ArchiveError(f"The zip is larger than {MAX_ZIP_BYTES // 1024**2} MB; use fewer or smaller images.")
         with _Listed(archive) as listed, zipfile.ZipFile(listed):
             pass  # its list is short enough
         with zipfile.ZipFile(archive) as opened:
-            return _unpack(opened, folder)
+            yield opened
     except FileNotFoundError as error:
         raise ArchiveError("The zip is no longer there; choose it again.") from error
     except ArchiveError:
         raise
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, OSError, ValueError) as error:
+        if getattr(error, "errno", None) == errno.ENOSPC:
+            raise ArchiveError("The disk is too full to unpack the zip; make room and try again.") from error
         raise ArchiveError("The file is not a zip that can be read, or it is damaged; zip the folder again.") from error
-    except Exception as error:  # zlib and other unpackers raise kinds of their own
+    except Exception as error:  # unpackers raise kinds of their own
         raise ArchiveError("The zip is damaged; zip the folder again.") from error
 
 
-def _unpack(opened: zipfile.ZipFile, folder: Path) -> list[str]:
-    entries = {_place(entry): entry for entry in opened.infolist() if not entry.is_dir()}
-    for place, entry in entries.items():
-        _check(place, entry)
-    meant = {p: e for p, e in entries.items() if not (set(p.parts) & set(_LEFTOVERS) or p.name.startswith("."))}
-    wanted = {p: e for p, e in meant.items() if p.suffix.lower() in (*SUFFIXES, *_TABLES)}
-    if len(wanted) > MAX_FILES:
-        raise ArchiveError(f"The zip holds {len(wanted)} files; at most {MAX_FILES} are taken.")
-    if not any(p.suffix.lower() in SUFFIXES for p in wanted):
-        raise ArchiveError("The zip holds no images (JPEG, PNG, TIFF, BMP, WebP or GIF, named as such).")
-    around = 1 if len({p.parts[0] for p in wanted}) == 1 and all(len(p.parts) > 2 for p in wanted) else 0
-    room, pixels = MAX_UNPACKED_BYTES, 0
-    for place, entry in wanted.items():
-        with opened.open(entry) as file:
-            data = file.read(min(entry.file_size, room, MAX_BYTES) + 1)  # never trust the size it states
-        if len(data) > min(entry.file_size, room, MAX_BYTES):
-            raise ArchiveError("The zip holds more than it states or than is taken; use fewer or smaller images.")
-        room -= len(data)
-        pixels += _pixels(data)
-        if pixels > MAX_PIXELS:
-            raise ArchiveError(
-                f"The images claim more than {MAX_PIXELS // 10**6} megapixels together; use fewer or smaller ones."
-            )
-        target = folder.joinpath(*place.parts[around:])
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
-    return [str(place) for place in meant if place not in wanted]
+def _entries(opened: zipfile.ZipFile, room: Room, tables: bool) -> list[Entry]:
+    """All files of a zip in natural order; those that are wanted are not yet unpacked.
+
+    Raises:
+        ArchiveError: a name leads elsewhere, a file is a bomb, or too many are wanted, or no image.
+    """
+    entries = list_entries(opened, tables)
+    wanted = [entry for entry in entries if entry.wanted]
+    if len(wanted) > room.files:
+        raise ArchiveError(f"The zip holds {len(wanted)} files; at most {room.files} are taken.")
+    if all(entry.skipped or entry.place.suffix.lower() in files.TABLES for entry in entries):
+        raise ArchiveError("The zip holds no images (JPEG, PNG, TIFF, BMP, WebP, GIF and others).")
+    room.files -= len(wanted)
+    top = {entry.place.parts[0] for entry in wanted}
+    if len(top) == 1 and all(len(entry.place.parts) > 2 for entry in wanted):
+        for entry in entries:
+            if entry.place.parts[0] in top:
+                entry.place = PurePosixPath(*entry.place.parts[1:])
+    return sorted(entries, key=lambda entry: natural(str(entry.place)[:MAX_NAME]))
 
 
-def _place(entry: zipfile.ZipInfo) -> PurePosixPath:
-    """Where an entry belongs, if that is below the folder it is unpacked into."""
-    name = entry.filename.replace("\\", "/")
-    place = PurePosixPath(name)
-    if place.is_absolute() or ".." in place.parts or ":" in name or not name.isprintable() or not place.parts:
-        raise ArchiveError("The zip holds a file whose name leads out of its folder; zip the folder again.")
-    return place
+def _contents(opened: zipfile.ZipFile, entries: list[Entry], room: Room) -> Iterator[tuple[Entry, bytes]]:
+    """Every entry, and its bytes if it is wanted; a damaged one has an error from here on.
+
+    Raises:
+        ArchiveError: there is no more room.
+    """
+    for entry in entries:
+        data = b""
+        if entry.wanted:
+            most = min(room.bytes, MAX_BYTES)  # never trust the size it states
+            try:
+                with opened.open(entry.info) as file:
+                    data = file.read(most + 1)
+            except READ_ERRORS:
+                entry.error = DAMAGED
+            if len(data) > most:
+                raise ArchiveError("The zip holds more than it states or than is taken; use fewer or smaller images.")
+            room.bytes -= len(data)
+            room.pixels -= _pixels(data)
+            if room.pixels < 0:
+                raise ArchiveError(
+                    f"The images claim more than {MAX_PIXELS // 10**6} megapixels together; use fewer or smaller ones."
+                )
+        yield entry, data
 
 
-def _check(place: PurePosixPath, entry: zipfile.ZipInfo) -> None:
-    if entry.flag_bits & 1:
-        raise ArchiveError("The zip is encrypted; zip the folder again without a password.")
-    if stat.S_ISLNK(entry.external_attr >> 16):
-        raise ArchiveError(f"The zip holds a link ({place.name}); put the images themselves into it.")
-    # Of these alone does zipfile unpack no more at once than it is asked for.
-    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ArchiveError(f"{place.name} is packed in an unusual way; zip the folder again with Deflate.")
-    if place.suffix.lower() in _ARCHIVES:
-        raise ArchiveError(f"The zip holds another archive ({place.name}); unpack that first.")
-    if entry.file_size > MAX_BYTES:
-        raise ArchiveError(f"{place.name} is larger than {MAX_BYTES // 1024**2} MB, the limit for one file.")
-    if entry.file_size > SMALL and entry.file_size > MAX_RATIO * max(entry.compress_size, 1):
-        raise ArchiveError(f"{place.name} would unpack to over {MAX_RATIO} times its size; that is no smear image.")
+def _free(target: Path) -> Path:
+    """The path, with a number in its name if there is such a file already."""
+    paths = (target.with_name(f"{target.stem} ({i}){target.suffix}") for i in itertools.count(2))
+    return next(path for path in itertools.chain([target], paths) if not path.exists())
 
 
 def _pixels(data: bytes) -> int:

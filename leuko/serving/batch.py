@@ -10,20 +10,22 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from leuko.images.decode import SUFFIXES, ImageError, decode
+from leuko.images.decode import Picture
+from leuko.images.files import Item, kind_of
 from leuko.models.classifier import Classifier
-from leuko.serving import archive
+from leuko.serving import archive, per_file
+from leuko.serving.analysis import model_name
 from leuko.serving.upload import Upload
 
-COLUMNS = ("file", "decision", "leukaemia probability", "label", "quality", "reason")
+COLUMNS = ("file", "decision", "leukaemia probability", "label", "quality", "model", "reason")
 NOT_JUDGED = "not judged"
+SKIPPED = "skipped"
 NOT_FIT = "not fit to be judged"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 log = logging.getLogger(__name__)
 
@@ -33,20 +35,20 @@ class Batch:
     """Files that belong to one request alone, in a folder that goes with it.
 
     Attributes:
-        uploads: the images, in the order they were given.
-        left_out: names inside a zip that are not named as images.
+        items: every file that was given or lies in a zip that was given, in that order.
     """
 
-    uploads: tuple[Upload, ...]
-    left_out: tuple[str, ...] = ()
+    items: tuple[Item, ...]
 
 
 @contextmanager
 def taken(uploads: Sequence[Upload]) -> Iterator[Batch]:
-    """Take files over from the upload folder, where they would age while others are judged; a lone zip is unpacked.
+    """Take files over from the upload folder, where they would age while others are judged; zips are unpacked.
+
+    The names of files in a zip begin with the zip's, unless it was given alone.
 
     Raises:
-        ArchiveError: no files, too many, or a zip that is not unpacked.
+        ArchiveError: no files, too many, or a lone zip that is not unpacked.
     """
     if not uploads:
         raise archive.ArchiveError("No images were given; choose some, or a zip of them.")
@@ -55,35 +57,51 @@ def taken(uploads: Sequence[Upload]) -> Iterator[Batch]:
     with tempfile.TemporaryDirectory(prefix="leuko-batch-") as place:
         folder = Path(place)
         if len(uploads) == 1 and _is_zip(uploads[0].path):
-            yield _unpacked(uploads[0].path, folder)
-        else:
-            yield Batch(tuple(_own(upload, folder / str(i)) for i, upload in enumerate(uploads)))
+            yield Batch(tuple(archive.items(uploads[0].path, folder, archive.Room())))
+            return
+        items: list[Item] = []
+        owned = [_own(upload, folder / str(i)) for i, upload in enumerate(uploads)]
+        zips = {upload.path for upload in owned if _is_zip(upload.path)}
+        room = archive.Room(archive.MAX_FILES - len(owned) + len(zips))
+        for upload in owned:
+            items += _unpacked(upload, room) if upload.path in zips else [_item(upload)]
+        yield Batch(tuple(items))
 
 
-def judge(classifier: Classifier, upload: Upload) -> dict[str, Any]:
-    """The finding for one file, or `{"image", "error"}`: whatever is wrong with it is its own affair.
+def judge(classifier: Classifier, item: Item) -> list[dict[str, Any]]:
+    """The finding for each picture of a file, or `{"image", "error"}`, or `{"image", "skipped"}`.
 
-    The file is deleted.
+    Whatever is wrong with it is its own affair. The file is deleted.
     """
-    try:
-        return classifier.classify(decode(upload.path)).as_json(upload.name)
-    except ImageError as error:
-        return {"image": upload.name, "error": str(error)}
-    except Exception:  # the other files have a right to their answers
-        log.exception("A file of a batch could not be judged")
-        return {"image": upload.name, "error": "This image could not be judged; the fault is ours. Try it alone."}
-    finally:
-        upload.path.unlink(missing_ok=True)
+
+    def find(page: str, picture: Picture) -> dict[str, Any]:
+        return classifier.classify(picture.pixels, picture.um_per_px).as_json(item.name + page)
+
+    return per_file.answers(item, find, _fault)
 
 
 def row(answer: dict[str, Any]) -> tuple[str, ...]:
-    """What the table says of a file, a text for each of `COLUMNS`."""
+    """What the table says of a file, a text for each of `COLUMNS`.
+
+    Probability and label stand only where they are part of the answer: an empty cell invites no threshold.
+    """
+    if "skipped" in answer:
+        return answer["image"], SKIPPED, *[""] * (len(COLUMNS) - 3), answer["skipped"]
     if "error" in answer:
-        return answer["image"], NOT_JUDGED, "", "", "", answer["error"]
-    if not answer["quality"]["usable"]:  # what the network says of it means nothing
-        return answer["image"], NOT_FIT, "", "", "not usable", " ".join(answer["quality"]["issues"])
-    probability = f"{answer['leukaemia_probability']:.4f}"
-    return answer["image"], answer["decision"], probability, answer["label"], "usable", " ".join(answer["reasons"])
+        return answer["image"], NOT_JUDGED, "", "", "", "", answer["error"]
+    model, quality = model_name(answer["model"]), answer["quality"]
+    if not quality["usable"]:  # what the network says of it means nothing
+        return answer["image"], NOT_FIT, "", "", "not usable", model, " ".join(quality["issues"])
+    decided = answer["decision"] != "uncertain"
+    return (
+        answer["image"],
+        answer["decision"],
+        f"{answer['leukaemia_probability']:.4f}" if decided else "",
+        answer["pattern"] or "",
+        f"usable, with warnings: {' '.join(quality['warnings'])}" if quality["warnings"] else "usable",
+        model,
+        " ".join((answer["headline"], *answer["reasons"])),
+    )
 
 
 def as_csv(rows: Sequence[tuple[str, ...]]) -> bytes:
@@ -107,17 +125,29 @@ def _is_zip(path: Path) -> bool:
     """Whether a file begins as a zip does; its name says nothing."""
     try:
         with path.open("rb") as file:
-            return file.read(4) in _ZIP
+            return kind_of(file.read(4)) == "zip"
     except OSError:
         return False
 
 
-def _unpacked(path: Path, folder: Path) -> Batch:
-    left_out = archive.unpack(path, folder)
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    images = [file for file in files if file.suffix.lower() in SUFFIXES]
-    names = [file.relative_to(folder).as_posix() for file in images]
-    return Batch(tuple(map(Upload, images, names)), tuple(left_out))
+def _unpacked(upload: Upload, room: archive.Room) -> list[Item]:
+    """The files of one zip among other files; a zip that is refused is an error beside them."""
+    folder = upload.path.with_name(f"{upload.path.name}-unpacked")
+    folder.mkdir()
+    try:
+        inside = archive.items(upload.path, folder, room)
+    except archive.ArchiveError as error:
+        return [Item(upload.name, error=str(error))]
+    return [replace(item, name=f"{upload.name}/{item.name}") for item in inside]
+
+
+def _item(upload: Upload) -> Item:
+    return Item(upload.name, upload.path, temporary=True)
+
+
+def _fault(_: Exception) -> str:
+    log.exception("A file of a batch could not be judged")
+    return "This image could not be judged; the fault is ours. Try it alone."
 
 
 def _own(upload: Upload, path: Path) -> Upload:

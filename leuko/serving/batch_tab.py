@@ -21,15 +21,15 @@ AT_ONCE = 8  # batches that may wait for their turn or take it
 DRAWN_EVERY = 1.0  # seconds between two tables; each is sent as a whole
 
 _INVITATION = f"""\
-Choose up to {MAX_FILES} smear images, or one zip of them (folders inside are fine; {MAX_ZIP_BYTES // 1024**2} MB at
-most). They are judged one after the other as they arrive, and deleted soon after; a file that cannot be judged says
-why and stops nothing. The table and its CSV exist on this page alone."""
+Choose up to {MAX_FILES} smear images, or zips of them (folders inside are fine; {MAX_ZIP_BYTES // 1024**2} MB at
+most). They are judged one after the other as they arrive, each page of a TIFF too, and deleted soon after; a file that
+cannot be judged says why and stops nothing. The table and its CSV exist on this page alone."""
 _STATE = """\
 <div class="card verdict none" role="status"><h2>{title}</h2>{bar}<p>{text}</p></div>"""
 _BAR = '<progress max="{of}" value="{done}" aria-label="Images judged"></progress>'
 _TABLE = (
     '<div class="card rows">{link}<div class="scroll" tabindex="0" role="region" aria-label="Findings"><table>'
-    "<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></div>"
+    "<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{skipped}</div>"
 )
 _CSV = (
     '<a class="download" download="deep-leuko.csv" href="data:text/csv;charset=utf-8;base64,{data}">'
@@ -67,6 +67,7 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
 
     def _run(judge: Classifier, uploads: list[Upload], session: str) -> Iterator[tuple]:
         rows: list[tuple[str, ...]] = []
+        done = 0
         with batch.taken(uploads) as given:
             ready = _say("Waiting", "Another batch is being judged; yours is next in line.")
             yield None, ready, "", gr.update(interactive=True)
@@ -77,21 +78,22 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
                 yield (gr.skip(),) * 4
             try:
                 begun = drawn = time.monotonic()
-                for upload in given.uploads:
+                for item in given.items:
                     if session in stopped:
                         break
-                    rows.append(batch.row(batch.judge(judge, upload)))
+                    rows += map(batch.row, batch.judge(judge, item))
+                    done += 1
                     if time.monotonic() - drawn >= DRAWN_EVERY:
                         drawn = time.monotonic()
                         yield (
                             gr.skip(),
-                            _progress(len(rows), len(given.uploads), drawn - begun),
+                            _progress(done, len(given.items), drawn - begun),
                             _table(rows),
                             gr.skip(),
                         )
             finally:
                 turn.release()
-        yield None, _summary(rows, given), _table(rows, done=True), _idle()
+        yield None, _summary(rows, done, len(given.items)), _table(rows, done=True), _idle()
 
     def cancel(request: gr.Request) -> None:
         stopped.add(request.session_hash)
@@ -120,26 +122,44 @@ def _progress(done: int, of: int, seconds: float) -> str:
     return _say(f"{done} of {of} images judged", f"{words}.".capitalize(), _BAR.format(of=of, done=done))
 
 
-def _summary(rows: Sequence[tuple[str, ...]], given: batch.Batch) -> str:
-    decisions = [row[1] for row in rows]
+def _summary(rows: Sequence[tuple[str, ...]], done: int, files: int) -> str:
+    """What was judged of so many files, of which so many are done; a file of several pages has several rows."""
+    judged, skipped = _apart(rows)
+    decisions = [row[1] for row in judged]
     words = ("suspicious", "uncertain", "not suspicious", batch.NOT_FIT, batch.NOT_JUDGED)
     text = ", ".join(f"{decisions.count(word)} {word}" for word in words if word in decisions) + "."
-    if given.left_out:
-        text += f" Left out, as they are not named as images: {', '.join(given.left_out[:5])}"
-        text += f" and {len(given.left_out) - 5} more." if len(given.left_out) > 5 else "."
-    if len(rows) < len(given.uploads):
-        return _say(f"Cancelled after {len(rows)} of {len(given.uploads)} images", text)
-    return _say(f"Done: {len(rows)} image{'' if len(rows) == 1 else 's'}", text)
+    if skipped:
+        text += f" {len(skipped)} skipped, named below the table and in the CSV."
+    if done < files:
+        return _say(f"Cancelled after {done} of {files} files", text)
+    return _say(f"Done: {len(judged)} image{'' if len(judged) == 1 else 's'}", text)
 
 
 def _table(rows: Sequence[tuple[str, ...]], done: bool = False) -> str:
     """The rows as HTML; a finished table carries its CSV with it, so that no file of it lies on the server."""
     if not rows:
         return ""
+    judged, skipped = _apart(rows)
     head = "".join(f'<th scope="col">{name.capitalize()}</th>' for name in batch.COLUMNS)
-    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in judged)
     link = _CSV.format(data=base64.b64encode(batch.as_csv(rows)).decode()) if done else ""
-    return _TABLE.format(link=link, head=head, body=body)
+    return _TABLE.format(link=link, head=head, body=body, skipped=_skipped(skipped) if done else "")
+
+
+def _apart(rows: Sequence[tuple[str, ...]]) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+    """The rows of files that were judged or could not be, and those of files that were skipped."""
+    kinds: tuple[list[tuple[str, ...]], list[tuple[str, ...]]] = ([], [])
+    for row in rows:
+        kinds[row[1] == batch.SKIPPED].append(row)
+    return kinds
+
+
+def _skipped(rows: Sequence[tuple[str, ...]]) -> str:
+    """A line that names the files that were skipped, and why."""
+    if not rows:
+        return ""
+    named = ", ".join(html.escape(f"{row[0]} ({row[-1]})") for row in rows)
+    return f"<p>Skipped {len(rows)} file{'' if len(rows) == 1 else 's'}: {named}.</p>"
 
 
 def _say(title: str, text: str, bar: str = "") -> str:

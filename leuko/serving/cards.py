@@ -9,7 +9,7 @@ from leuko.cells.evidence import CLEAR_ODDS
 from leuko.images.decode import MAX_BYTES, MAX_PIXELS
 from leuko.models.classifier import Finding, Reading
 from leuko.models.verdict import Verdict, percent
-from leuko.serving.analysis import headline
+from leuko.serving.analysis import advice, model_name
 
 _SHAPES = {"suspicious": "▲", "not suspicious": "●", "uncertain": "◆"}  # so that no decision is told by colour alone
 _POINTS = {"network": "▲", "cells": "▼"}
@@ -17,7 +17,7 @@ _CARD = """\
 <section class="card verdict {tone}">
 <p class="eyebrow">{above}</p>
 <h2><span class="shape" aria-hidden="true">{shape}</span> {title}</h2>
-<p class="next">{advice}</p>
+{seen}<p class="next">{advice}</p>
 {body}
 </section>"""
 
@@ -55,38 +55,45 @@ def decision(reading: Reading, name: str, what: str) -> str:
         name: of the file; may hold anything.
         what: the image shows, in a word or two.
     """
-    finding = reading.finding
-    title, advice = headline(finding)
+    finding, verdict = reading.finding, reading.verdict
     reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in finding.reasons if finding.quality.usable)
-    facts = _facts(finding, reading.verdict)
+    facts = _facts(finding, verdict)
     body = (
-        f"{_scale(reading.verdict) if finding.quality.usable and reading.verdict.network is not None else ''}"
+        f"{_scale(verdict)}"
         f'<dl class="facts">{"".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in facts.items())}</dl>'
-        f'<h3>Checks</h3><ul class="checks">{"".join(_checks(finding, reading.verdict))}</ul>'
+        f'<h3>Checks</h3><ul class="checks">{"".join(_checks(finding, verdict))}</ul>'
         f"{f'<h3>Why</h3><ul>{reasons}</ul>' if reasons else ''}"
     )
     above = f"{html.escape(name)} · {what}"
-    return _card(above, title, html.escape(advice), finding.decision, body)
+    return _card(above, verdict.title, html.escape(advice(finding)), finding.decision, body, seen=verdict.seen)
 
 
 def confidence(finding: Finding, verdict: Verdict) -> str:
-    """How far the decision can be relied on, in words: two that agree are better than one."""
+    """How far the decision can be relied on, in words and without a figure: two that agree are better than one."""
     if not finding.quality.usable:
         return "none, as the picture is not fit to be judged"
-    cells = verdict.cells.decision if verdict.cells else "uncertain"
     if finding.decision == "uncertain":
         return "none, as there is no decision"
-    probability = finding.leukaemia_probability
-    sure = percent(max(probability, 1 - probability))
-    if verdict.strange:
-        return f"low ({sure}): by the cells alone; the network does not know such images"
-    if cells == finding.decision:
-        return f"higher ({sure}): network and cells say the same"
-    return f"limited ({sure}): by the network alone; the cells leave it open"
+    if verdict.basis == "cells":
+        return "low: by the cells alone; the network does not know such images"
+    if verdict.cells and verdict.cells.decision == finding.decision:
+        return "higher: network and cells say the same"
+    if verdict.cells and verdict.cells.close_up:
+        return "limited: by the network alone, of a close-up"
+    return "limited: by the network alone; the cells leave it open"
 
 
-def bars(finding: Finding) -> str:
-    """The network's probability of every class, most probable first."""
+def bars(reading: Reading) -> str:
+    """The network's probability of every class, most probable first; not where its answer does not count."""
+    finding, title = reading.finding, "<h3>Pattern, by the network alone</h3>"
+    if reading.verdict.basis != "network":
+        why = {
+            True: "Network and cells do not agree, so the pattern is not shown.",
+            False: "The network does not know such images: its pattern does not count and is not shown.",
+        }[finding.in_distribution]
+        why = "" if reading.verdict.network is None and finding.in_distribution else why
+        if why:
+            return f"{title}<p>{why}</p>"
     ordered = sorted(finding.probabilities.items(), key=lambda pair: -pair[1])
     rows = "".join(
         f'<li><span class="name">{html.escape(name)}</span>'
@@ -94,8 +101,7 @@ def bars(finding: Finding) -> str:
         f'<span class="value">{percent(p)}</span></li>'
         for name, p in ordered
     )
-    note = "" if finding.in_distribution else "<p>The network does not know such images: do not rely on these.</p>"
-    return f'<h3>Pattern, by the network alone</h3>{note}<ul class="bars">{rows}</ul>'
+    return f'{title}<ul class="bars">{rows}</ul>'
 
 
 def raw(finding: Finding, name: str) -> str:
@@ -105,22 +111,35 @@ def raw(finding: Finding, name: str) -> str:
 
 
 def _facts(finding: Finding, verdict: Verdict) -> dict[str, str]:
+    model = html.escape(model_name(finding.model))
     if not finding.quality.usable:
-        return {"Leukaemia probability": "not given", "Confidence": confidence(finding, verdict)}
-    said = {name: "nothing" if p is None else percent(p) for name, p in finding.evidence.items()}
-    settled = f"<strong>{percent(finding.leukaemia_probability)}</strong>"
-    return {
-        "Leukaemia probability": "not settled" if finding.decision == "uncertain" else settled,
+        return {"Leukaemia probability": "not given", "Confidence": confidence(finding, verdict), "Model": model}
+    probability = "not settled"
+    if finding.decision != "uncertain" and finding.leukaemia_probability is not None:
+        probability = f"<strong>{percent(finding.leukaemia_probability)}</strong>"
+    facts = {
+        "Leukaemia probability": probability,
         "Confidence": confidence(finding, verdict),
-        "The network says": said["network"] + (", which does not count here" if verdict.strange else ""),
-        "The cells say": said["cells"],
-        "Pattern": f"{html.escape(finding.label)} ({percent(finding.probabilities[finding.label])}, by the network)",
+        "The network says": _said_by_network(verdict),
+        "The cells say": "nothing" if finding.evidence["cells"] is None else percent(finding.evidence["cells"]),
     }
+    if finding.pattern:
+        likely = percent(finding.probabilities[finding.pattern])
+        facts["Pattern"] = f"{html.escape(finding.pattern)} ({likely}, by the network)"
+    return {**facts, "Model": model}
+
+
+def _said_by_network(verdict: Verdict) -> str:
+    if verdict.network is None:
+        return "nothing: none of its classes is known to mean leukaemia"
+    return "nothing that counts: it does not know such images" if verdict.strange else percent(verdict.network)
 
 
 def _checks(finding: Finding, verdict: Verdict) -> list[str]:
-    checks = [_check("Picture quality", finding.quality.usable, "fit to be judged", " ".join(finding.quality.issues))]
-    if finding.quality.usable:
+    fit = finding.quality
+    good = f"fit to be judged, but: {' '.join(fit.warnings)}" if fit.warnings else "fit to be judged"
+    checks = [_check("Picture quality", fit.usable and not fit.warnings, good, " ".join(fit.issues) or good)]
+    if fit.usable:
         strange = f"no, unlike them ({verdict.strange})"
         checks.append(_check("Like the training images", finding.in_distribution, "yes", strange))
     return checks
@@ -135,9 +154,14 @@ def _check(name: str, passed: bool, good: str, bad: str) -> str:
 
 
 def _scale(verdict: Verdict) -> str:
-    """Where network and cells stand between 0 and 100 %, and what is too close to call."""
+    """Where network and cells stand between 0 and 100 %, and what is too close to call; empty if neither counts."""
     low, high = (1 / (1 + CLEAR_ODDS), CLEAR_ODDS / (1 + CLEAR_ODDS)) if verdict.strange else verdict.point.abstain
-    points = {"network": verdict.network, "cells": verdict.cells.probability if verdict.cells else None}
+    points = {
+        "network": None if verdict.strange else verdict.network,
+        "cells": verdict.cells.probability if verdict.cells else None,
+    }
+    if verdict.issues or not any(p is not None for p in points.values()):
+        return ""
     spoken = ", ".join(f"the {who} {percent(p)}" for who, p in points.items() if p is not None)
     marks = "".join(
         f'<span class="point {who}" style="left:{100 * p:.1f}%">{_POINTS[who]}</span>'
@@ -155,7 +179,15 @@ def _scale(verdict: Verdict) -> str:
     )
 
 
-def _card(above: str, title: str, advice: str, tone: str = "uncertain", body: str = "", shape: str = "") -> str:
+def _card(
+    above: str, title: str, advice: str, tone: str = "uncertain", body: str = "", shape: str = "", seen: str = ""
+) -> str:
     return _CARD.format(
-        above=above, title=title, advice=advice, tone=tone.replace(" ", "-"), body=body, shape=shape or _SHAPES[tone]
+        above=above,
+        title=html.escape(title),
+        seen=f'<p class="seen">{html.escape(seen)}</p>\n' if seen else "",
+        advice=advice,
+        tone=tone.replace(" ", "-"),
+        body=body,
+        shape=shape or _SHAPES[tone],
     )

@@ -124,6 +124,8 @@ def _row(field: Field, row: int) -> str:
     label = int(field.table["id"][row])
     likeness = -1 if field.likeness is None else field.likeness[row]
     cut = " (cut)" if field.table["touches_border"][row] else ""
+    if not field.close_up and label in field.left_out:
+        cut = f" ({field.left_out[label]}, not counted)"
     cells = [
         f'<th scope="row" data-value="{label}"><button type="button" data-cell="{label}" aria-pressed="false">'
         f"{label}{cut}</button></th>",

@@ -16,6 +16,7 @@ import numpy as np
 
 from leuko.cells import overlay as outlines
 from leuko.cells.segmentation import segment
+from leuko.images import quality
 from leuko.images.decode import ImageError, decode
 from leuko.models import explain as heat_maps
 from leuko.models.classifier import Classifier
@@ -50,7 +51,8 @@ def add(classifier: Classifier) -> None:
             cells: false asks the network alone, several times as fast
 
         Returns:
-            The finding: label, probabilities, leukaemia_probability, evidence, decision, reasons, quality, model, …
+            The finding: decision, headline, reasons, leukaemia_probability (null if no class means leukaemia; no answer
+            where the decision is uncertain), evidence, label, probabilities, quality, model, …
         """
         return classifier.read(_decoded(image), cells).finding.as_json(image.name)
 
@@ -80,28 +82,31 @@ def add(classifier: Classifier) -> None:
             image: as for classify
 
         Returns:
-            The cells as JSON: counts, um_per_px, and cells with id, kind, bbox, touches_border, and morphology
-            The picture with outlined and numbered cells as PNG
+            The cells as JSON: quality, counts, um_per_px, and cells with id, kind, bbox, touches_border, and morphology
+            The picture with outlined and numbered cells as PNG; without them where there are none in the JSON
         """
         pixels = _decoded(image)
-        found = segment(pixels)
-        return answers.field(image.name, pixels, found), outlines.draw(pixels, found)
+        fit = quality.assess(pixels)
+        found = segment(pixels) if fit.usable else None
+        drawn = pixels if answers.why_no_cells(fit, found) else outlines.draw(pixels, found)
+        return answers.field(image.name, pixels, found, fit), drawn
 
     async def classify_batch(images: list[Upload], progress: gr.Progress = gr.Progress()) -> list[dict[str, Any]]:  # noqa: B008
         """Judge many images one after the other; a bad file fails alone.
 
         Args:
-            images: up to 500 images, or one zip of them
+            images: up to 500 images, zips of them included
 
         Returns:
-            One object an image, in the order given: the finding of classify, or image and error
+            An object for every file, in order: the finding of classify (one for each page, as a.tif#2), or image and
+            error, or image and skipped: why a file of a zip is no image (hidden, a table, a text, …)
         """
         said = []
         try:
             with batch.taken(images) as given:
-                for upload in progress.tqdm(given.uploads, desc="Judging", unit="images"):
+                for item in progress.tqdm(given.items, desc="Judging", unit="images"):
                     # Between two images a cancelled call ends, as a plain function would not.
-                    said.append(await anyio.to_thread.run_sync(batch.judge, classifier, upload))
+                    said += await anyio.to_thread.run_sync(batch.judge, classifier, item)
         except ArchiveError as error:
             raise refusal(error) from error
         return said

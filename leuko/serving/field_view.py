@@ -10,9 +10,12 @@ from scipy import ndimage
 
 from leuko.cells.blasts import REFERENCE_LINES, BlastShare, number_of
 from leuko.cells.counting import Counts
+from leuko.cells.evidence import scale_notes
 from leuko.cells.overlay import COLOURS
 from leuko.models import explain
+from leuko.models.classifier import Finding
 from leuko.serving import cell_table, pictures
+from leuko.serving.analysis import model_name
 from leuko.serving.field import Field
 
 _NAMES = {"white_cells": "white cells", "nuclei": "nuclei", "red_cells": "red cells", "platelets": "platelets"}
@@ -32,17 +35,19 @@ _VIEW = """\
 <div>{summary}</div>
 </div>
 {listing}{download}
+<p class="hint">{model}</p>
 </section>"""
 _NOTE = '<p class="chosen-note" role="status">Choose a cell in the picture, among the crops or in the table.</p>'
 
 
-def view(image: np.ndarray, field: Field, name: str) -> str:
+def view(image: np.ndarray, field: Field, name: str, finding: Finding) -> str:
     """The view of a field or, where the image is a close-up, of its cells without counts.
 
     Args:
         image: uint8, H × W × 3, RGB.
         field: its cells.
         name: of the file; may hold anything.
+        finding: what is said of the image.
     """
     picture = explain.shrink(image)
     height, width = picture.shape[:2]
@@ -59,9 +64,10 @@ def view(image: np.ndarray, field: Field, name: str) -> str:
         drawn="".join(_outlines(field, width / image.shape[1])),
         layers="".join(_layer(kind) for kind in _NAMES),
         note=_NOTE if listed else "" if number else "<p>No white cell was found.</p>",
-        summary=_close_up(field) if close_up else _counts(field.counts),
+        summary=f"{_close_up(field) if close_up else _counts(field.counts)}{_cautions(field, finding)}",
         listing=cell_table.listing(image, field) if listed else "",
         download=cell_table.download(field, name) if number else "",
+        model=f"{html.escape(name)} was judged by {html.escape(model_name(finding.model))}.",
     )
 
 
@@ -159,9 +165,16 @@ def _close_up(field: Field) -> str:
     what = "one cell" if number == 1 else f"{number} cells" if number else "no white cell"
     figures = f"<h3>Measurements</h3>{cell_table.figures(field)}" if number == 1 else ""
     return (
-        f"<h3>Close-up</h3><p>The picture shows {what} and not a field, so nothing is counted here: a share of blasts "
-        f"needs many cells. Upload fields of the same slide for counts.</p>{figures}"
+        f"<h3>Close-up</h3><p>The picture shows {what} and not a field, so nothing is counted here, and it clears "
+        f"nobody: a share of blasts needs many cells. Upload fields of the same slide for counts.</p>{figures}"
     )
+
+
+def _cautions(field: Field, finding: Finding) -> str:
+    """What to know about the picture and its scale; empty if there is nothing."""
+    notes = (*finding.quality.warnings, *scale_notes(field.found))
+    listed = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
+    return f'<h3>What to know about this picture</h3><ul class="reasons">{listed}</ul>' if notes else ""
 
 
 def _hex(kind: str) -> str:

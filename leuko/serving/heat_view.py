@@ -34,7 +34,7 @@ without the heat map, from the left, in percent">
 <div class="ramp"><span>nothing</span><span class="colours" aria-hidden="true"></span><span>most</span></div>
 <button type="button" class="save">Save this picture</button>
 </form>
-<p class="hint">Grad-CAM shows roughly what moved the network's answer for a class. It outlines nothing.</p>
+<p class="hint">Grad-CAM shows roughly what moved the network's answer for a class. It outlines nothing.{counts}</p>
 {bars}
 </div>
 </div>
@@ -44,7 +44,8 @@ without the heat map, from the left, in percent">
 def view(analysis: Analysis) -> str:
     """The image with a heat map for each class, a choice of class, of opacity, and a line to compare by."""
     picture = explain.shrink(analysis.image)
-    chosen = analysis.finding.label
+    counts = analysis.reading.verdict.basis == "network"
+    chosen = analysis.first
     maps, choices = [], []
     for number, (label, heat) in enumerate(analysis.heat_maps.items()):
         name, state = html.escape(label), "checked" if label == chosen else ""
@@ -59,7 +60,8 @@ def view(analysis: Analysis) -> str:
         picture=pictures.jpeg(picture),
         maps="".join(maps),
         choices="".join(choices),
-        bars=cards.bars(analysis.finding),
+        bars=cards.bars(analysis.reading),
+        counts="" if counts else " The network's answer does not count here, so the map explains no part of it.",
     )
 
 

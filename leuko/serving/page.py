@@ -13,6 +13,7 @@ from leuko.models.classifier import Classifier
 from leuko.serving import cards, examples, field_view, heat_view
 from leuko.serving.adapt_tab import Sessions
 from leuko.serving.analysis import Analysis, analyse
+from leuko.serving.answers import why_no_cells
 from leuko.serving.field import Field
 from leuko.serving.upload import SmearImage, Upload
 
@@ -78,11 +79,12 @@ def add(classifier: Classifier, sessions: Sessions, offered: Mapping[str, exampl
 def _shown(analysis: Analysis, name: str) -> tuple[str, str]:
     """The decision, and all that it rests on; of an image that is not fit to be judged no more than the finding."""
     reading, sections, what = analysis.reading, [], "not judged"
-    if reading.finding.quality.usable:
-        sections, what = [heat_view.view(analysis)], "cells not looked for"
-        if reading.found:
-            field = Field.of(analysis.image, reading.found)
-            sections.append(field_view.view(analysis.image, field, name))
-            what = "a single cell" if field.close_up else "a field"
-    sections.append(cards.raw(reading.finding, name))
+    finding, found = reading.finding, reading.found
+    if finding.quality.usable:
+        sections, what = [heat_view.view(analysis)], "cells not found"
+        if found and not why_no_cells(finding.quality, found):
+            field = Field.of(analysis.image, found)
+            sections.append(field_view.view(analysis.image, field, name, finding))
+            what = "a close-up" if field.close_up else "a field"
+    sections.append(cards.raw(finding, name))
     return cards.decision(reading, name, what), f'<div class="sections">{"".join(sections)}</div>'

@@ -24,7 +24,7 @@ from leuko.data.classes import choose_positive
 from leuko.data.folders import title_of
 from leuko.data.groups import Groups, find_groups
 from leuko.data.load import fingerprint, load
-from leuko.evaluation import metrics
+from leuko.evaluation import merit, metrics
 from leuko.models import folder
 from leuko.models.backbones import Network
 from leuko.models.calibration import OperatingPoint
@@ -103,6 +103,7 @@ def adapt(
             "images": report["images_per_class"],
             "fingerprint": fingerprint(rows),
         },
+        warnings=merit.of_adapted(report),
     )
     with folder.new_folder(output) as draft:
         folder.save(draft, network, labels, how, knowledge)
@@ -164,12 +165,7 @@ def _report(found: _Found, sight: Sight, labels: Sequence[str], positive: Sequen
         )
     if leak := size_leak(sight.sizes, sight.truth, labels):
         notes.append(leak)
-    baseline = report["colour_baseline"]["accuracy"]["value"]
-    if report["accuracy"]["low"] <= baseline:
-        notes.append(
-            f"Colour statistics alone, which see no cell, are right for {baseline:.1%} of the images; these "
-            "do not show that the model sees more than colour."
-        )
+    notes += merit.of_adapted(report)
     return report | {"notes": notes}
 
 

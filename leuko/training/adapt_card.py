@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from leuko import RESEARCH_NOTICE, __version__
-from leuko.evaluation.card import TAGS, how_to_use
+from leuko.evaluation import words
+from leuko.evaluation.card import TAGS, beware, how_to_use
 from leuko.models.folder import Knowledge
 
 FIGURES = {
@@ -27,8 +28,8 @@ def table(report: dict[str, Any]) -> str:
     lines = [f"| figure ({report['images']} images, cross-validated) | value | 95 % interval |", "|---|---|---|"]
     rows = [(title, report[name]) for name, title in FIGURES.items() if name in report]
     rows.append(("Colour statistics alone: accuracy", report["colour_baseline"]["accuracy"]))
-    lines += [f"| {title} | {f['value']:.3f} | {f['low']:.3f} to {f['high']:.3f} |" for title, f in rows]
-    return "\n".join(lines)
+    lines += [f"| {title} | {words.number(f['value'])} | {words.span(f)} |" for title, f in rows]
+    return "\n\n".join(part for part in ("\n".join(lines), words.warnings(report)) if part)
 
 
 def write(file: Path, knowledge: Knowledge, backbone: str, labels: Sequence[str], report: dict[str, Any]) -> None:
@@ -76,7 +77,7 @@ def write(file: Path, knowledge: Knowledge, backbone: str, labels: Sequence[str]
 {report["images"]} images ({counts}); the rest of the network is as it was. It sorts blood-smear images into
 {", ".join(labels)}. Leukaemic classes: {", ".join(knowledge.positive) or "none known"}.
 Written by Deep Leuko {__version__}.
-
+{beware(knowledge)}
 ## Use
 
 {how_to_use(knowledge)}
@@ -99,8 +100,8 @@ belongs to, and the choices were made without them too. Intervals count groups, 
 
 {table(report)}
 
-The last line is what five nearest neighbours on nine colour statistics, which see no cell at all, reach on the same
-folds: read the others against it.
+The last line of the table is what five nearest neighbours on nine colour statistics, which see no cell at all, reach
+on the same folds: read the others against it.
 
 {chr(10).join(confusion)}
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from leuko.data.split import folds as folds_of
 from leuko.data.split import verify
+from leuko.evaluation import words
 from leuko.models.backbones import WeightsError
 from leuko.training import compare_report, systems, trial
 from leuko.training.contest import Contest, Effort, Row
@@ -64,7 +65,7 @@ def compare(
             raise WeightsError(f"--weights takes auto, none or .safetensors files; {file} is none of them.")
         if file.stem not in systems.BACKBONES:
             raise WeightsError(f"{file} is named after no network of a comparison: {', '.join(systems.BACKBONES)}.")
-    trial.make_room(base)
+    trial.make_room(base, "comparison", _is_comparison)
     trial.quiet()
     split = base.output / "split.json"
     task = trial.task_of(replace(base, split=split if split.exists() else base.split), say)
@@ -80,7 +81,7 @@ def compare(
         for number, run in enumerate(runs, start=1):
             start = time.perf_counter()
             row, kept = run.row(system)
-            said = row.notes["note"] if row.probabilities is None else f"accuracy {run.accuracy(row):.3f}"
+            said = row.notes["note"] if row.probabilities is None else f"accuracy {words.in_full(run.accuracy(row))}"
             took = "kept" if kept else f"{time.perf_counter() - start:.0f} s"
             say(f"{system.title}{f', fold {number}' if folds > 1 else ''}: {said} ({took}).")
             if row.probabilities is None:
@@ -88,6 +89,11 @@ def compare(
                 break
         _report(runs, failed, base)
     return base.output / compare_report.PAGE
+
+
+def _is_comparison(folder: Path) -> bool:
+    """Whether a folder was made by an earlier comparison; a search of settings has a split too."""
+    return (folder / "split.json").exists() and not (folder / "study.db").exists()
 
 
 def _folds(task: trial.Task, base: Settings, count: int) -> Iterable[tuple[Path, trial.Task]]:

@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from jinja2 import Environment
 
-from leuko.evaluation import metrics, paired
+from leuko.evaluation import metrics, paired, words
 from leuko.training.settings import Settings
 from leuko.training.task import Task
 
@@ -95,7 +95,11 @@ def _line(row: Row, task: Task, truth: np.ndarray, groups: np.ndarray) -> dict[s
     line |= {figure: report[figure] for figure in FIGURES}
     if "leukaemia" in report:
         line |= {f"leukaemia_{figure}": report["leukaemia"][figure] for figure in LEUKAEMIA}
-    return line | {"right": row.probabilities.argmax(axis=1) == truth, "intervals": report["intervals"]}
+    return (
+        line
+        | {"right": row.probabilities.argmax(axis=1) == truth}
+        | {name: report[name] for name in ("intervals", "warnings")}
+    )
 
 
 def _compare(lines: list[dict[str, Any]], truth: np.ndarray, groups: np.ndarray) -> dict[str, Any] | None:
@@ -122,7 +126,7 @@ def _intro(lines: list[dict[str, Any]], best: dict[str, Any] | None, tasks: Sequ
         same = f"All systems in the same {len(tasks)} folds: each is trained {len(tasks)} times, the first time on"
     said = [
         f"{same} {sizes} images. {task.split.how}.",
-        f"In brackets: {lines[0]['intervals']}. {images} test images in {groups} groups are one sample "
+        f"In brackets: {lines[0]['intervals']}. {words.EXACT} {images} test images in {groups} groups are one sample "
         "of one data set: overlapping intervals tell no system from another, and another laboratory is another matter.",
         "Trained in: measuring the training and validation images included. Latency: from one decoded image to its "
         f"answer, median, where this was run. Leukaemic classes: {', '.join(task.positive) or 'none known'}.",
@@ -134,6 +138,7 @@ def _intro(lines: list[dict[str, Any]], best: dict[str, Any] | None, tasks: Sequ
             "for independent, which those of one patient are not; the test by group is the one to believe"
             + (f", and with {groups} groups its p cannot be under {2.0 ** (1 - groups):.3f}." if groups < FEW else ".")
         )
+    said += lines[0]["warnings"]
     if any(line["part"] == "scratch" for line in lines):
         said.append(
             "Networks for which no pretrained weights were at hand were trained from random ones for a few epochs; "
@@ -149,7 +154,7 @@ def _figures(line: dict[str, Any]) -> dict[str, str]:
 
 
 def _cells(line: dict[str, Any], tested: bool) -> list[str]:
-    cells = [line["title"], *(_interval(line[figure]) for figure in _figures(line))]
+    cells = [line["title"], *(words.in_full(line[figure]) for figure in _figures(line))]
     cells += [_time(line["train_seconds"]), f"{line['megabytes']:.1f} MB", f"{line['latency_ms']:.1f} ms"]
     if tested:
         cells += [_p(line["mcnemar"]), _p(line["by_group"])] if "mcnemar" in line else ["best", "best"]
@@ -160,12 +165,6 @@ def _time(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-def _interval(figure: dict[str, float | None]) -> str:
-    if figure["value"] is None:
-        return "–"
-    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
 
 
 def _p(value: float) -> str:
@@ -196,13 +195,13 @@ def _html(title: str, intro: list[str], parts: list[tuple[str, list[str], list[l
 
 def _plot(lines: Sequence[dict[str, Any]], file: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 0.8 + 0.28 * len(lines)), layout="constrained")
-    for part, colour, words in (("measured", "C0", "compared"), ("scratch", "0.6", "from scratch, not converged")):
+    for part, colour, label in (("measured", "C0", "compared"), ("scratch", "0.6", "from scratch, not converged")):
         places = [place for place, line in enumerate(lines) if line["part"] == part]
         if places:
             values = [lines[place]["f1"] for place in places]
             middle = np.array([value["value"] for value in values])
             ends = np.abs(np.array([[value["low"], value["high"]] for value in values]).T - middle)
-            axes.errorbar(middle, places, xerr=ends, fmt="o", color=colour, label=words)
+            axes.errorbar(middle, places, xerr=ends, fmt="o", color=colour, label=label)
     axes.set_yticks(range(len(lines)), [line["title"] for line in lines], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel(f"{FIGURES['f1']} on the test images, with its 95 % interval")

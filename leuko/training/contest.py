@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from leuko.data.folders import DataError
 from leuko.data.load import open_image
+from leuko.evaluation import few
 from leuko.evaluation.predict import predict
 from leuko.images.stain import colour_statistics
 from leuko.models import ensemble, folder
@@ -94,9 +95,11 @@ class Contest:
                 rows[file.stem] = Row(system, stored["probabilities"], json.loads(str(stored["notes"])))
         return rows
 
-    def accuracy(self, row: Row) -> float:
-        """Share of the test images that a row gets right."""
-        return float((row.probabilities.argmax(axis=1) == self.task.truth[self.task.split.test]).mean())
+    def accuracy(self, row: Row) -> few.Figure:
+        """Share of the test images that a row gets right, as sure as so many groups make it."""
+        test = self.task.split.test
+        right = float((row.probabilities.argmax(axis=1) == self.task.truth[test]).mean())
+        return few.share(right, len(np.unique(self.task.split.group[test])))
 
     def _on_measures(self, system: systems.OnMeasures) -> Row:
         describe, megabytes, note = self._describe(system.measures)
@@ -149,8 +152,8 @@ class Contest:
         models = [folder.load(self._model(row.system)) for row in rows]
         network, how = ensemble.combine(models)
         steps = sum(model.knowledge.training["steps"] for model in models)
-        settings = replace(self.base, backbone=ensemble.NAME, weights="none", output=self._model(system))
-        trial.write(network, how, self.task, replace(settings, image_size=how.size[0]), steps)
+        settings = replace(self.base, backbone=ensemble.NAME, weights="none", finetune="full", image_size=how.size[0])
+        trial.write(network, how, self.task, replace(settings, output=self._model(system)), steps)
         parts = {row.notes["part"] for row in rows}
         part = "measured" if parts == {"measured"} else "scratch"
         note = f"of {', '.join(system.members)}" + ("" if part == "measured" else ", some from scratch, not converged")

@@ -46,6 +46,7 @@ class Estimate:
         figures: with intervals, see `leuko.evaluation.few.figures`.
         baseline: accuracy of nearest neighbours on colour statistics, on the same folds.
         confusion: int, classes × classes, of the first repeat; rows are the truth.
+        warnings: what forbids to rely on the figures (`leuko.evaluation.few.doubts`).
         how: one sentence.
     """
 
@@ -55,6 +56,7 @@ class Estimate:
     figures: dict[str, few.Figure]
     baseline: few.Figure
     confusion: np.ndarray
+    warnings: list[str]
     how: str
 
     @property
@@ -84,6 +86,7 @@ class Estimate:
             "colour_baseline": {"accuracy": self.baseline},
             "confusion": self.confusion.tolist(),
             "temperature": self.temperature,
+            "warnings": self.warnings,
         }
 
 
@@ -144,6 +147,7 @@ def estimate(
         few.figures(probabilities, truth, groups.group, labels, positive),
         few.share(float((tested * right).sum() / tested.sum()), independent),
         confusion_matrix(truth[first], probabilities[0, first].argmax(axis=1), labels=np.arange(len(labels))),
+        few.doubts(labels, truth, groups.group),
         f"{REPEATS} × {count}-fold nested cross-validation by group, seed {seed}; {independent} groups",
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import nn
 
 from leuko.data import balance
 from leuko.data.load import open_image
-from leuko.evaluation import metrics
+from leuko.evaluation import merit, metrics
 from leuko.evaluation.audit import colour_baseline
 from leuko.evaluation.card import write_card
 from leuko.evaluation.judge import Judged, judge
@@ -41,7 +42,8 @@ def finish(network: Network, task: Task, how: Preprocessing, settings: Settings,
     """
     model = calibrate(network, task, how, settings, steps)
     judged, report = examine(model, task)
-    knowledge, split = model.knowledge, task.split
+    knowledge = replace(model.knowledge, warnings=(*settings.warnings, *merit.of_trained(report)))
+    split = task.split
     with folder.new_folder(settings.output) as draft:
         folder.save(draft, network, task.labels, how, knowledge)
         (draft / "evaluation").mkdir()
@@ -107,7 +109,12 @@ def examine(model: folder.Model, task: Task) -> tuple[Judged, dict[str, Any]]:
         verdicts=judged.verdicts,
     )
     report["colour_baseline"] = colour_baseline(
-        task.colours[split.train], task.truth[split.train], judged.colours, truth, groups
+        task.colours[split.train],
+        task.truth[split.train],
+        judged.colours,
+        truth,
+        groups,
+        network=judged.probabilities.argmax(axis=1),
     )
     return judged, report
 

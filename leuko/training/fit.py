@@ -12,7 +12,7 @@ from transformers import set_seed
 
 from leuko.data import outputs
 from leuko.data.load import load, open_image
-from leuko.evaluation import metrics
+from leuko.evaluation import few, merit, words
 from leuko.images.stain import Known, Look, Normalisation
 from leuko.models.backbones import Network, create
 from leuko.models.preprocessing import Preprocessing
@@ -54,6 +54,8 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> dict[str, A
         raise TrainingError(
             f"{state.num_processes} processes cannot share --batch-size {settings.batch_size}; give a multiple."
         )
+    for warning in settings.warnings:
+        say(f"Warning: {warning}")
     outputs.check_model(settings.output, settings.dataset)
     set_seed(settings.seed)
     with state.main_process_first():  # what is fetched is fetched once
@@ -63,6 +65,8 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> dict[str, A
     if settings.balance == "smote":
         last_layer(network, settings)  # whether there is one, before hours are spent
     task = prepare(parts, settings, say)
+    for doubt in few.doubts(task.labels, task.truth, task.split.groups.group):
+        say(f"Beware: {doubt[0].lower()}{doubt[1:]}")
     learning = sum(p.numel() for p in network.parameters() if p.requires_grad)
     say(f"{settings.backbone}: {learning:,} of {sum(p.numel() for p in network.parameters()):,} parameters learn.")
     how = preprocessing(network, task, settings)
@@ -76,9 +80,11 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> dict[str, A
     report = finish(network, task, how, settings, steps)
 
     shutil.rmtree(settings.checkpoints, ignore_errors=True)
-    say(metrics.as_text(report, task.labels))
-    baseline = report["colour_baseline"]
-    say(f"Colour statistics alone: accuracy {baseline['accuracy']:.3f}, F1 (macro) {baseline['f1']:.3f}.")
+    say(words.as_text(report, task.labels))
+    baseline = {name: words.in_full(figure) for name, figure in report["colour_baseline"]["intervals"].items()}
+    say(f"Colour statistics alone: accuracy {baseline['accuracy']}, F1 (macro) {baseline['f1']}.")
+    for warning in merit.of_trained(report):
+        say(f"Warning: {warning}")
     say(f"Written: {settings.output}")
     return report
 

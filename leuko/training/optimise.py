@@ -1,7 +1,8 @@
 """Optimisation: the part of a run that costs hours, can be interrupted, and may be shared by several processes.
 
-An interrupted run that is resumed ends with the figures of one that was not, on the same machine and as many threads.
-For that, a checkpoint holds the state of all sources of chance, of the schedule and of early stopping.
+On processors (CPUs) an interrupted run that is resumed ends with the very weights of one that was not, on the same
+machine and as many threads. For that, a checkpoint holds the state of all sources of chance, of the schedule and of
+early stopping. On GPUs, whose sums come in no fixed order, it goes on in the same way and ends with about the same.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from leuko.training.task import Task
 PATIENCE = 4  # epochs in a row whose validation loss is above the lowest by more than chance, before training stops
 WARM_UP = 0.1  # share of the steps over which the learning rate rises
 STEPS = 0.5, 0.75  # shares of the steps at which a step schedule divides the learning rate by ten (He et al. 2016)
+TENSOR_CORES = (7, 0)  # compute capability from which on half precision is the faster one
 STEADY = 16  # images a process and step, below which batch statistics are too noisy (Wu & He 2018, arXiv:1803.08494)
 
 
@@ -65,13 +67,14 @@ def optimise(network: Network, task: Task, how: Preprocessing, settings: Setting
         say(f"{resting} batch-norm layers keep their statistics: {share} images at a time are too few for new ones.")
     checkpoint = checkpoints.last(settings, task, say)
     device = processes().device.type
-    half = device == "cuda"
     loss = _loss(task, settings)
+    if (idle := torch.cuda.device_count() - 1 if device == "cuda" and processes().num_processes == 1 else 0) > 0:
+        say(f"One GPU is used and {idle} not; `accelerate launch train.py …` shares every batch among all of them.")
     trainer = _Fit(
         loss,
         settings.schedule,
         model=network,
-        args=TrainingArguments(
+        args=OneDevice(
             output_dir=str(settings.checkpoints.resolve()),
             num_train_epochs=checkpoints.epochs(checkpoint, settings),
             per_device_train_batch_size=share,
@@ -81,8 +84,7 @@ def optimise(network: Network, task: Task, how: Preprocessing, settings: Setting
             lr_scheduler_type="cosine",
             warmup_steps=WARM_UP,
             use_cpu=device == "cpu",
-            bf16=half and torch.cuda.is_bf16_supported(),
-            fp16=half and not torch.cuda.is_bf16_supported(),
+            **precision(device),
             eval_strategy="epoch",
             save_strategy="epoch",
             logging_strategy="epoch",
@@ -93,9 +95,9 @@ def optimise(network: Network, task: Task, how: Preprocessing, settings: Setting
             restore_callback_states_from_checkpoint=True,
             remove_unused_columns=False,
             label_names=["labels"],
-            dataloader_num_workers=2,
-            dataloader_multiprocessing_context=views.apart(),
-            dataloader_pin_memory=half,
+            dataloader_num_workers=settings.workers,
+            dataloader_multiprocessing_context=views.apart() if settings.workers else None,
+            dataloader_pin_memory=device == "cuda",
             ddp_find_unused_parameters=False,
             seed=settings.seed,
             data_seed=settings.seed,
@@ -108,6 +110,30 @@ def optimise(network: Network, task: Task, how: Preprocessing, settings: Setting
     )
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     return trainer.state.global_step
+
+
+def precision(device: str) -> dict[str, bool]:
+    """In which numbers a device multiplies, as options of the Trainer.
+
+    On GPUs, bfloat16 where the chip computes in it (Ampere and later; older ones emulate it, several times as slow),
+    else float16 with a scaled loss where it has units for that, else single precision, as on everything that is no GPU.
+    """
+    if device != "cuda":
+        return {"bf16": False, "fp16": False}
+    native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return {"bf16": native, "fp16": not native and torch.cuda.get_device_capability() >= TENSOR_CORES}
+
+
+class OneDevice(TrainingArguments):
+    """Arguments under which a process trains on one GPU, even if it sees several.
+
+    The Trainer would else give each of them a whole batch, and batches would be larger than `--batch-size` says.
+    """
+
+    @property
+    def n_gpu(self) -> int:
+        """Of the GPUs that this process uses."""
+        return min(super().n_gpu, 1)
 
 
 class _Fit(Trainer):

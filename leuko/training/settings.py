@@ -36,7 +36,7 @@ class Settings:
             fits the last layer anew on features with synthetic ones among them.
         backbone: any timm name.
         weights: `auto`, `none` or a safetensors file.
-        finetune: what learns, see `Network.freeze`.
+        finetune: what learns, see `Network.freeze`; by default `full` from random weights, else `partial`.
         epochs, batch_size, lr, dropout: as usual; `batch_size` is that of all processes together, `lr` the peak of the
             schedule, for AdamW.
         schedule: of the learning rate, see `leuko.training.optimise`.
@@ -50,6 +50,7 @@ class Settings:
         seed: of the split and of all chance in training.
         resume: go on from the last checkpoint of an interrupted run.
         log: `tensorboard` keeps the curves of the run in `logs`.
+        workers: processes that decode and augment images beside the one that learns; with 0 it does so itself.
     """
 
     dataset: tuple[str, ...]
@@ -62,7 +63,7 @@ class Settings:
     balance: Balance = "none"
     backbone: str = "resnet50"
     weights: str = "auto"
-    finetune: FineTuning = "partial"
+    finetune: FineTuning | None = None
     epochs: int = 10
     batch_size: int = 32
     lr: float = 5e-4
@@ -78,6 +79,21 @@ class Settings:
     seed: int = 0
     resume: bool = False
     log: Literal["none", "tensorboard"] = "none"
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        if self.finetune is None:
+            object.__setattr__(self, "finetune", "full" if self.weights == "none" else "partial")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Why a model trained so can hardly be good, a sentence each."""
+        if self.weights != "none" or self.finetune == "full":
+            return ()
+        return (
+            f"Most of this network never learnt anything: its weights are random (--weights none), and with --finetune "
+            f"{self.finetune} only its last layers were trained; --finetune full trains all of them.",
+        )
 
     @property
     def checkpoints(self) -> Path:
@@ -96,6 +112,6 @@ class Settings:
 
     def record(self) -> dict[str, Any]:
         """What `leuko.json` keeps of the run; neither paths nor file names, which may name patients."""
-        left_out = ("output", "resume", "log", "positive", "keep", "split")
+        left_out = ("output", "resume", "log", "positive", "keep", "split", "workers")
         run = {name: value for name, value in asdict(self).items() if name not in left_out}
         return run | {"dataset": self.title, "weights": Path(self.weights).name}

@@ -17,6 +17,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import optuna
 from optuna.trial import TrialState
 
@@ -85,16 +86,18 @@ def tune(
         SearchError: every trial failed.
         leuko.models.backbones.WeightsError: the initial weights cannot be had.
     """
-    full = {name: tuple(dict.fromkeys((space or {}).get(name) or values)) for name, values in DEFAULT.items()}
+    usual = DEFAULT | ({"finetune": ("full",)} if base.weights == "none" else {})  # random layers must learn
+    full = {name: tuple(dict.fromkeys((space or {}).get(name) or values)) for name, values in usual.items()}
     optuna.logging.set_verbosity(logging.ERROR)
     training.quiet()
-    training.make_room(base)
+    training.make_room(base, "search", lambda folder: (folder / STUDY).exists())
     split = base.output / SPLIT
     whole = training.task_of(replace(base, split=split if split.exists() else base.split), say)
     study = _open(base, search, full, whole)
     if not split.exists():
         whole.split.save(split, whole.rows["file"][:])
     task = training.without_test(whole)
+    study.set_user_attr("groups", len(np.unique(task.split.group[task.split.validation])))
     say(f"The {len(whole.split.test)} test images are left out; trials are judged by their validation loss.")
     _recover(study)
     if search == "grid":

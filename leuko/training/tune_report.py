@@ -13,6 +13,7 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
+from leuko.evaluation import few, words
 from leuko.training.settings import Settings
 
 matplotlib.use("Agg")
@@ -34,7 +35,7 @@ def write(study: optuna.Study, base: Settings, folder: Path) -> Path:
     if not done:
         return page
     names = list(done[0].params)
-    best = done[0].user_attrs["figures"]
+    best, groups = done[0].user_attrs["figures"], study.user_attrs["groups"]
     diverged = sum("diverged" in one.user_attrs for one in study.get_trials(states=[TrialState.FAIL]))
     lines = [
         "# Hyperparameter search",
@@ -42,7 +43,9 @@ def write(study: optuna.Study, base: Settings, folder: Path) -> Path:
         f"{base.backbone} on {base.title}: {len(done)} trials done, {diverged} diverged. Chosen by the loss on the "
         "validation part; the test part was left out before the first trial, and no figure here is one of test images. "
         f"The best of many trials looks better than it is: its validation figures (loss {best['loss']:.4f}, accuracy "
-        f"{best['accuracy']:.3f}, F1 (macro) {best['f1']:.3f}) are no estimate of how it will do.",
+        f"{best['accuracy']:.3f}, F1 (macro) {best['f1']:.3f}) are no estimate of how it will do. From {groups} groups "
+        "of images, even the accuracy of a model that was not chosen would be no surer than "
+        f"{words.span(few.share(best['accuracy'], groups))} (95 % interval, Wilson).",
         "",
         "Train with the best values, on the same split:",
         "",

@@ -15,6 +15,12 @@ def percent(share: float) -> str:
     return "under 1\u00a0%" if 0 < share < 0.005 else f"{100 * share:.0f}\u00a0%"
 
 
+def interval(low: float, high: float) -> str:
+    """An interval of shares in per cent, with more decimals where it would seem to have no width."""
+    digits = next((d for d in range(3) if f"{100 * low:.{d}f}" != f"{100 * high:.{d}f}"), 3)
+    return f"{100 * low:.{digits}f} to {100 * high:.{digits}f}\u00a0%"
+
+
 def verb(number: int, one: str, many: str) -> str:
     """The form of a verb that goes with a number."""
     return one if number == 1 else many

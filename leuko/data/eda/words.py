@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leuko.data.eda.phrases import ORDINALS, Figures, best_shortcut, count, listed, percent, single_source
+from leuko.data.eda.phrases import ORDINALS, Figures, best_shortcut, count, interval, listed, percent, single_source
 from leuko.data.eda.plots import GAIN, SHOWN
 
 LARGE = 0.14  # of the variance explained: a large effect (Cohen, Statistical Power Analysis, 1988, section 8.2)
@@ -210,8 +210,8 @@ def audit(f: Figures) -> list[str]:
         "network can get right by the same shortcut, and it will fail on the slides of another laboratory.",
         f"The best of these guesses, from the {best} alone, is right for {percent(grouped['value'])} of "
         f"{count(f['audit']['images'], 'image')}{' chosen at random' if f['audit']['images'] < f['kept'] else ''} "
-        f"(95 % interval {percent(grouped['low'])} to "
-        f"{percent(grouped['high'])}), where always answering the commonest class gives {percent(majority)}. "
+        f"(95 % interval {interval(grouped['low'], grouped['high'])}), where always answering the "
+        f"commonest class gives {percent(majority)}. "
         + (
             "A network's accuracy means something only by how far it exceeds that figure."
             if grouped["low"] > majority + 0.1

@@ -1,0 +1,258 @@
+"""Rows of a data set by the tables that name its images."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from leuko.data.columns import IMAGES, PARTS, choose_group, choose_label, like
+from leuko.data.errors import DataError
+from leuko.data.layout import Place, is_condition, is_fold, is_wrapper, part_of
+from leuko.data.names import listed, natural, printable, told_by
+from leuko.data.tables import Table, read_table
+from leuko.data.walk import Tree
+
+Say = Callable[[str], None]
+_NO_LABEL = {"", "nan", "null", "n/a"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image of a folder.
+
+    Attributes:
+        path: where it lies.
+        file: its name below the folder, or below the folder of its part.
+        label: its class, as it was written.
+        group: its patient, subject or slide, as it was written, if known.
+        condition: the magnification, batch or site that its folders name; empty without one.
+    """
+
+    path: Path
+    file: str
+    label: str
+    group: str | None
+    condition: str = ""
+
+    @classmethod
+    def of(cls, image: Path, tree: Tree, place: Place, label: str, group: str | None) -> Row:
+        """The row of an image, named below its part's folder, which `leuko.data.load` puts before the name again."""
+        file = image.relative_to(tree.folder).as_posix()
+        first, _, rest = file.partition("/")
+        own = rest if place.part and place.part[1] == first else file
+        return cls(image, own, label, group, "/".join(place.condition))
+
+
+def by_tables(
+    tree: Tree, places: dict[Path, Place], group_column: str | None, say: Say
+) -> tuple[dict[str, list[Row]], set[Path]]:
+    """Rows by part, of the images that tables name.
+
+    Tables at the top come before those deeper down, which count only where no class folder is above them. `metadata`
+    comes before all others beside it. A table named like a part (`test_labels.csv`) is about the images of that part.
+
+    Args:
+        tree: all files.
+        places: what the folders of each image say.
+        group_column: the column of groups, if the user gives one.
+        say: receives a line for everything that was chosen or is not used.
+
+    Returns:
+        Rows; and the images that these tables are about, those that they do not name among them.
+
+    Raises:
+        DataError: a table cannot be read, is ambiguous, or does not fit the images.
+    """
+    rows: dict[str, list[Row]] = {}
+    handled: set[Path] = set()
+    used: list[Path] = []
+    for folder in sorted(
+        {path.parent for path in tree.tables}, key=lambda place: (len(place.parts), natural(str(place)))
+    ):
+        inside = [image for image in places if image not in handled and image.is_relative_to(folder)]
+        if not inside or (len(inside) < len(places) and not _says_no_class(folder, tree)):
+            continue
+        usable = [table for path in tree.tables if path.parent == folder and (table := read_table(path)).names_images]
+        for table, images, part in _about(usable, inside, places, tree):
+            found = _rows(table, images, places, tree, group_column, part, say)
+            for of_part, own in found.items():
+                rows.setdefault(of_part, []).extend(own)
+            named = {row.path for own in found.values() for row in own}
+            if left := [image for image in images if image not in named]:
+                say(
+                    f"Not used: {len(left)} images in {printable(tree.folder)} are not named in {table.path.name}: "
+                    f"{listed(map(tree.name, left))}."
+                )
+            handled.update(images)
+            used.append(table.path)
+    if unused := [path for path in tree.tables if path not in used]:
+        say(f"Not used: tables that name no images here, or no labels: {listed(map(tree.name, unused), 5)}.")
+    return rows, handled
+
+
+def _says_no_class(folder: Path, tree: Tree) -> bool:
+    return all(
+        part_of(name) or is_wrapper(name) or is_condition(name) or is_fold(name)
+        for name in folder.relative_to(tree.folder).parts
+    )
+
+
+def _about(
+    tables: list[Table], inside: list[Path], places: dict[Path, Place], tree: Tree
+) -> Iterable[tuple[Table, list[Path], str | None]]:
+    """The tables of a folder that are used, each with the images that it is about and the part that its name tells."""
+    fitting = [table for table in tables if _matches(table, inside, tree)[1]]
+    if not fitting and tables and not all(places[image].rest for image in inside):
+        fitting = tables[:1]  # for the message that names what is missing
+    parts = {table.path: part_of(table.path.stem) for table in fitting}
+    if metadata := [table for table in fitting if table.path.stem.lower() == "metadata"]:
+        fitting = metadata
+    elif len(fitting) > 1 and (len(set(parts.values())) < len(fitting) or None in parts.values()):
+        raise DataError(
+            f"Several tables name images and labels ({', '.join(table.path.name for table in fitting)}); keep one, or "
+            "call it metadata.csv."
+        )
+    for table in fitting:
+        part = parts[table.path]
+        own = [image for image in inside if part and (at := places[image].part) and at[0] == part]
+        if own:
+            yield table, own, None
+        elif len(fitting) > 1:
+            yield table, _matches(table, inside, tree)[2], part
+        else:
+            yield table, inside, None
+
+
+def _rows(
+    table: Table,
+    images: list[Path],
+    places: dict[Path, Place],
+    tree: Tree,
+    group_column: str | None,
+    part: str | None,
+    say: Say,
+) -> dict[str, list[Row]]:
+    """The rows of the images that a table names, by part; the part of all of them may be given."""
+    where = table.path.name
+    image_column, _, _ = _matches(table, images, tree)
+    label_column, said = choose_label([c for c in table.columns if c != image_column], table.same, where)
+    if len(candidates := like(table.columns, IMAGES)) > 1:
+        said.append(f"{where}: images are taken from the column {image_column} ({', '.join(candidates)} could be it).")
+    if label_column is None:
+        raise DataError(f"{where} has no column of labels beside {image_column}; call it 'label'.")
+    taken = {image_column, label_column, *(like(table.columns, PARTS) if table.parts else ())}
+    others = {name: values for name, values in table.columns.items() if name not in taken}
+    group_of, more = choose_group(others, group_column, where)
+    for line in (*said, *more):
+        say(line)
+    files = _files(table, table.columns[image_column], images, tree)
+    labels = table.columns[label_column]
+    if empty := [
+        name for name, label in zip(table.columns[image_column], labels, strict=True) if label.lower() in _NO_LABEL
+    ]:
+        raise DataError(
+            f"{where} gives no label for {listed(empty)} ({len(empty)} in all); label them or leave them out."
+        )
+    original = _original_names(table)
+    labels = _by_original_names(labels, original, where, say)
+    groups = table.columns[group_of] if group_of else None
+    rows: dict[str, list[Row]] = {}
+    for number, image in enumerate(files):
+        told = told_by(original[number] if original else image.name)
+        group = groups[number] if groups else told.group if told else None
+        place = places[image]
+        of_part = table.parts[number] if table.parts else part or (place.part[0] if place.part else "train")
+        rows.setdefault(of_part, []).append(Row.of(image, tree, place, labels[number], group))
+    return rows
+
+
+def _matches(table: Table, images: list[Path], tree: Tree) -> tuple[str, int, list[Path]]:
+    """The column that names most of the images, how many of its lines do, and which images these are."""
+    find = _finder(table, images, tree)
+    best: tuple[str, int, list[Path]] = ("", -1, [])
+    for column in like(table.columns, IMAGES):
+        found = [of[0] for value in table.columns[column] if (of := find(value))]
+        if len(found) > best[1]:
+            best = (column, len(found), found)
+    return best
+
+
+def _finder(table: Table, images: list[Path], tree: Tree) -> Callable[[str], list[Path]]:
+    """Finds the images that a cell may mean: by path below the table or the top, else by name, suffix or not."""
+    by_path: dict[str, list[Path]] = {}
+    by_name: dict[str, list[Path]] = {}
+    for image in images:
+        for top in {table.path.parent, tree.folder}:
+            if image.is_relative_to(top):
+                by_path.setdefault(_plain(image.relative_to(top).as_posix()), []).append(image)
+        for name in {_plain(image.name), _plain(image.stem)}:
+            by_name.setdefault(name, []).append(image)
+
+    def find(value: str) -> list[Path]:
+        named = _plain(value.replace("\\", "/").removeprefix("./"))
+        if found := by_path.get(named):
+            return found[:1]
+        found = by_name.get(named.split("/")[-1], [])
+        if len(found) > 1 and "/" in named:  # a longer path, from a folder further up
+            closer = [image for image in found if ("/" + named).endswith("/" + _plain("/".join(image.parts[-2:])))]
+            return closer if len(closer) == 1 else found
+        return found
+
+    return find
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name.strip()).casefold()
+
+
+def _files(table: Table, values: list[str], images: list[Path], tree: Tree) -> list[Path]:
+    """The image that each line of a table means.
+
+    Raises:
+        DataError: an image is not there, is named more than once, or its name is that of several.
+    """
+    find = _finder(table, images, tree)
+    found = [find(value) for value in values]
+    if missing := [value for value, of in zip(values, found, strict=True) if not of]:
+        raise DataError(
+            f"{table.path.name} names images that are not in {printable(table.path.parent)}: {listed(missing)} "
+            f"({len(missing)} in all); add them, or take their lines out."
+        )
+    if unclear := next((value for value, of in zip(values, found, strict=True) if len(of) > 1), None):
+        raise DataError(
+            f"{table.path.name} names {unclear}, which is the name of several images; write their folders too."
+        )
+    files = [of[0] for of in found]
+    if repeated := len(files) - len(set(files)):
+        raise DataError(
+            f"{table.path.name} names images more than once ({repeated} lines too many); give each one line."
+        )
+    return files
+
+
+def _original_names(table: Table) -> list[str] | None:
+    """The column in which all values are file names that tell class and subject, as C-NMC's preliminary test has it."""
+    for values in table.columns.values():
+        if values and all((told := told_by(value)) and told.group for value in values):
+            return values
+    return None
+
+
+def _by_original_names(labels: list[str], original: list[str] | None, where: str, say: Say) -> list[str]:
+    """Labels that are mere numbers, as the original file names tell them.
+
+    Raises:
+        DataError: one number stands for several classes of the names.
+    """
+    if original is None or not all(label.isdecimal() for label in labels):
+        return labels
+    told = [name.label for value in original if (name := told_by(value))]
+    meaning = dict(zip(labels, told, strict=True))
+    for label, name, value in zip(labels, told, original, strict=True):
+        if meaning[label] != name:
+            raise DataError(f"{where} gives {value} the label {label}, which other lines give to {meaning[label]}.")
+    said = ", ".join(f"{label} is {name}" for label, name in sorted(meaning.items()))
+    say(f"{where}: what the labels mean is taken from the original file names: {said}.")
+    return told
