@@ -56,6 +56,42 @@ class Finding:
     in_distribution: bool
     model: dict[str, str]
 
+    @classmethod
+    def of(
+        cls,
+        probabilities: dict[str, float],
+        positive: Sequence[str],
+        verdict: Verdict,
+        fit: quality.Quality,
+        model: dict[str, str],
+        notes: Sequence[str] = (),
+    ) -> Finding:
+        """From a verdict.
+
+        Args:
+            probabilities: of every class, 0 to 1.
+            positive: the classes that mean leukaemia.
+            verdict: what is concluded.
+            fit: whether the image is fit to be judged.
+            model: name, version and backbone.
+            notes: what else to know, a sentence each.
+        """
+        label = max(probabilities, key=probabilities.__getitem__)
+        meant = "suspicious" if label in positive else "not suspicious"
+        return cls(
+            label=label,
+            pattern=label if verdict.basis == "network" and verdict.decision == meant else None,
+            probabilities=probabilities,
+            leukaemia_probability=verdict.probability,
+            evidence={"network": verdict.network, "cells": verdict.cells.probability if verdict.cells else None},
+            decision=verdict.decision,
+            headline=verdict.headline,
+            reasons=(*verdict.reasons, *notes),
+            quality=fit,
+            in_distribution=not verdict.strange,
+            model=model,
+        )
+
     def as_json(self, image: str) -> dict[str, Any]:
         """The finding as JSON-ready values; `image` is the file's name."""
         return {
@@ -146,7 +182,10 @@ class Classifier:
         output = running.result()
         probabilities = softmax(output.logits.astype(np.float64))
         verdict = self._conclude(image.shape, probabilities, output.features, found, fit)
-        return Reading(self._finding(probabilities, fit, verdict, found), verdict, output, found)
+        said = dict(zip(self.labels, map(float, probabilities), strict=True))
+        notes = evidence.scale_notes(found) if found else ()
+        finding = Finding.of(said, self.model.knowledge.positive, verdict, fit, self._signature(), notes)
+        return Reading(finding, verdict, output, found)
 
     def _run(self, image: np.ndarray) -> Output:
         return self.engine.run(to_input(image, self.model.preprocessing)[None])[0]
@@ -210,25 +249,6 @@ class Classifier:
             cells = evidence.weigh(found) if found else None
         strange = self._strangeness(shape, features, found)
         return Verdict(knowledge.operating_point, network, strange, cells, fit.issues)
-
-    def _finding(
-        self, probabilities: np.ndarray, fit: quality.Quality, verdict: Verdict, found: Segmentation | None
-    ) -> Finding:
-        label = self.labels[int(probabilities.argmax())]
-        meant = {True: "suspicious", False: "not suspicious"}[label in self.model.knowledge.positive]
-        return Finding(
-            label=label,
-            pattern=label if verdict.basis == "network" and verdict.decision == meant else None,
-            probabilities=dict(zip(self.labels, map(float, probabilities), strict=True)),
-            leukaemia_probability=verdict.probability,
-            evidence={"network": verdict.network, "cells": verdict.cells.probability if verdict.cells else None},
-            decision=verdict.decision,
-            headline=verdict.headline,
-            reasons=(*verdict.reasons, *(evidence.scale_notes(found) if found else ())),
-            quality=fit,
-            in_distribution=not verdict.strange,
-            model=self._signature(),
-        )
 
     def _strangeness(self, shape: tuple[int, ...], features: np.ndarray, found: Segmentation | None) -> str:
         """Why the network does not know such images, in words; empty if it does."""

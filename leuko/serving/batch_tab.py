@@ -28,8 +28,8 @@ _STATE = """\
 <div class="card verdict none" role="status"><h2>{title}</h2>{bar}<p>{text}</p></div>"""
 _BAR = '<progress max="{of}" value="{done}" aria-label="Images judged"></progress>'
 _TABLE = (
-    '<div class="card rows">{link}<div class="scroll" tabindex="0" role="region" aria-label="Findings"><table>'
-    "<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{skipped}</div>"
+    '<div class="card rows">{link}<p class="hint">{models}</p><div class="scroll" tabindex="0" role="region" '
+    'aria-label="Findings"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{skipped}</div>'
 )
 _CSV = (
     '<a class="download" download="deep-leuko.csv" href="data:text/csv;charset=utf-8;base64,{data}">'
@@ -69,8 +69,9 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
         rows: list[tuple[str, ...]] = []
         done = 0
         with batch.taken(uploads) as given:
-            ready = _say("Waiting", "Another batch is being judged; yours is next in line.")
-            yield None, ready, "", gr.update(interactive=True)
+            # The earlier table stays until there is a new one.
+            ready = _say("Waiting", "Your images are next in line; a table below is still that of the earlier ones.")
+            yield None, ready, gr.skip(), gr.update(interactive=True)
             while not turn.acquire(timeout=DRAWN_EVERY):
                 if session in stopped:
                     yield None, _say("Cancelled", "None of the images was judged."), "", _idle()
@@ -143,7 +144,10 @@ def _table(rows: Sequence[tuple[str, ...]], done: bool = False) -> str:
     head = "".join(f'<th scope="col">{name.capitalize()}</th>' for name in batch.COLUMNS)
     body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in judged)
     link = _CSV.format(data=base64.b64encode(batch.as_csv(rows)).decode()) if done else ""
-    return _TABLE.format(link=link, head=head, body=body, skipped=_skipped(skipped) if done else "")
+    models = sorted({dict(zip(batch.COLUMNS, row, strict=True))["model"] for row in rows} - {""})
+    judged = f"Judged by {html.escape('; '.join(models))}." if models else ""
+    left_out = _skipped(skipped) if done else ""
+    return _TABLE.format(link=link, models=judged, head=head, body=body, skipped=left_out)
 
 
 def _apart(rows: Sequence[tuple[str, ...]]) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:

@@ -14,7 +14,7 @@ from leuko.serving.analysis import advice, model_name
 _SHAPES = {"suspicious": "▲", "not suspicious": "●", "uncertain": "◆"}  # so that no decision is told by colour alone
 _POINTS = {"network": "▲", "cells": "▼"}
 _CARD = """\
-<section class="card verdict {tone}">
+<section class="card verdict {tone}"{file}>
 <p class="eyebrow">{above}</p>
 <h2><span class="shape" aria-hidden="true">{shape}</span> {title}</h2>
 {seen}<p class="next">{advice}</p>
@@ -44,7 +44,7 @@ def empty() -> str:
 
 def refused(reason: str, name: str) -> str:
     """Where a file cannot be used; its name may hold anything."""
-    return _card(html.escape(name), "This file cannot be judged", html.escape(reason), "none", shape="✕")
+    return _card(html.escape(name), "This file cannot be judged", html.escape(reason), "none", shape="✕", file=name)
 
 
 def decision(reading: Reading, name: str, what: str) -> str:
@@ -65,7 +65,9 @@ def decision(reading: Reading, name: str, what: str) -> str:
         f"{f'<h3>Why</h3><ul>{reasons}</ul>' if reasons else ''}"
     )
     above = f"{html.escape(name)} · {what}"
-    return _card(above, verdict.title, html.escape(advice(finding)), finding.decision, body, seen=verdict.seen)
+    return _card(
+        above, verdict.title, html.escape(advice(finding)), finding.decision, body, seen=verdict.seen, file=name
+    )
 
 
 def confidence(finding: Finding, verdict: Verdict) -> str:
@@ -180,10 +182,18 @@ def _scale(verdict: Verdict) -> str:
 
 
 def _card(
-    above: str, title: str, advice: str, tone: str = "uncertain", body: str = "", shape: str = "", seen: str = ""
+    above: str,
+    title: str,
+    advice: str,
+    tone: str = "uncertain",
+    body: str = "",
+    shape: str = "",
+    seen: str = "",
+    file: str = "",
 ) -> str:
     return _CARD.format(
         above=above,
+        file=f' data-file="{html.escape(file)}"' if file else "",
         title=html.escape(title),
         seen=f'<p class="seen">{html.escape(seen)}</p>\n' if seen else "",
         advice=advice,

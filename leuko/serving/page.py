@@ -26,6 +26,30 @@ watch("value", () => {
   if (document.activeElement === document.body) document.querySelector(".picture button")?.focus({preventScroll: true});
 });
 """
+# Tells the server that an earlier result is not wanted any more.
+_REMOVE = """
+element.addEventListener("click", (event) => {
+  if (event.target.closest(".remove-result")) trigger("select", {});
+});
+"""
+# A result stays until there is a new one, and says meanwhile whose it is: it must not be taken for the new picture's.
+_MARK = """() => {
+  const card = document.querySelector("#card .verdict");
+  document.querySelectorAll(".earlier").forEach((note) => note.remove());
+  if (!card?.dataset.file) return;
+  for (const place of [card, document.querySelector("#details .sections")]) {
+    const note = Object.assign(document.createElement("p"), {className: "earlier"});
+    note.append(`Earlier result, of ${card.dataset.file}. {words}`);
+    if ({removable} && place === card) {
+      note.append(Object.assign(document.createElement("button"),
+        {type: "button", className: "remove-result", textContent: "Remove this result"}));
+    }
+    place?.prepend(note);
+  }
+}"""
+_WAITING = _MARK.replace("{words}", "The new picture is being judged.").replace("{removable}", "false")
+_REMOVED = _MARK.replace("{words}", "No image yet in its place. ").replace("{removable}", "true")
+_UNMARK = """() => document.querySelectorAll(".earlier").forEach((note) => note.remove())"""
 _SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 _LIVE = '<div aria-live="polite">${value}</div>'
 
@@ -47,7 +71,7 @@ def add(classifier: Classifier, sessions: Sessions, offered: Mapping[str, exampl
             )
         with gr.Column(scale=6, min_width=300):
             card = gr.HTML(
-                cards.empty(), apply_default_css=False, html_template=_LIVE, js_on_load=_SHOW, elem_id="card"
+                cards.empty(), apply_default_css=False, html_template=_LIVE, js_on_load=_SHOW + _REMOVE, elem_id="card"
             )
     details = gr.HTML("", apply_default_css=False, js_on_load=_SCRIPT, elem_id="details")
 
@@ -71,9 +95,12 @@ def add(classifier: Classifier, sessions: Sessions, offered: Mapping[str, exampl
     nothing = None, cards.empty(), ""
     results = [image, card, details]
     how = {"api_visibility": "private", "show_progress": "full", "show_progress_on": [card]}
-    image.upload(judge, image, results, **how)
-    image.clear(lambda: nothing, None, results, api_visibility="private", show_progress="hidden")
-    example.select(try_example, None, results, **how)
+    for event, answer, given in ((image.upload, judge, image), (example.select, try_example, None)):
+        event(None, None, None, js=_WAITING, api_visibility="private")
+        # The same result as before is not drawn anew, so that its mark has to be taken away.
+        event(answer, given, results, **how).success(None, None, None, js=_UNMARK, api_visibility="private")
+    image.clear(None, None, None, js=_REMOVED, api_visibility="private")
+    card.select(lambda: nothing, None, results, api_visibility="private", show_progress="hidden")
 
 
 def _shown(analysis: Analysis, name: str) -> tuple[str, str]:
