@@ -1,9 +1,10 @@
 """Hostile inputs of four kinds against the real app: is any unhandled, and can any file outside the app be read?
 
-    python -m benchmarks.hostile [--inputs 1000]
+    python -m benchmarks.hostile [--inputs 2000]
 
-Half are files made by Hypothesis (noise, noise behind the first bytes of a format, damaged images and zips), the rest
-calls with made-up JSON, paths that lead elsewhere, and what schemathesis makes of the app's own OpenAPI description.
+Half are files made by Hypothesis (noise, noise behind the first bytes of a format, damaged images, DICOM files and
+zips), sent to Gradio's endpoints and to `/api/classify`. The rest are calls with made-up JSON, paths that lead
+elsewhere, and what schemathesis makes of the app's own OpenAPI description.
 Unhandled is an answer with a status of 500 or more, an error without a sentence, a traceback in any answer, no answer
 within a minute, or an app that is gone. A canary, an image the app may not read, lies beside it on the disk.
 """
@@ -24,15 +25,20 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import numpy as np
 import schemathesis
+import tifffile
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from benchmarks.serving import META, Served, call, served, upload, write
 from leuko.images import synthetic
 
 FORMATS = {"JPEG": "jpg", "PNG": "png", "TIFF": "tif", "BMP": "bmp", "WEBP": "webp", "GIF": "gif"}
+FORMATS |= {"AVIF": "avif", "JPEG2000": "jp2"}
 CANARY = b"this was never meant to be read 7f3a"
 ENDPOINTS = ("classify", "explain", "analyse_field", "classify_batch", "model_info", "nope")
 
@@ -80,6 +86,8 @@ def main(inputs: int) -> None:
         paths(trial, inputs // 10)
         described(trial, inputs - inputs // 2 - inputs // 5 - inputs // 10)
         files(trial, inputs // 2)  # takes longest
+        if CANARY.decode() in app.log.read_text():
+            trial.leaks.append("the log: a patient's name from a DICOM header")
         print(dict(trial.counts), *trial.unhandled, *trial.leaks, sep="\n", file=sys.stderr, flush=True)
         alive = call(trial.client, "model_info")["name"]
         write(
@@ -128,6 +136,7 @@ def files(trial: Trial, count: int) -> None:
         written = io.BytesIO()
         smear.save(written, name)
         whole[suffix] = written.getvalue()
+    whole |= {"pages.tif": pages(smear), "deep.tif": deep(smear), "dcm": dicom(smear), "icc.png": profiled(smear)}
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for suffix in ("png", "jpg"):
@@ -149,15 +158,61 @@ def files(trial: Trial, count: int) -> None:
         suffix, data = drawn
 
         def sent() -> Any:
+            way = random.choice((*ENDPOINTS[:3], "at once", "form"))
+            if suffix != "zip" and way == "at once":
+                return trial.client.post("/api/classify", content=data, headers={"content-type": "image/png"})
+            if suffix != "zip" and way == "form":
+                return trial.client.post("/api/classify", files={"image": (f"x.{suffix}", data)})
             (path,) = upload(trial.client, f"x.{suffix}", data).raise_for_status().json()
             file = {"path": path, "orig_name": f"x.{suffix}", "meta": META}
-            endpoint = "classify_batch" if suffix == "zip" else random.choice(ENDPOINTS[:3])
+            endpoint = way if way in ENDPOINTS and suffix != "zip" else "classify_batch"
             more = ["", 0.5] if endpoint == "explain" else []
             return call(trial.client, endpoint, [file] if endpoint == "classify_batch" else file, *more)
 
         trial.judge("files", f"{suffix} {data[:60]!r}", sent)
 
     many(count, kinds, ask)
+
+
+def pages(smear: Image.Image) -> bytes:
+    """A TIFF of three pages."""
+    written = io.BytesIO()
+    smear.save(written, "TIFF", save_all=True, append_images=[smear, smear], compression="tiff_lzw")
+    return written.getvalue()
+
+
+def deep(smear: Image.Image) -> bytes:
+    """A TIFF with 16-bit samples."""
+    written = io.BytesIO()
+    tifffile.imwrite(written, np.asarray(smear).astype(np.uint16) << 4, photometric="rgb", compression="zlib")
+    return written.getvalue()
+
+
+def dicom(smear: Image.Image) -> bytes:
+    """A DICOM photograph."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.77.1.4"  # VL photographic image
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    header = Dataset()
+    header.file_meta = meta
+    header.SOPClassUID, header.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    header.PatientName = CANARY.decode()
+    header.Rows, header.Columns = smear.height, smear.width
+    header.SamplesPerPixel, header.PhotometricInterpretation, header.PlanarConfiguration = 3, "RGB", 0
+    header.BitsAllocated = header.BitsStored = 8
+    header.HighBit, header.PixelRepresentation = 7, 0
+    header.PixelData = smear.tobytes()
+    written = io.BytesIO()
+    header.save_as(written, enforce_file_format=True)
+    return written.getvalue()
+
+
+def profiled(smear: Image.Image) -> bytes:
+    """A PNG with a colour profile."""
+    written = io.BytesIO()
+    smear.save(written, "PNG", icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    return written.getvalue()
 
 
 def _changed(data: bytes, places: list[tuple[int, bytes]], end: int) -> bytes:
@@ -283,6 +338,6 @@ def _sendable(part: Any) -> Any:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--inputs", type=int, default=1000)
+    parser.add_argument("--inputs", type=int, default=2000)
     random.seed(0)
     sys.exit(main(parser.parse_args().inputs))
