@@ -91,7 +91,7 @@ def weigh(found: Segmentation) -> CellEvidence:
         return CellEvidence(0, 0, None, "there is no nucleated cell")
     if not um or found.red_cells_plausible is False:  # a file may state the scale of what is no smear, too
         return CellEvidence(number, 0, None, "there are too few clear red cells to tell the scale by")
-    if found.nuclei.size * um**2 < FIELD * RED_CELL_AREA:
+    if found.area * um**2 < FIELD * RED_CELL_AREA:
         return CellEvidence(number, 0, None, "the image shows a cell and not a field")
     blast_like = int(looks_like_blast(table).sum())
     probability = float(expit(BIAS + np.dot(WEIGHTS, figures(table, found))))
