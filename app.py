@@ -5,6 +5,7 @@ LEUKO_USER and LEUKO_PASSWORD together put a login in front of it.
 
 from __future__ import annotations
 
+import argparse
 import gc
 import os
 import signal
@@ -14,6 +15,9 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+from leuko.options import Version
+from leuko.terminal import run_quietly
+
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(2**31)  # else pandas sums up all requests after each one
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -21,6 +25,9 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 def main() -> None:
     """Load the model and serve; with no usable model, say so and serve nothing."""
+    parser = argparse.ArgumentParser(description="Serve Deep Leuko; the environment chooses model, port and password.")
+    parser.add_argument("--version", action=Version)
+    parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that what follows is cleaned up
     above = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
     above.mkdir(parents=True, exist_ok=True)
@@ -65,4 +72,4 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_quietly(main))

@@ -6,12 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from leuko.options import count, share, whole
+from leuko.options import Version, count, share, whole
+from leuko.terminal import run_quietly
 
 
 def main() -> int:
     """Run the command line; the exit status is 1 if there is no model at the end."""
     parser = argparse.ArgumentParser(description="Fine-tune a timm network on smear images and write a model folder.")
+    parser.add_argument("--version", action=Version)
     parser.add_argument(
         "--dataset",
         required=True,
@@ -134,4 +136,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_quietly(main))

@@ -97,8 +97,12 @@ def main(arguments: list[str] | None = None) -> int:
     push.add_argument("repo", metavar="USER/NAME", help="made, public, if it does not exist")
     push.add_argument("--force", action="store_true", help="publish a model that has warnings all the same")
     push.set_defaults(run=commands.publish_model)
-    chosen = parser.parse_args(arguments)
-    return run_quietly(lambda: chosen.run(chosen))
+
+    def command() -> int:
+        chosen = parser.parse_args(arguments)
+        return chosen.run(chosen)
+
+    return run_quietly(command)
 
 
 def _add_images(command: argparse.ArgumentParser) -> None:

@@ -21,12 +21,13 @@ class Version(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         """Print, and end the program."""
-        print(f"Deep Leuko {__version__}\nPython {platform.python_version()}")
+        lines = [f"Deep Leuko {__version__}", f"Python {platform.python_version()}"]
         for package in _PACKAGES:
             try:
-                print(f"{package} {version(package)}")
+                lines.append(f"{package} {version(package)}")
             except PackageNotFoundError:
-                print(f"{package} is not installed")
+                lines.append(f"{package} is not installed")
+        print("\n".join(lines), flush=True)
         parser.exit()
 
 

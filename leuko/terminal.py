@@ -10,7 +10,7 @@ CLOSED_PIPE = 128 + 13  # what a shell reports of a program that SIGPIPE ended
 INTERRUPTED = 128 + 2
 
 
-def run_quietly(command: Callable[[], int]) -> int:
+def run_quietly(command: Callable[[], int | None]) -> int:
     """Run a command; what goes wrong is printed as one line on stderr.
 
     Returns:
@@ -23,18 +23,18 @@ def run_quietly(command: Callable[[], int]) -> int:
         status = command()
         if sys.stdout:
             sys.stdout.flush()
+        return status or 0
     except BrokenPipeError:
-        status = CLOSED_PIPE
+        return CLOSED_PIPE
     except KeyboardInterrupt:
-        status = INTERRUPTED
+        return INTERRUPTED
     except OSError as error:
         print(_told(error), file=sys.stderr)
-        status = 1
     except ValueError as error:  # also of models and data: their messages are for users
         print(error, file=sys.stderr)
-        status = 1
-    _let_go_of_stdout()
-    return status
+    finally:
+        _let_go_of_stdout()
+    return 1
 
 
 def _told(error: OSError) -> str:

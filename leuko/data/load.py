@@ -30,6 +30,7 @@ from leuko.data.tidy import TEXT, labels_of, tidy, with_column
 from leuko.data.walk import is_hidden, is_image
 from leuko.images.decode import ImageError, decode, read
 from leuko.models import remote
+from leuko.paths import is_path
 
 
 def load(
@@ -179,9 +180,13 @@ def _doubt_groups(loaded: list[DatasetDict], titles: list[str], say: Callable[[s
 
 
 def _from_hub(name: str) -> DatasetDict:
+    if Path(name).exists():
+        raise DataError(f"{name!r} is a file; give a folder of images, or a data set of the Hub (USER/NAME).")
+    if is_path(name):
+        raise DataError(f"There is no folder {name!r}; check the path. A data set of the Hub is given as USER/NAME.")
     try:
         validate_repo_id(name)
-        with remote.quiet():
+        with remote.quiet(), remote.cached_if_unreachable():
             return _read(name)
     except HFValidationError as error:
         raise DataError(f"There is no folder {name!r}; give one, or a data set of the Hub (USER/NAME).") from error

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from leuko.data.folders import DataError
-from leuko.models.folder import LEUKO
+from leuko.models.folder import CONFIG, LEUKO, ONNX, RESULTS, WEIGHTS
+
+_OF_A_MODEL = {CONFIG, WEIGHTS, LEUKO, "README.md", "evaluation", Path(ONNX).parts[0], Path(RESULTS).parts[0]}
+_BESIDE_A_MODEL = {".gitattributes", ".cache", ".DS_Store", "Thumbs.db", "desktop.ini"}  # not .git: it holds a history
 
 
 def check_free(output: Path, what: str, may_be_replaced: Callable[[Path], bool]) -> None:
@@ -61,6 +64,13 @@ def check_model(output: Path, sources: Iterable[str]) -> None:
     """
     sources = list(sources)
     check_free(output, "model", lambda folder: (folder / LEUKO).is_file())
+    if others := sorted(
+        {path.name for path in output.iterdir()} - _OF_A_MODEL - _BESIDE_A_MODEL if output.is_dir() else ()
+    ):
+        raise DataError(
+            f"{output} is replaced whole, and beside a model it holds {', '.join(others[:3])}"
+            f"{' …' if len(others) > 3 else ''}; move that elsewhere, or give another folder."
+        )
     check_apart(output, sources)
     for source in filter(Path.is_dir, map(Path, sources)):
         if source.resolve().is_relative_to(output.resolve()):

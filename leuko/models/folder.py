@@ -35,6 +35,7 @@ from leuko.images.stain import Normalisation
 from leuko.models.calibration import Familiarity, OperatingPoint
 from leuko.models.preprocessing import CropError, Preprocessing
 from leuko.models.scale import Scale
+from leuko.paths import is_path
 
 if TYPE_CHECKING:
     from leuko.models.backbones import Network
@@ -220,6 +221,12 @@ def locate(model: str | os.PathLike[str] | None) -> Path:
     folder = Path(model)
     if folder.is_dir():
         return folder
+    if folder.exists():
+        raise ModelFolderError(f"{str(model)!r} is a file and no model folder; give the folder that train.py wrote.")
+    if is_path(str(model)):
+        raise ModelFolderError(
+            f"There is no model folder {str(model)!r}; check the path. A model of the Hub is given as USER/NAME."
+        )
     import httpx2  # late, as what follows: most models are folders
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
@@ -227,7 +234,7 @@ def locate(model: str | os.PathLike[str] | None) -> Path:
     from leuko.models import remote
 
     try:
-        with remote.quiet():
+        with remote.quiet(), remote.cached_if_unreachable():
             return Path(snapshot_download(str(model), allow_patterns=[CONFIG, WEIGHTS, LEUKO, ONNX]))
     except HFValidationError as error:
         raise ModelFolderError(

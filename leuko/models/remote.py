@@ -48,6 +48,16 @@ def cached_only() -> Iterator[None]:
 
 
 @contextmanager
+def cached_if_unreachable() -> Iterator[None]:
+    """Within it the Hub's client takes only what this machine has already, if the Hub does not answer now."""
+    if constants.HF_HUB_OFFLINE or reachable(constants.ENDPOINT):
+        yield
+        return
+    with cached_only():
+        yield
+
+
+@contextmanager
 def quiet() -> Iterator[None]:
     """Within it the client prints no warnings (it raises as well), and progress only where someone watches."""
     verbosity = logging.get_verbosity()

@@ -65,7 +65,7 @@ def compare(
             raise WeightsError(f"--weights takes auto, none or .safetensors files; {file} is none of them.")
         if file.stem not in systems.BACKBONES:
             raise WeightsError(f"{file} is named after no network of a comparison: {', '.join(systems.BACKBONES)}.")
-    trial.make_room(base)
+    trial.make_room(base, "comparison", _is_comparison)
     trial.quiet()
     split = base.output / "split.json"
     task = trial.task_of(replace(base, split=split if split.exists() else base.split), say)
@@ -89,6 +89,11 @@ def compare(
                 break
         _report(runs, failed, base)
     return base.output / compare_report.PAGE
+
+
+def _is_comparison(folder: Path) -> bool:
+    """Whether a folder was made by an earlier comparison; a search of settings has a split too."""
+    return (folder / "split.json").exists() and not (folder / "study.db").exists()
 
 
 def _folds(task: trial.Task, base: Settings, count: int) -> Iterable[tuple[Path, trial.Task]]:

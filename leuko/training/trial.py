@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from datasets import disable_progress_bars
@@ -58,12 +59,19 @@ class Trained:
     validation: dict[str, float]
 
 
-def make_room(settings: Settings) -> None:
-    """Make the folder for the results.
+def make_room(settings: Settings, what: str, is_own: Callable[[Path], bool]) -> None:
+    """Make the folder for the results, or take one with earlier results, so that the command goes on.
+
+    Args:
+        settings: with the folder.
+        what: is to be written there.
+        is_own: whether a folder that is not empty holds earlier results of the same command.
 
     Raises:
-        DataError: it is a file, cannot be written, or lies among the images, which would then be one more next time.
+        DataError: it is a file, holds other files, cannot be written, or lies among the images, which would then be one
+            more next time.
     """
+    outputs.check_free(settings.output, what, is_own)
     outputs.check_apart(settings.output, settings.dataset)
     outputs.make(settings.output)
 

@@ -90,7 +90,7 @@ def tune(
     full = {name: tuple(dict.fromkeys((space or {}).get(name) or values)) for name, values in usual.items()}
     optuna.logging.set_verbosity(logging.ERROR)
     training.quiet()
-    training.make_room(base)
+    training.make_room(base, "search", lambda folder: (folder / STUDY).exists())
     split = base.output / SPLIT
     whole = training.task_of(replace(base, split=split if split.exists() else base.split), say)
     study = _open(base, search, full, whole)
