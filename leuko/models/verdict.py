@@ -87,7 +87,8 @@ class Verdict:
         if self.decision == "uncertain":
             return f"Uncertain: {self._open}"
         agree = self.cells and self.cells.decision == self.decision
-        return f"{self.decision.capitalize()} for ALL{'' if agree else ', by the network alone'}"
+        alone = ", by the cells alone" if self.basis == "cells" else "" if agree else ", by the network alone"
+        return f"{self.decision.capitalize()} for ALL{alone}"
 
     @property
     def seen(self) -> str:
