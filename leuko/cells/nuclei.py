@@ -54,11 +54,15 @@ def foregrounds(colours: Colours, nuclei: np.ndarray, method: Method) -> tuple[n
     """What is not empty glass, for white cells and for red ones: two groups of green light; bool, H × W each."""
     values = 1 - colours.green
     sample = values[~nuclei][::5, None]
+    if not len(sample):  # all is nucleus
+        return nuclei, nuclei
     start = np.percentile(sample, [20, 90])[:, None]
     levels = np.linspace(0, 1, 512)[:, None]
     membership = method(sample, np.ones(len(sample)), start)(levels)[:, 0]
     # Past the darker group's centre the fuzzy membership of glass may rise again.
-    white, red = (levels[np.flatnonzero(membership < glass)[0], 0] for glass in (WHITE_GLASS, RED_GLASS))
+    # Where all is alike, no level is certain not to be glass; then none is.
+    bounds = np.append(levels, 1)
+    white, red = (bounds[np.argmax(np.append(membership < glass, True))] for glass in (WHITE_GLASS, RED_GLASS))
     return (values > white) | nuclei, (values > red) | nuclei
 
 

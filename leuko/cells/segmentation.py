@@ -8,7 +8,7 @@ scale in micrometres. After the two-stage fuzzy segmentation of the paper "Deep 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import cv2
@@ -20,7 +20,9 @@ from leuko.cells.clustering import Method, fuzzy_c_means, k_means, otsu
 from leuko.cells.colours import Colours
 from leuko.cells.masks import parts, usual, usual_area
 from leuko.cells.red_cells import red_area, red_cells
-from leuko.cells.white_cells import white_cells
+from leuko.cells.white_cells import nucleus_of, white_cells
+from leuko.images import cutout, field_of_view
+from leuko.images.field_of_view import FieldOfView
 
 METHODS: dict[str, Method] = {"fuzzy": fuzzy_c_means, "k-means": k_means, "otsu": otsu}
 RED_CELL_UM = 7.5  # Bain, Blood Cells: A Practical Guide
@@ -106,6 +108,15 @@ def segment(image: np.ndarray, method: str = "fuzzy", um_per_px: float | None = 
         um_per_px: the size of a pixel that the file states, if any; used where red cells give no scale.
     """
     sort = METHODS[method]
+    view = field_of_view.find(image)
+    if view is not None:
+        return _embedded(_field(view.crop(image), sort, um_per_px), view)
+    cell = cutout.find(image)
+    return _field(image, sort, um_per_px) if cell is None else _single(image, cell, sort, um_per_px)
+
+
+def _field(image: np.ndarray, sort: Method, um_per_px: float | None) -> Segmentation:
+    """What `segment` gives for an image all of which shows a smear."""
     height, width = image.shape[:2]
     glance = min(1.0, max(GLANCE / max(height, width), 1 / min(height, width)))  # of a strip a pixel is left
     colours, stained = _seen(image, glance, sort)
@@ -128,6 +139,33 @@ def segment(image: np.ndarray, method: str = "fuzzy", um_per_px: float | None = 
         scale_source="red cells" if measured else "file" if um_per_px else None,
         scale_conflict=_conflict(measured, um_per_px),
         red_cells_plausible=plausible,
+    )
+
+
+def _embedded(found: Segmentation, view: FieldOfView) -> Segmentation:
+    """What was found in an eyepiece's disc, on the whole frame; without what lies beyond the disc."""
+    inside = view.inside()
+    maps = {
+        name: view.embed(_numbered(np.where(inside, getattr(found, name), 0)))
+        for name in ("white_cells", "red_cells", "platelets")
+    }
+    whole = view.embed(np.where(inside & (found.nuclei > 0), 1, 0).astype(np.int32))
+    return replace(found, **maps, nuclei=whole * maps["white_cells"], surround=view.surround())
+
+
+def _single(image: np.ndarray, cell: np.ndarray, sort: Method, um_per_px: float | None) -> Segmentation:
+    """A cell, bool, H × W, that was cut out of its surroundings, and its nucleus."""
+    (window,) = ndimage.find_objects(cell.astype(np.uint8))
+    mask = cell[window]
+    factor = min(1.0, NUCLEUS_PX[1] / np.sqrt(mask.sum() / np.pi))
+    small = _resized(np.where(mask[..., None], image[window], np.uint8(255)), factor)
+    inside = cv2.resize(mask.astype(np.uint8), small.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
+    found = nucleus_of(Colours.of(small), np.s_[:, :], inside, sort).astype(np.uint8)
+    none, nuclei = np.zeros(cell.shape, np.int32), np.zeros(cell.shape, np.int32)
+    nuclei[window] = mask & (cv2.resize(found, mask.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0)
+    source = "file" if um_per_px else None
+    return Segmentation(
+        nuclei, cell.astype(np.int32), none, none.copy(), um_per_px, source, masked_cell=True, surround=~cell
     )
 
 

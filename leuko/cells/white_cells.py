@@ -78,7 +78,7 @@ def white_cells(
         piece = around(fill(opened(piece, 0.12 * typical)) | lobes, lobes) & (cells[window] == 0)
         if piece.any():
             cells[window][piece] = number
-            inside[window][_nucleus(colours, window, piece, method)] = number
+            inside[window][nucleus_of(colours, window, piece, method)] = number
     return cells, inside
 
 
@@ -217,8 +217,9 @@ def _gain(group: _Group, plasm: np.ndarray, seeds: np.ndarray, matter: np.ndarra
     return gain
 
 
-def _nucleus(colours: Colours, window: tuple[slice, slice], cell: np.ndarray, method: Method) -> np.ndarray:
-    """The nucleus in a cell: the group that lets less green light through and is more violet."""
+def nucleus_of(colours: Colours, window: tuple[slice, slice], cell: np.ndarray, method: Method) -> np.ndarray:
+    """The nucleus in a cell: the group that lets less green light through and is more violet; bool, of the window's
+    size, as is `cell`."""
     light, lab = colours.green[window], colours.lab[window]
     area = cell.sum()
     radius = np.sqrt(area / np.pi)

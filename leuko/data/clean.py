@@ -20,6 +20,7 @@ from leuko.data.load import DataError, bytes_of, open_image
 from leuko.data.suspects import HUES, colours, label_errors, outliers
 from leuko.images import quality
 from leuko.images.decode import SUFFIXES, ImageError, decode, format_of
+from leuko.images.field_of_view import seen
 
 Action = Literal["dropped", "kept", "grouped", "flagged"]
 ACTIONS: dict[str, Action] = {
@@ -123,7 +124,7 @@ def inspect(
         image = inspector.read(row, rows[row]["image"])
         if image is not None:
             prints.add(row, image)
-            hues[row] = colours(image)
+            hues[row] = colours(seen(image))
     duplicates = prints.find(lambda row: open_image(rows[row]["image"]))
     inspector.judge_duplicates(duplicates)
     left = inspector.left()

@@ -14,7 +14,8 @@ from scipy.special import softmax
 from leuko.cells import evidence
 from leuko.cells.evidence import Decision
 from leuko.cells.segmentation import Segmentation, segment
-from leuko.images import quality
+from leuko.images import field_of_view, quality
+from leuko.images.field_of_view import FieldOfView
 from leuko.models import explain, folder
 from leuko.models.engine import Output, engine_of
 from leuko.models.preprocessing import to_input
@@ -119,12 +120,14 @@ class Reading:
         verdict: who decided, and why.
         output: of the network, from which heat maps can be drawn.
         found: the cells; None if they were not looked for, as in an image that is not fit to be judged.
+        view: where an eyepiece's disc lies, which is all that the network was shown; None where it saw the whole image.
     """
 
     finding: Finding
     verdict: Verdict
     output: Output
     found: Segmentation | None
+    view: FieldOfView | None
 
 
 class Classifier:
@@ -181,22 +184,29 @@ class Classifier:
         found = segment(image, um_per_px=um_per_px) if cells and fit.usable else None
         output = running.result()
         probabilities = softmax(output.logits.astype(np.float64))
-        verdict = self._conclude(image.shape, probabilities, output.features, found, fit)
+        view = field_of_view.find(image)
+        shown = view.size if view else image.shape
+        verdict = self._conclude(shown, probabilities, output.features, found, fit)
         said = dict(zip(self.labels, map(float, probabilities), strict=True))
         notes = evidence.scale_notes(found) if found else ()
         finding = Finding.of(said, self.model.knowledge.positive, verdict, fit, self._signature(), notes)
-        return Reading(finding, verdict, output, found)
+        return Reading(finding, verdict, output, found, view)
 
     def _run(self, image: np.ndarray) -> Output:
         return self.engine.run(to_input(image, self.model.preprocessing)[None])[0]
 
     def heat_map(self, reading: Reading, label: str) -> np.ndarray:
-        """Grad-CAM for a class of `labels`; float32 at the feature map's resolution, 0 to 1.
+        """Grad-CAM for a class of `labels`, of the whole image; float32, 0 to 1, at the feature map's resolution or,
+        where the network saw an eyepiece's disc alone, at a higher one.
 
         Raises:
             ValueError: there is no such class.
         """
-        number, output = self.index(label), reading.output
+        number = self.index(label)
+        cam = self._heat_map(reading.output, number)
+        return reading.view.place(cam) if reading.view else cam
+
+    def _heat_map(self, output: Output, number: int) -> np.ndarray:
         if output.cams is not None:
             return explain.positive(output.cams[number])
         import torch  # late: few heads need their gradient

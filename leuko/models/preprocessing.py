@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from leuko.images import field_of_view
 from leuko.images.stain import Normalisation
 
 _RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
@@ -69,7 +70,8 @@ class Preprocessing:
 def to_input(image: np.ndarray, how: Preprocessing) -> np.ndarray:
     """The network's input for an image, as timm and transformers make it from `config.json`.
 
-    They know nothing of a stain normalisation; where there is one, it is for the caller of theirs to do.
+    They know nothing of a stain normalisation, nor of a disc seen through an eyepiece, of which nothing but the disc is
+    shown to the network (`leuko.images.field_of_view.seen`); where there is one, it is for the caller of theirs to do.
 
     Args:
         image: uint8, H × W × 3, RGB; non-square images are squashed.
@@ -79,7 +81,9 @@ def to_input(image: np.ndarray, how: Preprocessing) -> np.ndarray:
         float32, 3 × height × width.
     """
     height, width = how.size
-    resized = np.asarray(Image.fromarray(image).resize((width, height), _RESAMPLING[how.interpolation]))
+    resized = np.asarray(
+        Image.fromarray(field_of_view.seen(image)).resize((width, height), _RESAMPLING[how.interpolation])
+    )
     if how.stain:
         resized = how.stain(resized)
     scaled = resized.astype(np.float32) / 255

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from leuko.cells.segmentation import segment
+from leuko.images.field_of_view import seen
 
 BETWEEN = (0.05, 0.95)  # quantiles of the training images' scales; beyond lie errors of the measurement
 MARGIN = 1.25  # factor beyond them that still counts as seen
@@ -57,7 +58,7 @@ def at_input(um_per_px: float | None, shape: tuple[int, ...], size: tuple[int, i
 
     Args:
         um_per_px: of the image.
-        shape: of the image, height and width first.
+        shape: of what the network is shown of the image, height and width first.
         size: of the input, height and width.
     """
     return um_per_px and um_per_px * float(shape[0] * shape[1] / (size[0] * size[1])) ** 0.5
@@ -65,4 +66,4 @@ def at_input(um_per_px: float | None, shape: tuple[int, ...], size: tuple[int, i
 
 def measured(images: Iterable[np.ndarray], size: tuple[int, int]) -> list[float | None]:
     """`at_input` for each of some images, uint8, H × W × 3, RGB, by their red cells."""
-    return [at_input(segment(image).um_per_px, image.shape, size) for image in images]
+    return [at_input(segment(image).um_per_px, seen(image).shape, size) for image in images]

@@ -11,6 +11,7 @@ import torch
 from torchvision.transforms import v2
 
 from leuko.images import scalebar
+from leuko.images.field_of_view import seen
 from leuko.images.stain import Look, Normalisation, redye
 
 Kind = Literal["none", "light", "stain", "mixed"]
@@ -103,7 +104,7 @@ class Augmentation:
             kind = "light" if rng.random() < NEAR else "stain"
             if kind == "stain" and rng.random() < SEEN_AS_FOREIGN:
                 stain = stain and replace(stain, known=None)
-        image = scalebar.remove(within(image, self._size))
+        image = scalebar.remove(within(seen(image), self._size))
         if stain:
             image = stain(image)
         if kind == "light":

@@ -13,6 +13,7 @@ from transformers import set_seed
 from leuko.data import outputs
 from leuko.data.load import load, open_image
 from leuko.evaluation import few, merit, words
+from leuko.images.field_of_view import seen
 from leuko.images.stain import Known, Look, Normalisation
 from leuko.models.backbones import Network, create
 from leuko.models.preprocessing import Preprocessing
@@ -120,7 +121,7 @@ def preprocessing(network: Network, task: Task, settings: Settings) -> Preproces
     stain = None
     if settings.normalise_stain != "none":
         some = np.random.default_rng(settings.seed).permutation(task.split.train)[:LOOKS]
-        looks = [Look.of(open_image(image)) for image in task.rows.select(some)["image"]]
+        looks = [Look.of(seen(open_image(image))) for image in task.rows.select(some)["image"]]
         known = Known.of(looks) if settings.normalise_images == "foreign" else None
         stain = Normalisation(settings.normalise_stain, Look.typical(looks), known)
     return Preprocessing((settings.image_size,) * 2, "bicubic", mean, std, stain)
