@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from leuko.cells import overlay
 from leuko.cells.segmentation import segment
+from leuko.images import quality
 from leuko.images.decode import Picture
 from leuko.images.files import Item
 from leuko.models import explain
@@ -58,12 +59,16 @@ def field(chosen: argparse.Namespace) -> int:
     def answer(name: str, stem: str, picture: Picture) -> dict[str, Any]:
         for each in wanted:
             each.check(stem)
+        fit = quality.assess(picture.pixels)
         found = segment(picture.pixels, chosen.method, picture.um_per_px)
-        if masks:
+        no_cells = " ".join(answers.why_no_cells(fit, found))
+        if no_cells and wanted:
+            print(f"{name}: no masks and no outlines are written. {no_cells}", file=sys.stderr)
+        if masks and not no_cells:
             masks.write_picture(stem, found.mask())
-        if outlines:
+        if outlines and not no_cells:
             outlines.write_picture(stem, overlay.draw(picture.pixels, found))
-        return answers.field(name, picture.pixels, found)
+        return answers.field(name, picture.pixels, found, fit)
 
     return _line_by_line(chosen, wanted, frozenset({"image", "counts", "cells"}), answer)
 

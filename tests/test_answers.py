@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from leuko.cells import evidence
 from leuko.cells.close_up import is_close_up
@@ -260,3 +261,15 @@ def test_a_model_of_single_cells_speaks_of_the_cell_and_says_so(embedded):
     assert "A close-up of one cell, which says nothing of the slide." in reading.finding.headline
     if reading.finding.decision != "uncertain":
         assert "by the network alone" in reading.finding.headline
+
+
+def test_the_command_line_writes_no_masks_of_a_picture_that_is_not_fit(tmp_path, capsys):
+    from leuko.__main__ import main
+
+    Image.fromarray(noise()).save(tmp_path / "noise.png")
+    masks = tmp_path / "masks"
+    status = main(["field", str(tmp_path / "noise.png"), "--masks", str(masks), "--overlay", str(tmp_path / "lines")])
+    told = capsys.readouterr()
+    said = json.loads(told.out)
+    assert not status and not said["quality"]["usable"] and said["counts"]["white_cells"] is None and not said["cells"]
+    assert "noise.png: no masks and no outlines are written." in told.err and not list(masks.iterdir())

@@ -121,20 +121,20 @@ def bounds(blast_like: int, nucleated: int) -> tuple[float, float]:
 
 def weigh(found: Segmentation) -> CellEvidence:
     """The evidence of a field's cells: of those that count, so that there is one number of blast-like cells."""
-    table, seen, um = nucleated_cells(found), int(found.white_cells.max(initial=0)), found.um_per_px
-    number, close_up = len(table["lobes"]), is_close_up(found)
-
-    def silent(why: str) -> CellEvidence:
-        return CellEvidence(seen, number, 0, None, why, close_up)
-
+    seen, um = int(found.white_cells.max(initial=0)), found.um_per_px
     if not found.reliable:
         return CellEvidence(seen, 0, 0, None, "white cells were not reliably found")
+    if is_close_up(found):
+        nucleated = np.count_nonzero(np.bincount(found.nuclei.ravel())[1:])
+        silent = "the image shows a cell and not a field" if nucleated else "there is no nucleated cell"
+        return CellEvidence(seen, nucleated, 0, None, silent, close_up=True)
+    table = nucleated_cells(found)
+    number = len(table["lobes"])
     if not number:
-        return silent("no white cell with a nucleus was counted" if seen else "there is no nucleated cell")
-    if close_up:
-        return silent("the image shows a cell and not a field")
+        silent = "no white cell with a nucleus was counted" if seen else "there is no nucleated cell"
+        return CellEvidence(seen, 0, 0, None, silent)
     if not um or unlike_blood(found):
-        return silent("there are too few clear red cells to tell the scale by")
+        return CellEvidence(seen, number, 0, None, "there are too few clear red cells to tell the scale by")
     blast_like = int(looks_like_blast(table).sum())
     score = float(BIAS + np.dot(WEIGHTS, figures(table, found)))
     return CellEvidence(seen, number, blast_like, score)

@@ -87,7 +87,8 @@ class Verdict:
         if self.decision == "uncertain":
             return f"Uncertain: {self._open}"
         agree = self.cells and self.cells.decision == self.decision
-        return f"{self.decision.capitalize()} for ALL{'' if agree else ', by the network alone'}"
+        alone = ", by the cells alone" if self.basis == "cells" else "" if agree else ", by the network alone"
+        return f"{self.decision.capitalize()} for ALL{alone}"
 
     @property
     def seen(self) -> str:
@@ -98,7 +99,7 @@ class Verdict:
             return "The cells were not looked for."
         counted = self.cells.nucleated
         if self.cells.close_up:
-            what = "one cell" if self.cells.seen == 1 else number_of(self.cells.seen, "white cell")
+            what = {0: "no white cell", 1: "one cell"}.get(self.cells.seen, f"{self.cells.seen} white cells")
             return f"A close-up of {what}, which says nothing of the slide."
         if not counted:
             return f"{self.cells.silent[0].upper()}{self.cells.silent[1:]}."
