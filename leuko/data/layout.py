@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from leuko.data.class_words import sense_of
 from leuko.data.names import words
@@ -77,6 +78,7 @@ class Place:
     rest: tuple[str, ...]
 
     @classmethod
+    @cache
     def of(cls, folders: tuple[str, ...]) -> Place:
         """Sort the names of the folders above an image."""
         part, condition, version, rest, said_nothing = None, [], [], [], []

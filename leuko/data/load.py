@@ -236,11 +236,11 @@ def _titles(names: list[str]) -> list[str]:
 def _of_source(rows: Dataset, title: str, labels: list[str], spelling: dict[str, str], one_of_many: bool) -> Dataset:
     """Mark rows with their source, number their classes as all sources together do, put them into natural order."""
     given = [labels.index(spelling[name]) for name in rows.features["label"].names]
-    rows = with_column(rows, "label", [given[i] for i in rows["label"]], ClassLabel(names=labels))
+    rows = with_column(rows, "label", [given[i] for i in rows["label"][:]], ClassLabel(names=labels))
     conditions = rows["condition"][:] if "condition" in rows.column_names else [""] * len(rows)
     rows = with_column(rows, "source", [f"{title}/{c}" if c else title for c in conditions])
     for column in {"file", "group"} & set(rows.column_names):
-        values = [f"{title}/{value}" if value and one_of_many else str(value or "") for value in rows[column]]
+        values = [f"{title}/{value}" if value and one_of_many else str(value or "") for value in rows[column][:]]
         rows = with_column(rows, column, values)
     order = sorted(
         range(len(rows)), key=lambda i, label=rows["label"][:], file=rows["file"][:]: (label[i], natural(file[i]))

@@ -63,15 +63,18 @@ def survey(archive: str) -> Survey:
             rows = [row for of_part in read_folder(images, say=notes.append).values() for row in of_part]
             spelling, said = one_spelling(row.label for row in rows)
             labels = [spelling[row.label] for row in rows]
-            refuse_contradictions([row.file for row in rows], labels, set(labels))
+            if len(classes := sorted(set(labels))) < 2:
+                raise DataError(f"{IMAGES}: there is only one class ({classes[0]}); at least two are needed.")
+            refuse_contradictions([row.file for row in rows], labels, classes)
         except DataError as error:
             raise DataError(_without(place, str(error))) from error
-    known = meanings(sorted(set(labels)))
+    known = meanings(classes)
     meaning = dict.fromkeys(known.leukaemia, True) | dict.fromkeys(
         known.unknown if known.cells else known.absence, False
     )
-    classes = tuple(Class(name, count, meaning.get(name)) for name, count in sorted(Counter(labels).items()))
-    return Survey(archive, classes, tuple(_without(place, note) for note in (*notes, *said)))
+    count = Counter(labels)
+    found = tuple(Class(name, count[name], meaning.get(name)) for name in classes)
+    return Survey(archive, found, tuple(_without(place, note) for note in (*notes, *said)))
 
 
 def _without(place: str, text: str) -> str:
