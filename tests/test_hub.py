@@ -18,6 +18,7 @@ from subprocess import CompletedProcess
 import pytest
 from PIL import Image
 
+from leuko.hub import HubError, publish_model
 from leuko.models.folder import EMBEDDED, LEUKO, RESULTS
 from tests.clients import run
 from tests.standin_hub import Fault, StandInHub
@@ -244,3 +245,17 @@ def test_a_model_that_cannot_be_fetched_is_said_in_one_sentence_and_running_agai
     assert (first.returncode, first.stdout, first.stderr) == (1, "", sentence)
     assert offline.returncode == 1 and len(offline.stderr.splitlines()) == 1  # what has arrived is not taken for whole
     assert json.loads(again.stdout)["model"]["backbone"] == "efficientnet_lite0", again.stderr
+
+
+def test_a_model_with_warnings_is_only_published_when_that_is_insisted_on(net, tmp_path, monkeypatch):
+    doubtful = tmp_path / "doubtful"
+    shutil.copytree(net, doubtful)
+    known = json.loads((doubtful / LEUKO).read_text())
+    (doubtful / LEUKO).write_text(json.dumps(known | {"warnings": ["It guesses."]}))
+    monkeypatch.setenv("HF_TOKEN", "")
+    with pytest.raises(HubError) as refused:
+        publish_model(doubtful, REPO)
+    assert "It guesses." in str(refused.value)
+    assert f"`python -m leuko publish model {doubtful} {REPO} --force`" in str(refused.value)
+    with pytest.raises(HubError, match="There is no Hub token"):  # it got further
+        publish_model(doubtful, REPO, force=True)
