@@ -21,7 +21,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from leuko.data.keypoints import Keypoints, Proposal, reduced_grey
-from leuko.data.overlaps import Overlap, confirm
+from leuko.data.overlaps import Overlap, confirm, shows
 from leuko.parallel import in_order
 
 THUMB = 32  # pixels, the side of what is kept of every row
@@ -30,6 +30,7 @@ CANDIDATES = 6  # most alike rows that are looked at, for each row
 MIN_HASH = 0.5  # cosine of the hashes of a candidate pair
 MIN_THUMB = 0.88  # correlation of the thumbnails, laid over each other
 MAX_SHIFT = 0.15  # of the side, by which a corner may move: crops of some 5 % at every edge
+MIN_SHOWN = 0.95  # of an image: if more is black surround, the hash sees little but the outline
 SAME = 0.9  # share of one of two pictures that the other shows too; from here on they are the same picture
 _BLOCK = 256  # rows whose hashes are compared at a time
 
@@ -63,6 +64,7 @@ class Prints:
         self._thumb = np.zeros((count, THUMB, THUMB), np.int8)
         self._hash = np.zeros((count, HASH * HASH), np.float32)
         self._seen: set[bytes] = set()
+        self._full = np.zeros(count, bool)  # rows without a surround
         self._keypoints = Keypoints(count)
 
     def add(self, row: int, image: np.ndarray) -> None:
@@ -74,7 +76,9 @@ class Prints:
         if digest not in self._seen:  # a copy would only match what the first one matches
             self._seen.add(digest)
             self._keypoints.add(row, image)
-        thumb = _normalised(_shrink(image, THUMB))
+        grey = _shrink(image, THUMB)
+        self._full[row] = shows(grey).mean() >= MIN_SHOWN
+        thumb = _normalised(grey)
         self._thumb[row] = np.clip(np.rint(thumb * 40), -127, 127)
         low = cv2.dct(thumb)[:HASH, :HASH].copy()
         low[0, 0] = 0
@@ -101,7 +105,7 @@ class Prints:
     def _shared(self, rows: np.ndarray, open: Callable[[int], np.ndarray]) -> list[Overlap]:
         """The pairs that either detector proposes and the pixels confirm; by row."""
         proposed = {(p.a, p.b): [p] for p in self._keypoints.proposals()}
-        for a, b, orientation in self._candidates(rows):
+        for a, b, orientation in self._candidates(rows[self._full[rows]]):
             transform = self._overlay(a, b, orientation)
             if transform is not None:
                 proposed.setdefault((a, b), []).append(Proposal(a, b, transform, 0))

@@ -62,7 +62,7 @@ def _shared(a: np.ndarray, b: np.ndarray, to_b: np.ndarray) -> tuple[float, floa
     scale = _scale(to_b)
     if scale > 1.3:  # reducing by so much would alias
         b = cv2.GaussianBlur(b, (0, 0), 0.4 * scale)
-    shows_a, shows_b = _shows(a), _shows(b)
+    shows_a, shows_b = shows(a), shows(b)
     detail_a, detail_b, both = _laid_over(a, b, shows_a, shows_b, to_b)
     shift = np.eye(2, 3, dtype=np.float32)
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 40, 1e-4)
@@ -96,8 +96,8 @@ def _scale(transform: np.ndarray) -> float:
     return float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
 
 
-def _shows(grey: np.ndarray) -> np.ndarray:
-    """Where an image shows anything; uint8, 0 or 1."""
+def shows(grey: np.ndarray) -> np.ndarray:
+    """Where an image, uint8, H × W, shows anything: black surrounds are 0, all else 1; uint8, H × W."""
     return cv2.morphologyEx(np.uint8(grey > BLACK), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
 
 
