@@ -1,12 +1,11 @@
 """Pictures that are there twice or in part: copies, however they were changed, and fields that overlap.
 
-Two detectors work side by side. Copies that show nearly the whole picture (re-compressed, resized, slightly cropped,
-turned by quarters, mirrored, brightened) are found even where there is little to see: a perceptual hash, the lowest
-coefficients of the cosine transform (after Zauner, "Implementation and benchmarking of perceptual image hash
-functions", 2010), proposes pairs; in it, the eight orientations of a picture differ only by signs and by transposition.
-A pair counts only if the pictures, decoded once more and laid over each other (ECC: Evangelidis & Psarakis 2008,
-doi:10.1109/TPAMI.2008.113), agree in their fine structure. Copies turned by any angle or cropped to a part, and fields
-of one slide that overlap, are found by their local features (`leuko.data.keypoints`, `leuko.data.overlaps`).
+Two detectors propose pairs. A perceptual hash, the lowest coefficients of the cosine transform (after Zauner,
+"Implementation and benchmarking of perceptual image hash functions", 2010), finds copies of the whole picture
+(re-compressed, resized, slightly cropped, turned by quarters, mirrored, brightened) even where there is little to see.
+In it, the eight orientations of a picture differ only by signs and by transposition. Local features
+(`leuko.data.keypoints`) find copies turned by any angle or cropped to a part, and fields of one slide that overlap.
+A pair counts only if the pixels, decoded once more, agree where both images show something (`leuko.data.overlaps`).
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from leuko.data.keypoints import Keypoints, reduced_grey
-from leuko.data.overlaps import Overlap, confirm
+from leuko.data.keypoints import Keypoints, Proposal, reduced_grey
+from leuko.data.overlaps import Overlap, confirm, shows
+from leuko.parallel import in_order
 
 THUMB = 32  # pixels, the side of what is kept of every row
 HASH = 8  # coefficients along each axis
 CANDIDATES = 6  # most alike rows that are looked at, for each row
 MIN_HASH = 0.5  # cosine of the hashes of a candidate pair
 MIN_THUMB = 0.88  # correlation of the thumbnails, laid over each other
-DETAIL = 128  # pixels, the side at which pictures are compared
-MIN_DETAIL = 0.82  # correlation of the fine structure
 MAX_SHIFT = 0.15  # of the side, by which a corner may move: crops of some 5 % at every edge
+MIN_SHOWN = 0.95  # of an image: if more is black surround, the hash sees little but the outline
 SAME = 0.9  # share of one of two pictures that the other shows too; from here on they are the same picture
 _BLOCK = 256  # rows whose hashes are compared at a time
 
@@ -65,6 +64,7 @@ class Prints:
         self._thumb = np.zeros((count, THUMB, THUMB), np.int8)
         self._hash = np.zeros((count, HASH * HASH), np.float32)
         self._seen: set[bytes] = set()
+        self._full = np.zeros(count, bool)  # rows without a surround
         self._keypoints = Keypoints(count)
 
     def add(self, row: int, image: np.ndarray) -> None:
@@ -76,7 +76,9 @@ class Prints:
         if digest not in self._seen:  # a copy would only match what the first one matches
             self._seen.add(digest)
             self._keypoints.add(row, image)
-        thumb = _normalised(_shrink(image, THUMB))
+        grey = _shrink(image, THUMB)
+        self._full[row] = shows(grey).mean() >= MIN_SHOWN
+        thumb = _normalised(grey)
         self._thumb[row] = np.clip(np.rint(thumb * 40), -127, 127)
         low = cv2.dct(thumb)[:HASH, :HASH].copy()
         low[0, 0] = 0
@@ -92,27 +94,29 @@ class Prints:
         copies = [(first.setdefault(d, row), row) for row, d in enumerate(self._digest) if d is not None]
         exact = _sets(copies, len(self._digest))
         distinct = np.array(sorted(first.values()), dtype=int)
-        detail = lru_cache(maxsize=512)(lambda row: _detail(open(row)))
-        alike = [
-            (a, b)
-            for a, b, orientation in self._candidates(distinct)
-            if (warp := self._overlay(a, b, orientation)) is not None
-            and _agree(detail(a), _orient(detail(b), orientation), warp)
-        ]
-        shared = self._shared(open, set(alike))
+        shared = self._shared(distinct, open)
         same = [(o.a, o.b) for o in shared if max(o.of_a, o.of_b) >= SAME]
-        near = _sets(copies + alike + same, len(self._digest))
-        linked = _sets(copies + alike + [(o.a, o.b) for o in shared], len(self._digest))
+        near = _sets(copies + same, len(self._digest))
+        linked = _sets(copies + [(o.a, o.b) for o in shared], len(self._digest))
         picture, field = _first(near, len(self._digest)), _first(linked, len(self._digest))
         overlaps = tuple(o for o in shared if picture[o.a] != picture[o.b])
         return Duplicates(exact, near, overlaps, picture, field)
 
-    def _shared(self, open: Callable[[int], np.ndarray], known: set[tuple[int, int]]) -> list[Overlap]:
-        """Pairs of rows that local features show to share a part, but for those known; by row."""
+    def _shared(self, rows: np.ndarray, open: Callable[[int], np.ndarray]) -> list[Overlap]:
+        """The pairs that either detector proposes and the pixels confirm; by row."""
+        proposed = {(p.a, p.b): [p] for p in self._keypoints.proposals()}
+        for a, b, orientation in self._candidates(rows[self._full[rows]]):
+            transform = self._overlay(a, b, orientation)
+            if transform is not None:
+                proposed.setdefault((a, b), []).append(Proposal(a, b, transform, 0))
         grey = lru_cache(maxsize=512)(lambda row: reduced_grey(open(row)))
-        proposals = sorted(self._keypoints.proposals(), key=lambda p: (p.a, p.b))  # neighbours in turn, for the cache
-        checked = (confirm(p, grey(p.a), grey(p.b)) for p in proposals if (p.a, p.b) not in known)
-        return [overlap for overlap in checked if overlap is not None]
+
+        def check(proposals: list[Proposal]) -> Overlap | None:
+            overlaps = (confirm(p, grey(p.a), grey(p.b)) for p in proposals)
+            return next((overlap for overlap in overlaps if overlap is not None), None)
+
+        in_turn = [proposed[pair] for pair in sorted(proposed)]  # so that a row's pairs find it in the cache
+        return [overlap for overlap in in_order(check, in_turn) if overlap is not None]
 
     def _candidates(self, rows: np.ndarray) -> Iterator[tuple[int, int, int]]:
         """Pairs a < b of rows with alike hashes, and the orientation of b that resembles a."""
@@ -139,26 +143,20 @@ class Prints:
                         yield int(rows[a]), int(rows[b]), orientation
 
     def _overlay(self, a: int, b: int, orientation: int) -> np.ndarray | None:
-        """The affine map, 2 × 3, in shares of the side, that lays b over a; None if their thumbnails disagree."""
-        over = _align(
-            self._thumb[a].astype(np.float32), _orient(self._thumb[b].astype(np.float32), orientation), np.eye(2, 3)
-        )
-        return over[0] if over is not None and over[1] > MIN_THUMB else None
+        """The affine map, 2 × 3, from a to b in shares of the sides; None if their thumbnails disagree."""
+        over = _align(self._thumb[a].astype(np.float32), _orient(self._thumb[b].astype(np.float32), orientation))
+        if over is None or over[1] <= MIN_THUMB:
+            return None
+        return (_UNDO[orientation] @ np.vstack([over[0], [0, 0, 1]]))[:2]
 
 
-def _agree(a: np.ndarray, b: np.ndarray, warp: np.ndarray) -> bool:
-    over = _align(a, b, warp)
-    return over is not None and over[1] > MIN_DETAIL
-
-
-def _align(a: np.ndarray, b: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, float] | None:
-    """Lay b over a; the map in shares of the side, and the correlation where both are seen.
+def _align(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, float] | None:
+    """Lay b over a; the map from a to b in shares of the side, and the correlation where both are seen.
 
     None if there is no such map, or if it moves a corner by more than `MAX_SHIFT`.
     """
     side = len(a)
-    warp = np.float32(start)
-    warp[:, 2] *= side
+    warp = np.eye(2, 3, dtype=np.float32)
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-3)
     try:
         _, warp = cv2.findTransformECC(a, b, warp, cv2.MOTION_AFFINE, criteria, None, 3)
@@ -185,12 +183,6 @@ def _normalised(grey: np.ndarray) -> np.ndarray:
     return (grey - grey.mean()) / max(grey.std(), 1)
 
 
-def _detail(image: np.ndarray) -> np.ndarray:
-    """Fine structure, float32, `DETAIL` × `DETAIL`: neither what all smears share nor what compression takes away."""
-    grey = _shrink(image, DETAIL).astype(np.float32)
-    return _normalised(cv2.GaussianBlur(grey, (0, 0), 1) - cv2.GaussianBlur(grey, (0, 0), 5))
-
-
 def _orient(image: np.ndarray, orientation: int) -> np.ndarray:
     """One of the eight orientations of the square: bit 0 mirrors left-right, bit 1 top-bottom, bit 2 transposes."""
     if orientation & 1:
@@ -202,6 +194,20 @@ def _orient(image: np.ndarray, orientation: int) -> np.ndarray:
 
 # What undoes an orientation: the mirrors change places where a transposition came after them.
 _INVERSE = (0, 1, 2, 3, 4, 6, 5, 7)
+
+
+def _undo(orientation: int) -> np.ndarray:
+    """The map, 3 × 3, in shares of the sides, from an oriented image back to the image."""
+    back = np.eye(3)
+    if orientation & 4:
+        back = back[[1, 0, 2]]
+    for axis in range(2):
+        if orientation >> axis & 1:
+            back[axis] = [0, 0, 1] - back[axis]
+    return back
+
+
+_UNDO = tuple(_undo(orientation) for orientation in range(8))
 
 
 def _orient_hash(hashes: np.ndarray, orientation: int) -> np.ndarray:

@@ -44,7 +44,7 @@ class Proposal:
 
     Attributes:
         a, b: rows, a < b.
-        transform: float, 2 × 3: from places in a to places in b, in units of the longer side of each.
+        transform: float, 2 × 3: from places in a to places in b, both in shares of the width and the height.
         matches: how many features agree on it.
     """
 
@@ -62,6 +62,7 @@ class Keypoints:
         self._most = int(np.clip(TOTAL // max(count, 1), FEWEST, FEATURES))
         self._places: list[np.ndarray] = [np.empty((0, 4), np.float32)] * count
         self._descriptors: list[np.ndarray] = [np.empty((0, LENGTH), np.uint8)] * count
+        self._sides = np.ones((count, 2))  # width and height, in units of the longer one, as are places
 
     def add(self, row: int, image: np.ndarray) -> None:
         """Find the features of a row's image, uint8, H × W × 3, RGB."""
@@ -72,6 +73,7 @@ class Keypoints:
             return
         found, descriptors = found[: self._most], descriptors[: self._most]  # there may be more, of equal contrast
         longer = max(grey.shape)
+        self._sides[row] = np.divide(grey.shape[::-1], longer)
         self._places[row] = np.array(
             [(*np.divide(k.pt, longer), np.log(k.size / longer), np.deg2rad(k.angle)) for k in found], np.float32
         )
@@ -97,7 +99,9 @@ class Keypoints:
                 places = self._places[a][ours[some] - starts[a]], self._places[b][theirs[some] - starts[b]]
                 agreed = _agreed_transform(*places, mirrored)
                 if agreed is not None:
-                    found.append(Proposal(a, b, *agreed))
+                    transform, number = agreed
+                    transform[:, :2] *= self._sides[a]
+                    found.append(Proposal(a, b, transform / self._sides[b][:, None], number))
         return list(_best(found))
 
 

@@ -22,7 +22,6 @@ MIN_BLOCKS = 10  # with structure in both images
 MIN_STRUCTURE = 0.25  # standard deviation in a block, as a share of the median one of its image
 MIN_SHARE = 0.1  # of the smaller image that both show
 BLACK = 16  # grey value up to which a pixel shows nothing: surround of an eyepiece, filled corners, masked cells
-_RIM = np.ones((7, 7), np.uint8)  # how far filters reach over the edge of what is seen
 _LINEAR = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
@@ -48,8 +47,8 @@ def confirm(proposal: Proposal, a: np.ndarray, b: np.ndarray) -> Overlap | None:
         proposal: the pair and the transform between them.
         a, b: the images, by `leuko.data.keypoints.reduced_grey`.
     """
-    to_b = proposal.transform * max(b.shape)
-    to_b[:, :2] /= max(a.shape)
+    to_b = proposal.transform * np.array(b.shape[::-1])[:, None]
+    to_b[:, :2] /= a.shape[::-1]
     if _scale(to_b) >= 1:
         shares = _shared(a, b, to_b)
     else:  # they are compared where the pixels are coarser, since enlarging adds no detail
@@ -63,44 +62,57 @@ def _shared(a: np.ndarray, b: np.ndarray, to_b: np.ndarray) -> tuple[float, floa
     scale = _scale(to_b)
     if scale > 1.3:  # reducing by so much would alias
         b = cv2.GaussianBlur(b, (0, 0), 0.4 * scale)
-    size = a.shape[::-1]
-    shows_a, shows_b = _shows(a), _shows(b)
-    both = shows_a & cv2.warpAffine(shows_b, to_b, size, flags=_LINEAR)
-    detail = _detail(a)
-    moved = _detail(cv2.warpAffine(b, to_b, size, flags=_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+    shows_a, shows_b = shows(a), shows(b)
+    detail_a, detail_b, both = _laid_over(a, b, shows_a, shows_b, to_b)
     shift = np.eye(2, 3, dtype=np.float32)
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 40, 1e-4)
     try:
-        _, shift = cv2.findTransformECC(detail, moved, shift, cv2.MOTION_AFFINE, criteria, both, 5)
+        _, shift = cv2.findTransformECC(detail_a, detail_b, shift, cv2.MOTION_AFFINE, criteria, both, 5)
     except cv2.error:  # it did not converge: the images have nothing in common
         return None
     to_b = to_b @ np.vstack([shift, [0, 0, 1]])
-    both = shows_a & cv2.warpAffine(shows_b, to_b, size, flags=_LINEAR)
+    detail_a, detail_b, both = _laid_over(a, b, shows_a, shows_b, to_b)
     shares = (
         float(both.sum() / max(shows_a.sum(), 1)),
         float(min(1, both.sum() * _scale(to_b) ** 2 / max(shows_b.sum(), 1))),
     )
     if max(shares) < MIN_SHARE:
         return None
-    moved = _detail(cv2.warpAffine(b, to_b, size, flags=_LINEAR, borderMode=cv2.BORDER_REPLICATE))
-    correlations = _block_correlations(detail, moved, cv2.erode(both, _RIM, borderValue=1))
+    correlations = _block_correlations(detail_a, detail_b, both)
     agree = len(correlations) >= MIN_BLOCKS and np.median(correlations) >= MIN_CORRELATION
     return shares if agree else None
+
+
+def _laid_over(
+    a: np.ndarray, b: np.ndarray, shows_a: np.ndarray, shows_b: np.ndarray, to_b: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The detail of a, that of b laid over it, and where both show something; each of the size of a."""
+    size = a.shape[::-1]
+    both = shows_a & cv2.warpAffine(shows_b, to_b, size, flags=_LINEAR)
+    return _detail(a, both), _detail(cv2.warpAffine(b, to_b, size, flags=_LINEAR), both), both
 
 
 def _scale(transform: np.ndarray) -> float:
     return float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
 
 
-def _shows(grey: np.ndarray) -> np.ndarray:
-    """Where an image shows anything; uint8, 0 or 1."""
+def shows(grey: np.ndarray) -> np.ndarray:
+    """Where an image, uint8, H × W, shows anything: black surrounds are 0, all else 1; uint8, H × W."""
     return cv2.morphologyEx(np.uint8(grey > BLACK), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
 
 
-def _detail(grey: np.ndarray) -> np.ndarray:
-    """Fine structure, float32: neither what all smears share nor what compression takes away."""
-    grey = grey.astype(np.float32)
-    return cv2.GaussianBlur(grey, (0, 0), 1) - cv2.GaussianBlur(grey, (0, 0), 5)
+def _detail(grey: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Fine structure, float32: neither what all smears share nor what compression takes away.
+
+    Only what is seen counts, so that the edge of it, which is alike in many images, is no structure.
+    """
+    weight = seen.astype(np.float32)
+    values = grey * weight
+    fine, coarse = (
+        cv2.GaussianBlur(values, (0, 0), sigma) / np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3)
+        for sigma in (1, 5)
+    )
+    return (fine - coarse) * weight
 
 
 def _block_correlations(a: np.ndarray, b: np.ndarray, seen: np.ndarray) -> np.ndarray:
