@@ -95,7 +95,7 @@ def _line_by_line(
 
     failed, skipped = False, []
     with TemporaryDirectory(prefix="leuko-") as place, Lines(chosen.json, fields, chosen.overwrite) as lines:
-        items = inputs.gather(chosen.images, Path(place), lambda file: any(each.is_own(file) for each in results))
+        items = inputs.gather(chosen.images, Path(place))
         work = ((item, stems.claim(item.place) if results and item.path else "") for item in items)
         for said in chain.from_iterable(in_order(attempt, work)):
             if "skipped" in said:

@@ -104,11 +104,12 @@ def test_how_far_cells_move_the_probability_is_bounded_by_their_number(number, d
         assert low < evidence.LEAST and high < 0.45
 
 
-def test_one_lymphocyte_is_too_little_to_go_by(embedded):
-    finding = embedded.classify(field(4, {"lymphocyte": 1}))
-    assert finding.decision == "uncertain" and 0.4 < finding.evidence["cells"] <= 0.5
-    assert finding.headline.startswith("Uncertain: too few cells to say. No blast-like cell among 1 white cell;")
-    assert "say little of the slide" in finding.headline
+@pytest.mark.parametrize(("kind", "seen"), [("lymphocyte", "1 of 1 white cell"), ("neutrophil", "No blast-like cell")])
+def test_one_white_cell_is_too_little_to_go_by(embedded, kind, seen):
+    finding = embedded.classify(field(4, {kind: 1}))
+    assert finding.decision == "uncertain" and 0.4 < finding.evidence["cells"] < 0.65
+    assert finding.headline.startswith("Uncertain: too few cells to say.") and seen in finding.headline
+    assert "so few cells say little of the slide" in finding.headline
 
 
 def test_more_and_fuller_cells_always_speak_for_leukaemia():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +13,13 @@ from leuko.data.names import natural
 from leuko.images import files
 from leuko.images.files import Item
 from leuko.serving import archive
+from leuko.serving.results import is_result
 
 NO_IMAGE = "There is no image in this folder."
 NOT_REGULAR = "It is no regular file, but a pipe, a socket or a device."
 
 
-def gather(given: Sequence[Path], temporary: Path, is_result: Callable[[Path], bool]) -> Iterator[Item]:
+def gather(given: Sequence[Path], temporary: Path) -> Iterator[Item]:
     """Every file that was given, or lies in a folder or zip that was given, in natural order.
 
     A file that was named itself is an image or an error; one that is found in a folder or zip may also be skipped. Each
@@ -27,14 +28,13 @@ def gather(given: Sequence[Path], temporary: Path, is_result: Callable[[Path], b
     Args:
         given: the paths, which need not exist.
         temporary: an existing, empty folder for what is unpacked.
-        is_result: whether a file was written by an earlier run, so that it is skipped.
     """
-    search = _Search(is_result)
+    search = _Search()
     for path in given:
         search.add(path)
-    names = Counter(item.name for item in search.found)
+    names = Counter(item.name for item in search.found if not item.skipped)
     for number, item in enumerate(search.found):
-        if names[item.name] > 1:  # else nobody knows which answer belongs to which file
+        if item.skipped or names[item.name] > 1:  # else nobody knows which answer belongs to which file
             item = replace(item, name=files.readable(item.place.as_posix()))
         if item.path in search.zips:
             folder = temporary / str(number)
@@ -47,38 +47,47 @@ def gather(given: Sequence[Path], temporary: Path, is_result: Callable[[Path], b
 class _Search:
     """Collects files: `found`, in order, and `zips`, the paths of those that are to be unpacked."""
 
-    def __init__(self, is_result: Callable[[Path], bool]) -> None:
+    def __init__(self) -> None:
         self.found: list[Item] = []
         self.zips: set[Path] = set()
-        self._is_result = is_result
         self._seen: dict[str, Path] = {}
+        self._repeats = 0
 
     def add(self, path: Path) -> None:
-        """Add a path that was named; of a folder, all that lies below it."""
+        """Add a path that was named; of a folder, all that lies below it, in natural order."""
         if not _is_folder(path):
             self._look(path, named=True)
             return
-        before = len(self.found)
-        self._walk(path, path)
-        if all(item.skipped for item in self.found[before:]):
+        before, repeats = len(self.found), self._repeats
+        self._walk(path)
+        below = sorted(self.found[before:], key=lambda item: natural(item.place.relative_to(path).as_posix()))
+        self.found[before:] = below
+        if all(item.skipped for item in below) and repeats == self._repeats:
             self._note(path, error=NO_IMAGE)
 
-    def _walk(self, folder: Path, top: Path) -> None:
-        if not self._is_new(folder):
-            return
+    def _walk(self, top: Path) -> None:
+        """Add what lies below a folder; links come last, so that what they lead to is known by its own name."""
+        folders, links = deque([top]), deque[Path]()
+        while folders or links:
+            path = folders.popleft() if folders else links.popleft()
+            if not _is_folder(path):
+                self._look(path)
+            elif self._is_new(path):
+                for inside in self._listed(path):
+                    why = files.hidden(inside.relative_to(top))
+                    if _is_folder(inside) and why:
+                        self._note(inside, skipped=f"{why}, {_count(inside)} files in it")
+                    elif why := why or files.skipped_by_name(inside.relative_to(top)):
+                        self._note(inside, skipped=why)
+                    else:
+                        (links if inside.is_symlink() else folders).append(inside)
+
+    def _listed(self, folder: Path) -> list[Path]:
         try:
-            names = sorted((entry.name for entry in os.scandir(folder)), key=natural)
+            return list(folder.iterdir())
         except OSError as error:
             self._note(folder, error=f"The folder cannot be opened ({error.strerror}).")
-            return
-        for path in map(folder.joinpath, names):
-            below, is_folder = path.relative_to(top), _is_folder(path)
-            if why := files.hidden(below) if is_folder else files.skipped_by_name(below):
-                self._note(path, skipped=why)
-            elif is_folder:
-                self._walk(path, top)
-            else:
-                self._look(path)
+            return []
 
     def _look(self, path: Path, named: bool = False) -> None:
         """Add a file, opened only if its name does not promise an image."""
@@ -88,8 +97,8 @@ class _Search:
             if not stat.S_ISREG(path.stat().st_mode):
                 self._note(path, error=NOT_REGULAR)
                 return
-            if self._is_result(path):
-                self._note(path, skipped="an earlier result of this command")
+            if not named and is_result(path):
+                self._note(path, skipped="a picture that Deep Leuko has written")
                 return
             kind = "image" if files.promises_image(path.name) else _kind(path)
         except OSError:
@@ -107,6 +116,7 @@ class _Search:
         """Whether nothing has led to this file or folder before; else that is noted."""
         real = os.path.realpath(path)
         if real in self._seen:
+            self._repeats += 1
             self._note(path, skipped=f"the same as {files.readable(str(self._seen[real]))}")
             return False
         self._seen[real] = path
@@ -133,6 +143,11 @@ def _kind(path: Path) -> files.Kind | None:
         return "zip"
     with path.open("rb") as file:
         return files.kind_of(file.read(files.HEAD))
+
+
+def _count(folder: Path) -> int:
+    """How many files lie below a folder; links are not followed."""
+    return sum(len(names) for _, _, names in os.walk(folder))
 
 
 def _is_folder(path: Path) -> bool:

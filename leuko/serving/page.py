@@ -34,21 +34,27 @@ element.addEventListener("click", (event) => {
 """
 # A result stays until there is a new one, and says meanwhile whose it is: it must not be taken for the new picture's.
 _MARK = """() => {
-  const card = document.querySelector("#card .verdict");
   document.querySelectorAll(".earlier").forEach((note) => note.remove());
+  const card = document.querySelector("#card .verdict"), sections = document.querySelector("#details .sections");
   if (!card?.dataset.file) return;
-  for (const place of [card, document.querySelector("#details .sections")]) {
+  for (const [place, words] of [[card, "WORDS"], [sections, ""]]) {
     const note = Object.assign(document.createElement("p"), {className: "earlier"});
-    note.append(`Earlier result, of ${card.dataset.file}. {words}`);
-    if ({removable} && place === card) {
-      note.append(Object.assign(document.createElement("button"),
-        {type: "button", className: "remove-result", textContent: "Remove this result"}));
-    }
+    note.append(`Earlier result, of ${card.dataset.file}. ${words}`);
     place?.prepend(note);
   }
+  MORE
 }"""
-_WAITING = _MARK.replace("{words}", "The new picture is being judged.").replace("{removable}", "false")
-_REMOVED = _MARK.replace("{words}", "No image yet in its place. ").replace("{removable}", "true")
+_WAITING = _MARK.replace("WORDS", "The new picture is being judged.").replace("MORE", "")
+_REMOVED = _MARK.replace("WORDS", "No image yet in its place. ").replace(
+    "MORE",
+    """
+  const remove = {type: "button", className: "remove-result", textContent: "Remove this result"};
+  card.querySelector(".earlier").append(Object.assign(document.createElement("button"), remove));
+  setTimeout(() => {  // the button that had the focus is gone by then
+    const lost = document.activeElement === document.body;
+    if (lost) document.querySelector(".picture button")?.focus({preventScroll: true});
+  }, 100);""",
+)
 _UNMARK = """() => document.querySelectorAll(".earlier").forEach((note) => note.remove())"""
 _SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 _LIVE = '<div aria-live="polite">${value}</div>'
@@ -112,6 +118,6 @@ def _shown(analysis: Analysis, name: str) -> tuple[str, str]:
         if found and not why_no_cells(finding.quality, found):
             field = Field.of(analysis.image, found)
             sections.append(field_view.view(analysis.image, field, name, finding))
-            what = "a close-up" if field.close_up else "a field"
+            what = "a single cell" if field.close_up else "a field"
     sections.append(cards.raw(finding, name))
     return cards.decision(reading, name, what), f'<div class="sections">{"".join(sections)}</div>'

@@ -69,7 +69,7 @@ class Results:
         Raises:
             OutputError: there is such a file.
         """
-        if self.overwrite or self.is_own(self.folder / f"{stem}.png"):
+        if self.overwrite or is_result(self.folder / f"{stem}.png", self.kind):
             return
         for file in (self.folder / f"{stem}{suffix}" for suffix in suffixes):
             if os.path.lexists(file):
@@ -77,17 +77,6 @@ class Results:
                     f"{files.readable(str(file))} exists and was not written by {self.kind}; give another folder, or "
                     "--overwrite to replace it."
                 )
-
-    def is_own(self, file: Path) -> bool:
-        """Whether a file is a picture that this option wrote."""
-        try:
-            if file.suffix != ".png" or not stat.S_ISREG(file.stat().st_mode):
-                return False
-            with file.open("rb") as opened:
-                mark = _mark(self.kind)
-                return opened.read(_AHEAD + len(mark))[_AHEAD:] == mark
-        except OSError:
-            return False
 
     def write_picture(self, stem: str, image: np.ndarray) -> None:
         """Write an image, uint8, H × W grey or H × W × 3 RGB, as `STEM.png`."""
@@ -199,6 +188,18 @@ def tell_skipped(skipped: Sequence[dict[str, Any]]) -> None:
     print(f"Skipped {len(skipped)} file{'' if len(skipped) == 1 else 's'}: {some}{more}.", file=sys.stderr)
 
 
+def is_result(file: Path, kind: str = "") -> bool:
+    """Whether a file is a picture that a command of ours has written; of all, or of one with its option."""
+    try:
+        if file.suffix != ".png" or not stat.S_ISREG(file.stat().st_mode):
+            return False
+        with file.open("rb") as opened:
+            opened.seek(_AHEAD + 4)  # the length of the chunk
+            return opened.read(200).startswith(_text(kind))
+    except OSError:
+        return False
+
+
 def _may_be_replaced(file: Path, fields: frozenset[str]) -> bool:
     """Whether a file is not there, a device or a pipe, empty, or all lines of it are answers of the same command."""
     if not os.path.lexists(file) or (file.exists() and not (file.is_file() or file.is_dir())):
@@ -230,7 +231,12 @@ def _unwritten(what: object, error: OSError) -> OutputError:
     return OutputError(f"{files.readable(str(what))} cannot be written ({why}).")
 
 
+def _text(kind: str) -> bytes:
+    """A text chunk of a PNG (https://www.w3.org/TR/png-3/#11tEXt) that says who wrote it, from its type on."""
+    return b"tEXtSoftware\0" + f"Deep Leuko: python -m leuko {kind}".encode()
+
+
 def _mark(kind: str) -> bytes:
-    """A text chunk of a PNG (https://www.w3.org/TR/png-3/#11tEXt) that says who wrote it."""
-    content = b"tEXtSoftware\0" + f"Deep Leuko, python -m leuko {kind}".encode()
-    return struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
+    """The whole chunk."""
+    text = _text(kind)
+    return struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
