@@ -156,7 +156,7 @@ def test_it_is_described_and_answers_as_described(app_url, smear_file):
         {**described[0], "paths": {"/api/classify": described[0]["paths"]["/api/classify"]}}
     )
     operation = schema["/api/classify"]["POST"]
-    checked = settings(max_examples=25, deadline=None, phases=[Phase.generate], derandomize=True,
+    checked = settings(max_examples=12, deadline=None, phases=[Phase.generate], derandomize=True,
                        suppress_health_check=list(HealthCheck))  # fmt: skip
 
     @checked
