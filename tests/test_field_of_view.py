@@ -9,6 +9,7 @@ import pytest
 from leuko.cells.segmentation import segment
 from leuko.images import cutout, field_of_view, quality, synthetic
 from leuko.models.preprocessing import to_input
+from tests.drawn import cut_out
 
 
 @pytest.fixture(scope="module")
@@ -79,19 +80,6 @@ def test_a_whole_field_is_not_taken_for_a_disc(field, embedded):
     for image in (field.image, dark_corner, vignette.astype(np.uint8)):
         assert field_of_view.find(image) is None and cutout.find(image) is None
         assert field_of_view.seen(image) is image
-
-
-def cut_out(smear: synthetic.Smear, ground: tuple[int, int, int]) -> np.ndarray:
-    """The first white cell of a drawn field on a ground of one colour, 300 × 300."""
-    rows, columns = np.nonzero(smear.white_cells == 1)
-    window = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    inside = smear.white_cells[window] == 1
-    image = np.empty((300, 300, 3), np.uint8)
-    image[:] = ground
-    top, left = ((300 - side) // 2 for side in inside.shape)
-    part = image[top : top + inside.shape[0], left : left + inside.shape[1]]
-    part[inside] = smear.image[window][inside]
-    return image
 
 
 @pytest.mark.parametrize("ground", [(0, 0, 0), (12, 12, 12), (128, 128, 128), (255, 255, 255)])

@@ -84,7 +84,7 @@ def test_unfit_images_are_named(smear, spoil, word):
     [
         (lambda i: (i * 0.45).astype(np.uint8), "dim"),
         (lambda i: np.clip(i * 0.1 + 225, 0, 255).astype(np.uint8), "contrast"),
-        (lambda i: i[:60, :60], "small"),
+        (lambda i: i[:80, :80], "small"),
     ],
 )
 def test_images_that_are_not_good_but_can_be_judged_are_judged_with_a_warning(smear, spoil, word):

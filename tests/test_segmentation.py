@@ -88,7 +88,7 @@ ODD = {
     "two colours": np.repeat([[[255, 255, 255]] * 40 + [[90, 30, 140]] * 40], 60, axis=0).astype(np.uint8),
     "one dark pixel": np.where(np.arange(4800).reshape(60, 80, 1) == 2000, (90, 30, 140), 255).astype(np.uint8),
     "noise in the dark": np.random.default_rng(0).integers(0, 12, (60, 80, 3), dtype=np.uint8),
-    "stained noise": (np.random.default_rng(1).normal(0, 8, (60, 80, 3)) + (90, 30, 140)).clip(0, 255).astype(np.uint8),
+    "stained noise": np.random.default_rng(1).normal((90, 30, 140), 8, (60, 80, 3)).clip(0, 255).astype(np.uint8),
 }
 
 
