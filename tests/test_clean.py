@@ -16,6 +16,7 @@ from leuko.data.clean import ACTIONS, inspect
 from leuko.data.load import DataError, load
 from leuko.images.decode import decode, format_of
 from leuko.images.synthetic import render
+from tests.drawn import cut_out
 
 CLASSES = {"blast": "pink", "lymphocyte": "neutral"}
 
@@ -90,6 +91,13 @@ def test_unreadable_files_are_named_and_dropped(folder):
 def test_unfit_images_are_named_and_dropped(folder, drawn, kind, spoil):
     save(spoil(drawn["blast"][0]), folder / "blast" / "unfit.png")
     assert findings(folder) == {"unfit.png": {(kind, "dropped")}}
+
+
+def test_single_cells_on_black_are_kept(tmp_path):
+    for number in range(4):
+        field = render(number, width=200, height=200, um_per_px=0.14, white_cells={"blast": 1})
+        save(cut_out(field, (0, 0, 0)), tmp_path / ("all", "hem")[number % 2] / f"{number}.bmp")
+    assert len(inspect(load(str(tmp_path))["train"]).kept) == 4
 
 
 def test_charts_and_photographs_are_not_smears(folder):

@@ -16,7 +16,7 @@ WORKING_SIDE = 512  # pixels; larger images are measured at this size, so that t
 
 # What cannot be judged. Each bound lies outside nearly everything seen in the even-numbered images of eight sources, as
 # they are and at 0.6 to 1.4 times their light (`python -m benchmarks.refusals`).
-MIN_SIDE = 48
+MIN_SIDE = 64
 MIN_WHITE = 78  # 99th percentile of grey: the background of a bright field
 MAX_BLACK = 240  # 0.1st percentile of grey: the darkest cell
 MIN_CONTRAST = 22  # grey levels between these two
@@ -35,7 +35,7 @@ CLIPPED = 250, 0.05  # grey of glass too bright for the camera; share of such pi
 INVERTED = 0.8, 0.6  # share of stained pixels, and depth of the median of grey below white, that together no field has
 
 # What can be judged, but better from a better image.
-SMALL_SIDE = 64
+SMALL_SIDE = 96
 DIM_WHITE = 120  # 99th percentile of grey
 BRIGHT_BLACK = 225  # 1st percentile of grey
 LOW_CONTRAST = 35  # grey levels between 1st and 99th percentile
