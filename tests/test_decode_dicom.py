@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import struct
 import warnings
 
 import numpy as np
@@ -125,10 +126,20 @@ def test_compressed_photographs(picture):
     assert np.abs(grey[..., 0].astype(int) - picture[..., 1]).mean() < 2
     from pydicom.pixels import get_encoder
 
+    deep = picture[..., 1].astype(np.uint16) << 4
     frame = get_encoder(uid.RLELossless).encode(
-        picture, rows=96, columns=128, samples_per_pixel=3, bits_allocated=8, bits_stored=8, pixel_representation=0,
-        photometric_interpretation="RGB", planar_configuration=0, number_of_frames=1)  # fmt: skip
-    assert (decode(dicom(frame, "RGB", uid.RLELossless)) == picture).all()
+        deep, rows=96, columns=128, samples_per_pixel=1, bits_allocated=16, bits_stored=12, pixel_representation=0,
+        photometric_interpretation="MONOCHROME2", number_of_frames=1)  # fmt: skip
+    assert (decode(dicom(frame, "MONOCHROME2", uid.RLELossless, bits=12))[..., 0] == picture[..., 1]).all()
+    ycc = np.asarray(Image.fromarray(picture).convert("YCbCr"))
+    for stored, model in ((picture, "RGB"), (ycc, "YBR_FULL")):
+        frame = get_encoder(uid.RLELossless).encode(
+            stored, rows=96, columns=128, samples_per_pixel=3, bits_allocated=8, bits_stored=8,
+            pixel_representation=0, photometric_interpretation=model, planar_configuration=0, number_of_frames=1,
+        )  # fmt: skip
+        assert np.abs(decode(dicom(frame, model, uid.RLELossless)).astype(int) - picture).max() <= (
+            3 if model != "RGB" else 0
+        )
 
 
 def _without_markers(data: bytes) -> bytes:
@@ -179,6 +190,10 @@ def refused(picture) -> dict[str, tuple[bytes, str]]:
         "cut off": (dicom(raw, "RGB")[:-500], "damaged"),
         "header alone": (dicom(raw, "RGB")[:300], "DICOM"),
         "garbage": (bytes(128) + b"DICM" + bytes(range(256)) * 9, "DICOM"),
+        "bomb of run lengths": (
+            dicom(struct.pack("<16I", 3, 64, 264, 464, *[0] * 12) + b"\x81\0" * 3_000_000, "RGB", uid.RLELossless),
+            "damaged",
+        ),
         "broken run lengths": (dicom(b"\3\0\0\0" + b"\xff" * 200, "RGB", uid.RLELossless), "damaged"),
         "strange numbers": (dicom(raw, "RGB", PixelSpacing=[0.00025] * 2).replace(b"0.00025", b"PATIENT"), "DICOM"),
     }

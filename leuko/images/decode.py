@@ -19,7 +19,18 @@ from PIL import Image, UnidentifiedImageError
 from leuko.images import dicom, foreign, raster
 from leuko.images.limits import MAX_BYTES, MAX_PIXELS, ImageError, too_many_pixels
 
-__all__ = ["FORMATS", "MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "ImageError", "Picture", "decode", "format_of", "pictures"]
+__all__ = [
+    "FORMATS",
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "ImageError",
+    "Picture",
+    "decode",
+    "format_of",
+    "pictures",
+    "read",
+]
 
 FORMATS = (*raster.FORMATS, "TIFF", "HEIF", "DICOM")
 SUFFIXES = {
@@ -100,7 +111,7 @@ def pictures(source: bytes | str | Path | BinaryIO) -> list[Picture]:
     except MemoryError as error:
         raise ImageError("The image needs more memory than there is; use a smaller one.") from error
     except Exception as error:  # decoders raise many kinds (OSError, SyntaxError, struct.error, …)
-        raise ImageError("The image file is damaged or cut off; export or copy it again.") from error
+        raise ImageError(foreign.DAMAGED) from error
     return [Picture(pixels, page if len(found) > 1 else None, size) for page, pixels, size in found]
 
 

@@ -44,11 +44,18 @@ _BEGINNINGS: tuple[tuple[int, bytes, str, str], ...] = (  # where, bytes, what i
     (0, b"\x7fELF", "a program", "choose an image"),
     (0, b"MZ", "a program", "choose an image"),
 )
+_IMAGES = re.compile(  # how images begin that are read here
+    rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF....WEBP|....ftyp(avif|avis|hei|hev|mif1|msf1)|\0\0\0\x0cjP  |\xff\x4f\xff\x51",
+    re.DOTALL,
+)
+DAMAGED = "The image file is damaged or cut off; export or copy it again."
 _WORDS = "use JPEG, PNG, TIFF, BMP, WebP, GIF, HEIC, AVIF, JPEG 2000 or DICOM"
 
 
 def describe(data: bytes) -> str:
-    """One sentence that says what a file that is no readable image seems to be, and what to do."""
+    """One sentence that says what a file that no decoder takes seems to be, and what to do."""
+    if _IMAGES.match(data):
+        return DAMAGED
     for place, beginning, kind, advice in _BEGINNINGS:
         if data.startswith(beginning, place):
             return f"The file is not an image that can be read here but {kind}; {advice}."

@@ -21,7 +21,7 @@ from leuko.images.limits import MAX_PIXELS, ImageError, check_pages, check_size,
 from leuko.images.page_content import without_copies_and_labels
 from leuko.images.samples import assemble, upright
 
-_MAX_SEGMENTS = 200_000  # strips or tiles of a page, each of which costs time however small it is
+_MAX_SEGMENTS = 50_000  # strips or tiles of a page, each of which costs time however small it is
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _RAW = (32803, 34892)  # photometric interpretations of camera raw data
 _SUBFILE_TYPE, _MAX_SAMPLE, _PAGE_NAME, _SMAX_SAMPLE, _ICC_PROFILE, _DNG_VERSION = 255, 281, 285, 341, 34675, 50706
@@ -121,8 +121,12 @@ def _check(page: tifffile.TiffPage) -> None:
     check_size(page.imagewidth, page.imagelength)
     if page.is_tiled and page.tilewidth * page.tilelength > MAX_PIXELS:
         raise ImageError(too_many_pixels("more than that in a tile"))
-    if len(page.dataoffsets) > _MAX_SEGMENTS:
+    across, down = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.rowsperstrip)
+    parts = -(-page.imagewidth // max(across, 1)) * -(-page.imagelength // max(down, 1))
+    if max(parts, len(page.dataoffsets)) > _MAX_SEGMENTS:
         raise ImageError(f"The TIFF is built of over {_MAX_SEGMENTS} strips or tiles; export it again.")
+    if len(page.dataoffsets) < parts:
+        raise ImageError("The TIFF is damaged: strips or tiles of it are missing; export or copy it again.")
     if page.samplesperpixel > 5 or page.imagedepth > 1:
         raise ImageError("The TIFF has more channels or planes than a colour picture; save it as RGB.")
     if page.sampleformat in (3, 6):
