@@ -20,7 +20,7 @@ REFUSED = {  # file name → what the sentence must speak of
     "many_scans.jpg": "scans",
     "huge_tile.tif": "megapixels",
 }
-ACCEPTED = ("cmyk.jpg", "palette.png", "rgba.png", "animated.gif", "grey.png", "deep.png", "deep.tif", "rotated.jpg")
+ACCEPTED = ("cmyk.jpg", "palette.png", "rgba.png", "grey.png", "deep.png", "deep.tif", "rotated.jpg")
 
 
 def write_all(folder: Path, image: np.ndarray) -> None:
@@ -42,7 +42,6 @@ def write_all(folder: Path, image: np.ndarray) -> None:
     clear = np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
     clear[:40, :40, 3] = 0
     Image.fromarray(clear).save(folder / "rgba.png")
-    picture.save(folder / "animated.gif", save_all=True, append_images=[picture.rotate(90)])
     grey = np.asarray(picture.convert("L"))
     Image.fromarray(grey).save(folder / "grey.png")
     Image.fromarray(grey.astype(np.uint16) << 4).save(folder / "deep.png")  # a 12-bit camera

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ from leuko.cells.close_up import is_close_up
 from leuko.cells.segmentation import segment
 from leuko.images import synthetic
 from leuko.images.decode import decode
+from leuko.models.classifier import Classifier
 from leuko.serving import examples
+from leuko.serving.interface import build
 from tests import bad_files
 
 EXAMPLES = {
@@ -351,6 +354,69 @@ def test_axe_finds_nothing_serious(visit, scheme, tmp_path):
     page.locator("input[type=file]").first.set_input_files(tmp_path / "text.png")
     page.get_by_text("cannot be judged").wait_for()
     assert not serious()
+
+
+WIDGETS = (
+    "footer, [role=tablist], input:not(.card *), .examples, .save, .layers, .enlarge, .download, .compare, .slider"
+)
+
+
+def on_paper(page):
+    """Within it the page looks as it prints; what is longer than its box would be cut."""
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator(WIDGETS).locator("visible=true").count() == 0
+    boxes = page.locator(".scroll, .gallery").locator("visible=true")
+    whole = (
+        "boxes => boxes.every(b => b.scrollHeight <= b.clientHeight + 1 || getComputedStyle(b).overflow === 'visible')"
+    )
+    assert boxes.evaluate_all(whole)
+    assert page.evaluate("new Date().getFullYear().toString()") in page.locator(".printed").inner_text()
+    assert page.locator(".masthead .notice").first.is_visible()
+
+
+def test_a_result_prints_whole_in_dark_letters_on_white_and_without_widgets(visit, embedded):
+    page = visit(scheme="dark")
+    try_example(page, "many")
+    cells = page.locator("g.cell").count()
+    on_paper(page)
+    card = page.locator(".verdict")
+    for words in ("many-blasts.png", "Suspicious for ALL", embedded.model.version):
+        assert words in card.inner_text(), words
+    for part in (".scale", ".share", "#overlay .stage", "#cells .stage", "#cells table"):
+        assert page.locator(part).first.is_visible(), part
+    assert page.locator(".gallery li").locator("visible=true").count() == cells
+    assert page.locator("#cells tbody tr").locator("visible=true").count() == cells
+    table, paper = (page.locator(part).first.bounding_box() for part in ("#cells table", "#cells"))
+    assert table["width"] <= paper["width"]
+    shades = (
+        "e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor].map(c => c.match(/\\d+/g).slice(0, 3))"
+    )
+    for part in ("body", ".verdict", "#cells"):
+        letters, paper = page.locator(part).first.evaluate(shades)
+        assert max(map(int, letters)) < 60 and min(map(int, paper)) > 240, part
+    assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_a_batch_prints_whole(visit, tmp_path, smear):
+    page = visit()
+    for i in range(40):
+        Image.fromarray(smear[:64, :64]).save(tmp_path / f"{i}.png")
+    page.get_by_role("tab", name="Many images").click()
+    page.locator("#batch-files input[type=file]").set_input_files(sorted(tmp_path.iterdir()))
+    page.locator("#batch-state").get_by_text("Done").wait_for()
+    on_paper(page)
+    assert page.locator("#batch-table tbody tr").locator("visible=true").count() == 40
+    assert page.locator("#batch-table .scroll").bounding_box()["height"] > 40 * 10
+    assert not page.locator("#batch-files, #batch-stop").locator("visible=true").count()
+
+
+def test_warnings_about_the_model_stand_under_the_title(embedded):
+    model = embedded.model
+    doubted = replace(model, knowledge=replace(model.knowledge, warnings=("Near <chance>.",)))
+    for served, shown in ((doubted, True), (model, False)):
+        (title,) = (b.value for b in build(Classifier(served), {}).blocks.values() if b.elem_id == "masthead")
+        assert ("About this model" in title) == ("Near &lt;chance&gt;." in title) == shown
 
 
 def test_what_is_said_of_the_examples_fits_their_captions(embedded):

@@ -25,6 +25,7 @@ MAX_BODY = {  # bytes of a request, by the beginning of its path
     "/gradio_api/mcp": 2 * MAX_BYTES,  # images in base64
     ONE_CALL: MAX_BYTES + 1024**2,  # an image, and the form around it
 }
+TO_DISK = ("/gradio_api/upload", ONE_CALL)  # where bodies go to the disk
 MAX_OTHER_BODY = 2 * 1024**2
 MIN_FREE_BYTES = 2 * 1024**3  # of the disk that uploads go to, below which none is taken
 SHUT = (  # what Gradio can do and this app does not need
@@ -162,7 +163,7 @@ def _problem(scope: Scope) -> Response | None:
     length = Headers(scope=scope).get("content-length", "")
     if length.isdecimal() and int(length) > _limit(path):
         return _too_large(path)
-    if path.lower().startswith("/gradio_api/upload") and shutil.disk_usage(uploads()).free < MIN_FREE_BYTES:
+    if path.lower().startswith(TO_DISK) and shutil.disk_usage(uploads()).free < MIN_FREE_BYTES:
         return says("The server is full; try again in a few minutes.", 507)
     return None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import html
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -12,12 +13,19 @@ from leuko.models.classifier import Classifier
 from leuko.serving import adapt_tab, batch_tab, endpoints, look, one_call, page, server, sweeping
 from leuko.serving.examples import Example
 
+# A sheet of paper says when it was printed; its colours are the light ones, whichever the page has.
+_PRINTED = """
+const today = () => new Date().toLocaleString("en-GB", {dateStyle: "long", timeStyle: "short"});
+const write = () => { element.querySelector(".printed").textContent = `Printed on ${today()}.`; };
+addEventListener("beforeprint", write);
+"""
+
 
 def build(classifier: Classifier, offered: Mapping[str, Example]) -> gr.Blocks:
     """The app for a classifier: its page with the examples offered, and the endpoints of `leuko.serving.endpoints`."""
     with server.App(title="Deep Leuko", analytics_enabled=False) as app:
         sessions = adapt_tab.Sessions()
-        _heading()
+        _heading(classifier.describe()["warnings"])
         with gr.Tab("One image"):
             page.add(classifier, sessions, offered)
         with gr.Tab("Many images"):
@@ -37,17 +45,22 @@ def launch_options() -> dict[str, Any]:
         **server.options(),
         "footer_links": ["api"],
         "css": look.CSS,
+        "head": look.HEAD,
         "theme": look.theme(),
     }
 
 
-def _heading() -> None:
+def _heading(warnings: Sequence[str]) -> None:
+    """Title and notice, what is to be known of the model, and on paper the date."""
+    told = "".join(f"<li>{html.escape(warning)}</li>" for warning in warnings)
+    banner = f'<div class="notice warnings" role="note"><strong>About this model:</strong><ul>{told}</ul></div>'
     gr.HTML(
         '<header class="masthead"><h1>Deep Leuko</h1><p>Reads blood-smear images for signs of acute lymphoblastic '
         "leukaemia (ALL), cell by cell, and shows where the network looked.</p>"
-        f'<p class="notice" role="note"><strong>{RESEARCH_NOTICE}</strong> Images stay on this server and are deleted '
-        f"within {sweeping.kept_seconds() + sweeping.SWEEP_SECONDS} seconds, or after their turn when many wait.</p>"
-        "</header>",
+        f'<p class="notice" role="note"><strong>{RESEARCH_NOTICE}</strong> <span class="screen">Images stay on this '
+        f"server and are deleted within {sweeping.kept_seconds() + sweeping.SWEEP_SECONDS} seconds, or after their "
+        f'turn when many wait.</span></p>{banner if warnings else ""}<p class="printed"></p></header>',
         apply_default_css=False,
+        js_on_load=_PRINTED,
         elem_id="masthead",
     )

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import gradio as gr
 
-CSS = (Path(__file__).parent / "look.css").read_text("utf-8")
+_HERE = Path(__file__).parent
+CSS = (_HERE / "look.css").read_text("utf-8")
+HEAD = f'<style media="print">{(_HERE / "print.css").read_text("utf-8")}</style>'
 
 
 def theme() -> gr.themes.Base:

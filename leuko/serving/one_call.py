@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -23,7 +24,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from leuko.images.decode import MAX_BYTES, ImageError, pictures
+from leuko.images.decode import MAX_BYTES, ImageError, Picture, pictures
 from leuko.models.classifier import Classifier
 from leuko.serving.endpoints import AT_ONCE, MAX_WAITING, PLACES
 from leuko.serving.guard import ONE_CALL, says
@@ -34,7 +35,9 @@ _OPTIONS = ("cells", "name")
 _IN_MEMORY = 2**20  # bytes of an image, as Starlette keeps of a form's; very many may arrive at once
 _RAW = ("image/", "application/octet-stream", "application/dicom", "application/x-www-form-urlencoded")  # curl's own
 _TRUTH = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-_MOST = 10  # parts of a form that are read, to be told that they are too many
+_MOST = 10  # files, and other parts, of a form that are read, to say that they are too many
+
+log = logging.getLogger(__name__)
 
 
 class _RefusedError(Exception):
@@ -88,9 +91,7 @@ class OneCall:
 
     async def _answer(self, request: Request) -> Response:
         if request.method != "POST":
-            return says(
-                f"Send the image with POST, as in: curl --data-binary @smear.png URL{ONE_CALL}", 405, Allow="POST"
-            )
+            return says("Send the image with POST, as curl --data-binary @smear.png does.", 405, Allow="POST")
         if not _may_ask(request):
             return says("Log in first: send user and password with the request, as curl -u USER:PASSWORD does.", 401)
         self._check_line()
@@ -99,7 +100,13 @@ class OneCall:
             async with self._turn:
                 if await request.is_disconnected():
                     raise ClientDisconnect
-                return JSONResponse(await anyio.to_thread.run_sync(self._judge, asked))
+                try:
+                    return JSONResponse(await anyio.to_thread.run_sync(self._judge, asked))
+                except (ImageError, _RefusedError):
+                    raise
+                except Exception as error:
+                    log.exception("An image could not be judged")
+                    raise _RefusedError("This image could not be judged; the fault is ours.", 500) from error
 
     def _check_line(self) -> None:
         if self._turn.statistics().tasks_waiting >= MAX_WAITING:
@@ -110,11 +117,12 @@ class OneCall:
         if len(data) > MAX_BYTES:
             raise _RefusedError(f"The file is larger than {MAX_BYTES // 1024**2} MB, the limit.", 413)
         with PLACES:
-            findings = []
-            for picture in pictures(data):
-                name = asked.name if picture.page is None else f"{asked.name}#{picture.page}"
-                findings.append(self.classifier.read(picture.pixels, asked.cells).finding.as_json(name))
+            findings = [self._finding(asked, picture) for picture in pictures(data)]
         return findings[0] if len(findings) == 1 else {"image": asked.name, "pages": findings}
+
+    def _finding(self, asked: _Asked, picture: Picture) -> dict[str, Any]:
+        name = f"{asked.name}#{picture.page}" if picture.page else asked.name
+        return self.classifier.read(picture.pixels, asked.cells, picture.um_per_px).finding.as_json(name)
 
 
 def _may_ask(request: Request) -> bool:

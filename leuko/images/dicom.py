@@ -1,0 +1,169 @@
+"""Photographs in DICOM files.
+
+Only the elements that describe pixels are read. Nothing else of the header, such as a patient's name, is parsed, shown,
+logged or kept, and no error of pydicom, which may quote values, is passed on.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+
+from leuko.images import physical_size, raster
+from leuko.images.limits import ImageError, check_pages, check_size
+from leuko.images.samples import assemble
+
+_DEFLATED = b"1.2.840.10008.1.2.1.99"  # unpacked whole before anything can be checked
+_NEEDED = (
+    *("SOPClassUID", "ImageType", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
+    *("BitsStored", "HighBit", "PixelRepresentation", "PlanarConfiguration", "NumberOfFrames", "PixelSpacing"),
+    *("TotalPixelMatrixColumns", "ICCProfile", "PixelData", "FloatPixelData", "DoubleFloatPixelData"),
+    *(f"{c}PaletteColorLookupTable{part}" for c in ("Red", "Green", "Blue") for part in ("Data", "Descriptor")),
+    *(f"Segmented{c}PaletteColorLookupTableData" for c in ("Red", "Green", "Blue")),
+)
+_WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+_PHOTOGRAPHS = ("1.2.840.10008.5.1.4.1.1.77.1.", "1.2.840.10008.5.1.4.1.1.7")  # visible light; secondary capture
+_MODELS = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_READABLE = {  # transfer syntaxes
+    "1.2.840.10008.1.2",
+    "1.2.840.10008.1.2.1",
+    "1.2.840.10008.1.2.2",
+    "1.2.840.10008.1.2.4.50",  # JPEG baseline
+    "1.2.840.10008.1.2.4.51",  # JPEG extended, of 8 bits
+    "1.2.840.10008.1.2.4.90",  # JPEG 2000
+    "1.2.840.10008.1.2.4.91",
+    "1.2.840.10008.1.2.5",  # run lengths
+}
+
+
+def is_dicom(data: bytes) -> bool:
+    """Whether a file begins as DICOM does."""
+    return data[128:132] == b"DICM"
+
+
+def read(data: bytes) -> Iterator[tuple[int, np.ndarray, float | None]]:
+    """Frame from 1, pixels (uint8, H × W × 3, sRGB) and µm per pixel or None, of each frame of a DICOM file.
+
+    Raises:
+        ImageError: no photograph, a whole slide, too large, or stored in a way that cannot be decoded.
+    """
+    try:
+        yield from _frames(data)
+    except (ImageError, GeneratorExit):
+        raise
+    except MemoryError:
+        raise
+    except Exception:  # its text may quote the header
+        raise ImageError("The DICOM file is damaged, cut off or unusual; export the picture as PNG or JPEG.") from None
+
+
+def _frames(data: bytes) -> Iterator[tuple[int, np.ndarray, float | None]]:
+    import pydicom  # only for such a file: it loads a large dictionary
+    from pydicom import pixels
+
+    _silence()
+    if _DEFLATED in data:
+        raise ImageError("The DICOM file is packed as a whole (deflated); export the picture as PNG or JPEG.")
+    header = pydicom.dcmread(io.BytesIO(data), specific_tags=list(_NEEDED))
+    syntax = str(header.file_meta.get("TransferSyntaxUID", ""))
+    _check(header, syntax)
+    count = int(header.get("NumberOfFrames") or 1)
+    check_pages(count, count * header.Rows * header.Columns)
+    if header.file_meta.TransferSyntaxUID.is_encapsulated:
+        _check_compressed(header, count)
+    elif len(header.PixelData) < _length(header, count):
+        raise ImageError("The DICOM file is damaged or cut off; export or copy it again.")
+    size = _size(header)
+    for number, frame in enumerate(pixels.iter_pixels(header), start=1):
+        yield number, _to_rgb(header, frame), size
+
+
+def _silence() -> None:
+    """Keep pydicom from warning of unusual values, which it quotes."""
+    import pydicom
+
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+
+
+def _check(header: object, syntax: str) -> None:
+    """Refuse what is no photograph or cannot be decoded, before its pixels are read."""
+    kind = str(header.get("SOPClassUID", ""))
+    image_type = [str(part) for part in header.get("ImageType") or []]
+    if kind == _WHOLE_SLIDE or "TotalPixelMatrixColumns" in header:
+        raise ImageError("The file is a whole slide in DICOM; export single fields from its viewer as PNG or JPEG.")
+    if "PixelData" not in header:
+        raise ImageError("The DICOM file holds no picture of 8- or 16-bit samples; choose one with a photograph.")
+    if kind and not kind.startswith(_PHOTOGRAPHS):
+        raise ImageError("The DICOM file is no photograph (visible light or secondary capture) but of another kind.")
+    if "LABEL" in image_type:
+        raise ImageError("The DICOM file shows the label of a slide; choose one with a field of the smear.")
+    if syntax not in _READABLE:
+        raise ImageError(
+            "The DICOM file is compressed in a way that is not read here; export it uncompressed, or as PNG or JPEG."
+        )
+    check_size(int(header.Columns), int(header.Rows))
+    stored, allocated = int(header.BitsStored), int(header.BitsAllocated)
+    if header.get("PhotometricInterpretation") not in _MODELS or header.SamplesPerPixel not in (1, 3):
+        raise ImageError("The DICOM file has a colour model that is not read here; export it as PNG or JPEG.")
+    if allocated not in (8, 16) or not 8 <= stored <= allocated or header.get("PixelRepresentation"):
+        raise ImageError("The DICOM file has samples of less than 8, over 16, or signed bits; export it as PNG.")
+
+
+def _length(header: object, count: int) -> int:
+    """Bytes of uncompressed pixels, of which YBR_FULL_422 stores two samples a pixel."""
+    samples = 2 if header.PhotometricInterpretation == "YBR_FULL_422" else int(header.SamplesPerPixel)
+    return count * header.Rows * header.Columns * samples * header.BitsAllocated // 8
+
+
+def _check_compressed(header: object, count: int) -> None:
+    """Refuse compressed frames that are not of the size that the header states, or of too many scans."""
+    from pydicom import encaps
+
+    frames = 0
+    for frame in encaps.generate_frames(header.PixelData, number_of_frames=count):
+        frames += 1
+        check_pages(frames, 0)
+        if frame[:2] not in (b"\xff\xd8", b"\xff\x4f") and frame[4:8] != b"jP  ":
+            continue  # run lengths
+        with Image.open(io.BytesIO(frame), formats=("JPEG", "JPEG2000")) as image:
+            if image.size != (header.Columns, header.Rows):
+                raise ImageError("A frame of the DICOM file does not have the size that the header says.")
+        if raster.is_costly(frame):
+            raise ImageError("A frame of the DICOM file is built of too many parts; export the picture as PNG or JPEG.")
+    if frames != count:
+        raise ImageError(f"The DICOM file says that it holds {count} frames, but it holds {frames}.")
+
+
+def _to_rgb(header: object, frame: np.ndarray) -> np.ndarray:
+    from pydicom import pixels
+
+    bits = int(header.BitsStored)
+    model = header.PhotometricInterpretation
+    if model == "PALETTE COLOR":
+        frame = pixels.apply_color_lut(frame, header)
+        bits = 16 if frame.dtype == np.uint16 else 8
+    elif frame.dtype == np.uint16 and bits < 16:
+        frame = frame & np.uint16(2**bits - 1)  # above the stored bits there may be an overlay
+    if frame.ndim == 2:
+        frame = frame[..., None]
+    profile = header.get("ICCProfile")
+    return assemble(
+        frame if frame.dtype == np.uint8 else frame.astype(np.uint16),
+        bits=bits if bits < 16 or model == "PALETTE COLOR" else None,
+        white_is_zero=model == "MONOCHROME1",
+        profile=bytes(profile) if profile else None,
+    )
+
+
+def _size(header: object) -> float | None:
+    spacing = header.get("PixelSpacing")  # mm, down and across
+    if spacing is None or len(spacing) != 2:
+        return None
+    return physical_size.plausible(1e3 * float(spacing[1]), 1e3 * float(spacing[0]))
