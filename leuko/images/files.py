@@ -7,18 +7,20 @@ taken if it begins like an image. The rest is skipped, and a reason is given for
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Literal
 
+from leuko.images import dicom, raster
 from leuko.images.decode import SUFFIXES
 
 HEAD = 4096  # bytes of a file by which `kind_of` knows it
 TABLES = (".csv", ".tsv", ".jsonl", ".xlsx", ".xls", ".ods", ".parquet")
-PROMISING = frozenset(SUFFIXES) | {
-    ".jfif", ".jpe", ".jif", ".jp2", ".j2k", ".heic", ".heif", ".hif", ".avif", ".apng", ".dib", ".dcm", ".dicom",
-    ".pbm", ".pgm", ".ppm", ".pnm", ".svg", ".psd", ".eps", ".ico", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf",
-    ".raf", ".rw2", ".svs", ".ndpi", ".mrxs", ".scn", ".czi", ".lif", ".vsi", ".bif",
+PROMISING = frozenset(SUFFIXES) | {  # and such as are not read here, of which `decode` says what to do
+    ".jif", ".svg", ".psd", ".xcf", ".eps", ".ico", ".tga", ".jxl", ".jxr", ".exr", ".fits", ".cr2", ".cr3", ".nef",
+    ".arw", ".dng", ".orf", ".raf", ".rw2", ".svs", ".ndpi", ".mrxs", ".scn", ".czi", ".zvi", ".lif", ".vsi", ".bif",
+    ".nd2", ".oib", ".lsm", ".qptiff",
 }  # fmt: skip
 _NOTES = (".txt", ".md", ".rst", ".log", ".json", ".xml", ".yaml", ".yml", ".html", ".htm", ".pdf", ".docx", ".doc",
           ".pptx", ".ppt", ".odt", ".rtf", ".py", ".ipynb", ".mat", ".npy", ".npz")  # fmt: skip
@@ -27,7 +29,6 @@ _LEFTOVERS = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "
 
 _IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"GIF87a", b"GIF89a",
            b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")  # fmt: skip
-_PICTURE_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"}
 _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}  # bytes of the header that follows the first 14
 _ZIPS = (b"PK\x03\x04", b"PK\x05\x06")
 _OTHER_ARCHIVES = (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
@@ -58,11 +59,9 @@ class Item:
 
 def kind_of(head: bytes) -> Kind | None:
     """What a file holds by its first `HEAD` bytes: an image (perhaps a damaged one), an archive, or None of these."""
-    if head.startswith(_IMAGES) or head[128:132] == b"DICM":
+    if head.startswith(_IMAGES) or dicom.is_dicom(head) or raster.is_heif(head) or re.match(rb"P[1-7]\s+[#\d]", head):
         return "image"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "image"
-    if head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS:
+    if (head[:4] == b"RIFF" and head[8:12] == b"WEBP") or (head[4:8] == b"ftyp" and b"avif" in head[8:64]):
         return "image"
     if head[:2] == b"BM" and head[6:10] == bytes(4) and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
         return "image"

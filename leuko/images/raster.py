@@ -155,15 +155,16 @@ def profile(image: Image.Image, data: bytes) -> bytes | None:
     if image.format in ("AVIF", "HEIF"):
         stated = set(re.findall(rb"colrnclx(....)", data, re.DOTALL))
         return colour_profile.from_h273(*struct.unpack(">HH", stated.pop())) if len(stated) == 1 else None
-    if "exif" not in image.info:
+    if "exif" not in image.info and image.format != "TIFF":
         return None
     try:
         exif = image.getexif()
         space = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace)
-        rule = exif.get_ifd(ExifTags.IFD.Interop).get(1)  # InteroperabilityIndex: R98 is sRGB, R03 Adobe RGB
+        # "Uncalibrated" is Adobe RGB where the rule of interoperability says so.
+        adobe = space == 2 or (space == 0xFFFF and exif.get_ifd(ExifTags.IFD.Interop).get(1) == "R03")
     except Exception:  # as above
         return None
-    return colour_profile.adobe_rgb() if space == 2 or (space == 0xFFFF and rule == "R03") else None
+    return colour_profile.adobe_rgb() if adobe else None
 
 
 def _tiles(data: bytes) -> int:

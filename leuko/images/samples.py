@@ -97,7 +97,7 @@ def assemble(
     """RGB from samples that a decoder delivers as they are.
 
     Args:
-        samples: uint8 or uint16, H × W × S, S = 1 or 3, and one more where there is an alpha channel.
+        samples: uint8 or uint16, H × W × S: grey, RGB or CMYK, and one more where there is an alpha channel.
         bits: significant bits of 16-bit samples, where the file tells.
         white_is_zero: whether 0 stands for white in grey samples.
         alpha: how the last channel is to be understood as opacity; None if it is none.
@@ -114,8 +114,9 @@ def assemble(
         opacity = None if opacity is None else to_eight_bits(opacity, bits)
     elif white_is_zero:
         colours = 255 - colours
-    colours = np.ascontiguousarray(colours if colours.shape[-1] == 3 else colours[..., 0])
-    rgb = np.asarray(to_srgb(Image.fromarray(colours), profile))
+    height, width, count = colours.shape
+    mode = {1: "L", 3: "RGB", 4: "CMYK"}[count]
+    rgb = np.asarray(to_srgb(Image.frombytes(mode, (width, height), np.ascontiguousarray(colours)), profile))
     return rgb if opacity is None else lay_on_white(rgb, opacity, alpha == "premultiplied")
 
 

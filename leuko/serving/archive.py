@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import io
 import itertools
+import re
+import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +20,9 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from leuko.data.names import natural
-from leuko.images import files
-from leuko.images.decode import FORMATS, MAX_BYTES
+from leuko.images import files, raster
 from leuko.images.files import Item
+from leuko.images.limits import MAX_BYTES, MAX_PAGES
 from leuko.serving.zip_entries import DAMAGED, READ_ERRORS, ArchiveError, Entry, list_entries
 
 MAX_ZIP_BYTES = 200 * 1024**2
@@ -28,6 +30,7 @@ MAX_FILES = 500
 MAX_UNPACKED_BYTES = 1024**3
 MAX_PIXELS = 1_500_000_000  # of all images together: 200 fields of 2592 × 1944 and room for more
 MAX_LIST_BYTES = 1024**2  # of a zip's list of its files, all of which is read before the first
+_HEIF_SIZE = re.compile(rb"ispe....(.{8})", re.DOTALL)  # width and height of an image (ISO/IEC 23008-12, 6.5.3)
 MAX_NAME = 500  # characters of a path within a zip that are kept
 
 
@@ -186,10 +189,13 @@ def _free(target: Path) -> Path:
 
 
 def _pixels(data: bytes) -> int:
-    """What an image claims to have; 0 for what is no image, which is refused later, one by one."""
+    """What the pages of an image claim to have; 0 for what is no image, which is refused later, one by one."""
+    if raster.is_heif(data):
+        sizes = [struct.unpack(">II", size) for size in _HEIF_SIZE.findall(data)]
+        return max((width * height for width, height in sizes), default=0)
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            return image.width * image.height
+        with Image.open(io.BytesIO(data), formats=(*raster.FORMATS, "TIFF")) as image:
+            return image.width * image.height * min(getattr(image, "n_frames", 1), MAX_PAGES)
     except Image.DecompressionBombError:
         return MAX_PIXELS + 1
     except Exception:  # Pillow's decoders raise many kinds

@@ -142,7 +142,7 @@ def _kind(path: Path) -> files.Kind | None:
     if path.suffix.lower() == ".zip":
         return "zip"
     with path.open("rb") as file:
-        return files.kind_of(file.read(files.HEAD))
+        return files.kind_of(file.read(files.HEAD)) or ("archive" if files.is_archive(path.name) else None)
 
 
 def _count(folder: Path) -> int:
