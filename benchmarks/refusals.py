@@ -2,9 +2,9 @@
 
     python -m benchmarks.refusals ../shared/data [--every N]
 
-Every refused smear is a false refusal. Light is the factor by which all pixels are multiplied, clipped at 255. Bounds of
-`leuko.images.quality` were chosen on a part of these images, so that "all" says how well they fit and not how well they
-will do elsewhere. Pictures that are no smears, and smears that were spoilt, are to be refused.
+Every refused smear is a false refusal. Light is the factor by which all pixels are multiplied, clipped at 255. The
+bounds of `leuko.images.quality` were chosen on a part of these images, so the table says how well they fit and not how
+well they will do elsewhere. Pictures that are no smears, and smears that were spoilt, are to be refused.
 """
 
 from __future__ import annotations

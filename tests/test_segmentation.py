@@ -82,6 +82,52 @@ def test_turning_and_enlarging_change_nothing(method):
     assert large.um_per_px == pytest.approx(plain.um_per_px / 2, rel=0.1)
 
 
+ODD = {
+    "one pixel": np.full((1, 1, 3), 90, np.uint8),
+    "all nucleus": np.full((60, 80, 3), (90, 30, 140), np.uint8),
+    "two colours": np.repeat([[[255, 255, 255]] * 40 + [[90, 30, 140]] * 40], 60, axis=0).astype(np.uint8),
+    "one dark pixel": np.where(np.arange(4800).reshape(60, 80, 1) == 2000, (90, 30, 140), 255).astype(np.uint8),
+    "noise in the dark": np.random.default_rng(0).integers(0, 12, (60, 80, 3), dtype=np.uint8),
+    "stained noise": (np.random.default_rng(1).normal(0, 8, (60, 80, 3)) + (90, 30, 140)).clip(0, 255).astype(np.uint8),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("method", METHODS)
+def test_images_of_nearly_nothing_are_segmented_without_an_error(name, method):
+    found = segment(ODD[name], method)
+    assert found.nuclei.shape == ODD[name].shape[:2] and found.um_per_px is None
+
+
+def test_noise_is_not_reported_as_reliable_cells():
+    noise = np.random.default_rng(0).normal(0, 45, (300, 400, 3)) + 128
+    found = segment(noise.clip(0, 255).astype(np.uint8))
+    assert not found.reliable and found.unreliable_because.endswith(".")
+    assert segment(synthetic.render(2, white_cells=KINDS).image).reliable
+
+
+def test_the_scale_of_a_file_is_used_where_red_cells_give_none_and_named_where_they_contradict_it():
+    image = synthetic.render(2, white_cells=KINDS, um_per_px=0.2).image
+    plain = segment(image)
+    assert plain.scale_source == "red cells" and plain.scale_conflict is None and plain.red_cells_plausible
+    agreeing = segment(image, um_per_px=0.21)
+    assert agreeing.um_per_px == plain.um_per_px and agreeing.scale_conflict is None
+    wrong = segment(image, um_per_px=0.5)
+    assert wrong.um_per_px == plain.um_per_px and wrong.scale_source == "red cells"
+    assert "0.5" in wrong.scale_conflict and wrong.scale_conflict.endswith(".")
+    alone = synthetic.render(2, width=200, height=200, um_per_px=0.1, white_cells={"blast": 1}, red_cover=0).image
+    assert segment(alone).um_per_px is None and segment(alone).scale_source is None
+    stated = segment(alone, um_per_px=0.1)
+    assert stated.um_per_px == 0.1 and stated.scale_source == "file" and stated.scale_conflict is None
+
+
+def test_the_scale_of_a_file_makes_no_smear_of_a_blurred_image(embedded):
+    image = synthetic.render(3, width=224, height=224, um_per_px=0.42, white_cells={"blast": 8}).image
+    blurred = cv2.GaussianBlur(image, (0, 0), 4)
+    assert segment(blurred, um_per_px=0.42).red_cells_plausible is False
+    assert embedded.classify(blurred, um_per_px=0.42).decision == "uncertain"
+
+
 def test_real_single_cells_are_outlined_as_by_hand(data):
     overlaps = []
     for number in range(5, 300, 30):

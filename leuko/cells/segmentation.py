@@ -19,6 +19,7 @@ from leuko.cells import nuclei
 from leuko.cells.clustering import Method, fuzzy_c_means, k_means, otsu
 from leuko.cells.colours import Colours
 from leuko.cells.masks import parts, usual, usual_area
+from leuko.cells.plausibility import are_red_cells, scale_conflict, why_unreliable
 from leuko.cells.red_cells import red_area, red_cells
 from leuko.cells.white_cells import nucleus_of, white_cells
 from leuko.images import cutout, field_of_view
@@ -36,9 +37,6 @@ SMALL_NUCLEUS = 0.3  # of a red cell's area: smaller stained things, on a red ce
 SLIVER = 0.75  # red cells' area: less of a white cell that the border cuts is not one to be judged
 SLIVER_AMONG_WHITE = 0.25  # of the typical white cell's area, the same where the red cells' is not known
 SMALL_AMONG_WHITE = 0.4  # of the typical white cell's diameter, the same where the red cells' is not known
-ALIKE = 0.35  # of a nucleus' distance in colour from glass: a red cell that is nearer to it may be a nucleus
-CONFLICT = 0.2  # greatest share by which the scale of red cells and that of the file may differ unsaid
-MOST_ALIKE = 0.15  # of the red cells; of the 1,105 fields of `leuko.cells.circles` not one has more
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Segmentation:
         platelets: int32, H × W.
         um_per_px: the scale, by the size of red cells or as the file states it; None where neither is known.
         scale_source: where the scale comes from: `red cells`, or `file` where too few red cells lie alone to tell.
-        scale_conflict: a sentence where red cells and the file differ by over `CONFLICT`.
+        scale_conflict: a sentence where red cells and the file differ by over 20 %.
         red_cells_plausible: whether what was taken for red cells looks like them; False in what is out of focus or no
             smear; None where there is nothing to judge it by.
         reliable: False where what was found is obviously not cells, so that counts, sizes and crops mean nothing.
@@ -129,6 +127,7 @@ def _field(image: np.ndarray, sort: Method, um_per_px: float | None) -> Segmenta
         for labels in (white, red, platelets)
     )
     inside = cv2.resize(inside.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    unreliable = why_unreliable(white, plausible)
     measured = RED_CELL_UM * factor / diameter if diameter and plausible else None
     return Segmentation(
         np.where(inside > 0, white, 0).astype(np.int32),
@@ -137,8 +136,10 @@ def _field(image: np.ndarray, sort: Method, um_per_px: float | None) -> Segmenta
         platelets,
         measured or um_per_px,
         scale_source="red cells" if measured else "file" if um_per_px else None,
-        scale_conflict=_conflict(measured, um_per_px),
+        scale_conflict=scale_conflict(measured, um_per_px),
         red_cells_plausible=plausible,
+        reliable=not unreliable,
+        unreliable_because=unreliable,
     )
 
 
@@ -166,16 +167,6 @@ def _single(image: np.ndarray, cell: np.ndarray, sort: Method, um_per_px: float 
     source = "file" if um_per_px else None
     return Segmentation(
         nuclei, cell.astype(np.int32), none, none.copy(), um_per_px, source, masked_cell=True, surround=~cell
-    )
-
-
-def _conflict(measured: float | None, stated: float | None) -> str | None:
-    """A sentence where the red cells and the file give scales, in µm per pixel, that differ by over `CONFLICT`."""
-    if not measured or not stated or 1 / (1 + CONFLICT) <= measured / stated <= 1 + CONFLICT:
-        return None
-    return (
-        f"The file states {stated:.3g} µm per pixel, but by the size of the red cells it is {measured:.3g}; the red "
-        "cells are used."
     )
 
 
@@ -223,22 +214,8 @@ def _find(
         platelets[part.window][part.mask] = number
     white = np.where(dwarfs | slivers, 0, white)
     inside = (inside > 0) & (white > 0)
-    plausible = edged and _alike(colours.lab, red, inside) <= MOST_ALIKE if red.any() else None
+    plausible = edged and are_red_cells(colours.lab, red, inside) if red.any() else None
     return (inside, white, red, platelets), diameter, plausible
-
-
-def _alike(lab: np.ndarray, red: np.ndarray, inside: np.ndarray) -> float:
-    """The share of red cells (labels) that have about the colour of nuclei (bool); `lab` with glass as white."""
-    some = np.s_[::2, ::2]  # pixels: they tell a mean as well as all do
-    colours, labels = lab[some].reshape(-1, 3), red[some].ravel()
-    number = np.bincount(labels)
-    seen = np.flatnonzero(number[1:]) + 1
-    if not inside.any() or not len(seen):
-        return 0.0
-    usual = np.stack([np.bincount(labels, plane)[seen] / number[seen] for plane in colours.T], axis=1)
-    nucleus = np.median(lab[inside], axis=0)
-    apart = np.linalg.norm(nucleus - (100, 0, 0))
-    return float((np.linalg.norm(usual - nucleus, axis=1) < ALIKE * apart).mean())
 
 
 def _no_white_cells(white: np.ndarray, inside: np.ndarray, red_diameter: float | None) -> tuple[np.ndarray, np.ndarray]:
