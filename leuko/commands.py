@@ -17,7 +17,7 @@ from leuko.cells import overlay
 from leuko.cells.segmentation import segment
 from leuko.images import quality
 from leuko.images.decode import Picture
-from leuko.images.files import Item
+from leuko.images.files import Item, printable
 from leuko.models import explain
 from leuko.models.classifier import NO_HEAT_MAP, Classifier
 from leuko.parallel import in_order
@@ -63,7 +63,7 @@ def field(chosen: argparse.Namespace) -> int:
         found = segment(picture.pixels, chosen.method, picture.um_per_px)
         no_cells = " ".join(answers.why_no_cells(fit, found))
         if no_cells and wanted:
-            print(f"{name}: no masks and no outlines are written. {no_cells}", file=sys.stderr)
+            print(f"{printable(name)}: no masks and no outlines are written. {no_cells}", file=sys.stderr)
         if masks and not no_cells:
             masks.write_picture(stem, found.mask())
         if outlines and not no_cells:

@@ -52,7 +52,7 @@ def found(draw) -> CellEvidence | None:
 
 def reading(probabilities, positive, verdict: Verdict, fit: Quality = FIT) -> Reading:
     said = dict(zip(LABELS, map(float, probabilities), strict=True))
-    return Reading(Finding.of(said, positive, verdict, fit, MODEL), verdict, None, None)
+    return Reading(Finding.of(said, positive, verdict, fit, MODEL), verdict, None, None, None)
 
 
 @st.composite

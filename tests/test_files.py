@@ -21,6 +21,7 @@ from PIL import Image
 
 from leuko import __version__
 from leuko.__main__ import main
+from leuko.cells.segmentation import segment
 from leuko.data.folders import DataError
 from leuko.data.load import load
 from leuko.images import synthetic
@@ -106,6 +107,25 @@ def test_every_file_of_a_folder_is_judged_refused_or_skipped_and_named(tmp_path,
     assert f"Skipped {len(skipped) + 2} files: " in said
     for name in (*(name.split("/")[0] for name in skipped), "near (the same as", "up (the same as"):
         assert f"/{name}" in said, name
+
+
+def test_every_page_of_a_file_is_judged_and_has_files_of_its_own(tmp_path, picture, png, embedded, capsys):
+    """Beside an image that is called as a page of it would be."""
+    pages = {"save_all": True, "append_images": [picture.rotate(90), picture.rotate(180)]}
+    picture.save(tmp_path / "a.tif", **pages)
+    (tmp_path / "a#2.png").write_bytes(png)
+    named = [f"a.tif#{page}" for page in (1, 2, 3)]
+    assert main(["field", str(tmp_path), "--masks", str(tmp_path / "masks")]) == 0
+    rows = rows_of(capsys.readouterr().out.encode())
+    assert [row["image"] for row in rows] == ["a#2.png", *named] and all(row["counts"] for row in rows)
+    masks = {file.stem: np.asarray(Image.open(file)) for file in (tmp_path / "masks").iterdir()}
+    assert len(masks) == 4 and "a#2" in masks
+    (stem,) = {name.rpartition("#")[0] for name in masks} - {"a"}
+    for page, image in enumerate((picture, *pages["append_images"]), start=1):
+        assert np.array_equal(masks[f"{stem}#{page}"], segment(np.asarray(image)).mask())
+    with batch.taken([Upload(tmp_path / "a.tif", "a.tif")]) as given:
+        answers = [answer for item in given.items for answer in batch.judge(embedded, item)]
+    assert [answer["image"] for answer in answers] == named
 
 
 def test_folders_given_twice_and_folders_without_images_are_said(tmp_path, png, capsys):

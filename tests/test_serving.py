@@ -19,8 +19,8 @@ from tests import bad_files
 from tests.conftest import ROOT, free_port, start_app
 
 FIELDS = {
-    "image", "label", "probabilities", "leukaemia_probability", "evidence", "decision", "reasons", "quality",
-    "in_distribution", "model",
+    "image", "label", "pattern", "probabilities", "leukaemia_probability", "evidence", "decision", "headline",
+    "reasons", "quality", "in_distribution", "model",
 }  # fmt: skip
 
 

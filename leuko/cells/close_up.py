@@ -26,11 +26,14 @@ def is_close_up(found: Segmentation) -> bool:
     """
     if found.masked_cell:
         return True
-    height, width = found.white_cells.shape
-    ys, xs = np.nonzero(found.white_cells)
     alone = found.white_cells.max(initial=0) == 1
     if not found.um_per_px:
-        return bool(alone and len(ys) > LARGE * found.area)
+        return bool(alone and np.count_nonzero(found.white_cells) > LARGE * found.area)
     fields = found.area * found.um_per_px**2 / RED_CELL_AREA / SMALLEST_FIELD
-    middle = alone and max(abs(ys.mean() / height - 0.5), abs(xs.mean() / width - 0.5)) < MIDDLE
-    return bool(fields < 1 or (middle and fields < NEARLY))
+    return bool(fields < 1 or (alone and fields < NEARLY and _in_the_middle(found.white_cells > 0)))
+
+
+def _in_the_middle(cell: np.ndarray) -> bool:
+    height, width = cell.shape
+    ys, xs = np.nonzero(cell)
+    return max(abs(ys.mean() / height - 0.5), abs(xs.mean() / width - 0.5)) < MIDDLE

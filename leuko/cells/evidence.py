@@ -125,7 +125,7 @@ def weigh(found: Segmentation) -> CellEvidence:
     if not found.reliable:
         return CellEvidence(seen, 0, 0, None, "white cells were not reliably found")
     if is_close_up(found):
-        nucleated = np.count_nonzero(np.bincount(found.nuclei.ravel())[1:])
+        nucleated = int(np.count_nonzero(np.bincount(found.nuclei.ravel())[1:]))
         silent = "the image shows a cell and not a field" if nucleated else "there is no nucleated cell"
         return CellEvidence(seen, nucleated, 0, None, silent, close_up=True)
     table = nucleated_cells(found)

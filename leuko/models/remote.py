@@ -50,7 +50,7 @@ def cached_only() -> Iterator[None]:
 @contextmanager
 def cached_if_unreachable() -> Iterator[None]:
     """Within it the Hub's client takes only what this machine has already, if the Hub does not answer now."""
-    if constants.HF_HUB_OFFLINE or reachable(constants.ENDPOINT):
+    if constants.HF_HUB_OFFLINE or reachable(constants.ENDPOINT, 10):  # a busy machine or a slow line is not offline
         yield
         return
     with cached_only():

@@ -64,6 +64,8 @@ def advice(finding: Finding) -> str:
     """What to do next."""
     if not finding.quality.usable:
         return "The check below says what to change; then upload again."
+    if finding.leukaemia_probability is None:
+        return "Use a model with a class that means leukaemia; --positive names it when a model is trained or adapted."
     if finding.decision == "suspicious":
         return "Refer: have the slide read by an expert."
     if finding.decision == "not suspicious":

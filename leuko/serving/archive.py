@@ -75,7 +75,7 @@ def items(archive: Path, folder: Path, room: Room) -> list[Item]:
         for i, (entry, data) in enumerate(_contents(opened, entries, room)):
             path = None
             if entry.wanted:
-                path = folder / str(i)
+                path = folder / f"{i}{_suffix(entry.place)}"
                 path.write_bytes(data)
             name = files.printable(str(entry.place))[:MAX_NAME]
             found.append(Item(name, path, entry.error, entry.skipped, entry.place, temporary=True))
@@ -180,6 +180,11 @@ def _contents(opened: zipfile.ZipFile, entries: list[Entry], room: Room) -> Iter
                     f"The images claim more than {MAX_PIXELS // 10**6} megapixels together; use fewer or smaller ones."
                 )
         yield entry, data
+
+
+def _suffix(place: PurePosixPath) -> str:
+    """The suffix of a file, if it is a usual one; some files are known by nothing else."""
+    return place.suffix if re.fullmatch(r"\.\w{1,8}", place.suffix, re.ASCII) else ""
 
 
 def _free(target: Path) -> Path:

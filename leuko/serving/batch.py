@@ -60,7 +60,7 @@ def taken(uploads: Sequence[Upload]) -> Iterator[Batch]:
             yield Batch(tuple(archive.items(uploads[0].path, folder, archive.Room())))
             return
         items: list[Item] = []
-        owned = [_own(upload, folder / str(i)) for i, upload in enumerate(uploads)]
+        owned = [_own(upload, folder / f"{i}{upload.path.suffix}") for i, upload in enumerate(uploads)]
         zips = {upload.path for upload in owned if _is_zip(upload.path)}
         room = archive.Room(archive.MAX_FILES - len(owned) + len(zips))
         for upload in owned:
