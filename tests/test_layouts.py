@@ -376,6 +376,16 @@ def test_of_patient_and_slide_the_coarser_is_taken_and_what_is_not_used_is_named
     assert any("not used: barcode" in line and "--group-column" in line for line in said)
 
 
+def test_a_table_of_patients_goes_with_class_folders(tmp_path):
+    folder = fill(tmp_path, "ALL/a.jpg", "ALL/b.jpg", "hem/c.jpg", "hem/d.jpg")
+    (folder / "patients.csv").write_text("File;Patient No\nALL/a.jpg;1\nb;1\nc.jpg;2\n")
+    rows = rows_of(folder, said := [])["train"]
+    assert [row[1:3] for row in rows] == [("ALL", "1"), ("ALL", "1"), ("hem", "2"), ("hem", "")]
+    assert any("names no patient for 1 images: hem/d.jpg" in line for line in said)
+    (folder / "patients.csv").write_text("image,label,group\na,ALL,sick\nb,ALL,sick\nc,hem,well\nd,hem,well\n")
+    assert groups_of(rows_of(folder)["train"]) == [""] * 4
+
+
 def test_groups_of_one_image_each_are_doubted_and_patients_of_two_sources_named(tmp_path):
     one = fill(tmp_path / "one", *[f"{c}/{c}{i}/1.jpg" for c in ("ALL", "hem") for i in range(6)])
     rows_of(one, said := [])

@@ -89,13 +89,16 @@ def choose_label(columns: Mapping[str, Sequence[str]], where: str) -> tuple[str 
     ] if others else []
 
 
-def choose_group(columns: Mapping[str, Sequence[str]], given: str | None, where: str) -> tuple[str | None, list[str]]:
+def choose_group(
+    columns: Mapping[str, Sequence[str]], given: str | None, where: str, labels: Sequence[str] = ()
+) -> tuple[str | None, list[str]]:
     """The column that tells which images belong together: the one given, or the coarsest named like a patient or slide.
 
     Args:
         columns: the values of all columns but those of images and labels, as text.
         given: a column's name, spelled as it is or nearly so.
         where: the name of the table.
+        labels: the values of the label column; a column `group` that sorts the images just so names no patients.
 
     Returns:
         The column, or None; and sentences: what was taken, and which columns are not used.
@@ -108,7 +111,8 @@ def choose_group(columns: Mapping[str, Sequence[str]], given: str | None, where:
         if chosen is None:
             raise DataError(f"There is no column {given!r} to group by; the columns are {', '.join(columns)}.")
     else:
-        chosen = _coarsest(columns, where)
+        named = {column: values for column, values in columns.items() if is_group(column)}
+        chosen = _coarsest({c: of for c, of in named.items() if plain(c) != "group" or not same(of, labels)}, where)
     said = [f"{where}: images are kept together by the column {chosen}."] if chosen else []
     others = [column for column in columns if column != chosen]
     ids = [column for column in others if _rank(column) is not None or _LIKE_AN_ID.search(column.strip())]
@@ -128,7 +132,7 @@ def is_group(column: str) -> bool:
 
 def same(one: Sequence[str], other: Sequence[str]) -> bool:
     """Whether two columns sort the images alike."""
-    return len(set(zip(one, other, strict=True))) == len(set(one)) == len(set(other))
+    return len(one) == len(other) and len(set(zip(one, other, strict=True))) == len(set(one)) == len(set(other))
 
 
 def nests(outer: Sequence[str], inner: Sequence[str]) -> bool:
@@ -138,7 +142,7 @@ def nests(outer: Sequence[str], inner: Sequence[str]) -> bool:
 
 
 def _coarsest(columns: Mapping[str, Sequence[str]], where: str) -> str | None:
-    ranked = sorted((column for column in columns if _rank(column) is not None), key=_rank)
+    ranked = sorted(columns, key=_rank)
     persons = [column for column in ranked if _rank(column) < len(_PERSONS)]
     candidates = persons or ranked
     for column in candidates:

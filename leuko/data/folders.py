@@ -13,7 +13,7 @@ from leuko.data.classes import meanings
 from leuko.data.errors import DataError
 from leuko.data.layout import Place, is_condition, is_magnification, is_person, part_of
 from leuko.data.names import listed, natural, printable, told_by
-from leuko.data.rows import Row, by_tables
+from leuko.data.rows import Row, by_tables, groups_by_tables
 from leuko.data.walk import Tree, walk
 
 __all__ = ["DataError", "Row", "read_folder", "title_of", "warn"]
@@ -64,10 +64,9 @@ def read_folder(
     images = sorted(tree.images)
     places = {image: Place.of(image.relative_to(tree.folder).parts[:-1]) for image in images}
     rows, handled = by_tables(tree, places, group_column, say)
-    if group_column and not rows:
-        raise DataError(
-            f"{printable(folder)} has no table with a column {group_column!r} and the image names and labels."
-        )
+    patients, found = groups_by_tables(tree, places, group_column, say) if not rows else ({}, True)
+    if group_column and not found:
+        raise DataError(f"{printable(folder)} has no table with a column {group_column!r} and the image names.")
     rest = {image: place for image, place in places.items() if image not in handled}
     for part, of in _parts(tree, rest, set(rows), say).items() if rest else ():
         if part in rows:
@@ -76,6 +75,8 @@ def read_folder(
             rows[part] = _by_folders(tree, {image: places[image] for image in of}, say)
     if "train" not in rows:
         raise DataError(f"{printable(folder)} has {' and '.join(rows)} images, but no train part beside them.")
+    if patients:
+        rows = {part: [replace(row, group=patients.get(row.path)) for row in of] for part, of in rows.items()}
     return {part: sorted(of, key=lambda row: (row.label, natural(row.file))) for part, of in rows.items()}
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from leuko.data.columns import IMAGES, PARTS, choose_group, choose_label, like
+from leuko.data.columns import IMAGES, PARTS, choose_group, choose_label, is_group, like
 from leuko.data.errors import DataError
 from leuko.data.layout import Place, is_condition, is_fold, is_wrapper, part_of
+from leuko.data.matching import files_of, finder, matches
 from leuko.data.names import listed, natural, near_key, printable, told_by
 from leuko.data.tables import Table, read_table
 from leuko.data.walk import Tree
@@ -87,9 +87,15 @@ def by_tables(
                 )
             handled.update(images)
             used.append(table.path)
-    if unused := [path for path in tree.tables if path not in used]:
+    if unused := [path for path in tree.tables if path not in used and not _names_patients(path)]:
         say(f"Not used: tables that name no images here, or no labels: {listed(map(tree.name, unused), 5)}.")
     return rows, handled
+
+
+def _names_patients(path: Path) -> bool:
+    """Whether a table names images and patients; it is used where the folders are the classes."""
+    columns = read_table(path).columns
+    return bool(like(columns, IMAGES)) and any(map(is_group, columns))
 
 
 def _says_no_class(folder: Path, tree: Tree) -> bool:
@@ -103,7 +109,7 @@ def _about(
     tables: list[Table], inside: list[Path], places: dict[Path, Place], tree: Tree
 ) -> Iterable[tuple[Table, list[Path], str | None]]:
     """The tables of a folder that are used, each with the images that it is about and the part that its name tells."""
-    fitting = [table for table in tables if _matches(table, inside, tree)[1]]
+    fitting = [table for table in tables if matches(table, inside, tree)[1]]
     if not fitting and tables and not all(places[image].rest for image in inside):
         fitting = tables[:1]  # for the message that names what is missing
     parts = {table.path: part_of(table.path.stem) for table in fitting}
@@ -123,7 +129,7 @@ def _about(
         if own:
             yield table, own, None
         elif len(fitting) > 1:
-            yield table, _matches(table, inside, tree)[2], part
+            yield table, matches(table, inside, tree)[2], part
         else:
             yield table, inside, None
 
@@ -139,7 +145,7 @@ def _rows(
 ) -> dict[str, list[Row]]:
     """The rows of the images that a table names, by part; the part of all of them may be given."""
     where = table.path.name
-    image_column, _, _ = _matches(table, images, tree)
+    image_column, _, _ = matches(table, images, tree)
     label_column, said = choose_label({c: of for c, of in table.columns.items() if c != image_column}, where)
     if len(candidates := like(table.columns, IMAGES)) > 1:
         said.append(f"{where}: images are taken from the column {image_column} ({', '.join(candidates)} could be it).")
@@ -147,11 +153,11 @@ def _rows(
         raise DataError(f"{where} has no column of labels beside {image_column}; call it 'label'.")
     taken = {image_column, label_column, *(like(table.columns, PARTS) if table.parts else ())}
     others = {name: values for name, values in table.columns.items() if name not in taken}
-    group_of, more = choose_group(others, group_column, where)
+    labels = table.columns[label_column]
+    group_of, more = choose_group(others, group_column, where, labels)
     for line in (*said, *more):
         say(line)
-    files = _files(table, table.columns[image_column], images, tree)
-    labels = table.columns[label_column]
+    files = files_of(table, table.columns[image_column], images, tree)
     if empty := [
         name for name, label in zip(table.columns[image_column], labels, strict=True) if label.lower() in _NO_LABEL
     ]:
@@ -171,68 +177,37 @@ def _rows(
     return rows
 
 
-def _matches(table: Table, images: list[Path], tree: Tree) -> tuple[str, int, list[Path]]:
-    """The column that names most of the images, how many of its lines do, and which images these are."""
-    find = _finder(table, images, tree)
-    best: tuple[str, int, list[Path]] = ("", -1, [])
-    for column in like(table.columns, IMAGES):
-        found = [of[0] for value in table.columns[column] if (of := find(value))]
-        if len(found) > best[1]:
-            best = (column, len(found), found)
-    return best
-
-
-def _finder(table: Table, images: list[Path], tree: Tree) -> Callable[[str], list[Path]]:
-    """Finds the images that a cell may mean: by path below the table or the top, else by name, suffix or not."""
-    by_path: dict[str, list[Path]] = {}
-    by_name: dict[str, list[Path]] = {}
-    for image in images:
-        for top in {table.path.parent, tree.folder}:
-            if image.is_relative_to(top):
-                by_path.setdefault(_plain(image.relative_to(top).as_posix()), []).append(image)
-        for name in {_plain(image.name), _plain(image.stem)}:
-            by_name.setdefault(name, []).append(image)
-
-    def find(value: str) -> list[Path]:
-        named = _plain(value.replace("\\", "/").removeprefix("./"))
-        if found := by_path.get(named):
-            return found[:1]
-        found = by_name.get(named.split("/")[-1], [])
-        if len(found) > 1 and "/" in named:  # a longer path, from a folder further up
-            closer = [image for image in found if ("/" + named).endswith("/" + _plain("/".join(image.parts[-2:])))]
-            return closer if len(closer) == 1 else found
-        return found
-
-    return find
-
-
-def _plain(name: str) -> str:
-    return unicodedata.normalize("NFC", name.strip()).casefold()
-
-
-def _files(table: Table, values: list[str], images: list[Path], tree: Tree) -> list[Path]:
-    """The image that each line of a table means.
+def groups_by_tables(
+    tree: Tree, places: dict[Path, Place], group_column: str | None, say: Say
+) -> tuple[dict[Path, str], bool]:
+    """Patients of images by tables that name images and patients, but no labels; and whether there is such a table.
 
     Raises:
-        DataError: an image is not there, is named more than once, or its name is that of several.
+        DataError: a table cannot be read, or names an image for two patients.
     """
-    find = _finder(table, images, tree)
-    found = [find(value) for value in values]
-    if missing := [value for value, of in zip(values, found, strict=True) if not of]:
-        raise DataError(
-            f"{table.path.name} names images that are not in {printable(table.path.parent)}: {listed(missing)} "
-            f"({len(missing)} in all); add them, or take their lines out."
-        )
-    if unclear := next((value for value, of in zip(values, found, strict=True) if len(of) > 1), None):
-        raise DataError(
-            f"{table.path.name} names {unclear}, which is the name of several images; write their folders too."
-        )
-    files = [of[0] for of in found]
-    if repeated := len(files) - len(set(files)):
-        raise DataError(
-            f"{table.path.name} names images more than once ({repeated} lines too many); give each one line."
-        )
-    return files
+    groups: dict[Path, str] = {}
+    found = False
+    for path in tree.tables:
+        table = read_table(path)
+        inside = [image for image in places if image.is_relative_to(path.parent)]
+        if not inside or table.names_images or not like(table.columns, IMAGES):
+            continue
+        image_column, matching, _ = matches(table, inside, tree)
+        others = {name: values for name, values in table.columns.items() if name != image_column}
+        column, said = choose_group(others, group_column, path.name) if matching else (None, [])
+        if column is None:
+            continue
+        found = True
+        for line in said:
+            say(line)
+        find = finder(table, inside, tree)
+        for value, group in zip(table.columns[image_column], others[column], strict=True):
+            for image in find(value) if len(find(value)) == 1 else ():
+                if groups.setdefault(image, group) != group:
+                    raise DataError(f"{path.name} names {value} for two patients ({groups[image]}, {group}).")
+        if without := [image for image in inside if image not in groups]:
+            say(f"{path.name} names no patient for {len(without)} images: {listed(map(tree.name, without))}.")
+    return groups, found
 
 
 def _original_names(table: Table) -> list[str] | None:

@@ -34,7 +34,7 @@ def tidy(loaded: DatasetDict, name: str, group_column: str | None, say: Callable
         raise DataError(f"The data set {name!r} needs an image column and a label column.")
     others = [c for c, f in features.items() if c not in (image, label) and isinstance(f, (Value, ClassLabel))]
     values = {c: _texts(splits, c) if is_group(c) else [] for c in others}
-    group, said = choose_group(values, group_column, title_of(name))
+    group, said = choose_group(values, group_column, title_of(name), _texts(splits, label))
     for line in said:
         say(line)
     splits = splits.select_columns([column for column in (image, label, group) if column])
