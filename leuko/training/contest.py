@@ -104,7 +104,7 @@ class Contest:
     def _on_measures(self, system: systems.OnMeasures) -> Row:
         describe, trunk, note = self._describe(system.measures)
         images = hashlib.sha256("\n".join(self.task.rows["file"][:]).encode()).hexdigest()[:16]
-        key = f"{images} {system.measures} stored {note} {self._given() if system.measures == 'deep' else ''}"
+        key = f"{images} {system.measures} {note} {('stored', self._given()) if trunk else ''}"
         cache = self.features / f"{system.measures.replace(' ', '-')}.npz"
         measures = baselines.measure(self.task.rows, describe, cache, key, _progress)
         split, start = self.task.split, time.perf_counter()
@@ -216,7 +216,7 @@ class Contest:
         run = {key: value for key, value in self.base.record().items() if key != "weights"}
         key = {"system": repr(system), "run": run, "weights": self._given(), "scratch": repr(self.scratch)}
         if isinstance(system, systems.OnMeasures):
-            key = {"system": repr(system), "seed": self.base.seed}
+            key = {"system": repr(system), "seed": self.base.seed, "served": folder.CLASSICAL}
             key |= {"weights": self._given(), "size": self.base.image_size} if system.measures == "deep" else {}
         return f"{self._data} {hashlib.sha256(json.dumps(key, default=str).encode()).hexdigest()[:16]}"
 
