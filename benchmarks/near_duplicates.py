@@ -2,10 +2,10 @@
 
     python -m benchmarks.near_duplicates ../shared/data [FOLDER …]
 
-Overlapping fields, turned copies and crops are planted with a fixed seed into images of seven folders (or of
-those named); all of them are compared with one another in one set. Half of the changed images are also re-compressed, resized, mirrored, turned by a
-quarter, or changed in brightness or white balance. The constants of the detector were chosen on even-numbered files of
-Aria and BCCD; here are their odd-numbered files and folders that were not looked at then.
+Overlapping fields, turned copies and crops are planted with a fixed seed into images of seven folders, or of those
+named; all of them are compared with one another in one set. Half of the changed images are also re-compressed, resized,
+mirrored, turned by a quarter, or changed in brightness or white balance. The constants of the detector were chosen on
+even-numbered files of Aria and BCCD; here are their odd-numbered files and folders that were not looked at then.
 
 The images hold overlaps of their own. A pair that was not planted counts as false if its images are of different
 folders or classes, or if a person judged it false (`FALSE`) on build/near_duplicates/found.png, which shows these
