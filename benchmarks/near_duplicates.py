@@ -1,11 +1,11 @@
 """How many near-duplicates of the kinds that slides give are found among thousands of images, and how many are false.
 
-    python -m benchmarks.near_duplicates ../shared/data
+    python -m benchmarks.near_duplicates ../shared/data [FOLDER …]
 
-Overlapping fields, turned copies and crops are planted with a fixed seed into images of seven folders; all of them are
-compared with one another in one set. Half of the changed images are also re-compressed, resized, mirrored, turned by a
-quarter, or changed in brightness or white balance. The constants of the detector were chosen on even-numbered files of
-Aria and BCCD; here are their odd-numbered files and folders that were not looked at then.
+Overlapping fields, turned copies and crops are planted with a fixed seed into images of seven folders, or of those
+named; all of them are compared with one another in one set. Half of the changed images are also re-compressed, resized,
+mirrored, turned by a quarter, or changed in brightness or white balance. The constants of the detector were chosen on
+even-numbered files of Aria and BCCD; here are their odd-numbered files and folders that were not looked at then.
 
 The images hold overlaps of their own. A pair that was not planted counts as false if its images are of different
 folders or classes, or if a person judged it false (`FALSE`) on build/near_duplicates/found.png, which shows these
@@ -62,8 +62,8 @@ class Plant(NamedTuple):
     second: int
 
 
-def main(data: Path) -> None:
-    items, plants = planted(data)
+def main(data: Path, folders: list[str]) -> None:
+    items, plants = planted(data, folders)
     began = time.process_time()
     prints = Prints(len(items))
     for row, item in enumerate(items):
@@ -72,7 +72,9 @@ def main(data: Path) -> None:
     found = prints.find(lambda row: decode(items[row].data))
     seconds = {"adding": round(read - began, 1), "finding": round(time.process_time() - read, 1)}
     report = {"images": len(items), "processor_seconds": seconds, **figures(data, items, plants, found)}
-    RESULTS.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    reports = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    reports[" + ".join(folders)] = report
+    RESULTS.write_text(json.dumps(reports, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for part in ("by_kind", "by_folder"):
         print("| planted | found | 95 % interval |\n|---|---|---|")
         for name, share in report[part].items():
@@ -80,12 +82,13 @@ def main(data: Path) -> None:
     print({key: value for key, value in report.items() if not key.startswith("by_") and key != "pairs"})
 
 
-def planted(data: Path) -> tuple[list[Item], list[Plant]]:
+def planted(data: Path, folders: list[str]) -> tuple[list[Item], list[Plant]]:
     """All images of the set, and the pairs planted among them."""
     rng = np.random.default_rng(0)
     items: list[Item] = []
     plants = []
-    for folder, (pattern, step, number) in FOLDERS.items():
+    for folder in folders:
+        pattern, step, number = FOLDERS[folder]
         files = sorted((data / folder).glob(pattern))[step - 1 :: step]
         chosen = rng.permutation(len(files))[: number * len(KINDS)].tolist()
         kinds = {row: KINDS[place % len(KINDS)] for place, row in enumerate(chosen)}
@@ -221,4 +224,4 @@ def sheet(items: list[Item], pairs: list[tuple[int, int]], side: int = 180, colu
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "../shared/data"))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "../shared/data"), sys.argv[2:] or list(FOLDERS))

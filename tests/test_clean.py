@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 
 from leuko.data.clean import ACTIONS, inspect
+from leuko.data.duplicates import Prints
+from leuko.data.groups import find_groups
 from leuko.data.load import DataError, load
 from leuko.images.decode import decode, format_of
 from leuko.images.synthetic import render
@@ -162,6 +164,100 @@ def test_near_duplicates_are_grouped(folder, drawn, change):
     again, first = (next(i for i, f in enumerate(rows["file"]) if f.endswith(name)) for name in ("again.jpg", "4.png"))
     assert cleaning.duplicates.picture[again] == first
     assert len(np.unique(cleaning.duplicates.picture)) == 20
+
+
+def turned(image: np.ndarray, angle: float, corners: tuple[int, int, int] = (255, 255, 255)) -> np.ndarray:
+    side = image.shape[0]
+    matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), angle, 1)
+    return cv2.warpAffine(image, matrix, (side, side), borderValue=corners)
+
+
+PARTS = {
+    "turned by 15°": lambda image: turned(image, 15),
+    "turned by 45°": lambda image: turned(image, 45),
+    "turned by 70°, mirrored": lambda image: turned(image, 70)[:, ::-1],
+    "cropped to 80 %": lambda image: image[20:199, 30:209],
+    "cropped to 60 %, darker": lambda image: (image[60:194, 20:154] * 0.9).astype(np.uint8),
+    "cropped to 60 %, enlarged": lambda image: cv2.resize(image[10:144, 70:204], (224, 224)),
+}
+
+
+@pytest.mark.parametrize("change", PARTS)
+def test_turned_and_cropped_copies_are_grouped(folder, drawn, change):
+    save(PARTS[change](drawn["blast"][4]), folder / "blast" / "again.jpg", quality=85)
+    found = findings(folder)
+    assert found.keys() == {"again.jpg"}
+    assert found["again.jpg"] <= {("near-duplicate", "grouped"), ("overlap", "grouped")}
+
+
+@pytest.fixture(scope="module")
+def large() -> np.ndarray:
+    """A field of which others show parts."""
+    return render(123, width=420, height=320, um_per_px=0.3, white_cells={"blast": 6}, stain="pink").image
+
+
+@pytest.mark.parametrize(("x", "y"), [(30, 0), (60, 40), (90, 10), (0, 100)])
+def test_overlapping_fields_stay_and_are_kept_together(folder, large, x, y):
+    save(large[:224, :224], folder / "blast" / "a.png")
+    save(large[y : y + 224, x : x + 224], folder / "blast" / "b.png")
+    rows = load(str(folder))["train"]
+    cleaning = inspect(rows)
+    assert len(cleaning.kept) == 22
+    (issue,) = cleaning.issues
+    assert issue.action == "grouped" and Path(issue.file).name == "b.png" and Path(issue.partner).name == "a.png"
+    a, b = (next(i for i, f in enumerate(rows["file"]) if f.endswith(name)) for name in ("a.png", "b.png"))
+    assert cleaning.duplicates.field[b] == cleaning.duplicates.field[a] == a
+    assert len(np.unique(cleaning.duplicates.field)) == 21
+    groups = find_groups(rows["label"][:], given=[str(i) for i in range(22)], pictures=cleaning.duplicates.field)
+    assert groups.group[a] == groups.group[b] and len(np.unique(groups.group)) == 21
+
+
+def test_fields_that_overlap_under_two_labels_are_kept_and_said(folder, large):
+    save(large[:224, :224], folder / "blast" / "a.png")
+    save(large[60:284, 80:304], folder / "lymphocyte" / "b.png")
+    (issue,) = inspect(load(str(folder))["train"]).issues
+    assert (issue.kind, issue.action) == ("overlap", "grouped")
+    assert issue.message.endswith("Their labels differ: blast and lymphocyte.")
+
+
+def test_a_scale_bar_or_a_black_surround_in_common_is_no_picture_in_common(tmp_path):
+    """What the microscope or a program put on every image is much alike; the cells decide."""
+    for kind in CLASSES:
+        for seed in range(8):
+            image = draw(seed, kind)
+            if kind == "blast":
+                image[205:209, 140:214] = 0
+                cv2.putText(image, "200 px", (150, 200), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 2)
+            else:  # photographed through the eyepiece
+                y, x = np.mgrid[:224, :224]
+                image[(y - 112) ** 2 + (x - 112) ** 2 > 105**2] = 0
+            save(image, tmp_path / kind / f"{seed}.png")
+    cleaning = inspect(load(str(tmp_path))["train"], keep=["dark", "not-a-smear"])
+    assert len(np.unique(cleaning.duplicates.field)) == 16
+
+
+def test_single_cells_masked_on_black_are_told_apart_and_found_again(tmp_path):
+    """Only the cell is compared: the outlines of two round cells are as good as equal."""
+    images = []
+    for seed in range(12):
+        cell = cv2.resize(draw(seed)[62:162, 62:162], (224, 224), interpolation=cv2.INTER_CUBIC)
+        y, x = np.mgrid[:224, :224]
+        cell[(y - 112) ** 2 + (x - 112) ** 2 > 90**2] = 0
+        images.append(cell)
+    prints = Prints(13)
+    images.append(turned(images[0], 45, (0, 0, 0)))
+    for row, image in enumerate(images):
+        prints.add(row, image)
+    found = prints.find(lambda row: images[row])
+    assert np.array_equal(found.field, [*range(12), 0])
+
+
+def test_images_without_any_structure_have_nothing_in_common(drawn):
+    images = [np.full((100, 120, 3), 230, np.uint8), np.full((100, 120, 3), 225, np.uint8), drawn["blast"][0]]
+    prints = Prints(4)  # of the fourth, nothing is known
+    for row, image in enumerate(images):
+        prints.add(row, image)
+    assert np.array_equal(prints.find(lambda row: images[row]).field, range(4))
 
 
 def test_a_picture_under_two_labels_is_dropped_under_both(folder, drawn):

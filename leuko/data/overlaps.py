@@ -16,7 +16,7 @@ import numpy as np
 from leuko.data.keypoints import Proposal
 
 # Chosen on even-numbered files of Aria and BCCD, where true pairs have a median of 0.85 and more, others under 0.6.
-MIN_CORRELATION = 0.75  # of the fine structure, in the median block
+MIN_CORRELATION = 0.8  # of the fine structure, in the median block
 BLOCK = 16  # pixels, the side of a block
 MIN_BLOCKS = 10  # with structure in both images
 MIN_STRUCTURE = 0.25  # standard deviation in a block, as a share of the median one of its image
