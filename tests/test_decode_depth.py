@@ -114,7 +114,7 @@ def test_twelve_bit_jpeg_within_a_tiff(picture):
 
 
 def test_significant_bits_of_png(picture):
-    """The samples of a PNG fill 16 bits by the standard; sBIT tells the depth of one whose writer left them as they were."""
+    """A PNG fills all 16 bits by the standard; where a writer did not, sBIT tells the depth."""
     dark = picture // 5
     assert np.abs(decode(_with_sbit(imagecodecs.png_encode(deep(dark, 12)), 12)).astype(int) - dark).max() <= 1
     filled = (deep(dark, 12).astype(int) * 65535 // 4095).astype(np.uint16)

@@ -29,15 +29,10 @@ _NEEDED = (
 _WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _PHOTOGRAPHS = ("1.2.840.10008.5.1.4.1.1.77.1.", "1.2.840.10008.5.1.4.1.1.7")  # visible light; secondary capture
 _MODELS = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
-_READABLE = {  # transfer syntaxes
-    "1.2.840.10008.1.2",
-    "1.2.840.10008.1.2.1",
-    "1.2.840.10008.1.2.2",
-    "1.2.840.10008.1.2.4.50",  # JPEG baseline
-    "1.2.840.10008.1.2.4.51",  # JPEG extended, of 8 bits
-    "1.2.840.10008.1.2.4.90",  # JPEG 2000
-    "1.2.840.10008.1.2.4.91",
-    "1.2.840.10008.1.2.5",  # run lengths
+_JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")  # baseline; extended, of 8 bits
+_READABLE = {  # transfer syntaxes: three uncompressed, JPEG, two of JPEG 2000, run lengths
+    *("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", *_JPEG),
+    *("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.5"),
 }
 
 
@@ -79,7 +74,8 @@ def _frames(data: bytes) -> Iterator[tuple[int, np.ndarray, float | None]]:
     elif len(header.PixelData) < _length(header, count):
         raise ImageError("The DICOM file is damaged or cut off; export or copy it again.")
     size = _size(header)
-    for number, frame in enumerate(pixels.iter_pixels(header), start=1):
+    frames = _jpeg_frames(header, count) if syntax in _JPEG else pixels.iter_pixels(header)
+    for number, frame in enumerate(frames, start=1):
         yield number, _to_rgb(header, frame), size
 
 
@@ -139,6 +135,23 @@ def _check_compressed(header: object, count: int) -> None:
             raise ImageError("A frame of the DICOM file is built of too many parts; export the picture as PNG or JPEG.")
     if frames != count:
         raise ImageError(f"The DICOM file says that it holds {count} frames, but it holds {frames}.")
+
+
+def _jpeg_frames(header: object, count: int) -> Iterator[np.ndarray]:
+    """Frames of JPEG, H × W or H × W × 3.
+
+    Whether their colours are stored as luminance and chrominance is said by markers of the JPEG, where it has some:
+    headers of DICOM often say RGB for what an ordinary encoder wrote.
+    """
+    from pydicom import encaps
+
+    for frame in encaps.generate_frames(header.PixelData, number_of_frames=count):
+        with Image.open(io.BytesIO(frame), formats=("JPEG",)) as image:
+            if header.PhotometricInterpretation == "RGB" and not {"jfif", "adobe_transform"} & image.info.keys():
+                image.draft("YCbCr", image.size)  # delivers samples as they are stored
+                yield np.asarray(image)
+            else:
+                yield np.asarray(image.convert("L" if header.SamplesPerPixel == 1 else "RGB"))
 
 
 def _to_rgb(header: object, frame: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from PIL import Image
 _SIDE = 32  # of the reduced pages that are compared
 _COPY_DIFFERS = 6  # mean levels, at most, by which a reduced copy differs from its original
 _GROUND_SHARE = 0.6  # of a label, at least, is one flat tone: a photograph has noise
-_INK = (0.005, 90)  # share of a label, at least, that is text, and its lightest level
+_INK = (0.002, 90)  # share of a label, at least, that is text, and its lightest level
 
 
 def without_copies_and_labels(pages: list[np.ndarray]) -> list[int]:
