@@ -17,7 +17,7 @@ import numpy as np
 from leuko.cells import overlay as outlines
 from leuko.cells.segmentation import segment
 from leuko.images import quality
-from leuko.images.decode import ImageError, decode
+from leuko.images.decode import ImageError, Picture, pictures
 from leuko.models import explain as heat_maps
 from leuko.models.classifier import Classifier
 from leuko.serving import answers, batch
@@ -54,7 +54,8 @@ def add(classifier: Classifier) -> None:
             The finding: decision, headline, reasons, leukaemia_probability (null if no class means leukaemia; no answer
             where the decision is uncertain), evidence, label, probabilities, quality, model, …
         """
-        return classifier.read(_decoded(image), cells).finding.as_json(image.name)
+        picture = _picture(image)
+        return classifier.read(picture.pixels, cells, picture.um_per_px).finding.as_json(image.name)
 
     def explain(image: Upload | None, class_name: str = "", opacity: float = 0.5) -> np.ndarray:
         """Show where the network looked: Grad-CAM of a class laid over the image.
@@ -67,13 +68,13 @@ def add(classifier: Classifier) -> None:
         Returns:
             The picture as PNG, at most 1024 pixels wide and high
         """
-        pixels = _decoded(image)
-        reading = classifier.read(pixels)
+        picture = _picture(image)
+        reading = classifier.read(picture.pixels, um_per_px=picture.um_per_px)
         try:
             cam = classifier.heat_map(reading, class_name or reading.finding.label)
         except ValueError as error:
             raise refusal(error) from error
-        return heat_maps.overlay(heat_maps.shrink(pixels), cam, opacity)
+        return heat_maps.overlay(heat_maps.shrink(picture.pixels), cam, opacity)
 
     def analyse_field(image: Upload | None) -> tuple[dict[str, Any], np.ndarray]:
         """Find, measure and count the cells of one image.
@@ -85,9 +86,10 @@ def add(classifier: Classifier) -> None:
             The cells as JSON: quality, counts, um_per_px, and cells with id, kind, bbox, touches_border, and morphology
             The picture with outlined and numbered cells as PNG; without them where there are none in the JSON
         """
-        pixels = _decoded(image)
+        picture = _picture(image)
+        pixels = picture.pixels
         fit = quality.assess(pixels)
-        found = segment(pixels) if fit.usable else None
+        found = segment(pixels, um_per_px=picture.um_per_px) if fit.usable else None
         drawn = pixels if answers.why_no_cells(fit, found) else outlines.draw(pixels, found)
         return answers.field(image.name, pixels, found, fit), drawn
 
@@ -148,10 +150,14 @@ def _in_turn(function: Callable) -> Callable:
     return waits
 
 
-def _decoded(upload: Upload | None) -> np.ndarray:
+def _picture(upload: Upload | None) -> Picture:
+    """The one picture of a file."""
     if upload is None:
         raise refusal("No image was given; choose one first.")
     try:
-        return decode(upload.path)
+        picture, *more = pictures(upload.path)
     except ImageError as error:
         raise refusal(error) from error
+    if more:
+        raise refusal(f"The file holds {1 + len(more)} pictures; /classify_batch and /api/classify judge each of them.")
+    return picture
