@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from PIL import Image
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from leuko.images import synthetic
 from leuko.images.limits import MAX_BYTES
 from leuko.serving import endpoints, guard, one_call
 from tests import bad_files
@@ -64,6 +65,19 @@ def test_every_page_of_a_file_has_its_finding(app_url, smear):
         alone = io.BytesIO()
         picture.save(alone, "TIFF")
         assert post(app_url, content=alone.getvalue()).json() == page | {"image": "image"}
+
+
+def test_the_pixel_size_that_a_file_states_counts_by_every_way(app_url, tmp_path):
+    """A field without red cells has no scale but the file's."""
+    drawn = synthetic.render(4, width=320, height=320, um_per_px=0.2, white_cells={"blast": 3}, red_cover=0)
+    file = tmp_path / "sized.tif"
+    Image.fromarray(drawn.image).save(file, dpi=(127_000, 127_000))
+    client = Client(app_url, verbose=False)
+    cells, _ = client.predict(image=handle_file(file), api_name="/analyse_field")
+    assert cells["um_per_px"] == pytest.approx(0.2, rel=1e-3)
+    (of_batch,) = client.predict(images=[handle_file(file)], api_name="/classify_batch")
+    alone = client.predict(image=handle_file(file), api_name="/classify")
+    assert alone == of_batch == post(app_url, files={"image": ("sized.tif", file.read_bytes())}).json()
 
 
 def test_what_is_no_image_or_no_question_is_refused_in_words(app_url, smear, smear_file, tmp_path):

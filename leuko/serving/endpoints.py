@@ -155,9 +155,9 @@ def _picture(upload: Upload | None) -> Picture:
     if upload is None:
         raise refusal("No image was given; choose one first.")
     try:
-        found = pictures(upload.path)
+        picture, *more = pictures(upload.path)
     except ImageError as error:
         raise refusal(error) from error
-    if len(found) > 1:
-        raise refusal(f"The file holds {len(found)} pictures; classify_batch judges each of them.")
-    return found[0]
+    if more:
+        raise refusal(f"The file holds {1 + len(more)} pictures; /classify_batch and /api/classify judge each of them.")
+    return picture
