@@ -60,6 +60,21 @@ def find(image: np.ndarray, on_white: bool = False) -> np.ndarray | None:
     return cell if _is_a_cell(image, cell) else None
 
 
+def close_up(image: np.ndarray) -> np.ndarray:
+    """The part of an image that a cell takes up which was cut out; of all other images the image itself.
+
+    Cells on black resemble one another by their surrounds alone.
+
+    Args:
+        image: uint8, H × W × 3, RGB.
+    """
+    cell = find(image)
+    if cell is None:
+        return image
+    rows, columns = (np.flatnonzero(cell.any(axis=axis)) for axis in (1, 0))
+    return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
 def _framed(surround: np.ndarray) -> bool:
     border = np.concatenate([surround[0], surround[-1], surround[:, 0], surround[:, -1]])
     return bool((border > 0).mean() >= FRAMED)
