@@ -9,6 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+LEAST = 16  # px, shorter side of an image in which a cell can be told
 BLACK = 30  # greatest value of a surround that counts as black; compression leaves noise in it
 WHITE = 250  # least value of a surround that counts as white
 NOISE = 30, 8  # how far pixels of a black surround, and of another, may lie from its colour
@@ -36,6 +37,8 @@ def find(image: np.ndarray, on_white: bool = False) -> np.ndarray | None:
     Returns:
         bool, H × W.
     """
+    if min(image.shape[:2]) < LEAST:
+        return None
     corners = np.array([image[rows, columns].reshape(-1, 3).mean(axis=0) for rows in _AT for columns in _AT])
     colour = np.median(corners, axis=0)
     noise = NOISE[0] if colour.max() <= BLACK else NOISE[1]
