@@ -83,7 +83,7 @@ def test_unfit_images_are_named(smear, spoil, word):
     ("spoil", "word"),
     [
         (lambda i: (i * 0.45).astype(np.uint8), "dim"),
-        (lambda i: np.clip(i * 0.1 + 225, 0, 255).astype(np.uint8), "contrast"),
+        (lambda i: (i * 0.22 + 190).astype(np.uint8), "contrast"),
         (lambda i: i[:80, :80], "small"),
     ],
 )

@@ -18,7 +18,7 @@ from datasets import Dataset
 from leuko.data.duplicates import Duplicates, Prints
 from leuko.data.load import DataError, bytes_of, open_image
 from leuko.data.suspects import HUES, colours, label_errors, outliers
-from leuko.images import quality
+from leuko.images import cutout, quality
 from leuko.images.decode import SUFFIXES, ImageError, decode, format_of
 from leuko.images.field_of_view import seen
 
@@ -124,14 +124,20 @@ def inspect(
     for row in progress(range(len(rows)), "Reading images", len(rows)):
         image = inspector.read(row, rows[row]["image"])
         if image is not None:
-            prints.add(row, image)
-            hues[row] = colours(seen(image))
-    duplicates = prints.find(lambda row: open_image(rows[row]["image"]))
+            shown = _shown(image)
+            prints.add(row, shown)
+            hues[row] = colours(shown)
+    duplicates = prints.find(lambda row: _shown(open_image(rows[row]["image"])))
     inspector.judge_duplicates(duplicates)
     left = inspector.left()
     if features is not None and len(left):
         inspector.judge_features(features(rows.select(left)), hues[left], left, duplicates.field[left])
     return Cleaning(tuple(sorted(inspector.issues, key=lambda i: i.row)), duplicates, inspector.left())
+
+
+def _shown(image: np.ndarray) -> np.ndarray:
+    """What an image, uint8, H × W × 3, shows of a smear: without the black around an eyepiece's disc or a cell."""
+    return cutout.close_up(seen(image))
 
 
 def _checked(keep: Collection[str], files: list[str]) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+LEAST = 16  # px, shorter side of an image in which a cell can be told
 BLACK = 30  # greatest value of a surround that counts as black; compression leaves noise in it
 WHITE = 250  # least value of a surround that counts as white
 NOISE = 30, 8  # how far pixels of a black surround, and of another, may lie from its colour
@@ -36,6 +37,8 @@ def find(image: np.ndarray, on_white: bool = False) -> np.ndarray | None:
     Returns:
         bool, H × W.
     """
+    if min(image.shape[:2]) < LEAST:
+        return None
     corners = np.array([image[rows, columns].reshape(-1, 3).mean(axis=0) for rows in _AT for columns in _AT])
     colour = np.median(corners, axis=0)
     noise = NOISE[0] if colour.max() <= BLACK else NOISE[1]
@@ -58,6 +61,21 @@ def find(image: np.ndarray, on_white: bool = False) -> np.ndarray | None:
     if colour.max() > BLACK and not _exact(image, cell, colour):
         return None
     return cell if _is_a_cell(image, cell) else None
+
+
+def close_up(image: np.ndarray) -> np.ndarray:
+    """The part of an image that a cell takes up which was cut out; of all other images the image itself.
+
+    Cells on black resemble one another by their surrounds alone.
+
+    Args:
+        image: uint8, H × W × 3, RGB.
+    """
+    cell = find(image)
+    if cell is None:
+        return image
+    rows, columns = (np.flatnonzero(cell.any(axis=axis)) for axis in (1, 0))
+    return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def _framed(surround: np.ndarray) -> bool:

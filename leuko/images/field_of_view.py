@@ -18,6 +18,7 @@ DARK = 0.5  # of the brightest: a corner that is brighter lies in the disc; with
 RIM = 0.35  # between the surround's level and the disc's: where the disc ends
 CONTRAST = 50  # grey levels between the surround and the disc, at least
 SMALLEST = 0.1  # radius of a disc, of the frame's shorter side
+FEWEST = 6  # radius of a disc in pixels of the sample, at least
 LARGEST = 1.5  # radius of a disc, of the frame's longer side; what is larger is a straight edge
 LEAST_OUTSIDE = 0.003  # share of the frame outside the disc; less is worth no correction
 EVEN = 0.97  # share of what lies outside that is dark
@@ -139,6 +140,8 @@ _FIRST, _LAST = slice(0, 3), slice(-3, None)
 def _circle(level: np.ndarray, dark: float) -> tuple[float, float, float] | None:
     """x, y and radius of the circle in which an image, uint8, h × w, is bright, if it is dark and even elsewhere."""
     height, width = level.shape
+    if level.max() - dark < CONTRAST:
+        return None
     bright = np.percentile(level[level > (dark + level.max()) / 2], 50)
     if bright - dark < CONTRAST:
         return None
@@ -155,7 +158,7 @@ def _circle(level: np.ndarray, dark: float) -> tuple[float, float, float] | None
     if fitted is None:
         return None
     x, y, radius = fitted
-    if not SMALLEST * min(level.shape) <= radius <= LARGEST * max(level.shape):
+    if not max(SMALLEST * min(level.shape), FEWEST) <= radius <= LARGEST * max(level.shape):
         return None
     rows, columns = np.indices(level.shape)
     far = np.hypot(columns - x, rows - y)
@@ -199,6 +202,8 @@ def _one_cell(small: np.ndarray, circle: tuple[float, float, float]) -> bool:
     """Whether what lies in a circle is one cell that was cut out: there is no glass, or one large nucleus."""
     disc = np.zeros(small.shape[:2], np.uint8)
     cv2.circle(disc, (round(circle[0]), round(circle[1])), max(round(0.95 * circle[2]), 1), 1, cv2.FILLED)
+    if not disc.any():
+        return True
     pixels = small[disc > 0].astype(np.float32)
     level = pixels.max(axis=1)
     red, green, blue = np.median(pixels[level >= np.quantile(level, 0.8)], axis=0)

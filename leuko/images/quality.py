@@ -257,6 +257,8 @@ def _drawn(grey: np.ndarray, contrast: float) -> bool:
 
     Glass that is brighter than the camera can tell is flat in smears too, so clipped pixels are left out.
     """
+    if min(grey.shape) < 2:
+        return False
     corner = grey[:-1, :-1]
     step = cv2.max(cv2.absdiff(grey[:-1, 1:], corner), cv2.absdiff(grey[1:, :-1], corner))
     clipped = corner >= CLIPPED[0]
