@@ -105,7 +105,7 @@ def test_what_is_no_image_or_no_question_is_refused_in_words(app_url, smear, sme
         answer = post(app_url, **sent)
         assert answer.status_code == status and set(answer.json()) == {"error"}, (sent, answer.text)
     for method in ("GET", "PUT", "DELETE"):
-        answer = httpx.request(method, f"{app_url}/api/classify")
+        answer = httpx.request(method, f"{app_url}/api/classify", timeout=60)
         assert answer.status_code == 405 and answer.headers["allow"] == "POST" and "POST" in answer.json()["error"]
 
 
@@ -164,7 +164,9 @@ def test_a_fault_of_ours_gets_a_sentence_and_no_traceback(smear_file):
 
 
 def test_it_is_described_and_answers_as_described(app_url, smear_file):
-    described = [httpx.get(app_url + place).json() for place in ("/openapi.json", "/gradio_api/openapi.json")]
+    described = [
+        httpx.get(app_url + place, timeout=60).json() for place in ("/openapi.json", "/gradio_api/openapi.json")
+    ]
     assert described[0] == described[1] and described[0]["servers"] == [{"url": app_url}]
     schema = schemathesis.openapi.from_dict(
         {**described[0], "paths": {"/api/classify": described[0]["paths"]["/api/classify"]}}

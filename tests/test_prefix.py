@@ -63,10 +63,13 @@ def test_programs_find_everything_under_the_prefix(under, large, keep):
         answer = httpx.get(f"{address}/gradio_api/file={uploaded(address, large)}", timeout=60)
         assert answer.content == large.read_bytes() and "no-store" in answer.headers["cache-control"]
         before = files_in(folder)
-        assert httpx.post(f"{address}/api/classify?name=large.bmp", content=large.read_bytes()).json() == finding
+        assert (
+            httpx.post(f"{address}/api/classify?name=large.bmp", content=large.read_bytes(), timeout=60).json()
+            == finding
+        )
         assert files_in(folder) <= before
         for place in ("/openapi.json", "/gradio_api/openapi.json"):
-            assert httpx.get(address + place).json()["servers"] == [{"url": address}]
+            assert httpx.get(address + place, timeout=60).json()["servers"] == [{"url": address}]
 
         async def said() -> str:
             image = f"data:image/bmp;base64,{base64.b64encode(large.read_bytes()).decode()}"
@@ -96,8 +99,8 @@ def test_the_page_works_under_the_prefix(under, large, browser, keep):
 def test_the_prefix_alone_leads_to_the_page_and_redirects_name_no_host(under):
     with proxied(under[0], "/leuko", keep=True, host="inner.example") as address:
         for asked, told in (("", "/leuko/"), ("?view=api", "/leuko/?view=api"), ("/config", None)):
-            assert httpx.get(address + asked).headers.get("location") == told
-        assert httpx.post(f"{address}/gradio_api/mcp").headers["location"] == "/leuko/gradio_api/mcp/"
+            assert httpx.get(address + asked, timeout=60).headers.get("location") == told
+        assert httpx.post(f"{address}/gradio_api/mcp", timeout=60).headers["location"] == "/leuko/gradio_api/mcp/"
 
 
 @pytest.mark.parametrize("path", BLOCKED)
@@ -126,10 +129,10 @@ def test_limits_and_headers_hold_under_the_prefix(under, keep):
         claimed = f"Content-Length: {limit + 1}"
         assert sent_as_it_is(under[0], f"POST /leuko{path} HTTP/1.1", claimed)[0] == 413
     for path in ("call/classify/nobody", "call/v2/classify/nobody"):
-        assert "call again" in httpx.get(f"{under[0]}/leuko/gradio_api/{path}").json()["error"]
-    answer = httpx.post(f"{under[0]}/leuko/gradio_api/run/x", json={"data": ["/etc/passwd"], "fn_index": 0})
+        assert "call again" in httpx.get(f"{under[0]}/leuko/gradio_api/{path}", timeout=60).json()["error"]
+    answer = httpx.post(f"{under[0]}/leuko/gradio_api/run/x", json={"data": ["/etc/passwd"], "fn_index": 0}, timeout=60)
     assert 400 <= answer.status_code < 500
-    assert httpx.post(f"{under[0]}/leuko/gradio_api/call/nope", json={"data": []}).status_code == 404
+    assert httpx.post(f"{under[0]}/leuko/gradio_api/call/nope", json={"data": []}, timeout=60).status_code == 404
 
 
 def test_addresses_of_files_are_those_that_the_browser_asked(under, large):
@@ -144,7 +147,7 @@ def test_addresses_of_files_are_those_that_the_browser_asked(under, large):
             event = web.post(call, json={"data": [file, "", 0.5]}).json()["event_id"]
             assert f'"url": "{start}gradio_api/file=' in web.get(f"{call}/{event}").text
     for name in ("X-Forwarded-Host", "X-Gradio-Server"):
-        answer = httpx.get(f"{under[0]}/leuko/config", headers={name: "::::"})
+        answer = httpx.get(f"{under[0]}/leuko/config", headers={name: "::::"}, timeout=60)
         assert answer.status_code == 400 and "cannot be understood" in answer.json()["error"]
 
 
@@ -155,7 +158,7 @@ def test_a_password_holds_under_a_full_address(locked, large, keep):
         client = Client(address, auth=(USER, PASSWORD), verbose=False)
         assert client.predict(image=handle_file(large), api_name="/classify")["decision"]
         for path in ("config", "gradio_api/info", "gradio_api/openapi.json", "openapi.json", "gradio_api/file=x"):
-            assert httpx.get(f"{address}/{path}").status_code == 401, path
+            assert httpx.get(f"{address}/{path}", timeout=60).status_code == 401, path
         data = large.read_bytes()
         for auth, status in ((None, 401), ((USER, "wrong"), 401), (("", ""), 401), ((USER, PASSWORD), 200)):
             assert httpx.post(f"{address}/api/classify", content=data, auth=auth, timeout=60).status_code == status
