@@ -63,9 +63,9 @@ def test_class_folders_load_in_natural_order_with_and_without_splits(tmp_path, t
 
 
 def test_folders_within_class_folders_are_patients(tmp_path, tile):
-    fill(tmp_path, tile, "all/p1/1.png", "all/p2/1.png", "hem/p3/1.png", "hem/9.png")
-    rows = rows_of(tmp_path)
-    assert {(row["label"], row["group"]) for row in rows} == {("all", "p1"), ("all", "p2"), ("hem", "p3"), ("hem", "")}
+    fill(tmp_path, tile, "all/p1/1.png", "all/p2/1.png", "hem/p3/1.png", "hem/C/1.png", "hem/9.png")
+    found = {(row["label"], row["group"]) for row in rows_of(tmp_path)}
+    assert found == {("all", "p1"), ("all", "p2"), ("hem", "p3"), ("hem", "C"), ("hem", "")}
 
 
 @pytest.mark.parametrize("header", [["image_id", "label"], ["file_name", "class"], ["Filename", "Diagnosis"]])

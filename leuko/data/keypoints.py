@@ -45,7 +45,7 @@ class Proposal:
     Attributes:
         a, b: rows, a < b.
         transform: float, 2 × 3: from places in a to places in b, both in shares of the width and the height.
-        matches: how many features agree on it.
+        matches: how many features agree on it; 0 if it was not found by features.
     """
 
     a: int

@@ -26,8 +26,7 @@ _FILLING |= {
     "samples",
     "cells",
     "smears",
-    "c",
-    "nmc",
+    "cnmc",
     "prelim",
     "final",
     "phase",
@@ -143,4 +142,4 @@ def is_person(name: str) -> bool:
 
 
 def _plain(name: str) -> list[str]:
-    return [word.casefold() for word in words(name)]
+    return " ".join(words(name)).casefold().replace("c nmc", "cnmc").split()
