@@ -10,7 +10,7 @@ all, and the haematogones of a recovering marrow look much the same, one by one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, log
 from typing import Literal
 
@@ -59,6 +59,7 @@ class CellEvidence:
             are; None if the cells say nothing.
         silent: why they say nothing, in words, or empty.
         close_up: whether the image is a close-up and no field.
+        no_smear: whether what was taken for red cells does not look like them, as in tissue or out of focus.
     """
 
     seen: int
@@ -67,6 +68,7 @@ class CellEvidence:
     score: float | None
     silent: str = ""
     close_up: bool = False
+    no_smear: bool = False
 
     @property
     def probability(self) -> float | None:
@@ -121,6 +123,10 @@ def bounds(blast_like: int, nucleated: int) -> tuple[float, float]:
 
 def weigh(found: Segmentation) -> CellEvidence:
     """The evidence of a field's cells: of those that count, so that there is one number of blast-like cells."""
+    return replace(_weigh(found), no_smear=found.red_cells_plausible is False)
+
+
+def _weigh(found: Segmentation) -> CellEvidence:
     seen, um = int(found.white_cells.max(initial=0)), found.um_per_px
     if not found.reliable:
         return CellEvidence(seen, 0, 0, None, "white cells were not reliably found")

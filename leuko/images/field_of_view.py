@@ -29,7 +29,8 @@ MAGENTA = 0.2  # of its brightness by which a light has less green than red and 
 ONE_CELL = 0.3  # of the disc: a single dark compact thing that is larger is the nucleus of a cell cut out, no field
 SHADED = 0.85  # of the disc's light; the rim that has less is left out, but no more than
 DEEPEST = 0.8  # of the radius
-# Chosen on discs drawn over Aria's files with even numbers.
+# Chosen on discs drawn over files of Aria and Raabin; of all development images, none but real photographs through an
+# eyepiece may be taken for one.
 
 
 @dataclass(frozen=True)

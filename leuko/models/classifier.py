@@ -276,7 +276,7 @@ class Classifier:
         knowledge = self.model.knowledge
         if found and knowledge.scale:
             if not found.um_per_px or evidence.unlike_blood(found):
-                return "the size of its cells is not known: too few clear red cells, as out of focus or in no smear"
+                return "the size of its cells is not known: too few clear red cells; it is out of focus or not a smear"
             larger = knowledge.scale.departure(at_input(found.um_per_px, shape, self.model.preprocessing.size))
             if larger != 1:
                 return f"the network sees its cells at {100 * larger:.0f}\u00a0% of the size it knows"

@@ -88,7 +88,8 @@ class Verdict:
             return f"Uncertain: {self._open}"
         agree = self.cells and self.cells.decision == self.decision
         alone = ", by the cells alone" if self.basis == "cells" else "" if agree else ", by the network alone"
-        return f"{self.decision.capitalize()} for ALL{alone}"
+        decided = f"{self.decision} for ALL{alone}"
+        return f"This cell is {decided}" if self.cells and self.cells.close_up else decided[0].upper() + decided[1:]
 
     @property
     def seen(self) -> str:
@@ -145,6 +146,8 @@ class Verdict:
             return "too close to call"
         if self.cells and self.cells.close_up:
             return "a close-up clears nobody"
+        if self.cells and self.cells.no_smear:
+            return "not a smear, or out of focus"
         return "too few cells to say" if self.cells and self.cells.too_few else "unlike the training images"
 
     @property

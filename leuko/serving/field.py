@@ -26,7 +26,7 @@ class Field:
         found: where they lie.
         table: what was measured of them, `leuko.cells.morphology.describe`.
         likeness: float, N, how much each looks like a blast (`leuko.cells.evidence.likeness`); None without a scale.
-        counts: how many cells there are, and the share of blasts in a field where there is a scale.
+        counts: how many cells there are, and the share of blasts in a field where red cells give a scale.
         close_up: whether the image shows a cell and not a field, so that there is nothing to count.
     """
 
@@ -44,7 +44,8 @@ class Field:
         if likeness is not None:
             likeness = np.where(table["lobes"] > 0, np.nan_to_num(likeness), 0.0)
         close_up = is_close_up(found)
-        blasts = None if likeness is None or close_up else (likeness >= 1).astype(float)
+        no_share = likeness is None or close_up or evidence.unlike_blood(found)
+        blasts = None if no_share else (likeness >= 1).astype(float)
         return cls(found, table, likeness, count(found, blasts), close_up)
 
     @property
