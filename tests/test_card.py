@@ -163,6 +163,9 @@ def test_the_readme_names_what_there_is_and_quotes_what_was_measured():
         ("leukaemia: AUC-ROC", folds["leukaemia: AUC-ROC"]),
     ):
         assert f"| {name} | {figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f}) |" in readme
-    pair = f"{ill['sensitivity']['value']:.3f}, {ill['specificity']['value']:.3f}"
+    pair = ", ".join(
+        f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
+        for figure in (ill["sensitivity"], ill["specificity"])
+    )
     assert ill["threshold"] == 0.5 and f"| sensitivity, specificity at 0.5 | {pair} |" in readme
     assert f"| {len(folds['folds'])} grouped folds |" in readme
