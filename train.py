@@ -24,7 +24,12 @@ def main() -> int:
     parser.add_argument("--output", required=True, type=Path, help="model folder to write")
     data = parser.add_argument_group("data")
     data.add_argument("--group-column", metavar="NAME", help="column of patients or slides (default: found by name)")
-    data.add_argument("--positive", nargs="+", metavar="CLASS", help="classes that mean leukaemia (default: by name)")
+    data.add_argument(
+        "--positive",
+        nargs="+",
+        metavar="CLASS",
+        help="classes that mean leukaemia, or none (default: by name, where all are known for certain)",
+    )
     data.add_argument(
         "--clean",
         action=argparse.BooleanOptionalAction,

@@ -119,7 +119,10 @@ def main(arguments: list[str] | None = None) -> int:
     own.add_argument("--output", required=True, type=Path, metavar="DIR", help="model folder to write")
     own.add_argument("--model", help="model folder or Hub id to start from (default: the embedded one)")
     own.add_argument(
-        "--positive", nargs="+", metavar="NAME", help="classes that mean leukaemia (default: by their names)"
+        "--positive",
+        nargs="+",
+        metavar="NAME",
+        help="classes that mean leukaemia, or none (default: by name, where all are known for certain)",
     )
     _add_groups(own)
     own.add_argument("--seed", type=whole, default=0, help="of all chance (default: 0)")
@@ -156,7 +159,10 @@ def _add_training(command: argparse.ArgumentParser) -> None:
     command.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for all results")
     _add_groups(command)
     command.add_argument(
-        "--positive", nargs="+", metavar="CLASS", help="classes that mean leukaemia (default: by name)"
+        "--positive",
+        nargs="+",
+        metavar="CLASS",
+        help="classes that mean leukaemia, or none (default: by name, where all are known for certain)",
     )
     command.add_argument("--split", type=Path, metavar="FILE", help="split.json of an earlier run, to be used again")
     command.add_argument(

@@ -29,7 +29,7 @@ _WELCOME = """\
 <li>The cells: numbered, measured, counted, and those that look like blasts first.</li></ul>
 <h3>What fits</h3><ul>
 <li>A field of stained blood or marrow, in focus, with red cells around the white ones; or a single cell.</li>
-<li>JPEG, PNG, TIFF, BMP, WebP or GIF, up to {size} MB and {pixels} megapixels.</li></ul>
+<li>JPEG, PNG, TIFF, BMP, WebP, GIF, HEIC, AVIF, JPEG 2000 or DICOM, up to {size} MB and {pixels} megapixels.</li></ul>
 <h3>What it does not do</h3><ul>
 <li>Other leukaemias: every answer concerns acute lymphoblastic leukaemia (ALL) alone.</li>
 <li>Weigh age, blood count or any other finding about a person.</li></ul>"""

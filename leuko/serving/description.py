@@ -38,9 +38,11 @@ _FINDING: dict[str, Any] = {
     "properties": {
         "image": {"type": "string"},
         "label": {"type": "string"},
+        "pattern": {"type": "string", "nullable": True},
         "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
         "leukaemia_probability": {"type": "number", "nullable": True},
         "decision": {"type": "string", "enum": ["suspicious", "not suspicious", "uncertain"]},
+        "headline": {"type": "string"},
         "reasons": {"type": "array", "items": {"type": "string"}},
         "quality": {"type": "object"},
         "model": {"type": "object"},

@@ -47,7 +47,7 @@ def add(classifier: Classifier) -> None:
         """Judge one image of a blood or marrow smear for signs of acute lymphoblastic leukaemia; research use only.
 
         Args:
-            image: JPEG, PNG, TIFF, BMP, WebP or GIF, at most 50 MB and 50 megapixels
+            image: JPEG, PNG, TIFF, BMP, WebP, GIF, HEIC, AVIF, JPEG 2000 or DICOM, at most 50 MB and 50 megapixels
             cells: false asks the network alone, several times as fast
 
         Returns:
