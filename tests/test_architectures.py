@@ -179,9 +179,11 @@ def test_a_temperature_sharpens_the_mean(members, smear):
 
 
 def test_what_does_not_belong_together_is_refused(members):
-    other_size = replace(members[1], preprocessing=replace(members[1].preprocessing, size=(96, 96)))
+    how = members[1].preprocessing
+    otherwise = {"bicubic": "bilinear", "bilinear": "bicubic"}[how.interpolation]
+    resized_otherwise = replace(members[1], preprocessing=replace(how, interpolation=otherwise))
     with pytest.raises(ensemble.EnsembleError, match="sees its images otherwise"):
-        ensemble.combine([members[0], other_size])
+        ensemble.combine([members[0], resized_otherwise])
     with pytest.raises(ensemble.EnsembleError, match="other classes"):
         ensemble.combine([members[0], replace(members[1], labels=("a", "b", "c"))])
     with pytest.raises(ensemble.EnsembleError, match="two"):

@@ -97,8 +97,9 @@ def test_few_cells_never_make_a_field_suspicious_nor_clear_one():
 def test_how_far_cells_move_the_probability_is_bounded_by_their_number(number, data, score):
     blasts = data.draw(st.integers(0, number))
     moved = logit(cells(number, blasts, score).probability)
-    assert -1e-9 - number * np.log(1.25) <= moved <= number * np.log(1 / 0.6) + 1e-9
-    assert abs(moved) <= abs(score) + 1e-9
+    slack = 1e-6  # what a probability near 0 or 1 loses in its last digits
+    assert -slack - number * np.log(1.25) <= moved <= number * np.log(1 / 0.6) + slack
+    assert abs(moved) <= abs(score) + slack
     low, high = wilson(blasts, number)
     if cells(number, blasts, score).decision == "not suspicious":  # the interval of the share says so, too
         assert low < evidence.LEAST and high < 0.45

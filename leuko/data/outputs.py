@@ -64,6 +64,10 @@ def check_model(output: Path, sources: Iterable[str]) -> None:
     """
     sources = list(sources)
     check_free(output, "model", lambda folder: (folder / LEUKO).is_file())
+    check_apart(output, sources)
+    for source in filter(Path.is_dir, map(Path, sources)):
+        if source.resolve().is_relative_to(output.resolve()):
+            raise DataError(f"The data in {source} lie inside {output}, which is replaced whole; give another folder.")
     if others := sorted(
         {path.name for path in output.iterdir()} - _OF_A_MODEL - _BESIDE_A_MODEL if output.is_dir() else ()
     ):
@@ -71,8 +75,4 @@ def check_model(output: Path, sources: Iterable[str]) -> None:
             f"{output} is replaced whole, and beside a model it holds {', '.join(others[:3])}"
             f"{' …' if len(others) > 3 else ''}; move that elsewhere, or give another folder."
         )
-    check_apart(output, sources)
-    for source in filter(Path.is_dir, map(Path, sources)):
-        if source.resolve().is_relative_to(output.resolve()):
-            raise DataError(f"The data in {source} lie inside {output}, which is replaced whole; give another folder.")
     make(output.parent)

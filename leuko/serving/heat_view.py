@@ -53,7 +53,7 @@ def view(analysis: Analysis) -> str:
     """The image with a heat map for each class, a choice of class, of opacity, and a line to compare by."""
     if not analysis.heat_maps:
         why = NO_HEAT_MAP.format(name=analysis.finding.model["name"])
-        return _NONE.format(why=html.escape(why), bars=cards.bars(analysis.finding))
+        return _NONE.format(why=html.escape(why), bars=cards.bars(analysis.reading))
     picture = explain.shrink(analysis.image)
     counts = analysis.reading.verdict.basis == "network"
     chosen = analysis.first

@@ -138,7 +138,7 @@ def ablate(ablation: Ablation, names: Sequence[str], splits: int, say: Callable[
     """
     chosen = [BASELINE, *choose(names)]
     folder = ablation.base.output
-    trial.make_room(ablation.base)
+    trial.make_room(ablation.base, "ablation", lambda place: (place / RESULTS).exists())
     trial.quiet()
     results = kept(folder / RESULTS, ablation.asked)
     for seed in range(splits):
