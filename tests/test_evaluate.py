@@ -132,7 +132,7 @@ def test_data_with_other_classes_are_compared_two_way(tmp_path, capsys):
             draw(i, cells).save(tmp_path / "d" / name / f"{i}.png")
     (tmp_path / "d" / "ALL" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     assert main(["evaluate", "embedded", str(tmp_path / "d"), "--output", str(tmp_path / "out")]) == 0
-    assert "Compared two-way: ALL as leukaemia, Non-ALL as not." in capsys.readouterr().out
+    assert "Compared two-way. Leukaemia: ALL; no leukaemia: Non-ALL." in capsys.readouterr().out
     report, lines = json.loads((tmp_path / "out" / "metrics.json").read_text()), table(tmp_path / "out")
     broken = [line for line in lines if line["error"]]
     assert [line["image"] for line in broken] == ["ALL/broken.png"] and report["data"]["unreadable"] == 1

@@ -98,7 +98,7 @@ def test_an_upload_is_answered_and_explained_and_nothing_leaves_the_server(visit
     # The network does not know drawn smears: what it makes of one is not shown as part of the answer.
     assert page.get_by_text("its pattern does not count and is not shown").is_visible()
     assert not page.locator(".bars").count() and "Pattern" not in card.inner_text()
-    assert page.locator(".notice").is_visible()
+    assert page.locator("p.notice").is_visible()
     outside = [u for u in page.asked if not u.startswith((app_url, "data:", "blob:"))]
     assert not outside and not page.wrong
     # The page's own pictures and tables are in its text: no file of them lies on the server.
@@ -413,8 +413,10 @@ def test_a_batch_prints_whole(visit, tmp_path, smear):
 
 def test_warnings_about_the_model_stand_under_the_title(embedded):
     model = embedded.model
-    doubted = replace(model, knowledge=replace(model.knowledge, warnings=("Near <chance>.",)))
-    for served, shown in ((doubted, True), (model, False)):
+    doubted, plain = (
+        replace(model, knowledge=replace(model.knowledge, warnings=warnings)) for warnings in (("Near <chance>.",), ())
+    )
+    for served, shown in ((doubted, True), (plain, False)):
         (title,) = (b.value for b in build(Classifier(served), {}).blocks.values() if b.elem_id == "masthead")
         assert ("About this model" in title) == ("Near &lt;chance&gt;." in title) == shown
 

@@ -123,14 +123,17 @@ def stains(references: Sequence[tuple[str, Sequence[Path]]]) -> dict[str, Look]:
             )
             for stain in DRAWN["stain"]
         }
-    looks = {}
-    for name, files in references:
-        try:
-            some = files[:: max(1, len(files) // REFERENCES)]
-            looks[name] = Look.typical([Look.of(decode(file)) for file in some])
-        except (ImageError, OSError, ValueError) as error:
-            raise DataError(f"The stain reference {name} cannot be read; give an image or a folder of them.") from error
-    return looks
+    return {
+        name: Look.typical([_look(file) for file in files[:: max(1, len(files) // REFERENCES)]])
+        for name, files in references
+    }
+
+
+def _look(file: Path) -> Look:
+    try:
+        return Look.of(decode(file))
+    except ImageError as error:
+        raise DataError(f"The stain reference {file} cannot be read; give an image or a folder of them.") from error
 
 
 def references(places: Sequence[Path]) -> tuple[tuple[str, tuple[Path, ...]], ...]:
