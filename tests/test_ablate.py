@@ -50,7 +50,10 @@ def test_rows_are_measured_on_the_same_splits_and_what_is_done_is_kept(drawn, tm
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(["--rows", "nonsense"], "No row is named 'nonsense'"), (["--stain-references", "no.png"], "no cannot be read")],
+    [
+        (["--rows", "nonsense"], "No row is named 'nonsense'"),
+        (["--stain-references", "no.png"], "no.png cannot be read"),
+    ],
 )
 def test_what_cannot_be_done_is_said_in_one_sentence(drawn, tmp_path, options, words, capsys):
     assert run(drawn, tmp_path / "out", "--splits", "1", *options) == 1

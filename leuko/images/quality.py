@@ -17,7 +17,7 @@ WORKING_SIDE = 512  # pixels; larger images are measured at this size, so that t
 # What cannot be judged. Each bound lies outside nearly everything seen in a sample of nine sources, as they are and at
 # 0.6 to 1.4 times their light (`python -m benchmarks.refusals` counts what is refused of all of them).
 MIN_SIDE = 64
-MIN_WHITE = 72  # 99th percentile of grey: the background of a bright field
+MIN_WHITE = 76  # 99th percentile of grey: the background of a bright field
 MAX_BLACK = 240  # 0.1st percentile of grey: the darkest cell
 MIN_CONTRAST = 22  # grey levels between these two
 MIN_COLOUR = 8  # 99.5th percentile of max − min over the channels
@@ -32,7 +32,10 @@ MAX_STEEP = 0.25  # share of steps over 30 % of the contrast from one pixel to t
 PLAIN = 0.5, 0.02  # shares of flat and of steep that together only print and screens have
 MAX_EDGE = 14  # strongest steps relative to the usual ones: hard lines on smooth ground
 CLIPPED = 250, 0.05  # grey of glass too bright for the camera; share of such pixels from which they are left out
-MOSTLY_CLIPPED = 0.6  # share of such pixels from which little but nuclei is left, so that hard edges tell nothing
+MOSTLY_CLIPPED = 0.6  # share of such pixels from which little but nuclei is left, so that hard edges tell nothing, and
+STEEP_CLIPPED = (
+    0.5  # the share of steep steps among the rest, which thin print exceeds and 99 of 100 such smears do not
+)
 INVERTED = 0.8, 0.6  # share of stained pixels, and depth of the median of grey below white, that together no field has
 
 # What can be judged, but better from a better image.
@@ -270,4 +273,6 @@ def _drawn(grey: np.ndarray, contrast: float) -> bool:
     flat, steep = (step == 0).mean(), (step > 0.3 * contrast).mean()
     if flat > MAX_FLAT or (flat > PLAIN[0] and steep > PLAIN[1]):
         return True
-    return bool(bright < MOSTLY_CLIPPED and (steep > MAX_STEEP or strong > MAX_EDGE * max(usual, 0.5)))
+    if bright > MOSTLY_CLIPPED:
+        return bool(steep > STEEP_CLIPPED)
+    return bool(steep > MAX_STEEP or strong > MAX_EDGE * max(usual, 0.5))
