@@ -184,6 +184,8 @@ def test_what_cannot_be_understood_gets_a_sentence_and_no_traceback(app_url):
         body = {"data": ["/etc/passwd", 1], "fn_index": config["id"]}
         answer = httpx.post(f"{app_url}/gradio_api/run/x", json=body, timeout=60)
         assert 400 <= answer.status_code < 500 and "Traceback" not in answer.text, (config, answer.status_code)
+        answer = httpx.post(f"{app_url}/gradio_api/run/x", json=body | {"data": []}, timeout=60)
+        assert answer.status_code < 500 and "Traceback" not in answer.text, (config, answer.status_code)
     lone = b'--x\r\nContent-Disposition: form-data; name="files"\r\n\r\n' + b"x" * 99 + b"\r\n--x--\r\n"
     form = {"content-type": "multipart/form-data; boundary=x"}
     answer = httpx.post(f"{app_url}/gradio_api/upload", content=lone, headers=form, timeout=60)

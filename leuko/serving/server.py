@@ -46,6 +46,8 @@ class App(gr.Blocks):
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *rest: Any, **more: Any) -> list[Any]:
         """Gradio's own, once every file among the inputs is one that was uploaded."""
+        if block_fn.fn is None:  # what happens in the browser alone; Gradio's own ends in a fault of the server
+            raise refusal("There is nothing to call here; the API page lists all endpoints.")
         try:
             # What is left away at the end is what it is on the page, as with Gradio's own clients.
             inputs = [*inputs, *(block.value for block in block_fn.inputs[len(inputs) :])]
