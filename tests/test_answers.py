@@ -124,7 +124,11 @@ def test_no_answer_contradicts_itself(drawn):
     if confidence.startswith("higher"):
         assert verdict.cells.decision == answer["decision"] and finding.in_distribution
     # Headline, and the model.
-    opening = {"suspicious": "Suspicious for ALL", "not suspicious": "Not suspicious for ALL"}
+    alone = verdict.cells and verdict.cells.close_up  # then it is the cell of which something is said
+    opening = {
+        "suspicious": "This cell is suspicious for ALL" if alone else "Suspicious for ALL",
+        "not suspicious": "This cell is not suspicious for ALL" if alone else "Not suspicious for ALL",
+    }
     assert answer["headline"].startswith(opening.get(answer["decision"], ("Uncertain: ", "Not fit to be judged")))
     if finding.quality.usable and p is not None:
         assert verdict.title in card and verdict.seen in card
