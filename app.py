@@ -15,8 +15,8 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from leuko.options import Version
-from leuko.terminal import run_quietly
+from leuko.cli.option_types import Version
+from leuko.cli.terminal import run_quietly
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(2**31)  # else pandas sums up all requests after each one
@@ -45,14 +45,14 @@ def main() -> None:
 
 def serve() -> None:
     """As `main`, into whatever temporary folder there is."""
-    from leuko import memory
+    from leuko.system import memory
 
     memory.share_one_heap()
     gc.disable()  # of what is imported nothing is garbage, and looking for it takes a fifth of the time
-    from leuko.models.classifier import Classifier
-    from leuko.models.folder import ModelFolderError
-    from leuko.serving import examples
-    from leuko.serving.swift_gradio import without_stubs
+    from leuko.inference.classifier import Classifier
+    from leuko.networks.model_folder import ModelFolderError
+    from leuko.serving.gradio.import_patch import without_stubs
+    from leuko.serving.tabs import examples
 
     # The examples are drawn on the second core, in a process of its own, while this one imports Gradio for seconds.
     with ProcessPoolExecutor(1, get_context("spawn")) as meanwhile:

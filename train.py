@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from leuko.options import Version, count, share, whole
-from leuko.terminal import run_quietly
+from leuko.cli.option_types import Version, count, share, whole
+from leuko.cli.terminal import run_quietly
 
 
 def main() -> int:
@@ -118,22 +118,22 @@ def main() -> int:
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
 
     # Imported late, so that --help and a wrong option answer at once.
-    from leuko import hub
-    from leuko.data.folders import DataError
+    from leuko.data.sources.folders import DataError
+    from leuko.hub import model_repository
     from leuko.images.decode import ImageError
-    from leuko.models.backbones import WeightsError
-    from leuko.training.fit import train
-    from leuko.training.processes import processes
+    from leuko.networks.backbones import WeightsError
+    from leuko.training.distributed import processes
     from leuko.training.settings import Settings, TrainingError
+    from leuko.training.train import train
 
     main_process = processes().is_main_process
     try:
         if repo:
-            hub.check_login(repo)
+            model_repository.check_login(repo)
         train(Settings(**arguments))
         if repo and main_process:
-            print(f"Published: {hub.publish_model(arguments['output'], repo)}")
-    except (DataError, ImageError, TrainingError, WeightsError, hub.HubError) as error:
+            print(f"Published: {model_repository.publish_model(arguments['output'], repo)}")
+    except (DataError, ImageError, TrainingError, WeightsError, model_repository.HubError) as error:
         if main_process:
             print(error, file=sys.stderr)
         return 1

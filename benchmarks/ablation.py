@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks import side_by_side
 from benchmarks.recipe import RECIPE, ROOT
-from leuko.training import ablate
+from leuko.experiments import ablate
 from leuko.training.settings import Settings
 
 FOREIGN = {"bccd": "bccd/JPEGImages/*.jpg", "pbc": "pbc/*/*.jpg", "jtsc": "jtsc/*.bmp"}

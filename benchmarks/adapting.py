@@ -26,18 +26,18 @@ import torch
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from leuko.data.duplicates import Prints
-from leuko.data.groups import Groups, find_groups
+from leuko.adaptation.adapt import adapt
+from leuko.adaptation.candidate_backbones import LOOKS, base_of, candidates, enlargement
+from leuko.adaptation.cross_validation import choose, estimate
+from leuko.adaptation.frozen_features import Head, digest_of, features, kept
+from leuko.data.cleaning.duplicates import Prints
 from leuko.data.load import load, open_image
-from leuko.data.split import split_rows
-from leuko.evaluation.audit import colour_baseline
-from leuko.images import scalebar
+from leuko.data.splitting.groups import Groups, find_groups
+from leuko.data.splitting.split import split_rows
+from leuko.evaluation.shortcut_audit import colour_baseline
+from leuko.images import scale_bar
 from leuko.images.decode import decode
 from leuko.images.stain import colour_statistics
-from leuko.training.adapt import adapt
-from leuko.training.cached import Head, digest_of, features, kept
-from leuko.training.crossval import choose, estimate
-from leuko.training.laboratory import LOOKS, base_of, candidates, enlargement
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / "build" / "adapting"
@@ -66,7 +66,7 @@ class Laboratory:
 def foreign(image: np.ndarray, seed: int) -> np.ndarray:
     """A field as another laboratory might show it: cells at 60 % of their size, 4:3, restained, noisy, compressed."""
     mix = np.eye(3) + np.random.default_rng(7).uniform(-0.12, 0.12, (3, 3))
-    image = cv2.resize(scalebar.remove(image), (269, 269), interpolation=cv2.INTER_CUBIC)
+    image = cv2.resize(scale_bar.remove(image), (269, 269), interpolation=cv2.INTER_CUBIC)
     rows, columns = (448 * 3 // 4 - 269), (448 - 269)
     edges = rows // 2, rows - rows // 2, columns // 2, columns - columns // 2
     image = cv2.copyMakeBorder(image, *edges, cv2.BORDER_REFLECT_101)

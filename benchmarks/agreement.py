@@ -21,9 +21,9 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from transformers import AutoModelForImageClassification, pipeline
 
 from leuko.images.decode import decode
-from leuko.models import backbones, explain, folder
-from leuko.models.classifier import Classifier
-from leuko.models.preprocessing import to_input
+from leuko.inference.classifier import Classifier
+from leuko.networks import backbones, grad_cam, model_folder
+from leuko.networks.preprocessing import to_input
 
 IMAGES = 20
 LAST = {
@@ -49,12 +49,12 @@ def main(data: Path) -> None:
     network = classifier.model.network.requires_grad_(True)
     row("Grad-CAM, embedded default", "≥ 0.999", min(correlations(network, LAST["efficientnet_lite0"], pixels)))
 
-    model = str(folder.EMBEDDED)
+    model = str(model_folder.EMBEDDED)
     with torch.no_grad():
         ours = network(pixels).numpy()
         by_timm = timm.create_model(f"local-dir:{model}", pretrained=True).eval()(pixels).numpy()
         by_transformers = AutoModelForImageClassification.from_pretrained(model)(pixels).logits.numpy()
-    session = onnxruntime.InferenceSession(folder.EMBEDDED / folder.ONNX)
+    session = onnxruntime.InferenceSession(model_folder.EMBEDDED / model_folder.ONNX)
     by_onnx = session.run(["logits"], {"pixel_values": pixels.numpy()})[0]
     for name, logits in {"timm": by_timm, "AutoModel": by_transformers, "ONNX Runtime": by_onnx}.items():
         row(f"logits, {name}: largest difference", "≤ 1e-4", np.abs(logits - ours).max())
@@ -75,7 +75,7 @@ def correlations(network: backbones.Network, last: object, pixels: torch.Tensor)
             with torch.no_grad():
                 feature_map = network.trunk(one)
                 label = int(network.head(feature_map).argmax())
-            ours = explain.upsample(explain.grad_cam(network, feature_map, label), *one.shape[2:])
+            ours = grad_cam.upsample(grad_cam.grad_cam(network, feature_map, label), *one.shape[2:])
             theirs = oracle(one, [ClassifierOutputTarget(label)])[0]
             if theirs.max() > 1e-6:  # otherwise nothing speaks for the class, and both maps are empty
                 found.append(float(np.corrcoef(ours.ravel(), theirs.ravel())[0, 1]))

@@ -24,13 +24,13 @@ import numpy as np
 
 from benchmarks import side_by_side
 from benchmarks.recipe import RECIPE, ROOT, settings
-from leuko.data.groups import Groups, Series
-from leuko.data.split import Split, folds
-from leuko.evaluation.audit import mean_interval
-from leuko.evaluation.words import span
-from leuko.training import trial
-from leuko.training.finish import calibrate, examine
-from leuko.training.task import Task
+from leuko.data.splitting.groups import Groups, Series
+from leuko.data.splitting.split import Split, folds
+from leuko.evaluation.shortcut_audit import mean_interval
+from leuko.evaluation.tables import span
+from leuko.experiments import single_run
+from leuko.training.finalize import calibrate, examine
+from leuko.training.prepare_data import Task
 
 COUNT = 5  # folds
 INNER = 8  # the validation part is one of so many parts of the training part
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=None, help="how many folds to do, from the first (default: all)")
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
-    task = trial.task_of(settings(given.data, Path("model"), seed=0), print)
+    task = single_run.task_of(settings(given.data, Path("model"), seed=0), print)
     asked = {"recipe": RECIPE, "data": task.fingerprint}
     measured = side_by_side.kept(given.results, asked).get("folds", {})
     jobs = {}
@@ -92,7 +92,7 @@ def fold(task: Task, data: str, seed: int) -> dict[str, float | None]:
     """
     with tempfile.TemporaryDirectory() as scratch:
         how = settings(data, Path(scratch) / "model", seed=seed)
-        trained = trial.train(task, how)
+        trained = single_run.train(task, how)
         model = calibrate(trained.network, task, trained.how, how, trained.steps)
     judged, report = examine(model, task)
     figures = {name: pick(report, path) for name, path in FIGURES.items()}

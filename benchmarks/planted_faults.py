@@ -33,13 +33,13 @@ import numpy as np
 from datasets import Dataset
 from PIL import Image
 
-from leuko.data.clean import Cleaning, inspect
+from leuko.data.cleaning.clean import Cleaning, inspect
+from leuko.data.cleaning.label_issues import colours, label_errors
 from leuko.data.load import load, open_image
-from leuko.data.suspects import colours, label_errors
-from leuko.evaluation.predict import predict
-from leuko.models import folder
-from leuko.models.backbones import create
-from leuko.models.preprocessing import Preprocessing
+from leuko.evaluation.logits import predict
+from leuko.networks import model_folder
+from leuko.networks.backbones import create
+from leuko.networks.preprocessing import Preprocessing
 
 BUILD = Path("build")
 BROKEN, COPIES, FLIPPED = 200, 300, 0.05
@@ -245,7 +245,7 @@ def features_of(rows: Dataset, network: str, name: str) -> tuple[np.ndarray, np.
     cache = BUILD / "planted_faults" / f"{network}_{name}.npy"
     if not cache.exists():
         if network == "embedded":
-            model = folder.load()
+            model = model_folder.load()
             trunk, how = model.network, model.preprocessing
         else:
             trunk = create("efficientnet_lite0", 2, weights=str(BUILD / "efficientnet_lite0.safetensors")).eval()

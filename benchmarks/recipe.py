@@ -1,7 +1,7 @@
 """The recipe of the embedded default, frozen before its test part was opened.
 
 Chosen without the test part, in folds by group within training and validation part (split seed 0): as the images are,
-in the colours of three other laboratories, and under every corruption of `leuko.evaluation.changes` at middle strength.
+in the colours of three other laboratories, and under every corruption of `leuko.evaluation.corruptions` at middle strength.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 from datasets import Dataset
 
 from leuko.data.load import load
-from leuko.data.split import Split
-from leuko.models.folder import EMBEDDED
+from leuko.data.splitting.split import Split
+from leuko.networks.model_folder import EMBEDDED
 from leuko.training.settings import Settings
 
 ROOT = Path(__file__).parents[1]

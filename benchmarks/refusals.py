@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 
 from benchmarks.not_smears import noise, photographs, text
-from leuko.cells.blasts import wilson
+from leuko.cells.blast_share import wilson
 from leuko.images.decode import decode
 from leuko.images.quality import assess
-from leuko.parallel import in_order
+from leuko.system.threads import in_order
 
 FOLDERS = ("aria", "pbc", "bccd", "jtsc", "raabin", "chula", "jhu", "cnmc", "phone_and_thin")
 LIGHTS = (1.0, 0.6, 0.8, 1.2, 1.4)

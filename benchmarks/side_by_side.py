@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 import torch
 
-from leuko.parallel import cores
-from leuko.training import trial
+from leuko.experiments import single_run
+from leuko.system.threads import cores
 
 Name = TypeVar("Name")
 
@@ -68,7 +68,7 @@ def write(file: Path, results: Any) -> None:
 
 
 def _one_core() -> None:
-    trial.quiet()
+    single_run.quiet()
     torch.set_num_threads(1)
     threading.Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
 

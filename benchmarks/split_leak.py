@@ -25,15 +25,15 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from leuko.data.duplicates import Prints
-from leuko.data.groups import Groups, find_groups
+from leuko.data.cleaning.duplicates import Prints
 from leuko.data.load import load, open_image
-from leuko.data.split import Split, class_shares_off, split_rows, verify
-from leuko.evaluation.audit import mean_interval
-from leuko.evaluation.predict import predict
+from leuko.data.splitting.groups import Groups, find_groups
+from leuko.data.splitting.split import Split, class_shares_off, split_rows, verify
+from leuko.evaluation.logits import predict
+from leuko.evaluation.shortcut_audit import mean_interval
 from leuko.images.stain import colour_statistics
-from leuko.models.backbones import create
-from leuko.models.preprocessing import Preprocessing
+from leuko.networks.backbones import create
+from leuko.networks.preprocessing import Preprocessing
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "build" / "efficientnet_lite0.safetensors"

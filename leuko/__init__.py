@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from leuko.models.classifier import Classifier
+    from leuko.inference.classifier import Classifier
 
 # Threads that spin while they wait take the cores from whatever else runs (a second process made training ten times
 # slower); asleep they cost nothing measurable. Read by OpenMP when torch is first imported.
@@ -21,8 +21,8 @@ def load(model: str | None = None) -> Classifier:
     """Load a classifier from a model folder or a Hub id; without an argument, the embedded default.
 
     Raises:
-        leuko.models.folder.ModelFolderError: the model is missing, incomplete, changed or untrained.
+        leuko.networks.model_folder.ModelFolderError: the model is missing, incomplete, changed or untrained.
     """
-    from leuko.models.classifier import Classifier
+    from leuko.inference.classifier import Classifier
 
     return Classifier.load(model)

@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from leuko import commands
-from leuko.cells.segmentation import METHODS
-from leuko.options import Version, count, share, whole
-from leuko.terminal import run_quietly
+from leuko.cells.segmentation.segment import METHODS
+from leuko.cli import commands
+from leuko.cli.option_types import Version, count, share, whole
+from leuko.cli.terminal import run_quietly
 
 
 def main(arguments: list[str] | None = None) -> int:

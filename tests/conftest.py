@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from leuko.images import synthetic
-from leuko.models.classifier import Classifier
+from leuko.inference.classifier import Classifier
 from tests import clients
 from tests.drawn import draw
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from leuko.models import backbones, folder
-from leuko.models.calibration import Familiarity
-from leuko.models.preprocessing import Preprocessing
+from leuko.decision.calibration import MahalanobisOOD
+from leuko.networks import backbones, model_folder
+from leuko.networks.preprocessing import Preprocessing
 
 NAMES = ("efficientnet_lite0", "resnet50", "densenet201", "vgg16")
 
@@ -20,19 +20,19 @@ def write(place: Path) -> None:
 
     Stain normalisation is left out, since the peers know none.
     """
-    embedded = folder.load()
+    embedded = model_folder.load()
     for name in NAMES:
         if (place / name).is_dir():
             continue
         torch.manual_seed(0)
         own = name == embedded.backbone
         network = embedded.network if own else backbones.create(name, len(embedded.labels), weights="none").eval()
-        folder.round_to_stored(network)
+        model_folder.round_to_stored(network)
         how = Preprocessing((224, 224), "bicubic", embedded.preprocessing.mean, embedded.preprocessing.std)
         knowledge = embedded.knowledge
         if not own:
             width = network.timm_model.head_hidden_size
-            everything = Familiarity(np.zeros((1, width), "f"), np.eye(1, width, dtype="f"), np.ones(2, "f"), np.inf)
+            everything = MahalanobisOOD(np.zeros((1, width), "f"), np.eye(1, width, dtype="f"), np.ones(2, "f"), np.inf)
             knowledge = replace(knowledge, familiarity=everything, training={"steps": 1})
-        with folder.new_folder(place / name) as draft:
-            folder.save(draft, network, embedded.labels, how, knowledge)
+        with model_folder.new_folder(place / name) as draft:
+            model_folder.save(draft, network, embedded.labels, how, knowledge)

@@ -38,9 +38,9 @@ def timed(work: Callable[[], Any], runs: int = RUNS) -> list[float]:
 def explain_ours(model: str, images: list[Path]) -> dict[str, Any]:
     """Decoded image → probabilities and overlay; and the network part alone."""
     from leuko.images.decode import decode
-    from leuko.models import explain
-    from leuko.models.classifier import Classifier
-    from leuko.models.preprocessing import to_input
+    from leuko.inference.classifier import Classifier
+    from leuko.networks import grad_cam
+    from leuko.networks.preprocessing import to_input
 
     classifier, image = Classifier.load(model), decode(images[0])
     pixels = to_input(image, classifier.model.preprocessing)[None]
@@ -48,7 +48,7 @@ def explain_ours(model: str, images: list[Path]) -> dict[str, Any]:
     def whole() -> tuple[dict[str, float], np.ndarray]:
         reading = classifier.read(image, cells=False)
         cam = classifier.heat_map(reading, reading.finding.label)
-        explain.overlay(image, cam)
+        grad_cam.overlay(image, cam)
         return reading.finding.probabilities, cam
 
     reading = classifier.read(image, cells=False)
@@ -62,7 +62,7 @@ def explain_ours(model: str, images: list[Path]) -> dict[str, Any]:
         "seconds": timed(whole),
         "network": timed(network),
         "probabilities": list(probabilities.values()),
-        "cam": explain.upsample(cam, 224, 224).ravel()[::101].tolist(),
+        "cam": grad_cam.upsample(cam, 224, 224).ravel()[::101].tolist(),
     }
 
 
@@ -73,25 +73,25 @@ def explain_peer(model: str, images: list[Path]) -> dict[str, Any]:
     from pytorch_grad_cam import GradCAM
 
     from leuko.images.decode import decode
-    from leuko.models import explain, folder
-    from leuko.models.preprocessing import to_input
+    from leuko.networks import grad_cam, model_folder
+    from leuko.networks.preprocessing import to_input
 
     torch.set_num_threads(THREADS)
     network = timm.create_model(f"local-dir:{model}", pretrained=True).eval()
     assert all(p.dtype == torch.float32 for p in network.parameters())
-    how, image = folder.load(model).preprocessing, decode(images[0])
-    grad_cam = GradCAM(network, [_last(network)])
+    how, image = model_folder.load(model).preprocessing, decode(images[0])
+    peer_cam = GradCAM(network, [_last(network)])
     pixels = torch.from_numpy(to_input(image, how)[None])
 
     def whole() -> tuple[torch.Tensor, np.ndarray]:
-        cam = grad_cam(torch.from_numpy(to_input(image, how)[None]), None)[0]
-        explain.overlay(image, cam)
-        return grad_cam.outputs.softmax(dim=1)[0], cam
+        cam = peer_cam(torch.from_numpy(to_input(image, how)[None]), None)[0]
+        grad_cam.overlay(image, cam)
+        return peer_cam.outputs.softmax(dim=1)[0], cam
 
     probabilities, cam = whole()
     return {
         "seconds": timed(whole),
-        "network": timed(lambda: grad_cam(pixels, None)),
+        "network": timed(lambda: peer_cam(pixels, None)),
         "probabilities": probabilities.tolist(),
         "cam": cam.ravel()[::101].tolist(),
     }
@@ -108,7 +108,7 @@ def _last(network: Any) -> Any:
 def classify_ours(model: str, images: list[Path]) -> dict[str, Any]:
     """Decoded image → probabilities."""
     from leuko.images.decode import decode
-    from leuko.models.classifier import Classifier
+    from leuko.inference.classifier import Classifier
 
     classifier, image = Classifier.load(model), decode(images[0])
     found = classifier.read(image, cells=False).finding.probabilities
@@ -128,8 +128,8 @@ def classify_peer(model: str, images: list[Path]) -> dict[str, Any]:
 def batch_ours(model: str, images: list[Path]) -> dict[str, Any]:
     """A folder of images → a CSV of probabilities."""
     from leuko.images.decode import decode
-    from leuko.models.classifier import Classifier
-    from leuko.parallel import in_order
+    from leuko.inference.classifier import Classifier
+    from leuko.system.threads import in_order
 
     classifier = Classifier.load(model)
 
@@ -142,8 +142,8 @@ def batch_ours(model: str, images: list[Path]) -> dict[str, Any]:
 def cells_ours(model: str, images: list[Path]) -> dict[str, Any]:
     """The same with the cells judged: no peer does that."""
     from leuko.images.decode import decode
-    from leuko.models.classifier import Classifier
-    from leuko.parallel import in_order
+    from leuko.inference.classifier import Classifier
+    from leuko.system.threads import in_order
 
     classifier = Classifier.load(model)
 
@@ -192,10 +192,11 @@ def _pipeline(model: str) -> tuple[Any, list[str]]:
 
 def field_ours(model: str, images: list[Path]) -> dict[str, Any]:
     """A large field, everything that the page shows; and the share of each stage."""
-    from leuko.cells import morphology, overlay
-    from leuko.cells.segmentation import segment
+    from leuko.cells import overlay
+    from leuko.cells.features import morphology
+    from leuko.cells.segmentation.segment import segment
     from leuko.images.decode import decode
-    from leuko.models.classifier import Classifier
+    from leuko.inference.classifier import Classifier
     from leuko.serving.analysis import analyse
 
     classifier, file = Classifier.load(model), images[0]

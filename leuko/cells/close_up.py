@@ -1,7 +1,7 @@
 """Whether an image shows a field, or one cell alone: the one rule for whoever counts, decides or draws.
 
 A close-up holds no share of cells and no density, and its cell was chosen by somebody. So it is measured and not
-counted, and its cells give no score (`leuko.cells.evidence`): it clears nobody. Only a network that was trained on
+counted, and its cells give no score (`leuko.decision.cell_score`): it clears nobody. Only a network that was trained on
 such close-ups may say something of the cell.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from leuko.cells.segmentation import RED_CELL_UM, Segmentation
+from leuko.cells.segmentation.segment import RED_CELL_UM, Segmentation
 
 RED_CELL_AREA = np.pi / 4 * RED_CELL_UM**2  # µm²
 SMALLEST_FIELD = 30.0  # red cells' areas; an image that shows less is a close-up

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leuko.cells.blasts import BLAST, REFERENCE_LINES, BlastShare, number_of
+from leuko.cells.blast_share import BLAST, REFERENCE_LINES, BlastShare, number_of
 
 if TYPE_CHECKING:
-    from leuko.cells.segmentation import Segmentation
+    from leuko.cells.segmentation.segment import Segmentation
 
 RULE = "Cells cut by the left or upper border count, cells cut by the right or lower border do not."
 

@@ -21,16 +21,16 @@ from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-from leuko.data.classes import one_spelling
-from leuko.data.contradictions import refuse_contradictions
-from leuko.data.folders import DataError, Row, read_folder, title_of, warn
-from leuko.data.names import listed, natural
-from leuko.data.patients import doubt, one_name
-from leuko.data.tidy import TEXT, labels_of, tidy, with_column
-from leuko.data.walk import is_hidden, is_image
+from leuko.data.labels.filename_conventions import listed, natural
+from leuko.data.labels.label_conflicts import refuse_contradictions
+from leuko.data.labels.positive_classes import one_spelling
+from leuko.data.sources.file_walk import is_hidden, is_image
+from leuko.data.sources.folders import DataError, Row, read_folder, title_of, warn
+from leuko.data.sources.hub_columns import TEXT, labels_of, tidy, with_column
+from leuko.data.splitting.patient_ids import doubt, one_name
 from leuko.images.decode import ImageError, decode, read
-from leuko.models import remote
-from leuko.paths import is_path
+from leuko.networks import hub_errors
+from leuko.system.hub_ids import is_path
 
 
 def load(
@@ -43,7 +43,7 @@ def load(
     """Load one data set, or several as one, from folders and from the Hub.
 
     Args:
-        sources: paths of folders (see `leuko.data.folders.read_folder`; parquet files too) and Hub ids (`USER/NAME`).
+        sources: paths of folders (see `leuko.data.sources.folders.read_folder`; parquet files too) and Hub ids (`USER/NAME`).
             Of several sources the rows' `file` and `group` begin with the source's name.
         group_column: the column that says which images belong together (patient, subject, slide); by default one that
             is named like it, or what the file names carry.
@@ -192,7 +192,7 @@ def _from_hub(name: str) -> DatasetDict:
         raise DataError(f"There is no folder {name!r}; check the path. A data set of the Hub is given as USER/NAME.")
     try:
         validate_repo_id(name)
-        with remote.quiet(), remote.cached_if_unreachable():
+        with hub_errors.quiet(), hub_errors.cached_if_unreachable():
             return _read(name)
     except HFValidationError as error:
         raise DataError(f"There is no folder {name!r}; give one, or a data set of the Hub (USER/NAME).") from error

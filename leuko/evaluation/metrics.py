@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from leuko.evaluation import few, plots, reliability
-from leuko.evaluation.bootstrap import Area, Bootstrap, Figures, Interval, Share, Within
-from leuko.evaluation.ranking import Ranking
-from leuko.evaluation.words import as_text
-from leuko.models.classifier import leukaemia_probability
+from leuko.evaluation.tables import as_text
+from leuko.inference.classifier import leukaemia_probability
+from leuko.reports.evaluation import plots
+from leuko.stats import calibration_metrics, small_sample_intervals
+from leuko.stats.bootstrap import Area, Bootstrap, Figures, Interval, Share, Within
+from leuko.stats.ranking_metrics import Ranking
 
 __all__ = ["Verdicts", "as_text", "evaluate", "plot"]
 
@@ -62,24 +63,24 @@ def evaluate(
         verdicts: the model's decisions; without them none are judged.
 
     Returns:
-        `images`, `groups` (their number), `intervals` (how they were made), `warnings` (`leuko.evaluation.few.doubts`),
+        `images`, `groups` (their number), `intervals` (how they were made), `warnings` (`leuko.stats.small_sample_intervals.doubts`),
         `accuracy`, `balanced_accuracy`, `mcc`, macro means over the classes that have images (`MACRO`), `per_class`,
         `confusion` (rows are the truth),
         `calibration`, `risk_coverage`, `leukaemia` (two-way, at `threshold`) and `decisions`.
     """
     probabilities = np.asarray(probabilities, np.float64)
     resamples = Bootstrap(truth, groups, labels)
-    answers = reliability.answers(probabilities, truth)
+    answers = calibration_metrics.answers(probabilities, truth)
     surest, classes = Ranking(answers.probability), _Classes(probabilities, truth)
     earlier = probabilities if earlier is None else np.asarray(earlier, np.float64)
-    spoken = {"classes": (answers, reliability.answers(earlier, truth))}
+    spoken = {"classes": (answers, calibration_metrics.answers(earlier, truth))}
     ill = None
     if 0 < len(positive) < len(labels):
         ill = np.isin(truth, [labels.index(name) for name in positive])
         score, score_earlier = (leukaemia_probability(p, labels, positive) for p in (probabilities, earlier))
         if verdicts:  # where the network does not know such images, its scaling changes nothing
             score, score_earlier = verdicts.leukaemia, np.where(verdicts.familiar, score_earlier, verdicts.leukaemia)
-        spoken["leukaemia"] = reliability.alarms(score, ill), reliability.alarms(score_earlier, ill)
+        spoken["leukaemia"] = calibration_metrics.alarms(score, ill), calibration_metrics.alarms(score_earlier, ill)
         alarm = Ranking(score)
 
     def figures(weights: np.ndarray) -> Figures:
@@ -88,7 +89,7 @@ def evaluate(
         found |= _under(("risk_coverage", "risk_at_intervals"), _risks_at(weights, answers))
         for kind, statements in spoken.items():
             for when, statement in zip(("after", "before"), statements, strict=True):
-                found |= _under(("calibration", kind, when), reliability.figures(statement, weights))
+                found |= _under(("calibration", kind, when), calibration_metrics.figures(statement, weights))
         if ill is not None:
             found |= _under(("leukaemia",), _two_way(weights, score >= threshold, ill))
             found[("leukaemia", "auc_roc")] = Area(alarm.auc_roc(weights, ill), weights @ ill, weights @ ~ill)
@@ -98,17 +99,19 @@ def evaluate(
         return found
 
     report = {"images": len(truth), "groups": resamples.count, "intervals": resamples.how}
-    report["warnings"] = few.doubts(labels, truth, np.arange(len(truth)) if groups is None else groups, "test images")
+    report["warnings"] = small_sample_intervals.doubts(
+        labels, truth, np.arange(len(truth)) if groups is None else groups, "test images"
+    )
     report |= _nested(resamples.intervals(figures))
     report["confusion"] = classes.confusion(np.ones((1, len(truth))))[0].astype(int).tolist()
     for number, name in enumerate(labels):
         report["per_class"][name]["images"] = int((truth == number).sum())
-    report["calibration"]["how"] = reliability.HOW
+    report["calibration"]["how"] = calibration_metrics.HOW
     for kind, (after, before) in spoken.items():
-        report["calibration"][kind]["perfect"] = reliability.perfect(after.probability)
+        report["calibration"][kind]["perfect"] = calibration_metrics.perfect(after.probability)
         report["calibration"][kind]["diagram"] = {
-            "after": reliability.diagram(after),
-            "before": reliability.diagram(before),
+            "after": calibration_metrics.diagram(after),
+            "before": calibration_metrics.diagram(before),
         }
     report["risk_coverage"] |= _risks(*surest.risk_coverage(~answers.so))
     if ill is not None:
@@ -217,7 +220,7 @@ def _decisions(weights: np.ndarray, verdicts: Verdicts, ill: np.ndarray | None) 
     return found
 
 
-def _risks_at(weights: np.ndarray, answers: reliability.Statement) -> Figures:
+def _risks_at(weights: np.ndarray, answers: calibration_metrics.Statement) -> Figures:
     """The share of wrong answers among the surest images, at each of `COVERAGES`; of equally sure ones, all count."""
     found = {}
     for share in COVERAGES:
@@ -257,6 +260,6 @@ def plot(
     folder: Path,
     report: dict[str, Any] | None = None,
 ) -> None:
-    """Write the plots as PNG files into an existing folder; see `leuko.evaluation.plots.draw` for the arguments."""
+    """Write the plots as PNG files into an existing folder; see `leuko.reports.evaluation.plots.draw` for the arguments."""
     for name, png in plots.draw(probabilities, truth, labels, report).items():
         (folder / f"{name}.png").write_bytes(png)

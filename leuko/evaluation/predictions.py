@@ -6,7 +6,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from leuko.evaluation.judge import Evaluated
+from leuko.evaluation.predict_dataset import Evaluated
 
 _START = ("image", "class", "truth")
 _ANSWER = ("answer", "right", "group", "leukaemia_probability", "decision", "in_distribution", "quality")

@@ -16,7 +16,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from leuko.images import dicom, foreign, raster
+from leuko.images import dicom, pillow_formats, unsupported_formats
 from leuko.images.limits import MAX_BYTES, MAX_PIXELS, ImageError, too_many_pixels
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
     "read",
 ]
 
-FORMATS = (*raster.FORMATS, "TIFF", "HEIF", "DICOM")
+FORMATS = (*pillow_formats.FORMATS, "TIFF", "HEIF", "DICOM")
 SUFFIXES = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
@@ -105,13 +105,13 @@ def pictures(source: bytes | str | Path | BinaryIO) -> list[Picture]:
     except ImageError:
         raise
     except UnidentifiedImageError as error:
-        raise ImageError(foreign.describe(data)) from error
+        raise ImageError(unsupported_formats.describe(data)) from error
     except Image.DecompressionBombError as error:
         raise ImageError(too_many_pixels("far too many pixels")) from error
     except MemoryError as error:
         raise ImageError("The image needs more memory than there is; use a smaller one.") from error
     except Exception as error:  # decoders raise many kinds (OSError, SyntaxError, struct.error, …)
-        raise ImageError(foreign.DAMAGED) from error
+        raise ImageError(unsupported_formats.DAMAGED) from error
     return [Picture(pixels, page if len(found) > 1 else None, size) for page, pixels, size in found]
 
 
@@ -134,10 +134,10 @@ def format_of(data: bytes) -> str | None:
     """The format in which the bytes of a file begin, one of `FORMATS`, or None; the rest may still be damaged."""
     if dicom.is_dicom(data):
         return "DICOM"
-    if raster.is_heif(data):
+    if pillow_formats.is_heif(data):
         return "HEIF"
     try:
-        with Image.open(io.BytesIO(data), formats=(*raster.FORMATS, "TIFF")) as image:
+        with Image.open(io.BytesIO(data), formats=(*pillow_formats.FORMATS, "TIFF")) as image:
             found = image.format
     except Exception:  # Pillow's decoders raise many kinds
         return "TIFF" if _TIFF.match(data) else None
@@ -174,4 +174,4 @@ def _reader(data: bytes) -> Iterator[tuple[int, np.ndarray, float | None]]:
         from leuko.images import tiff
 
         return tiff.read(data)
-    return raster.read(data)
+    return pillow_formats.read(data)

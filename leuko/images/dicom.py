@@ -14,9 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from leuko.images import physical_size, raster
+from leuko.images import physical_size, pillow_formats
 from leuko.images.limits import ImageError, check_pages, check_size
-from leuko.images.samples import assemble
+from leuko.images.sample_depth import assemble
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"  # unpacked whole before anything can be checked
 _NEEDED = (
@@ -137,7 +137,7 @@ def _check_compressed(header: object, count: int) -> None:
         with Image.open(io.BytesIO(frame), formats=("JPEG", "JPEG2000")) as image:
             if image.size != (header.Columns, header.Rows):
                 raise ImageError("A frame of the DICOM file does not have the size that the header says.")
-        if raster.is_costly(frame):
+        if pillow_formats.is_costly(frame):
             raise ImageError("A frame of the DICOM file is built of too many parts; export the picture as PNG or JPEG.")
     if frames != count:
         raise ImageError(f"The DICOM file says that it holds {count} frames, but it holds {frames}.")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leuko.images import colour_profile, samples
+from leuko.images import colour_profile, sample_depth
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 _MAX_TEXT = 64 * 1024  # bytes of a text chunk that is kept; no text says anything about pixels but short XMP
@@ -67,7 +67,7 @@ class Png:
         largest = int(values[..., : 1 if values.shape[-1] < 3 else 3].max()).bit_length()
         bits = self.significant_bits
         bits = None if bits is None else bits if largest <= bits else 16
-        return samples.assemble(values, bits=bits, alpha=alpha, profile=self.profile)
+        return sample_depth.assemble(values, bits=bits, alpha=alpha, profile=self.profile)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from leuko.images import cutout, field_of_view
+from leuko.images import field_of_view, masked_cell
 
 WORKING_SIDE = 512  # pixels; larger images are measured at this size, so that the measures mean the same
 
@@ -116,7 +116,7 @@ def assess(image: np.ndarray) -> Quality:
     if view is not None:
         image = view.crop(image)
     else:
-        cell = cutout.find(image, on_white=True)
+        cell = masked_cell.find(image, on_white=True)
         if cell is not None:
             return _of_cut_out(image, cell)
     height, width = image.shape[:2]

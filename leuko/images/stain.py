@@ -66,7 +66,7 @@ class _Arrays:
 
 
 @dataclass(frozen=True)
-class Look(_Arrays):
+class StainProfile(_Arrays):
     """How a smear, or a laboratory, looks.
 
     Attributes:
@@ -83,7 +83,7 @@ class Look(_Arrays):
     strength: np.ndarray
 
     @classmethod
-    def of(cls, image: np.ndarray) -> Look:
+    def of(cls, image: np.ndarray) -> StainProfile:
         """The look of an image, uint8, H × W × 3, RGB; of one without dye, that of a pale Romanowsky stain."""
         pixels = _sample(image)
         glass = np.maximum(np.quantile(pixels, GLASS, axis=0), 1.0).astype(float)
@@ -98,31 +98,31 @@ class Look(_Arrays):
         return cls(glass, np.minimum(lab.mean(axis=0), 97), np.maximum(lab.std(axis=0), 1.0), dyes, strength)
 
     @classmethod
-    def typical(cls, looks: Sequence[Look]) -> Look:
+    def typical(cls, looks: Sequence[StainProfile]) -> StainProfile:
         """The median of several looks."""
         look = cls(*(np.median([getattr(each, f.name) for each in looks], axis=0) for f in fields(cls)))
         return cls(look.glass, look.mean, look.spread, _unit(look.dyes), look.strength)
 
 
 @dataclass(frozen=True)
-class Known(_Arrays):
+class StainRange(_Arrays):
     """Looks that are known, as a range of glass, and of mean and spread of what is dyed.
 
     Attributes:
-        low, high: float, 9: `glass`, `mean` and `spread` of a `Look`.
+        low, high: float, 9: `glass`, `mean` and `spread` of a `StainProfile`.
     """
 
     low: np.ndarray
     high: np.ndarray
 
     @classmethod
-    def of(cls, looks: Sequence[Look]) -> Known:
+    def of(cls, looks: Sequence[StainProfile]) -> StainRange:
         """The range of some looks, and what lies little beyond it."""
         low, high = np.percentile([_colours(look) for look in looks], [1, 99], axis=0)
         margin = np.maximum(BEYOND * (high - low), LEAST)
         return cls(low - margin, high + margin)
 
-    def holds(self, look: Look) -> bool:
+    def holds(self, look: StainProfile) -> bool:
         """Whether a look lies in the range."""
         colours = _colours(look)
         return bool(((colours >= self.low) & (colours <= self.high)).all())
@@ -139,12 +139,12 @@ class Normalisation:
     """
 
     method: Method
-    look: Look
-    known: Known | None = None
+    look: StainProfile
+    known: StainRange | None = None
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """The image, uint8, H × W × 3, RGB, in that look, or as it is if its own is known."""
-        own = Look.of(image)
+        own = StainProfile.of(image)
         if self.known and self.known.holds(own):
             return image
         return (match_stain if self.method == "reinhard" else match_dyes)(image, self.look, own)
@@ -167,10 +167,10 @@ class Normalisation:
         if stored["method"] not in ("reinhard", "macenko"):
             raise ValueError(f"unknown stain normalisation {stored['method']!r}")
         known = stored.get("known")
-        return cls(stored["method"], Look.from_json(stored["look"]), known and Known.from_json(known))
+        return cls(stored["method"], StainProfile.from_json(stored["look"]), known and StainRange.from_json(known))
 
 
-def match_stain(image: np.ndarray, look: Look, own: Look | None = None) -> np.ndarray:
+def match_stain(image: np.ndarray, look: StainProfile, own: StainProfile | None = None) -> np.ndarray:
     """Give an image the colours of a look.
 
     Mean and spread of CIELAB are matched after Reinhard et al., "Color transfer between images", 2001,
@@ -179,13 +179,13 @@ def match_stain(image: np.ndarray, look: Look, own: Look | None = None) -> np.nd
 
     Args:
         image: uint8, H × W × 3, RGB; not changed.
-        look: of one reference image (`Look.of`), or of many (`Look.typical`).
+        look: of one reference image (`StainProfile.of`), or of many (`StainProfile.typical`).
         own: the image's own, if it is known already.
 
     Returns:
         uint8, H × W × 3, RGB.
     """
-    own = own or Look.of(image)
+    own = own or StainProfile.of(image)
     levels = np.clip(np.arange(256)[:, None] / own.glass, 1 / 255, 1.25)
     through = cv2.LUT(image, levels[None].astype(np.float32))
     lab = _lab(through)
@@ -202,7 +202,7 @@ def match_stain(image: np.ndarray, look: Look, own: Look | None = None) -> np.nd
     return _bytes(light * np.float32(look.glass))
 
 
-def match_dyes(image: np.ndarray, look: Look, own: Look | None = None) -> np.ndarray:
+def match_dyes(image: np.ndarray, look: StainProfile, own: StainProfile | None = None) -> np.ndarray:
     """Give an image the dyes of a look.
 
     Macenko et al., "A method for normalizing histology slides for quantitative analysis", 2009,
@@ -211,12 +211,14 @@ def match_dyes(image: np.ndarray, look: Look, own: Look | None = None) -> np.nda
 
     Args and returns as for `match_stain`.
     """
-    own = own or Look.of(image)
+    own = own or StainProfile.of(image)
     factor = np.clip(look.strength / own.strength, *STRETCH)
-    return redye(image, own, Look(look.glass, look.mean, look.spread, look.dyes * factor[:, None], look.strength))
+    return redye(
+        image, own, StainProfile(look.glass, look.mean, look.spread, look.dyes * factor[:, None], look.strength)
+    )
 
 
-def redye(image: np.ndarray, own: Look, wanted: Look) -> np.ndarray:
+def redye(image: np.ndarray, own: StainProfile, wanted: StainProfile) -> np.ndarray:
     """Show the amounts of an image's dyes in other dyes, on other glass; longer rows mean stronger dyes.
 
     Args:
@@ -259,7 +261,7 @@ def find_dyes(density: np.ndarray) -> np.ndarray:
     return dyes if dyes[0, 2] < dyes[1, 2] else dyes[::-1]
 
 
-def _colours(look: Look) -> np.ndarray:
+def _colours(look: StainProfile) -> np.ndarray:
     return np.concatenate([look.glass, look.mean, look.spread])
 
 

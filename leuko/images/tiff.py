@@ -16,10 +16,10 @@ import numpy as np
 import tifffile
 from PIL import Image, TiffImagePlugin
 
-from leuko.images import channels, physical_size, raster
+from leuko.images import physical_size, pillow_formats, tiff_channels
 from leuko.images.limits import MAX_PIXELS, ImageError, check_pages, check_size, too_many_pixels
-from leuko.images.page_content import without_copies_and_labels
-from leuko.images.samples import assemble, upright
+from leuko.images.sample_depth import assemble, upright
+from leuko.images.tiff_page_content import without_copies_and_labels
 
 _MAX_SEGMENTS = 50_000  # strips or tiles of a page, each of which costs time however small it is
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
@@ -63,7 +63,7 @@ def read(data: bytes) -> Iterator[tuple[int, np.ndarray, float | None]]:
             _check(page)
             total += page.imagewidth * page.imagelength
             check_pages(len(pages), total)
-        layout = channels.layout(file, pictures)
+        layout = tiff_channels.layout(file, pictures)
         sizes = [layout.um_per_px or _size(page) for page in pictures]
         if layout.triples:
             for number, triple in enumerate(layout.triples, start=1):
@@ -166,7 +166,7 @@ def _by_pillow(data: bytes, page: tifffile.TiffPage) -> np.ndarray:
         width, height = (image.tag_v2.get(tag, 0) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH))
         if width * height > MAX_PIXELS:  # where a tag stands twice, readers differ
             raise ImageError(too_many_pixels("more than that in a tile"))
-        return raster.to_rgb(image, raster.profile(image, data))
+        return pillow_formats.to_rgb(image, pillow_formats.profile(image, data))
 
 
 def _samples(data: bytes, page: tifffile.TiffPage) -> np.ndarray:
@@ -195,8 +195,8 @@ def _check_jpeg(data: bytes, page: tifffile.TiffPage) -> None:
         height, width = struct.unpack(">HH", frame.group(1)) if frame else (0, 0)
         if not 0 < width * height <= most:
             raise ImageError("A strip of the TIFF does not have the size that the file says; export it again.")
-        if raster.scans(segment) > raster.MAX_SCANS:
-            raise ImageError(f"A strip of the TIFF is built of over {raster.MAX_SCANS} scans; export it again.")
+        if pillow_formats.scans(segment) > pillow_formats.MAX_SCANS:
+            raise ImageError(f"A strip of the TIFF is built of over {pillow_formats.MAX_SCANS} scans; export it again.")
 
 
 def _told_bits(page: tifffile.TiffPage) -> int | None:

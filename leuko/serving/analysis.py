@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from leuko.images.decode import ImageError, pictures
-from leuko.models import explain
-from leuko.models.classifier import Classifier, Finding, Reading
+from leuko.inference.classifier import ClassificationResult, Classifier, Finding
+from leuko.networks import grad_cam
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Analysis:
         first: the class whose heat map is shown first: the most probable one where the network's answer counts.
     """
 
-    reading: Reading
+    reading: ClassificationResult
     image: np.ndarray
     heat_maps: dict[str, np.ndarray]
     first: str
@@ -39,7 +39,7 @@ class Analysis:
 
         Returns uint8, RGB; opacity 0 to 1.
         """
-        return explain.overlay(self.image, self.heat_maps[label], opacity)
+        return grad_cam.overlay(self.image, self.heat_maps[label], opacity)
 
 
 def analyse(classifier: Classifier, source: str | Path) -> Analysis:

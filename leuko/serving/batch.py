@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from leuko.data.sources import archive
 from leuko.images.decode import Picture
-from leuko.images.files import Item, kind_of
-from leuko.models.classifier import Classifier
-from leuko.serving import archive, per_file
+from leuko.images.file_types import Item, kind_of
+from leuko.inference import per_file
+from leuko.inference.classifier import Classifier
 from leuko.serving.analysis import model_name
-from leuko.serving.upload import Upload
+from leuko.serving.gradio.upload_components import Upload
 
 COLUMNS = ("file", "decision", "leukaemia probability", "label", "quality", "model", "reason")
 NOT_JUDGED = "not judged"

@@ -9,9 +9,12 @@ from typing import Any
 import gradio as gr
 
 from leuko import RESEARCH_NOTICE
-from leuko.models.classifier import Classifier
-from leuko.serving import adapt_tab, batch_tab, endpoints, look, one_call, page, server, sweeping
-from leuko.serving.examples import Example
+from leuko.inference.classifier import Classifier
+from leuko.serving import theme
+from leuko.serving.api import endpoints, one_call
+from leuko.serving.gradio import launch, upload_retention
+from leuko.serving.tabs import adapt, many_images, one_image
+from leuko.serving.tabs.examples import Example
 
 # A sheet of paper says when it was printed; its colours are the light ones, whichever the page has.
 _PRINTED = """
@@ -22,16 +25,16 @@ addEventListener("beforeprint", write);
 
 
 def build(classifier: Classifier, offered: Mapping[str, Example]) -> gr.Blocks:
-    """The app for a classifier: its page with the examples offered, and the endpoints of `leuko.serving.endpoints`."""
-    with server.App(title="Deep Leuko", analytics_enabled=False) as app:
-        sessions = adapt_tab.Sessions()
+    """The app for a classifier: its page with the examples offered, and the endpoints of `leuko.serving.api.endpoints`."""
+    with launch.App(title="Deep Leuko", analytics_enabled=False) as app:
+        sessions = adapt.Sessions()
         _heading(classifier.describe()["warnings"])
         with gr.Tab("One image"):
-            page.add(classifier, sessions, offered)
+            one_image.add(classifier, sessions, offered)
         with gr.Tab("Many images"):
-            batch_tab.add(classifier, sessions)
+            many_images.add(classifier, sessions)
         with gr.Tab("Adapt"):
-            adapt_tab.add(classifier, sessions)
+            adapt.add(classifier, sessions)
         endpoints.add(classifier)
         app.routes = [one_call.OneCall(classifier).route]
         app.unload(sessions.end)
@@ -42,11 +45,11 @@ def build(classifier: Classifier, offered: Mapping[str, Example]) -> gr.Blocks:
 def launch_options() -> dict[str, Any]:
     """How the app is to be launched: limits, privacy and look."""
     return {
-        **server.options(),
+        **launch.options(),
         "footer_links": ["api"],
-        "css": look.CSS,
-        "head": look.HEAD,
-        "theme": look.theme(),
+        "css": theme.CSS,
+        "head": theme.HEAD,
+        "theme": theme.theme(),
     }
 
 
@@ -58,7 +61,7 @@ def _heading(warnings: Sequence[str]) -> None:
         '<header class="masthead"><h1>Deep Leuko</h1><p>Reads blood-smear images for signs of acute lymphoblastic '
         "leukaemia (ALL), cell by cell, and shows where the network looked.</p>"
         f'<p class="notice" role="note"><strong>{RESEARCH_NOTICE}</strong> <span class="screen">Images stay on this '
-        f"server and are deleted within {sweeping.kept_seconds() + sweeping.SWEEP_SECONDS} seconds, or after their "
+        f"server and are deleted within {upload_retention.kept_seconds() + upload_retention.SWEEP_SECONDS} seconds, or after their "
         f'turn when many wait.</span></p>{banner if warnings else ""}<p class="printed"></p></header>',
         apply_default_css=False,
         js_on_load=_PRINTED,

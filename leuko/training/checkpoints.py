@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from leuko.training.processes import processes
+from leuko.training.distributed import processes
+from leuko.training.prepare_data import Task
 from leuko.training.settings import Settings, TrainingError
-from leuko.training.task import Task
 
 _STATE, _RUN = "trainer_state.json", "run.json"
 

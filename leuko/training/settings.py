@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from leuko.data.folders import title_of
+from leuko.data.sources.folders import title_of
 from leuko.images.stain import Method
-from leuko.models.backbones import FineTuning
-from leuko.training.augment import Kind
+from leuko.networks.backbones import FineTuning
+from leuko.training.augmentation import Kind
 from leuko.training.losses import LossName
 
 Balance = Literal["none", "weights", "over", "under", "smote"]
@@ -39,12 +39,12 @@ class Settings:
         finetune: what learns, see `Network.freeze`; by default `full` from random weights, else `partial`.
         epochs, batch_size, lr, dropout: as usual; `batch_size` is that of all processes together, `lr` the peak of the
             schedule, for AdamW.
-        schedule: of the learning rate, see `leuko.training.optimise`.
+        schedule: of the learning rate, see `leuko.training.trainer`.
         loss, label_smoothing: see `leuko.training.losses`.
         image_size: side of the network's square input, in pixels.
         input_scale: what pixels become: `auto`, as for the backbone's own weights; `imagenet`, normalised by ImageNet's
             mean and standard deviation; `unit`, 0 to 1; `symmetric`, -1 to 1.
-        augment: see `leuko.training.augment`.
+        augment: see `leuko.training.augmentation`.
         normalise_stain: gives images the training images' typical look, see `leuko.images.stain`;
         normalise_images: to all of them, or to those alone whose look is unlike the training images' (`foreign`).
         seed: of the split and of all chance in training.

@@ -1,0 +1,1 @@
+"""Features of white cells: morphology, texture and shape."""

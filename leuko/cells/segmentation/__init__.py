@@ -1,0 +1,1 @@
+"""Segmentation of white cells, red cells and platelets."""

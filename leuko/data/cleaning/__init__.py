@@ -1,0 +1,1 @@
+"""Cleaning: damaged images, duplicates, overlaps and possible label errors."""

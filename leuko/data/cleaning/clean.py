@@ -1,0 +1,242 @@
+"""What is wrong with a data set, row by row, and which rows remain.
+
+Nothing is changed on disk and nothing is dropped silently: `Cleaning` names every finding and what was done about it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from datasets import Dataset
+
+from leuko.data.cleaning.duplicates import Duplicates, Prints
+from leuko.data.cleaning.label_issues import HUES, colours, label_errors, outliers
+from leuko.data.load import DataError, bytes_of, open_image
+from leuko.images import masked_cell, quality
+from leuko.images.decode import SUFFIXES, ImageError, decode, format_of
+from leuko.images.field_of_view import seen
+
+Action = Literal["dropped", "kept", "grouped", "flagged"]
+ACTIONS: dict[str, Action] = {
+    "unreadable": "dropped",
+    "wrong-suffix": "flagged",
+    **dict.fromkeys(quality.KINDS, "dropped"),
+    "exact-duplicate": "dropped",
+    "near-duplicate": "grouped",
+    "overlap": "grouped",
+    "two-labels": "dropped",
+    "outlier": "flagged",
+    "label-error": "flagged",
+}
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One finding.
+
+    Attributes:
+        row: its number.
+        file: its name.
+        kind: one of `ACTIONS`.
+        message: one sentence.
+        action: `dropped`, `kept` (would have been dropped, but for `keep`), `grouped` (must not be parted by a split)
+            or `flagged` (stays; worth a look).
+        score: of an outlier or a label error, as in `leuko.data.cleaning.label_issues`.
+        partner: the file it resembles.
+    """
+
+    row: int
+    file: str
+    kind: str
+    message: str
+    action: Action
+    score: float | None = None
+    partner: str | None = None
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """All findings on a data set.
+
+    Attributes:
+        issues: by row.
+        duplicates: over all rows; those that are unreadable or unfit are like no other.
+        kept: int, the rows that remain, ascending.
+    """
+
+    issues: tuple[Issue, ...]
+    duplicates: Duplicates
+    kept: np.ndarray
+
+    def save(self, path: Path) -> None:
+        """Write `cleaning.json`: the numbers, and every finding."""
+        report = {
+            "rows": len(self.duplicates.picture),
+            "kept": len(self.kept),
+            "findings": dict(Counter(issue.kind for issue in self.issues)),
+            "issues": [asdict(issue) for issue in self.issues],
+        }
+        path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def summary(self) -> str:
+        """What was done, in two lines for a terminal."""
+        rows = len(self.duplicates.picture)
+        found = Counter((issue.action, issue.kind) for issue in self.issues)
+        done = [
+            f"{action}: " + ", ".join(f"{number} {kind}" for (a, kind), number in found.items() if a == action)
+            for action in ("dropped", "kept", "grouped", "flagged")
+            if any(a == action for a, _ in found)
+        ]
+        return f"{len(self.kept)} of {rows} images remain.\n" + ("; ".join(done) or "Nothing was found wrong") + "."
+
+
+def inspect(
+    rows: Dataset,
+    features: Callable[[Dataset], np.ndarray] | None = None,
+    *,
+    keep: Collection[str] = (),
+    progress: Callable[[Iterable, str, int], Iterable] = lambda items, _what, _count: items,
+) -> Cleaning:
+    """Look for everything that is wrong with a data set.
+
+    Images that cannot be read or judged, further copies of an image, and pictures under two labels are dropped;
+    near-duplicates and overlapping fields are grouped; suspected outliers and label errors are flagged only.
+
+    Args:
+        rows: the columns `image` (undecoded), `label` and `file`.
+        features: gives the deep features, float, N × D, of rows that are left; without it, outliers and label errors
+            are not looked for.
+        keep: kinds of `ACTIONS` or files that are not to be dropped.
+        progress: wraps what is iterated over, given what it is about and how many there are.
+
+    Raises:
+        leuko.data.load.DataError: `keep` names what is neither a kind nor a file, or unreadable files.
+    """
+    files, labels = list(rows["file"]), np.asarray(rows["label"])
+    inspector = _Inspector(files, labels, rows.features["label"].names, _checked(keep, files))
+    prints, hues = Prints(len(rows)), np.zeros((len(rows), HUES), np.float16)
+    for row in progress(range(len(rows)), "Reading images", len(rows)):
+        image = inspector.read(row, rows[row]["image"])
+        if image is not None:
+            shown = _shown(image)
+            prints.add(row, shown)
+            hues[row] = colours(shown)
+    duplicates = prints.find(lambda row: _shown(open_image(rows[row]["image"])))
+    inspector.judge_duplicates(duplicates)
+    left = inspector.left()
+    if features is not None and len(left):
+        inspector.judge_features(features(rows.select(left)), hues[left], left, duplicates.field[left])
+    return Cleaning(tuple(sorted(inspector.issues, key=lambda i: i.row)), duplicates, inspector.left())
+
+
+def _shown(image: np.ndarray) -> np.ndarray:
+    """What an image, uint8, H × W × 3, shows of a smear: without the black around an eyepiece's disc or a cell."""
+    return masked_cell.close_up(seen(image))
+
+
+def _checked(keep: Collection[str], files: list[str]) -> set[str]:
+    if "unreadable" in keep:
+        raise DataError("Unreadable files cannot be kept: there is nothing in them to train on.")
+    if unknown := sorted(set(keep) - set(ACTIONS) - set(files)):
+        kinds = ", ".join(kind for kind in ACTIONS if kind != "unreadable")
+        raise DataError(f"Cannot keep {', '.join(unknown)}: give names of files in the data, or kinds: {kinds}.")
+    return set(keep)
+
+
+@dataclass
+class _Inspector:
+    """Collects findings and decides what is done about them."""
+
+    files: list[str]
+    labels: np.ndarray
+    names: list[str]
+    keep: set[str]
+
+    def __post_init__(self) -> None:
+        self.issues: list[Issue] = []
+
+    def left(self) -> np.ndarray:
+        """The rows that no finding dropped."""
+        dropped = {issue.row for issue in self.issues if issue.action == "dropped"}
+        return np.array([row for row in range(len(self.files)) if row not in dropped], dtype=int)
+
+    def report(self, row: int, kind: str, message: str, **more: float | str) -> bool:
+        """Note a finding; whether the row is dropped."""
+        file, action = self.files[row], ACTIONS[kind]
+        if action == "dropped" and kind != "unreadable" and self.keep & {file, kind}:
+            action = "kept"
+        self.issues.append(Issue(row, file, kind, message, action, **more))
+        return action == "dropped"
+
+    def read(self, row: int, value: dict | None) -> np.ndarray | None:
+        """Decode a row and judge its quality; None if it is dropped."""
+        try:
+            data = bytes_of(value)
+            image = decode(data)
+        except ImageError as error:
+            unkept = " It cannot be kept, as nothing can be read from it." if self.files[row] in self.keep else ""
+            self.report(row, "unreadable", f"{error}{unkept}")
+            return None
+        wanted, found = SUFFIXES.get(Path(self.files[row]).suffix.lower()), format_of(data)
+        if wanted and wanted != found:
+            self.report(row, "wrong-suffix", f"The name says {wanted}, but the file is a {found}; rename it.")
+        dropped = [self.report(row, kind, message) for kind, message in quality.assess(image).found.items()]
+        return None if any(dropped) else image
+
+    def judge_duplicates(self, duplicates: Duplicates) -> None:
+        """Report copies, and what a split must keep together; a picture under two labels is reported as that alone."""
+        two = set()
+        for rows in duplicates.near:
+            if len(set(self.labels[list(rows)])) > 1:
+                two.update(rows)
+                for row in rows:
+                    other = next(o for o in rows if self.labels[o] != self.labels[row])
+                    self.report(
+                        row,
+                        "two-labels",
+                        f"Labelled {self._label(row)}, but {self.files[other]} shows the same picture and is labelled "
+                        f"{self._label(other)}.",
+                        partner=self.files[other],
+                    )
+        copies = {row: rows[0] for rows in duplicates.exact for row in rows[1:]}
+        for row, first in copies.items():
+            if row not in two:
+                message = f"The same pixels as {self.files[first]}, of which one copy is enough."
+                self.report(row, "exact-duplicate", message, partner=self.files[first])
+        near = {row: rows[0] for rows in duplicates.near for row in rows[1:] if row not in two and row not in copies}
+        for row, first in near.items():
+            message = f"Shows the same picture as {self.files[first]}; a split must keep them together."
+            self.report(row, "near-duplicate", message, partner=self.files[first])
+        self._judge_overlaps(duplicates, two | set(copies) | set(near))
+
+    def _judge_overlaps(self, duplicates: Duplicates, reported: set[int]) -> None:
+        """Report each row that shares a part with an earlier one; once, and only if it is not reported as a copy."""
+        reported = set(reported)
+        for pair in duplicates.overlaps:
+            if pair.b in reported:
+                continue
+            reported.add(pair.b)
+            first, label, other = self.files[pair.a], self._label(pair.a), self._label(pair.b)
+            message = f"Overlaps with {first}, which shows {pair.of_b:.0%} of it; a split must keep them together."
+            if label != other:
+                message += f" Their labels differ: {label} and {other}."
+            self.report(pair.b, "overlap", message, partner=first)
+
+    def judge_features(self, features: np.ndarray, hues: np.ndarray, rows: np.ndarray, pictures: np.ndarray) -> None:
+        found = outliers(features, pictures)
+        for row, score in zip(rows[found.rows], found.score, strict=True):
+            message = f"Unlike all other images: {score:.1f} robust standard deviations farther from its neighbours."
+            self.report(int(row), "outlier", message, score=round(float(score), 3))
+        found = label_errors(features, hues, self.labels[rows], pictures)
+        for row, score in zip(rows[found.rows], found.score, strict=True):
+            message = f"The label {self._label(row)} is probably wrong: it has a probability of {score:.3f}."
+            self.report(int(row), "label-error", message, score=round(float(score), 4))
+
+    def _label(self, row: int) -> str:
+        return self.names[self.labels[row]]

@@ -1,0 +1,78 @@
+"""Where results go: never over other files, and never among the images, where they would be images next time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from leuko.data.sources.folders import DataError
+from leuko.networks.model_folder import CONFIG, LEUKO, ONNX, RESULTS, WEIGHTS
+
+_OF_A_MODEL = {CONFIG, WEIGHTS, LEUKO, "README.md", "evaluation", Path(ONNX).parts[0], Path(RESULTS).parts[0]}
+_BESIDE_A_MODEL = {".gitattributes", ".cache", ".DS_Store", "Thumbs.db", "desktop.ini"}  # not .git: it holds a history
+
+
+def check_free(output: Path, what: str, may_be_replaced: Callable[[Path], bool]) -> None:
+    """Refuse a folder that holds something else than an earlier result.
+
+    Args:
+        output: need not exist.
+        what: is to be written there.
+        may_be_replaced: whether a folder that is not empty is such a result.
+
+    Raises:
+        DataError: it is a file, or a folder with other content.
+    """
+    if output.exists() and not output.is_dir():
+        raise DataError(f"{output} is a file; give a folder for the {what}.")
+    if output.is_dir() and any(output.iterdir()) and not may_be_replaced(output):
+        raise DataError(f"{output} holds other files and no {what}; give a new folder, so that nothing is lost.")
+
+
+def check_apart(output: Path, sources: Iterable[str]) -> None:
+    """Refuse a folder inside one of the data's.
+
+    Raises:
+        DataError: it lies there.
+    """
+    for source in filter(Path.is_dir, map(Path, sources)):
+        if output.resolve().is_relative_to(source.resolve()):
+            raise DataError(f"{output} lies inside the data; give a folder outside {source}, so that nothing is added.")
+
+
+def make(folder: Path) -> None:
+    """Make a folder, and those above it, if need be.
+
+    Raises:
+        DataError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written ({error.strerror}); give another folder.") from error
+
+
+def check_model(output: Path, sources: Iterable[str]) -> None:
+    """Refuse a place for a model folder that cannot be written or replaced without harm, and make the folder above it.
+
+    Args:
+        output: a new folder, an empty one, or a model folder, which is going to be replaced whole.
+        sources: of the data.
+
+    Raises:
+        DataError: it holds something else, the data lie in it or it in the data, or it cannot be written.
+    """
+    sources = list(sources)
+    check_free(output, "model", lambda folder: (folder / LEUKO).is_file())
+    check_apart(output, sources)
+    for source in filter(Path.is_dir, map(Path, sources)):
+        if source.resolve().is_relative_to(output.resolve()):
+            raise DataError(f"The data in {source} lie inside {output}, which is replaced whole; give another folder.")
+    if others := sorted(
+        {path.name for path in output.iterdir()} - _OF_A_MODEL - _BESIDE_A_MODEL if output.is_dir() else ()
+    ):
+        raise DataError(
+            f"{output} is replaced whole, and beside a model it holds {', '.join(others[:3])}"
+            f"{' …' if len(others) > 3 else ''}; move that elsewhere, or give another folder."
+        )
+    make(output.parent)

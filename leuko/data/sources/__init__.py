@@ -1,0 +1,1 @@
+"""Sources of images: folders, tables, archives and data sets of the Hub."""

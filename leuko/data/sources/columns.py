@@ -1,0 +1,167 @@
+"""Which column of a table holds the image, which the label, and which the patient."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+from leuko.data.errors import DataError
+from leuko.data.labels.filename_conventions import listed
+
+IMAGES = ("image", "imageid", "filename", "file", "path", "imagename", "newnames", "newname", "name", "id", "filepath")
+IMAGES += (
+    "imagepath",
+    "imagefile",
+    "imagefilename",
+    "img",
+    "imgname",
+    "imgpath",
+    "imgid",
+    "picture",
+    "photo",
+    "images",
+)
+LABELS = ("label", "labels", "class", "category", "diagnosis", "target", "type")
+LABELS += ("classname", "classlabel", "labelname", "groundtruth", "celltype", "imagelabel", "trueclass", "classes")
+PARTS = ("split", "subset", "partition", "part", "phase")
+_SURE = ("label", "labels")  # that win over all other columns that may hold a label
+# From the coarsest: an image of a slide of a patient. A word of these, alone or with one of `_NUMBER`.
+_PERSONS = (
+    "patient",
+    "subject",
+    "donor",
+    "participant",
+    "individual",
+    "person",
+    "proband",
+    "mrn",
+    "pid",
+    "case",
+    "fall",
+)
+_PERSONS += ("patienten", "paciente", "animal", "mouse", "uhid", "pat")
+_THINGS = ("specimen", "biopsy", "aspirate", "slide", "smear", "sample", "group")
+_NUMBER = r"(?:ids?|uid|no|nos|nr|num|number|code|name|key|index|identifier|barcode|hash)?"
+_LIKE_AN_ID = re.compile(r"(?:^|[^a-z])(?:ids?|uid|no|nr|num|number|code|barcode)$|[a-z](?:ID|No|Nr)$")
+
+
+def plain(column: str) -> str:
+    """A column's name without case, spaces, hyphens and dots: `Patient-ID ` is `patientid`."""
+    return re.sub(r"[\W_]+", "", column.casefold())
+
+
+def like(columns: Collection[str], wanted: Sequence[str]) -> list[str]:
+    """The columns that are named like one of the wanted, in the order of the wanted."""
+    return sorted(
+        (column for column in columns if plain(column) in wanted), key=lambda column: wanted.index(plain(column))
+    )
+
+
+def choose_label(columns: Mapping[str, Sequence[str]], where: str) -> tuple[str | None, list[str]]:
+    """The column of labels, and what to say where several could be it.
+
+    Of columns that sort the images alike, one of words comes before one of numbers.
+
+    Args:
+        columns: the values of all columns that may hold a label, as text.
+        where: the name of the table.
+
+    Returns:
+        The column, None if none is named like one; sentences.
+
+    Raises:
+        DataError: several could be it, and none is called `label`.
+    """
+    found = like(columns, LABELS)
+    if not found:
+        return None, []
+    alike = [column for column in found if same(columns[found[0]], columns[column])]
+    rivals = [column for column in found if column not in alike]
+    if rivals and plain(found[0]) not in _SURE:
+        raise DataError(
+            f"{where} has several columns that could be the label: {', '.join(found)}; call the one that is meant "
+            "'label'."
+        )
+    chosen = next((c for c in alike if not all(v.replace(".", "").isdecimal() for v in columns[c] if v)), found[0])
+    others = [column for column in found if column != chosen]
+    return chosen, [
+        f"{where}: labels are taken from the column {chosen}, not from {', '.join(others)}."
+    ] if others else []
+
+
+def choose_group(
+    columns: Mapping[str, Sequence[str]], given: str | None, where: str, labels: Sequence[str] = ()
+) -> tuple[str | None, list[str]]:
+    """The column that tells which images belong together: the one given, or the coarsest named like a patient or slide.
+
+    Args:
+        columns: the values of all columns but those of images and labels, as text.
+        given: a column's name, spelled as it is or nearly so.
+        where: the name of the table.
+        labels: the values of the label column; a column `group` that sorts the images just so names no patients.
+
+    Returns:
+        The column, or None; and sentences: what was taken, and which columns are not used.
+
+    Raises:
+        DataError: the given column is not there, or two columns name persons and neither contains the other.
+    """
+    if given is not None:
+        chosen = given if given in columns else next((c for c in columns if plain(c) == plain(given)), None)
+        if chosen is None:
+            raise DataError(f"There is no column {given!r} to group by; the columns are {', '.join(columns)}.")
+    else:
+        named = {column: values for column, values in columns.items() if is_group(column)}
+        chosen = _coarsest({c: of for c, of in named.items() if plain(c) != "group" or not same(of, labels)}, where)
+    said = [f"{where}: images are kept together by the column {chosen}."] if chosen else []
+    others = [column for column in columns if column != chosen]
+    ids = [column for column in others if _rank(column) is not None or _LIKE_AN_ID.search(column.strip())]
+    rest = [column for column in others if column not in ids]
+    if ids:
+        hint = "" if chosen else "; if images of one patient share a value of one of them, give it with --group-column"
+        said.append(f"{where}: columns that may name patients or slides and are not used: {', '.join(ids)}{hint}.")
+    if rest:
+        said.append(f"{where}: other columns that are not used: {listed(rest, 8)}.")
+    return chosen, said
+
+
+def is_group(column: str) -> bool:
+    """Whether a column is named like patients, subjects or slides."""
+    return _rank(column) is not None
+
+
+def same(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether two columns sort the images alike."""
+    return len(one) == len(other) and len(set(zip(one, other, strict=True))) == len(set(one)) == len(set(other))
+
+
+def nests(outer: Sequence[str], inner: Sequence[str]) -> bool:
+    """Whether images that share a value of the inner column always share one of the outer."""
+    owner: dict[str, str] = {}
+    return all(owner.setdefault(b, a) == a for a, b in zip(outer, inner, strict=True) if b)
+
+
+def _coarsest(columns: Mapping[str, Sequence[str]], where: str) -> str | None:
+    ranked = sorted(columns, key=_rank)
+    persons = [column for column in ranked if _rank(column) < len(_PERSONS)]
+    candidates = persons or ranked
+    for column in candidates:
+        if all(nests(columns[column], columns[other]) for other in candidates):
+            return column
+    if persons:
+        raise DataError(
+            f"{where} has several columns that could name patients: {', '.join(persons)}; give the one that is meant "
+            "with --group-column."
+        )
+    return candidates[0] if candidates else None
+
+
+def _rank(column: str) -> int | None:
+    """The place of a column among those that name persons or slides, from the coarsest; None if it names neither."""
+    name = plain(column)
+    for place, word in enumerate((*_PERSONS, *_THINGS)):
+        if re.fullmatch(rf"(?:the|anonymi[sz]ed|anon|unique|study|hospital)?{word}s?{_NUMBER}", name):
+            return place
+        if re.fullmatch(rf"(?:id|no|number)(?:of)?{word}", name):
+            return place
+    return None

@@ -1,0 +1,243 @@
+"""Folders on this machine, in every shape that smear images are handed on in, as rows of file, class and group."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from leuko.data.errors import DataError
+from leuko.data.labels.class_name_words import sense_of
+from leuko.data.labels.filename_conventions import listed, natural, printable, told_by
+from leuko.data.labels.positive_classes import meanings
+from leuko.data.sources.file_walk import Tree, walk
+from leuko.data.sources.folder_layout import Place, is_condition, is_magnification, is_person, part_of
+from leuko.data.sources.table_rows import Row, by_tables, groups_by_tables
+
+__all__ = ["DataError", "Row", "read_folder", "title_of", "warn"]
+
+_log = logging.getLogger(__name__)
+
+
+def warn(line: str) -> None:
+    """Say a line where nobody asked for it: as a warning of the log, which goes to the screen by default."""
+    _log.warning("%s", line)
+
+
+def title_of(source: str) -> str:
+    """What a source is called: a Hub id, or of a local path the last part, since the rest means nothing elsewhere."""
+    return Path(source).resolve().name if Path(source).exists() else source
+
+
+def read_folder(
+    folder: Path, group_column: str | None = None, say: Callable[[str], None] = warn
+) -> dict[str, list[Row]]:
+    """Read a folder of images.
+
+    The class of an image comes from, in this order: a table that names images and labels (`leuko.data.sources.tables`), at the
+    top or beside the images; the file names, where all of them follow a convention of the field (see
+    `leuko.data.labels.filename_conventions`) and folders are none or several deep; the class folders (`CLASS/*.jpg`, or
+    `CLASS/PATIENT/*.jpg`, or `PATIENT/CLASS/*.jpg`, which make patients the groups). Above or below the classes may lie
+    folders of parts (`train_data`, `val_set`, `Testing`), folds, magnifications, batches, days, scanners and sites
+    (`leuko.data.sources.folder_layout`): none of them is a class.
+
+    Args:
+        folder: an existing folder.
+        group_column: column of the tables that holds the groups.
+        say: receives a line for everything that was taken for something or is not used.
+
+    Returns:
+        Rows by split, in natural order of class and file; only `train` if there are no parts.
+
+    Raises:
+        DataError: no images, images whose class cannot be told or is contradicted by their names, names that are not
+            UTF-8, several versions of the same images, or parts without `train`.
+    """
+    tree = walk(folder)
+    for line in tree.notes():
+        say(line)
+    tree = _below_wrapper(tree)
+    if not tree.images:
+        raise DataError(f"{printable(folder)} has no images; expected {printable(folder)}/CLASS/*.jpg.")
+    images = sorted(tree.images)
+    places = {image: Place.of(image.relative_to(tree.folder).parts[:-1]) for image in images}
+    rows, handled = by_tables(tree, places, group_column, say)
+    patients, found = groups_by_tables(tree, places, group_column, say) if not rows else ({}, True)
+    if group_column and not found:
+        raise DataError(f"{printable(folder)} has no table with a column {group_column!r} and the image names.")
+    rest = {image: place for image, place in places.items() if image not in handled}
+    for part, of in _parts(tree, rest, set(rows), say).items() if rest else ():
+        if part in rows:
+            say(not_used(of, tree, "are named in no table"))
+        else:
+            rows[part] = _by_folders(tree, {image: places[image] for image in of}, say)
+    if "train" not in rows:
+        raise DataError(f"{printable(folder)} has {' and '.join(rows)} images, but no train part beside them.")
+    if patients:
+        rows = {part: [replace(row, group=patients.get(row.path)) for row in of] for part, of in rows.items()}
+    return {part: sorted(of, key=lambda row: (row.label, natural(row.file))) for part, of in rows.items()}
+
+
+def _below_wrapper(tree: Tree) -> Tree:
+    """The tree from the folder on that holds the parts, where that lies within a lone folder around everything."""
+    folders = [image.relative_to(tree.folder).parts[:-1] for image in tree.images]
+    depth = 0
+    while folders and all(len(names) > depth + 1 for names in folders) and len({n[: depth + 1] for n in folders}) == 1:
+        depth += 1
+        top = tree.folder.joinpath(*folders[0][:depth])
+        within = all(table.is_relative_to(top) for table in tree.tables)
+        if within and any(part_of(names[depth]) for names in folders) and not part_of(folders[0][depth - 1]):
+            return replace(tree, folder=top, skipped={})
+    return tree
+
+
+def _parts(tree: Tree, places: dict[Path, Place], have: set[str], say: Callable[[str], None]) -> dict[str, list[Path]]:
+    """The images of each part, by the folders that are named like parts; all are `train` if there are none.
+
+    Args:
+        tree: all files.
+        places: what the folders of each image say.
+        have: parts that tables have filled.
+        say: receives a line for what is not used.
+    """
+    names = {place.part for place in places.values() if place.part}
+    if not names:
+        return {"train": list(places)}
+    found: dict[str, set[str]] = {}
+    for part, name in names:
+        found.setdefault(part, set()).add(name)
+    outside = [image for image, place in places.items() if not place.part]
+    written = ", ".join(sorted(name for _, name in names))
+    if "train" not in found and "train" not in have:
+        beside = sorted({image.relative_to(tree.folder).parts[0] for image in outside})
+        beside_it = f" beside {listed(map(printable, beside), 5)}" if beside else ""
+        raise DataError(
+            f"{printable(tree.folder)} has {' and '.join(sorted(name for _, name in names))}{beside_it}, but no train "
+            "folder beside them; add one, or give the folder that is meant."
+        )
+    unlabelled = [name for _, name in names if _tells_nothing(tree, places, name)]
+    for name in unlabelled:
+        without = [image for image, place in places.items() if place.part and place.part[1] == name]
+        say(not_used(without, tree, f"lie in {name} without a class"))
+    for part in list(found):
+        found[part] -= set(unlabelled)
+        if not found[part]:
+            del found[part]
+    if twice := next((sorted(of) for of in found.values() if len(of) > 1), None):
+        raise DataError(f"{printable(tree.folder)} has one part twice ({', '.join(twice)}); keep one folder of each.")
+    if outside:
+        say(not_used(outside, tree, f"lie outside of {written}"))
+    parts: dict[str, list[Path]] = {}
+    for image, place in places.items():
+        if place.part and place.part[1] not in unlabelled:
+            parts.setdefault(place.part[0], []).append(image)
+    return parts
+
+
+def _tells_nothing(tree: Tree, places: dict[Path, Place], name: str) -> bool:
+    """Whether a part, other than for training, has neither classes nor names that tell them (as C-NMC's final one)."""
+    own = [(image, place) for image, place in places.items() if place.part and place.part[1] == name]
+    return part_of(name) != "train" and not any(told_by(image.name) or place.rest for image, place in own)
+
+
+def not_used(images: Sequence[Path], tree: Tree, why: str) -> str:
+    """A line about images that are left out."""
+    return f"Not used: {len(images)} images in {printable(tree.folder)} {why}: {listed(map(tree.name, images))}."
+
+
+def _by_folders(tree: Tree, places: dict[Path, Place], say: Callable[[str], None]) -> list[Row]:
+    told = {image: told_by(image.name) for image in places}
+    _refuse_versions(tree, places)
+    level = _class_level([place.rest for place in places.values()])
+    by_names = all(told.values()) and (level is None or {len(place.rest) for place in places.values()} != {1})
+    if by_names:
+        level = None
+    elif level is None:
+        _refuse_loose(tree, places)
+    below = {place.rest[level + 1 :] for place in places.values()} if level is not None else set()
+    same_below = len({names[0] for names in below if names}) == 1 and all(below)
+    rows = []
+    above_groups: set[str] = set()
+    ignored: Counter[str] = Counter()
+    for image, place in places.items():
+        name = told[image]
+        group = name.group if name else None
+        if by_names:
+            label = name.label
+        else:
+            label = place.rest[level]
+            if group is None and level:
+                group = place.rest[level - 1] if len({p.rest[level - 1] for p in places.values()}) > 1 else None
+                above_groups |= {group} if group else set()
+            inner = place.rest[level + 1] if len(place.rest) > level + 1 else None
+            if group is None and inner and not same_below:
+                if sense_of(inner) in ("unknown", "cells") or is_person(inner):
+                    group = inner
+                else:
+                    ignored[inner] += 1
+        rows.append(Row.of(image, tree, place, label, group))
+    _say_layout(places, above_groups, ignored, say)
+    return rows
+
+
+def _class_level(rests: list[tuple[str, ...]]) -> int | None:
+    """How deep the class folders lie among the folders that may be classes; None if some images lie in none.
+
+    It is the first level whose names all mean leukaemia or its absence, with both among them; else the first one that
+    is no lone folder around all others.
+    """
+    depth = min(map(len, rests))
+    if depth == 0:
+        return None
+    names = [sorted({rest[level] for rest in rests}) for level in range(depth)]
+    for level, of_level in enumerate(names):
+        found = meanings(of_level)
+        if found.leukaemia and found.absence and not found.unknown:
+            return level
+    return 0
+
+
+def _refuse_versions(tree: Tree, places: dict[Path, Place]) -> None:
+    """Raises DataError where folders hold several versions of the same images, as originals and segmented ones."""
+    versions = {place.version: image for image, place in places.items()}
+    if len(versions) > 1:
+        written = sorted({name for version in versions for name in version})
+        example = next(tree.name(image) for version, image in sorted(versions.items()) if version)
+        raise DataError(
+            f"{printable(tree.folder)} seems to hold several versions of the same images: {', '.join(written)} look "
+            f"like no classes ({example}). Give one version of the images in a folder of its own."
+        )
+
+
+def _refuse_loose(tree: Tree, places: dict[Path, Place]) -> None:
+    """Raises DataError that names an image in no class folder, and what its folders look like."""
+    loose = next(image for image, place in places.items() if not place.rest)
+    seen = sorted({name for place in places.values() if not place.rest for name in place.condition})
+    where = f" in {printable(tree.folder)} cannot be told"
+    if seen:
+        kind = "magnifications" if any(map(is_magnification, seen)) else "batches, days, scanners or sites"
+        raise DataError(
+            f"The class of {tree.name(loose)}{where}: the folders {listed(seen, 6)} look like {kind}, not like "
+            "classes; put the images into a folder for each class, or give a table of images and labels."
+        )
+    unread = next((tree.name(f) for what, of in tree.skipped.items() if what.startswith("table") for f in of), None)
+    hint = f" ({unread} is not read; save it as CSV)" if unread else ""
+    raise DataError(
+        f"The class of {tree.name(loose)}{where}; expected {printable(tree.folder)}/CLASS/*.jpg or a table{hint}."
+    )
+
+
+def _say_layout(places: dict[Path, Place], above: set[str], ignored: Counter[str], say: Callable[[str], None]) -> None:
+    conditions = sorted({name for place in places.values() for name in place.condition if is_condition(name)})
+    if conditions:
+        kind = "magnifications" if all(map(is_magnification, conditions)) else "batches, scanners or sites"
+        say(f"Folders taken for {kind}, not for classes: {listed(conditions, 6)}; they count as sources of their own.")
+    if above:
+        say(
+            f"Folders above the classes, taken for patients, slides or sites and kept together: "
+            f"{listed(sorted(above), 6)} ({len(above)} in all)."
+        )
+    if ignored:
+        say(f"Folders within the classes that name no patient are not used: {listed(sorted(ignored), 6)}.")

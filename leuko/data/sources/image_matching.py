@@ -1,0 +1,77 @@
+"""Which image files the cells of a table mean."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+from leuko.data.errors import DataError
+from leuko.data.labels.filename_conventions import listed, printable
+from leuko.data.sources.columns import IMAGES, like
+from leuko.data.sources.file_walk import Tree
+from leuko.data.sources.tables import Table
+
+
+def matches(table: Table, images: list[Path], tree: Tree) -> tuple[str, int, list[Path]]:
+    """The column that names most of the images, how many of its lines do, and which images these are."""
+    find = finder(table, images, tree)
+    best: tuple[str, int, list[Path]] = ("", -1, [])
+    for column in like(table.columns, IMAGES):
+        found = [of[0] for value in table.columns[column] if (of := find(value))]
+        if len(found) > best[1]:
+            best = (column, len(found), found)
+    return best
+
+
+def finder(table: Table, images: list[Path], tree: Tree) -> Callable[[str], list[Path]]:
+    """Finds the images that a cell may mean: by path below the table or the top, else by name, suffix or not."""
+    by_path: dict[str, list[Path]] = {}
+    by_name: dict[str, list[Path]] = {}
+    for image in images:
+        for top in {table.path.parent, tree.folder}:
+            if image.is_relative_to(top):
+                by_path.setdefault(_plain(image.relative_to(top).as_posix()), []).append(image)
+        for name in {_plain(image.name), _plain(image.stem)}:
+            by_name.setdefault(name, []).append(image)
+
+    def find(value: str) -> list[Path]:
+        named = _plain(value.replace("\\", "/").removeprefix("./"))
+        if found := by_path.get(named):
+            return found[:1]
+        found = by_name.get(named.split("/")[-1], [])
+        if len(found) > 1 and "/" in named:  # a longer path, from a folder further up
+            closer = [image for image in found if ("/" + named).endswith("/" + _plain("/".join(image.parts[-2:])))]
+            return closer if len(closer) == 1 else found
+        return found
+
+    return find
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name.strip()).casefold()
+
+
+def files_of(table: Table, values: list[str], images: list[Path], tree: Tree) -> list[Path]:
+    """The image that each line of a table means.
+
+    Raises:
+        DataError: an image is not there, is named more than once, or its name is that of several.
+    """
+    find = finder(table, images, tree)
+    found = [find(value) for value in values]
+    if missing := [value for value, of in zip(values, found, strict=True) if not of]:
+        raise DataError(
+            f"{table.path.name} names images that are not in {printable(table.path.parent)}: {listed(missing)} "
+            f"({len(missing)} in all); add them, or take their lines out."
+        )
+    if unclear := next((value for value, of in zip(values, found, strict=True) if len(of) > 1), None):
+        raise DataError(
+            f"{table.path.name} names {unclear}, which is the name of several images; write their folders too."
+        )
+    files = [of[0] for of in found]
+    if repeated := len(files) - len(set(files)):
+        raise DataError(
+            f"{table.path.name} names images more than once ({repeated} lines too many); give each one line."
+        )
+    return files

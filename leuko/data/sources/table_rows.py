@@ -1,0 +1,236 @@
+"""Rows of a data set by the tables that name its images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from leuko.data.errors import DataError
+from leuko.data.labels.filename_conventions import listed, natural, near_key, printable, told_by
+from leuko.data.sources.columns import IMAGES, PARTS, choose_group, choose_label, is_group, like
+from leuko.data.sources.file_walk import Tree
+from leuko.data.sources.folder_layout import Place, is_condition, is_fold, is_wrapper, part_of
+from leuko.data.sources.image_matching import files_of, finder, matches
+from leuko.data.sources.tables import Table, read_table
+
+Say = Callable[[str], None]
+_NO_LABEL = {"", "nan", "null", "n/a"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image of a folder.
+
+    Attributes:
+        path: where it lies.
+        file: its name below the folder, or below the folder of its part.
+        label: its class, as it was written.
+        group: its patient, subject or slide, as it was written, if known.
+        condition: the magnification, batch or site that its folders name; empty without one.
+    """
+
+    path: Path
+    file: str
+    label: str
+    group: str | None
+    condition: str = ""
+
+    @classmethod
+    def of(cls, image: Path, tree: Tree, place: Place, label: str, group: str | None) -> Row:
+        """The row of an image, named below its part's folder, which `leuko.data.load` puts before the name again."""
+        file = image.relative_to(tree.folder).as_posix()
+        first, _, rest = file.partition("/")
+        own = rest if place.part and place.part[1] == first else file
+        return cls(image, own, label, group, "/".join(place.condition))
+
+
+def by_tables(
+    tree: Tree, places: dict[Path, Place], group_column: str | None, say: Say
+) -> tuple[dict[str, list[Row]], set[Path]]:
+    """Rows by part, of the images that tables name.
+
+    Tables at the top come before those deeper down, which count only where no class folder is above them. `metadata`
+    comes before all others beside it. A table named like a part (`test_labels.csv`) is about the images of that part.
+
+    Args:
+        tree: all files.
+        places: what the folders of each image say.
+        group_column: the column of groups, if the user gives one.
+        say: receives a line for everything that was chosen or is not used.
+
+    Returns:
+        Rows; and the images that these tables are about, those that they do not name among them.
+
+    Raises:
+        DataError: a table cannot be read, is ambiguous, or does not fit the images.
+    """
+    rows: dict[str, list[Row]] = {}
+    handled: set[Path] = set()
+    used: list[Path] = []
+    for folder in sorted(
+        {path.parent for path in tree.tables}, key=lambda place: (len(place.parts), natural(str(place)))
+    ):
+        inside = [image for image in places if image not in handled and image.is_relative_to(folder)]
+        if not inside or (len(inside) < len(places) and not _says_no_class(folder, tree)):
+            continue
+        usable = [table for path in tree.tables if path.parent == folder and (table := read_table(path)).names_images]
+        for table, images, part in _about(usable, inside, places, tree):
+            found = _rows(table, images, places, tree, group_column, part, say)
+            for of_part, own in found.items():
+                rows.setdefault(of_part, []).extend(own)
+            named = {row.path for own in found.values() for row in own}
+            if left := [image for image in images if image not in named]:
+                say(
+                    f"Not used: {len(left)} images in {printable(tree.folder)} are not named in {table.path.name}: "
+                    f"{listed(map(tree.name, left))}."
+                )
+            handled.update(images)
+            used.append(table.path)
+    if unused := [path for path in tree.tables if path not in used and not _names_patients(path)]:
+        say(f"Not used: tables that name no images here, or no labels: {listed(map(tree.name, unused), 5)}.")
+    return rows, handled
+
+
+def _names_patients(path: Path) -> bool:
+    """Whether a table names images and patients; it is used where the folders are the classes."""
+    columns = read_table(path).columns
+    return bool(like(columns, IMAGES)) and any(map(is_group, columns))
+
+
+def _says_no_class(folder: Path, tree: Tree) -> bool:
+    return all(
+        part_of(name) or is_wrapper(name) or is_condition(name) or is_fold(name)
+        for name in folder.relative_to(tree.folder).parts
+    )
+
+
+def _about(
+    tables: list[Table], inside: list[Path], places: dict[Path, Place], tree: Tree
+) -> Iterable[tuple[Table, list[Path], str | None]]:
+    """The tables of a folder that are used, each with the images that it is about and the part that its name tells."""
+    fitting = [table for table in tables if matches(table, inside, tree)[1]]
+    if not fitting and tables and not all(places[image].rest for image in inside):
+        fitting = tables[:1]  # for the message that names what is missing
+    parts = {table.path: part_of(table.path.stem) for table in fitting}
+    if metadata := [table for table in fitting if table.path.stem.lower() == "metadata"]:
+        fitting = metadata
+    elif len(fitting) > 1 and (len(set(parts.values())) < len(fitting) or None in parts.values()):
+        raise DataError(
+            f"Several tables name images and labels ({', '.join(table.path.name for table in fitting)}); keep one, or "
+            "call it metadata.csv."
+        )
+    for table in fitting:
+        part = parts[table.path]
+        own = [image for image in inside if part and (at := places[image].part) and at[0] == part]
+        # The labels of C-NMC's preliminary test part are called like its folder, and its final one has none.
+        name = near_key(table.path.stem)
+        own = [image for image in own if name.startswith(near_key(places[image].part[1]))] or own
+        if own:
+            yield table, own, None
+        elif len(fitting) > 1:
+            yield table, matches(table, inside, tree)[2], part
+        else:
+            yield table, inside, None
+
+
+def _rows(
+    table: Table,
+    images: list[Path],
+    places: dict[Path, Place],
+    tree: Tree,
+    group_column: str | None,
+    part: str | None,
+    say: Say,
+) -> dict[str, list[Row]]:
+    """The rows of the images that a table names, by part; the part of all of them may be given."""
+    where = table.path.name
+    image_column, _, _ = matches(table, images, tree)
+    label_column, said = choose_label({c: of for c, of in table.columns.items() if c != image_column}, where)
+    if len(candidates := like(table.columns, IMAGES)) > 1:
+        said.append(f"{where}: images are taken from the column {image_column} ({', '.join(candidates)} could be it).")
+    if label_column is None:
+        raise DataError(f"{where} has no column of labels beside {image_column}; call it 'label'.")
+    taken = {image_column, label_column, *(like(table.columns, PARTS) if table.parts else ())}
+    others = {name: values for name, values in table.columns.items() if name not in taken}
+    labels = table.columns[label_column]
+    group_of, more = choose_group(others, group_column, where, labels)
+    for line in (*said, *more):
+        say(line)
+    files = files_of(table, table.columns[image_column], images, tree)
+    if empty := [
+        name for name, label in zip(table.columns[image_column], labels, strict=True) if label.lower() in _NO_LABEL
+    ]:
+        raise DataError(
+            f"{where} gives no label for {listed(empty)} ({len(empty)} in all); label them or leave them out."
+        )
+    original = _original_names(table)
+    labels = _by_original_names(labels, original, where, say)
+    groups = table.columns[group_of] if group_of else None
+    rows: dict[str, list[Row]] = {}
+    for number, image in enumerate(files):
+        told = told_by(original[number] if original else image.name)
+        group = groups[number] if groups else told.group if told else None
+        place = places[image]
+        of_part = table.parts[number] if table.parts else part or (place.part[0] if place.part else "train")
+        rows.setdefault(of_part, []).append(Row.of(image, tree, place, labels[number], group))
+    return rows
+
+
+def groups_by_tables(
+    tree: Tree, places: dict[Path, Place], group_column: str | None, say: Say
+) -> tuple[dict[Path, str], bool]:
+    """Patients of images by tables that name images and patients, but no labels; and whether there is such a table.
+
+    Raises:
+        DataError: a table cannot be read, or names an image for two patients.
+    """
+    groups: dict[Path, str] = {}
+    found = False
+    for path in tree.tables:
+        table = read_table(path)
+        inside = [image for image in places if image.is_relative_to(path.parent)]
+        if not inside or table.names_images or not like(table.columns, IMAGES):
+            continue
+        image_column, matching, _ = matches(table, inside, tree)
+        others = {name: values for name, values in table.columns.items() if name != image_column}
+        column, said = choose_group(others, group_column, path.name) if matching else (None, [])
+        if column is None:
+            continue
+        found = True
+        for line in said:
+            say(line)
+        find = finder(table, inside, tree)
+        for value, group in zip(table.columns[image_column], others[column], strict=True):
+            for image in find(value) if len(find(value)) == 1 else ():
+                if groups.setdefault(image, group) != group:
+                    raise DataError(f"{path.name} names {value} for two patients ({groups[image]}, {group}).")
+        if without := [image for image in inside if image not in groups]:
+            say(f"{path.name} names no patient for {len(without)} images: {listed(map(tree.name, without))}.")
+    return groups, found
+
+
+def _original_names(table: Table) -> list[str] | None:
+    """The column in which all values are file names that tell class and subject, as C-NMC's preliminary test has it."""
+    for values in table.columns.values():
+        if values and all((told := told_by(value)) and told.group for value in values):
+            return values
+    return None
+
+
+def _by_original_names(labels: list[str], original: list[str] | None, where: str, say: Say) -> list[str]:
+    """Labels that are mere numbers, as the original file names tell them.
+
+    Raises:
+        DataError: one number stands for several classes of the names.
+    """
+    if original is None or not all(label.isdecimal() for label in labels):
+        return labels
+    told = [name.label for value in original if (name := told_by(value))]
+    meaning = dict(zip(labels, told, strict=True))
+    for label, name, value in zip(labels, told, original, strict=True):
+        if meaning[label] != name:
+            raise DataError(f"{where} gives {value} the label {label}, which other lines give to {meaning[label]}.")
+    said = ", ".join(f"{label} is {name}" for label, name in sorted(meaning.items()))
+    say(f"{where}: what the labels mean is taken from the original file names: {said}.")
+    return told

@@ -1,0 +1,1 @@
+"""Splitting: groups, grouped splits, cross-validation and balancing."""

@@ -1,0 +1,1 @@
+"""Decision: calibration, out-of-distribution detection, the cell-based score, and their fusion."""

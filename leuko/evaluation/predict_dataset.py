@@ -1,0 +1,152 @@
+"""What a model says of every image of a data set, exactly as it would in the app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from datasets import Dataset
+from tqdm import tqdm
+
+from leuko.data.load import open_image
+from leuko.evaluation.evaluation_set import EvaluationSet
+from leuko.evaluation.metrics import Verdicts
+from leuko.images import quality
+from leuko.images.decode import ImageError
+from leuko.images.stain import colour_statistics
+from leuko.inference.classifier import Classifier, Finding, leukaemia_probability
+from leuko.networks.model_folder import ModelMetadata
+from leuko.stats.calibration_metrics import before_scaling
+
+Progress = Callable[[Iterable, str, int], Iterable]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The findings on the images that can be read, M of N rows.
+
+    Attributes:
+        rows: int, M: their row numbers.
+        findings: M.
+        distance: float, M: of their features from the training images' (`leuko.decision.calibration.MahalanobisOOD`).
+        colours: float, M × 9: their colour statistics.
+        contrast, sharpness: float, M: from `leuko.images.quality.measure`.
+        errors: why a row cannot be read, by its number.
+    """
+
+    rows: np.ndarray
+    findings: list[Finding]
+    distance: np.ndarray
+    colours: np.ndarray
+    contrast: np.ndarray
+    sharpness: np.ndarray
+    errors: dict[int, str]
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """float, M × classes."""
+        return np.array([list(finding.probabilities.values()) for finding in self.findings])
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """What is said beside the probabilities."""
+        return Verdicts(
+            np.array([finding.decision for finding in self.findings]),
+            np.array([finding.in_distribution for finding in self.findings]),
+            np.array([finding.quality.usable for finding in self.findings]),
+            np.array([finding.leukaemia_probability for finding in self.findings], float),
+        )
+
+
+def progress(items: Iterable, what: str, total: int) -> Iterable:
+    """A progress bar on stderr."""
+    return tqdm(items, desc=what, total=total, smoothing=0.05)
+
+
+def _in_silence(items: Iterable, what: str, total: int) -> Iterable:
+    return items
+
+
+def judge(classifier: Classifier, rows: Dataset, progress: Progress = _in_silence) -> Judged:
+    """Read every row with a model; rows that cannot be read are noted."""
+    read, findings, numbers, colours, errors = [], [], [], [], {}
+    familiarity = classifier.model.knowledge.familiarity
+    for row in progress(range(len(rows)), "Judging images", len(rows)):
+        try:
+            image = open_image(rows[row]["image"])
+        except ImageError as error:
+            errors[row] = str(error)
+            continue
+        reading = classifier.read(image)
+        distance = familiarity.distance(reading.output.features)
+        read.append(row)
+        findings.append(reading.finding)
+        numbers.append((float(distance), *quality.measure(image)))
+        colours.append(colour_statistics(image))
+    distance, contrast, sharpness = np.array(numbers).reshape(-1, 3).T
+    return Judged(np.array(read, int), findings, distance, np.array(colours), contrast, sharpness, errors)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The material of an evaluation with what a model says of it; all but `judged.errors` is of the M readable images.
+
+    Attributes:
+        material: with N images.
+        judged: the findings on M of them.
+    """
+
+    material: EvaluationSet
+    judged: Judged
+
+    @cached_property
+    def truth(self) -> np.ndarray:
+        """int, M: places in `material.labels`."""
+        return self.material.truth[self.judged.rows]
+
+    @cached_property
+    def compared(self) -> np.ndarray:
+        """float, M × `material.labels`: the probabilities that are held against the truth."""
+        if not self.material.two_way:
+            return self.judged.probabilities
+        leukaemia = self.judged.verdicts.leukaemia
+        return np.stack([1 - leukaemia, leukaemia], axis=1)
+
+    def before_scaling(self, knowledge: ModelMetadata) -> np.ndarray:
+        """What `compared` was before the temperature was folded into the weights."""
+        earlier = before_scaling(self.judged.probabilities, knowledge.temperature)
+        if not self.material.two_way:
+            return earlier
+        leukaemia = leukaemia_probability(earlier, list(self.judged.findings[0].probabilities), knowledge.positive)
+        return np.stack([1 - leukaemia, leukaemia], axis=1)
+
+    @cached_property
+    def answer(self) -> np.ndarray:
+        """int, M: the most probable of `compared`."""
+        return self.compared.argmax(axis=1)
+
+    @property
+    def groups(self) -> np.ndarray:
+        """int, M."""
+        return self._grouped[0][self.judged.rows]
+
+    @property
+    def groups_from(self) -> str:
+        """Where the groups come from, in words."""
+        return self._grouped[1]
+
+    @cached_property
+    def _grouped(self) -> tuple[np.ndarray, str]:
+        colours = np.zeros((len(self.material.rows), self.judged.colours.shape[1]))
+        colours[self.judged.rows] = self.judged.colours
+        return self.material.groups(colours)
+
+    def image(self, number: int) -> np.ndarray:
+        """One of the M images, uint8, H × W × 3, RGB."""
+        return open_image(self.material.rows[int(self.judged.rows[number])]["image"])
+
+    def file(self, number: int) -> str:
+        """Its name."""
+        return self.material.rows[int(self.judged.rows[number])]["file"]

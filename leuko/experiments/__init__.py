@@ -1,0 +1,1 @@
+"""Experiments: hyperparameter search, comparison of methods, ablation."""

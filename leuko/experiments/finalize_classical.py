@@ -1,0 +1,89 @@
+"""The end of fitting a classifier on measures: it is calibrated, measured, and becomes a model folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+from scipy.special import softmax
+
+from leuko.decision.calibration import MahalanobisOOD, OperatingPoint, fit_temperature
+from leuko.evaluation import metrics, model_warnings
+from leuko.evaluation.shortcut_audit import colour_baseline
+from leuko.experiments.baselines import Fitted
+from leuko.experiments.methods import OnMeasures
+from leuko.inference.classifier import leukaemia_probability
+from leuko.networks import classical, model_folder
+from leuko.networks.backbones import Network
+from leuko.networks.preprocessing import Preprocessing
+from leuko.reports.cards.model_card import write_card
+from leuko.stats.calibration_metrics import before_scaling
+from leuko.training.prepare_data import Task
+from leuko.training.settings import Settings
+
+
+def finish(
+    fitted: Fitted,
+    measures: np.ndarray,
+    system: OnMeasures,
+    task: Task,
+    settings: Settings,
+    trunk: tuple[Network, Preprocessing] | None,
+) -> None:
+    """Calibrate on validation, evaluate on test, and write the model folder.
+
+    The figures are those of the classifier by itself: unlike the app, they ask no cells a second time.
+
+    Args:
+        fitted: what was learnt.
+        measures: float32, N × D, of all rows of the task.
+        system: which of the comparison's.
+        task: the data.
+        settings: `output` is the folder to write.
+        trunk: the network of deep measures, and what it sees.
+    """
+    split, labels, truth = task.split, task.labels, task.truth
+    on_validation = fitted.logits(measures[split.validation])
+    temperature = fit_temperature(on_validation, truth[split.validation])
+    ill = np.isin(truth[split.validation], [labels.index(name) for name in task.positive])
+    scores = leukaemia_probability(softmax(on_validation / temperature, axis=1), labels, task.positive)
+    prepared = {part: fitted.prepare.transform(measures[getattr(split, part)]) for part in ("train", "validation")}
+    run = {"dataset": settings.title, "classifier": system.name, "seed": settings.seed, "steps": len(split.train)}
+    knowledge = model_folder.ModelMetadata(
+        name=f"Deep Leuko {system.title} on {settings.title}",
+        positive=task.positive,
+        temperature=temperature,
+        operating_point=OperatingPoint.fit(scores, ill),
+        familiarity=MahalanobisOOD.fit(prepared["train"], prepared["validation"], truth[split.train]),
+        training=run | {"split": split.how, "images": task.sizes, "fingerprint": task.fingerprint},
+    )
+    probabilities = softmax(fitted.logits(measures[split.test]) / temperature, axis=1)
+    report = metrics.evaluate(
+        probabilities,
+        truth[split.test],
+        labels,
+        task.positive,
+        knowledge.operating_point.threshold,
+        groups=split.group[split.test],
+        earlier=before_scaling(probabilities, temperature),
+    )
+    report["colour_baseline"] = colour_baseline(
+        task.colours[split.train],
+        truth[split.train],
+        task.colours[split.test],
+        truth[split.test],
+        split.group[split.test],
+        network=probabilities.argmax(axis=1),
+    )
+    knowledge = replace(knowledge, warnings=model_warnings.of_trained(report))
+    model = classical.as_onnx(fitted.prepare, fitted.classifier, len(labels), temperature)
+    with model_folder.new_folder(settings.output) as draft:
+        classical.save(draft, model, system.name, system.measures, labels, knowledge, trunk)
+        (draft / "evaluation").mkdir()
+        (draft / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
+        metrics.plot(probabilities, truth[split.test], labels, draft / "evaluation", report)
+        split.save(draft / "evaluation" / "split.json", task.rows["file"][:])
+        if task.cleaning:
+            task.cleaning.save(draft / "evaluation" / "cleaning.json")
+        write_card(draft / "README.md", knowledge, system.title, labels, report)

@@ -1,0 +1,128 @@
+"""To the Hugging Face Hub: a model folder, whole and in one commit, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import yaml
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token, parse_eval_result_entries
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+
+from leuko.networks import hub_errors, model_folder
+
+# Named one by one, because what else lies in a model folder may name or show images, and so patients: the split and
+# the findings of the cleaning list the data's files.
+PUBLISHED = (
+    "README.md",
+    model_folder.CONFIG,
+    model_folder.WEIGHTS,
+    model_folder.LEUKO,
+    model_folder.ONNX,
+    model_folder.TRUNK,
+    "evaluation/metrics.json",
+    "evaluation/confusion_matrix.png",
+    "evaluation/roc.png",
+    "evaluation/precision_recall.png",
+    "evaluation/reliability.png",
+    "evaluation/risk_coverage.png",
+    model_folder.RESULTS,
+)
+
+
+class HubError(RuntimeError):
+    """Something could not be published; the message is one sentence that says what to do."""
+
+
+def publish_model(source: Path, repo: str, force: bool = False) -> str:
+    """Push a model folder to the Hub, replacing what the repository held, as one commit.
+
+    The folder is loaded first, so that nothing is published that could not be served. Pushing the same folder again
+    changes nothing. The token comes from HF_TOKEN or the Hub's own login.
+
+    Args:
+        source: a model folder as `train.py` writes it; only what `PUBLISHED` names leaves the machine.
+        repo: `USER/NAME`; made (public) if it does not exist.
+        force: publish a model that has warnings (`leuko.networks.model_folder.ModelMetadata`) all the same.
+
+    Returns:
+        The address of the model.
+
+    Raises:
+        leuko.networks.model_folder.ModelFolderError: the folder cannot be served.
+        HubError: warnings, no token, a wrong one, no rights, no such name, or no connection.
+    """
+    model = model_folder.load(source)
+    if model.knowledge.warnings and not force:
+        raise HubError(
+            f"{source} is not published, since it has warnings: {' '.join(model.knowledge.warnings)} Publish it all "
+            f"the same with `python -m leuko publish model {source} {repo} --force`."
+        )
+    check_login(repo)
+    if not model.measures:
+        _ = model.network  # it is read only when asked for
+    again = f"python -m leuko publish model {source} {repo}{' --force' * force}"
+    with _in_one_sentence(repo, then=f"`{again}` finishes"):
+        api = HfApi()
+        url = api.create_repo(repo, repo_type="model", exist_ok=True)
+        files = {name: source / name for name in PUBLISHED if (source / name).is_file()}
+        if model_folder.RESULTS in files and not _on_hub_data(files[model_folder.RESULTS]):
+            del files[model_folder.RESULTS]  # the Hub takes results on its own data sets alone
+        left_over = set(api.list_repo_files(repo)) - files.keys() - {".gitattributes"}
+        # Not upload_folder: over Xet it may make several commits, between which the model is half there.
+        api.create_commit(
+            repo,
+            [CommitOperationAdd(name, file) for name, file in files.items()]
+            + [CommitOperationDelete(name) for name in sorted(left_over)],
+            commit_message="Model written by Deep Leuko",
+        )
+        return str(url)
+
+
+def _on_hub_data(results: Path) -> bool:
+    return all("/" in entry.dataset_id for entry in parse_eval_result_entries(yaml.safe_load(results.read_text())))
+
+
+def check_login(repo: str) -> None:
+    """Make sure that `repo` is a name and the token one that may write, before hours are spent on what is to be pushed.
+
+    Raises:
+        HubError: it is not.
+    """
+    try:
+        validate_repo_id(repo)
+    except HFValidationError as error:
+        raise HubError(f"{repo!r} is no Hub name; write USER/NAME.") from error
+    if "/" not in repo:
+        raise HubError(f"{repo!r} lacks its owner; write USER/NAME.")
+    if not get_token():
+        raise HubError("There is no Hub token; set HF_TOKEN or run `hf auth login`, then run again.")
+    with _in_one_sentence(repo, then="run again"):
+        token = HfApi().whoami().get("auth", {}).get("accessToken", {})
+    if token.get("role") == "read":
+        raise HubError("This Hub token may only read; make one that may write and set HF_TOKEN, then run again.")
+
+
+@contextmanager
+def _in_one_sentence(repo: str, then: str) -> Iterator[None]:
+    """Turn what the Hub's client raises into a `HubError`."""
+    try:
+        with hub_errors.quiet():
+            yield
+    except (httpx2.HTTPError, OSError, RuntimeError) as error:
+        raise HubError(_why(hub_errors.http_status(error), repo, then)) from error
+
+
+def _why(status: int | None, repo: str, then: str) -> str:
+    if status is None:
+        return f"The connection to the Hub failed; {then}."
+    if status == 401:
+        return f"The Hub does not accept the token; check HF_TOKEN or run `hf auth login`, then {then}."
+    if status == 403:
+        return f"This token may not write to {repo}; use one that may, or another name, then {then}."
+    if status == 404:
+        return f"The Hub knows no {repo}; check the name, then {then}."
+    return f"The Hub answered with an error ({status}); wait, then {then}."

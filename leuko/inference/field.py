@@ -1,0 +1,117 @@
+"""What the cells of one image are, measured and ordered for a reader."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from leuko.cells.close_up import is_close_up
+from leuko.cells.counting import Counts, count
+from leuko.cells.features import morphology
+from leuko.cells.features.catalogue import FEATURES
+from leuko.cells.segmentation.segment import Segmentation
+from leuko.decision import cell_score
+
+_UNITS = {feature.name: feature.unit for feature in FEATURES}
+
+
+@dataclass(frozen=True)
+class Field:
+    """The white cells of an image.
+
+    Attributes:
+        found: where they lie.
+        table: what was measured of them, `leuko.cells.features.morphology.describe`.
+        likeness: float, N, how much each looks like a blast (`leuko.decision.cell_score.likeness`); None without a scale.
+        counts: how many cells there are, and the share of blasts in a field where red cells give a scale.
+        close_up: whether the image shows a cell and not a field, so that there is nothing to count.
+    """
+
+    found: Segmentation
+    table: dict[str, np.ndarray]
+    likeness: np.ndarray | None
+    counts: Counts
+    close_up: bool
+
+    @classmethod
+    def of(cls, image: np.ndarray, found: Segmentation) -> Field:
+        """Measure the cells found in an image, uint8, H × W × 3, RGB."""
+        table = morphology.describe(image, found)
+        likeness = cell_score.likeness(table) if found.um_per_px else None
+        if likeness is not None:
+            likeness = np.where(table["lobes"] > 0, np.nan_to_num(likeness), 0.0)
+        close_up = is_close_up(found)
+        no_share = likeness is None or close_up or cell_score.unlike_blood(found)
+        blasts = None if no_share else (likeness >= 1).astype(float)
+        return cls(found, table, likeness, count(found, blasts), close_up)
+
+    @property
+    def order(self) -> np.ndarray:
+        """Rows of the table, the most suspicious first; without a scale, those with the fullest nuclei."""
+        key = self.table["nucleus_share"] if self.likeness is None else self.likeness
+        return np.argsort(-np.nan_to_num(key), kind="stable")
+
+    @property
+    def left_out(self) -> Mapping[int, str]:
+        """Why cells do not count, by their ids."""
+        excluded = self.counts.white_cells.excluded
+        return {label: reason for reason, ids in excluded.items() for label in ids}
+
+    def blast_like(self, row: int) -> bool | None:
+        """Whether a cell looks like a blast; None where that cannot be told."""
+        if self.likeness is None or not self.table["lobes"][row]:
+            return None
+        return bool(self.likeness[row] >= 1)
+
+    def unit(self, feature: str) -> str:
+        """Of a feature: in pixels where there is no scale."""
+        return _UNITS[feature] if self.found.um_per_px else _UNITS[feature].replace("µm", "px")
+
+    def as_csv(self, name: str) -> str:
+        """The whole table, a line for each cell.
+
+        Args:
+            name: of the image; what a spreadsheet would take for a formula is quoted.
+        """
+        columns = [c for c in self.table if c != "id"]
+        units = {c: self.unit(c) for c in columns if _UNITS.get(c)}
+        written = io.StringIO()
+        rows = csv.writer(written, lineterminator="\r\n")
+        rows.writerow(
+            [
+                "image",
+                "cell",
+                "looks_like_blast",
+                "not_counted",
+                *(f"{c} [{units[c]}]" if c in units else c for c in columns),
+            ]
+        )
+        for i, number in enumerate(self.table["id"]):
+            like = self.blast_like(i)
+            rows.writerow(
+                [
+                    plain(name),
+                    number,
+                    "" if like is None else like,
+                    self.left_out.get(int(number), ""),
+                    *(_figure(self.table[c][i]) for c in columns),
+                ]
+            )
+        return written.getvalue()
+
+
+def plain(text: str) -> str:
+    """A text that no spreadsheet takes for a formula (OWASP, "CSV Injection")."""
+    text = "".join(c for c in text if c.isprintable())
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
+
+
+def _figure(value: np.generic) -> object:
+    number = value.item()
+    if isinstance(number, float):
+        return f"{number:.6g}" if np.isfinite(number) else ""
+    return number

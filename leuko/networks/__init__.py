@@ -1,0 +1,1 @@
+"""Networks: architectures, Grad-CAM, ONNX export and runtime, and model folders."""

@@ -1,0 +1,106 @@
+"""Where the network looked: Grad-CAM by gradients through the head alone, or none at all.
+
+Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", 2017,
+arXiv:1610.02391. The last feature map A is all that the class score depends on behind the trunk, so that
+∂score/∂A needs no backward pass through the trunk, no hooks, and leaves nothing behind. Where the head is a
+chain of dense layers and ReLUs, often a lone linear layer on the map's mean, the gradient is a product of their
+weights, and exported networks give the maps themselves (`leuko.networks.export`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+    from leuko.networks.backbones import Network
+    from leuko.networks.ensemble import Ensemble
+
+OVERLAY_SIDE = 1024  # pixels; a heat map of 7 × 7 shows nothing more on a larger picture
+
+
+def grad_cam(network: Network, feature_map: torch.Tensor, class_index: int) -> np.ndarray:
+    """Grad-CAM of one image at the resolution of the feature map.
+
+    Equations 1 and 2 of the paper: α_k is the mean of ∂score/∂A_k over the map, and the result
+    ReLU(Σ_k α_k A_k), scaled to a maximum of 1. An ensemble's is the mean of its members', each weighed by its share in
+    the class's probability, at the resolution of the finest.
+
+    Args:
+        network: in evaluation mode.
+        feature_map: one image's output of `network.trunk`, with a batch dimension of 1.
+        class_index: whose score is explained.
+
+    Returns:
+        float32, h × w, 0 to 1; all 0 where nothing speaks for the class.
+    """
+    import torch  # late: most models need none to be explained
+
+    from leuko.networks.ensemble import Ensemble
+
+    if isinstance(network.timm_model, Ensemble):
+        return _mean_cam(network.timm_model, feature_map, class_index)
+    leaf = feature_map.detach().requires_grad_(True)
+    with torch.enable_grad():
+        score = network.head(leaf)[0, class_index]
+        (gradient,) = torch.autograd.grad(score, leaf)
+    activation, gradient = network.spatial(leaf.detach())[0], network.spatial(gradient)[0]
+    return positive(torch.einsum("k,khw->hw", gradient.mean(dim=(1, 2)), activation).numpy())
+
+
+def positive(cam: np.ndarray) -> np.ndarray:
+    """What speaks for a class in a map, float32, h × w, scaled to a maximum of 1; all 0 where nothing does."""
+    cam = np.maximum(cam, 0)
+    return (cam / max(cam.max(), 1e-7)).astype(np.float32)
+
+
+def _mean_cam(ensemble: Ensemble, feature_map: torch.Tensor, class_index: int) -> np.ndarray:
+    import torch
+
+    from leuko.networks.backbones import Network
+
+    members = [Network(member) for member in ensemble.members]
+    maps = ensemble.split(feature_map.detach())
+    pairs = list(zip(members, maps, strict=True))
+    with torch.no_grad():
+        shares = [float(member.head(part).softmax(dim=1)[0, class_index]) for member, part in pairs]
+    cams = [grad_cam(member, part, class_index) for member, part in pairs]
+    height, width = np.max([cam.shape for cam in cams], axis=0)
+    mean = sum(share * upsample(cam, int(height), int(width)) for share, cam in zip(shares, cams, strict=True))
+    return (mean / max(mean.max(), 1e-7)).astype(np.float32)
+
+
+def upsample(cam: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A map scaled to height × width (bilinear), float32, 0 to 1."""
+    return np.clip(cv2.resize(cam, (width, height), interpolation=cv2.INTER_LINEAR), 0, 1)
+
+
+def shrink(image: np.ndarray) -> np.ndarray:
+    """The image at no more than `OVERLAY_SIDE` on its longer side, uint8, H × W × 3."""
+    scale = OVERLAY_SIDE / max(image.shape[:2])
+    return image if scale >= 1 else cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+def overlay(image: np.ndarray, cam: np.ndarray, opacity: float = 0.5) -> np.ndarray:
+    """The image with the heat map laid over it.
+
+    The colours are those of `cividis`, from dark blue (nothing) to yellow (most), made to read the same with and
+    without colour-vision deficiency (Nuñez, Anderton & Renslow 2018, doi:10.1371/journal.pone.0199239).
+
+    Args:
+        image: uint8, H × W × 3, RGB.
+        cam: float32, any size, 0 to 1.
+        opacity: of the heat map, 0 to 1.
+
+    Returns:
+        uint8, RGB; the image's size, or smaller in proportion if it is larger than `OVERLAY_SIDE`.
+    """
+    image = shrink(image)
+    height, width = image.shape[:2]
+    heat = upsample(cam, height, width)
+    colours = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_CIVIDIS)[..., ::-1]
+    return cv2.addWeighted(colours, opacity, image, 1 - opacity, 0)

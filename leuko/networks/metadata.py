@@ -1,0 +1,67 @@
+"""What a model knows beside its weights, as `leuko.json` keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from leuko.decision.calibration import MahalanobisOOD, OperatingPoint
+from leuko.decision.magnification import Scale
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """What a model knows beside its weights: the content of `leuko.json`.
+
+    Attributes:
+        name: of the model, for people.
+        positive: the labels that mean leukaemia.
+        temperature: already folded into the weights.
+        operating_point, familiarity: see `leuko.decision.calibration`.
+        training: the run: data and their fingerprint, split and seed, settings, steps done.
+        scale: how large the cells of the training images were to the network (`leuko.decision.magnification`); None: not known.
+        warnings: why not to rely on the model, a sentence each (`leuko.evaluation.model_warnings`); usually none.
+    """
+
+    name: str
+    positive: tuple[str, ...]
+    temperature: float
+    operating_point: OperatingPoint
+    familiarity: MahalanobisOOD
+    training: dict[str, Any]
+    scale: Scale | None = None
+    warnings: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """As stored in `leuko.json`, beside what only a model folder knows (kind, digests, versions)."""
+        return {
+            "name": self.name,
+            "positive": list(self.positive),
+            "temperature": self.temperature,
+            "operating_point": self.operating_point.as_json(),
+            "warnings": list(self.warnings),
+            "training": self.training,
+            "scale": self.scale and asdict(self.scale),
+            "familiarity": self.familiarity.as_json(),
+        }
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any], labels: tuple[str, ...]) -> ModelMetadata:
+        """Read what `as_json` wrote, of a model with these classes.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: it is not what `as_json` writes.
+        """
+        knowledge = cls(
+            name=stored["name"],
+            positive=tuple(stored["positive"]),
+            temperature=stored["temperature"],
+            operating_point=OperatingPoint.from_json(stored["operating_point"]),
+            familiarity=MahalanobisOOD.from_json(stored["familiarity"]),
+            training=stored["training"],
+            scale=Scale(**stored["scale"]) if stored.get("scale") else None,
+            warnings=tuple(map(str, stored.get("warnings", ()))),
+        )
+        if len(set(knowledge.positive) & set(labels)) != len(knowledge.positive):
+            raise ValueError("what means leukaemia is not among the classes, or is named twice")
+        return knowledge

@@ -1,0 +1,1 @@
+"""Reports: HTML pages, model cards, tables and plots."""

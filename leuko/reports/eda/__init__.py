@@ -1,0 +1,1 @@
+"""The data report (exploratory data analysis)."""

@@ -1,0 +1,1 @@
+"""What of Gradio is patched and guarded."""

@@ -1,0 +1,1 @@
+"""Statistics: intervals, paired tests, and metrics of ranking and calibration."""

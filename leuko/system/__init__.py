@@ -1,0 +1,1 @@
+"""What the operating system and the Hub's naming ask for: threads, memory, paths."""

@@ -1,0 +1,164 @@
+"""The end of a run: a trained network is calibrated, measured, and becomes a model folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import softmax
+from torch import nn
+
+from leuko.data.load import open_image
+from leuko.data.splitting import balance
+from leuko.decision.calibration import MahalanobisOOD, OperatingPoint, fit_temperature
+from leuko.decision.magnification import Scale, measured
+from leuko.evaluation import metrics, model_warnings
+from leuko.evaluation.logits import predict
+from leuko.evaluation.predict_dataset import Judged, judge
+from leuko.evaluation.shortcut_audit import colour_baseline
+from leuko.inference.classifier import Classifier, leukaemia_probability
+from leuko.networks import model_folder
+from leuko.networks.backbones import Network
+from leuko.networks.preprocessing import Preprocessing
+from leuko.reports.cards.model_card import write_card
+from leuko.stats.calibration_metrics import before_scaling
+from leuko.training.prepare_data import Task
+from leuko.training.settings import Settings, TrainingError
+
+FAMILIAR_IMAGES = 500  # training images that say what is in distribution
+SCALE_IMAGES = 60  # of them that say how large cells are
+REFIT_DECAY = 1e-3  # of the last layer's squared weights, where it is fitted anew
+
+
+def finish(network: Network, task: Task, how: Preprocessing, settings: Settings, steps: int) -> dict[str, Any]:
+    """Calibrate on validation, evaluate on test, and write the model folder; the figures on the test split.
+
+    Raises:
+        TrainingError: the network's answers are not numbers.
+    """
+    model = calibrate(network, task, how, settings, steps)
+    judged, report = examine(model, task)
+    knowledge = replace(model.knowledge, warnings=(*settings.warnings, *model_warnings.of_trained(report)))
+    split = task.split
+    with model_folder.new_folder(settings.output) as draft:
+        model_folder.save(draft, network, task.labels, how, knowledge)
+        (draft / "evaluation").mkdir()
+        (draft / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
+        metrics.plot(
+            judged.probabilities, task.truth[split.test][judged.rows], task.labels, draft / "evaluation", report
+        )
+        split.save(draft / "evaluation" / "split.json", task.rows["file"][:])
+        if task.cleaning:
+            task.cleaning.save(draft / "evaluation" / "cleaning.json")
+        write_card(draft / "README.md", knowledge, settings.backbone, task.labels, report)
+    return report
+
+
+def calibrate(network: Network, task: Task, how: Preprocessing, settings: Settings, steps: int) -> model_folder.Model:
+    """Round a trained network to what is stored, and fit on validation what turns its answers into findings.
+
+    Raises:
+        TrainingError: the network's answers are not numbers.
+    """
+    model_folder.round_to_stored(network)
+    network.eval().requires_grad_(False)
+    split, rows = task.split, task.rows
+    logits, _ = predict(network, rows.select(split.validation), how)
+    if not np.isfinite(logits).all():
+        raise TrainingError("Training diverged (the network's answers are not numbers); use a lower --lr.")
+    truth = task.truth[split.validation]
+    temperature = fit_temperature(logits, truth)
+    model_folder.fold_temperature(network, temperature)
+    model_folder.round_to_stored(network)
+
+    logits, validation_features = predict(network, rows.select(split.validation), how)
+    ill = np.isin(truth, [task.labels.index(name) for name in task.positive])
+    point = OperatingPoint.fit(leukaemia_probability(softmax(logits, axis=1), task.labels, task.positive), ill)
+    some = np.random.default_rng(settings.seed).permutation(split.train)[:FAMILIAR_IMAGES]
+    _, training_features = predict(network, rows.select(some), how)
+    knowledge = model_folder.ModelMetadata(
+        name=f"Deep Leuko {settings.backbone} on {settings.title}",
+        positive=task.positive,
+        temperature=temperature,
+        operating_point=point,
+        familiarity=MahalanobisOOD.fit(training_features, validation_features, task.truth[some]),
+        training=settings.record()
+        | {"steps": steps, "split": task.split.how, "images": task.sizes, "fingerprint": task.fingerprint},
+        scale=scale_of((open_image(image) for image in rows.select(some[:SCALE_IMAGES])["image"]), how.size),
+    )
+    return model_folder.Model(network.cpu(), settings.backbone, task.labels, how, knowledge, version="")
+
+
+def examine(model: model_folder.Model, task: Task) -> tuple[Judged, dict[str, Any]]:
+    """What a model says of the test split, image by image as the app does it, and the figures."""
+    split, knowledge = task.split, model.knowledge
+    judged = judge(Classifier(model), task.rows.select(split.test))
+    truth, groups = task.truth[split.test][judged.rows], split.group[split.test][judged.rows]
+    report = metrics.evaluate(
+        judged.probabilities,
+        truth,
+        task.labels,
+        task.positive,
+        knowledge.operating_point.threshold,
+        groups=groups,
+        earlier=before_scaling(judged.probabilities, knowledge.temperature),
+        verdicts=judged.verdicts,
+    )
+    report["colour_baseline"] = colour_baseline(
+        task.colours[split.train],
+        task.truth[split.train],
+        judged.colours,
+        truth,
+        groups,
+        network=judged.probabilities.argmax(axis=1),
+    )
+    return judged, report
+
+
+def scale_of(images: Iterable[np.ndarray], size: tuple[int, int]) -> Scale | None:
+    """How large the cells of training images (uint8, H × W × 3, RGB) are to a network with this input size."""
+    return Scale.fit(measured(images, size))
+
+
+def last_layer(network: Network, settings: Settings) -> nn.Linear:
+    """The layer that `refit_last_layer` fits.
+
+    Raises:
+        TrainingError: the network has no such layer.
+    """
+    last = network.timm_model.get_classifier()
+    if not isinstance(last, nn.Linear):
+        raise TrainingError(
+            f"--balance smote needs a network that ends in a linear layer; {settings.backbone} does not."
+        )
+    return last
+
+
+def refit_last_layer(network: Network, task: Task, how: Preprocessing, settings: Settings) -> None:
+    """Fit the last layer, in place, on features of the training images balanced by SMOTE.
+
+    SMOTE mixes rows, which has a meaning between features and none between images; hence the classifier alone is
+    trained again, on a trunk that has learnt from the images as they are: Kang et al., "Decoupling representation and
+    classifier for long-tailed recognition", 2020, arXiv:1910.09217.
+    """
+    last = last_layer(network, settings)
+    rows = task.split.train
+    network.eval()
+    features, labels = balance.synthesise(
+        predict(network, task.rows.select(rows), how)[1], task.truth[rows], seed=settings.seed
+    )
+    inputs, truth = (torch.from_numpy(values).to(last.weight.device) for values in (features, labels))
+    last.requires_grad_(True)
+    optimiser = torch.optim.LBFGS(last.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        value = nn.functional.cross_entropy(last(inputs), truth) + REFIT_DECAY * last.weight.square().sum()
+        value.backward()
+        return value
+
+    optimiser.step(loss)

@@ -1,0 +1,183 @@
+"""From data sets to what a network learns: loaded, cleaned, split by groups, balanced."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from datasets import Dataset, DatasetDict, concatenate_datasets
+
+from leuko.data.cleaning import clean
+from leuko.data.labels.positive_classes import choose_positive, taken_for
+from leuko.data.load import count_classes, fingerprint, open_image
+from leuko.data.sources.folders import DataError
+from leuko.data.splitting import balance
+from leuko.data.splitting.groups import Groups, find_groups
+from leuko.data.splitting.split import Split, class_shares_off, split_rows, verify
+from leuko.evaluation.logits import predict
+from leuko.images.decode import ImageError
+from leuko.images.stain import colour_statistics
+from leuko.networks import model_folder
+from leuko.training.settings import Settings
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is learnt.
+
+    Attributes:
+        labels: class names, in the order of the network's outputs.
+        positive: those that mean leukaemia.
+        rows: the images that remain after cleaning, of all parts.
+        colours: float, rows × 9, their colour statistics.
+        split: which rows are for training, validation and test.
+        learning: int, the training rows that are shown to the network; some more than once after oversampling.
+        cleaning: what was found in the data, or None if nobody looked.
+        fingerprint: digest of all files' names and labels.
+    """
+
+    labels: tuple[str, ...]
+    positive: tuple[str, ...]
+    rows: Dataset
+    colours: np.ndarray
+    split: Split
+    learning: np.ndarray
+    cleaning: clean.Cleaning | None
+    fingerprint: str
+
+    @property
+    def truth(self) -> np.ndarray:
+        """The label of every row."""
+        return np.asarray(self.rows["label"][:])
+
+    @property
+    def digest(self) -> str:
+        """Of the images by name, their labels, and the part that each is in: which task this is."""
+        digest, files = hashlib.sha256(self.fingerprint.encode()), self.rows["file"][:]
+        for part in PARTS:
+            digest.update("\n".join([part, *(files[row] for row in getattr(self.split, part))]).encode())
+        return digest.hexdigest()[:16]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The number of images of each part."""
+        return {part: len(getattr(self.split, part)) for part in PARTS}
+
+
+def prepare(parts: DatasetDict, settings: Settings, say: Callable[[str], None]) -> Task:
+    """Clean, split and balance the data of a run, and say in a few lines what was done.
+
+    Parts that the data set itself brings are kept, but for copies: a picture that also stands in the test part is taken
+    out of validation and training, one of the validation part out of training.
+
+    Args:
+        parts: from `leuko.data.load.load`.
+        settings: the run.
+        say: receives the lines meant for the user.
+
+    Raises:
+        DataError: the data cannot be trained on.
+    """
+    rows = concatenate_datasets([parts[part] for part in parts])
+    given = np.repeat(np.arange(len(parts)), [len(parts[part]) for part in parts])
+    labels = tuple(rows.features["label"].names)
+    counts = count_classes(rows)
+    positive = choose_positive(labels, settings.positive, counts)
+    say(f"{settings.title}: {len(rows)} images ({', '.join(f'{n} {name}' for name, n in counts.items())}).")
+    say(taken_for(labels, positive))
+    digest = fingerprint(rows)
+
+    cleaning, pictures = None, np.arange(len(rows))
+    if settings.clean:
+        cleaning = clean.inspect(rows, _deep_features, keep=settings.keep)
+        say(cleaning.summary())
+        pictures, given = cleaning.duplicates.field[cleaning.kept], given[cleaning.kept]
+        rows = rows.select(cleaning.kept)
+        if gone := [name for i, name in enumerate(labels) if i not in set(rows["label"])]:
+            raise DataError(
+                f"Cleaning leaves no image of class {', '.join(gone)}; `python -m leuko eda` shows why, --keep "
+                "overrides."
+            )
+    colours = _colours(rows)
+    truth = np.asarray(rows["label"][:])
+    if settings.split:
+        split = Split.load(settings.split, rows["file"][:])
+    elif len(parts) > 1:
+        split = _as_given(rows, list(parts), given, pictures, settings.seed)
+    else:
+        groups = find_groups(
+            truth,
+            given=rows["group"][:] if "group" in rows.column_names else None,
+            colours=colours,
+            sources=rows["source"][:],
+            pictures=pictures,
+        )
+        split = split_rows([labels[i] for i in truth], groups, settings.seed)
+    verify(split, pictures)
+    _check_whole(split, truth, labels, 2 if settings.balance == "smote" else 1)
+    task = Task(labels, positive, rows, colours, split, _balanced(truth, split, settings), cleaning, digest)
+    sizes = ", ".join(f"{n} {part}" for part, n in task.sizes.items())
+    say(f"Split: {sizes}, {len(split.left_out)} left out. {split.how}.")
+    say(f"Class shares are at most {class_shares_off(split, truth):.1f} points off the whole's in any part.")
+    if settings.balance in ("over", "under"):
+        say(f"Balance: {settings.balance}sampling shows {len(task.learning)} instead of {task.sizes['train']} images.")
+    return task
+
+
+def _colours(rows: Dataset) -> np.ndarray:
+    colours = []
+    for row in rows.select_columns(["image", "file"]):
+        try:
+            colours.append(colour_statistics(open_image(row["image"])))
+        except ImageError as error:
+            raise DataError(f"{row['file']}: {error} Cleaning would leave it out.") from error
+    return np.stack(colours)
+
+
+def _deep_features(rows: Dataset) -> np.ndarray:
+    """Features of the embedded default, which knows smears and is always at hand."""
+    model = model_folder.load()
+    return predict(model.network, rows, model.preprocessing)[1]
+
+
+def _as_given(rows: Dataset, names: list[str], part: np.ndarray, pictures: np.ndarray, seed: int) -> Split:
+    """The split that the data set brings, less the copies that would cross it."""
+    if set(names) != set(PARTS):
+        raise DataError("Give train, validation and test folders, or class folders alone to have them split.")
+    where = {name: np.flatnonzero(part == number) for number, name in enumerate(names)}
+    test = where["test"]
+    validation = where["validation"][~np.isin(pictures[where["validation"]], pictures[test])]
+    seen = np.concatenate([pictures[validation], pictures[test]])
+    train = where["train"][~np.isin(pictures[where["train"]], seen)]
+    left_out = np.setdiff1d(np.arange(len(part)), np.concatenate([train, validation, test]))
+    how = "Parts as the data set gives them"
+    if len(left_out):
+        how += f"; {len(left_out)} copies and overlapping fields of another part left out"
+    if "group" in rows.column_names:
+        pairs = {(group, p) for group, p in zip(rows["group"], part, strict=True) if group}
+        crossing = len(pairs) - len({group for group, _ in pairs})
+        if crossing:
+            how += f"; beware: {crossing} of its own groups stand in several parts"
+    spare = np.isin(np.arange(len(part)), left_out)
+    return Split(train, validation, test, left_out, Groups(pictures, spare, (), how), how, seed)
+
+
+def _check_whole(split: Split, truth: np.ndarray, labels: tuple[str, ...], least: int) -> None:
+    """Raises DataError where a part is empty, or a class has too few images to learn from."""
+    because = "those that are copies of pictures in another part do not count"
+    if empty := [part for part in PARTS if not len(getattr(split, part))]:
+        raise DataError(f"There is no image in the {empty[0]} part; {because}.")
+    counts = np.bincount(truth[split.train], minlength=len(labels))
+    if few := [name for name, count in zip(labels, counts, strict=True) if count < least]:
+        smote = " --balance smote makes up more from two." if least > 1 else ""
+        raise DataError(f"There are too few images of class {', '.join(few)} in the train part; {because}.{smote}")
+
+
+def _balanced(truth: np.ndarray, split: Split, settings: Settings) -> np.ndarray:
+    if settings.balance not in ("over", "under"):
+        return split.train
+    return split.train[balance.resample(truth[split.train], settings.balance, settings.seed)]

@@ -1,0 +1,132 @@
+"""Features of a frozen trunk, computed once, and heads fitted on them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from leuko.adaptation.frozen_features import Head, Trunk, digest_of, features, kept
+from leuko.images.stain import Normalisation, StainProfile
+from leuko.networks import model_folder
+from leuko.networks.preprocessing import to_input
+
+
+@pytest.fixture(scope="module")
+def model() -> model_folder.Model:
+    return model_folder.load()
+
+
+@pytest.fixture(scope="module")
+def trunk(model) -> Trunk:
+    return Trunk(model.network, model.preprocessing, model_folder.EMBEDDED / model_folder.ONNX)
+
+
+def pooled(model: model_folder.Model, image: np.ndarray) -> np.ndarray:
+    pixels = torch.from_numpy(to_input(image, model.preprocessing))[None]
+    with torch.no_grad():
+        return model.network.pooled(model.network.trunk(pixels))[0].numpy()
+
+
+def test_the_first_view_is_the_image_as_it_is_by_onnx_too(trunk, model, smear):
+    by_torch = Trunk(model.network, model.preprocessing)
+    images = [smear, smear[:150, ::-1]]
+    for each in (trunk, by_torch):
+        (found,) = features([each], images.__getitem__, 2)
+        assert found.shape == (2, 1, 1280) and found.dtype == np.float32
+        for number, image in enumerate(images):
+            assert np.allclose(found[number, 0], pooled(model, image), atol=1e-3)
+
+
+def test_views_differ_and_follow_the_seed_alone(trunk, smear):
+    images = [smear, smear[::-1].copy()]
+    torch.manual_seed(5)
+    before = torch.rand(1)
+    torch.manual_seed(5)
+    (first,) = features([trunk], images.__getitem__, 2, views=2, seed=1)
+    assert torch.rand(1) == before  # no one else's chance was touched
+    (again,) = features([trunk], images.__getitem__, 1, views=2, seed=1)
+    (other,) = features([trunk], images.__getitem__, 1, views=1, seed=2)
+    assert first.shape == (2, 3, 1280)
+    assert np.allclose(first[0], again[0], atol=1e-4) and np.allclose(first[0, 0], other[0, 0], atol=1e-4)
+    assert np.abs(first[0, 1] - first[0, 2]).max() > 0.1 and np.abs(first[0, 1] - other[0, 1]).max() > 0.1
+
+
+def test_views_of_a_normalised_model_are_normalised(model, smear):
+    """What it makes of a field is what the same network without a normalisation makes of the normalised field."""
+    normalise = Normalisation("reinhard", StainProfile.of(255 - (255 - smear) // 2))
+    own = Trunk(model.network, replace(model.preprocessing, stain=normalise))
+    without = Trunk(model.network, replace(model.preprocessing, stain=None))
+    (found,) = features([own], [smear].__getitem__, 1, views=3)
+    expected, otherwise = (features([without], [each].__getitem__, 1, views=3)[0] for each in (normalise(smear), smear))
+    assert np.allclose(found, expected, atol=1e-3)
+    assert (np.abs(expected - otherwise).max(axis=-1) > 0.1).all()
+
+
+def test_an_onnx_file_of_another_network_is_not_believed(trunk, model, smear, tmp_path):
+    (tmp_path / "broken.onnx").write_bytes(b"nothing")
+    changed = model_folder.load()
+    with torch.no_grad():
+        changed.network.timm_model.conv_stem.weight.mul_(2)
+    weights = {name: tensor.clone() for name, tensor in changed.network.timm_model.state_dict().items()}
+    for suspicious in (
+        Trunk(changed.network, model.preprocessing, model_folder.EMBEDDED / model_folder.ONNX),
+        Trunk(changed.network, model.preprocessing, tmp_path / "broken.onnx"),
+    ):
+        (found,) = features([suspicious], lambda number: smear, 1)
+        assert np.allclose(found[0, 0], pooled(changed, smear), atol=1e-3)
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in changed.network.timm_model.state_dict().items())
+
+
+def test_what_was_computed_is_computed_again_only_if_something_changed(trunk, tmp_path):
+    times = []
+
+    def compute() -> np.ndarray:
+        times.append(1)
+        return np.arange(3.0)
+
+    for key in ("a", "a", "b"):
+        assert (kept(tmp_path / "cache", key, compute) == np.arange(3.0)).all()
+    assert len(times) == 2
+    for file in (tmp_path / "cache").iterdir():
+        file.write_bytes(file.read_bytes()[:40])  # cut off, as by a full disk
+    assert (kept(tmp_path / "cache", "a", compute) == np.arange(3.0)).all() and len(times) == 3
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+    (tmp_path / "x").write_bytes(b"1")
+    named, given = {"path": str(tmp_path / "x"), "bytes": None}, {"path": None, "bytes": b"1"}
+    assert digest_of([named]) == digest_of([given]) != digest_of([{"path": None, "bytes": b"2"}])
+    assert trunk.digest() == Trunk(model_folder.load().network, trunk.how).digest()
+
+
+def test_pickles_are_not_loaded(tmp_path):
+    kept(tmp_path, "a", lambda: np.zeros(1))
+    (file,) = tmp_path.iterdir()
+    np.save(file, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    assert kept(tmp_path, "a", lambda: np.ones(1)) == 1
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_head_is_the_logistic_regression_of_scikit_learn_on_features_as_they_are(classes):
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % classes
+    seen = (rng.standard_normal((60, 1, 8)) * 3 + 5 + labels[:, None, None]).astype(np.float32)
+    head = Head.fit(seen, labels, classes, 8e6)  # next to unregularised
+    theirs = LogisticRegression(C=1e6, max_iter=5000, tol=1e-8).fit(seen[:, 0], labels)
+    ours = torch.softmax(torch.from_numpy(head(seen[:, 0])), dim=1).numpy()
+    assert np.abs(ours - theirs.predict_proba(seen[:, 0])).max() < 0.02
+
+
+def test_classes_have_the_same_say_and_views_do_not_move_the_border():
+    """Nine in ten images are of one class, and all views lie elsewhere: the border is in the middle all the same."""
+    rng = np.random.default_rng(1)
+    labels = (np.arange(400) % 10 == 0).astype(int)
+    plain = rng.standard_normal((400, 1, 4)) + np.where(labels, 1.0, -1.0)[:, None, None]
+    shifted = plain + 7 + rng.standard_normal((400, 3, 4)) * 0.2
+    head = Head.fit(np.concatenate([plain, shifted], axis=1).astype(np.float32), labels, 2, 300.0)
+    logits = head(plain[:, 0])
+    right = logits.argmax(axis=1) == labels
+    assert right[labels == 0].mean() > 0.9 and right[labels == 1].mean() > 0.9
