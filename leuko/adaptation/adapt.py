@@ -43,7 +43,7 @@ def adapt(
     positive: Sequence[str] | None = None,
     group_column: str | None = None,
     seed: int = 0,
-    say: Callable[[str], None] = print,
+    on_message: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Fit a model to the images of one laboratory, estimate how good it is, and write its folder.
 
@@ -54,7 +54,7 @@ def adapt(
         positive: the classes that mean leukaemia; none if empty or `none` alone; if None, all must be known by name.
         group_column: the column that says which images belong together; found by name if None.
         seed: of all chance.
-        say: receives the lines meant for the user.
+        on_message: receives the lines meant for the user.
 
     Returns:
         The report, as in `evaluation/metrics.json`.
@@ -65,21 +65,21 @@ def adapt(
     """
     output_paths.check_model(output, [source])
     base = base_of(model)
-    rows = concatenate_datasets(load(source, group_column=group_column, say=say).values())
+    rows = concatenate_datasets(load(source, group_column=group_column, on_message=on_message).values())
     title = title_of(source)
     labels = tuple(rows.features["label"].names)
     counts = count_classes(rows)
     positive = choose_positive(labels, positive, counts)
-    say(f"{title}: {len(rows)} images ({', '.join(f'{n} {name}' for name, n in counts.items())}).")
-    say(taken_for(labels, positive))
+    on_message(f"{title}: {len(rows)} images ({', '.join(f'{n} {name}' for name, n in counts.items())}).")
+    on_message(taken_for(labels, positive))
 
-    sight = look(rows, base, seed, say)
-    say("Cross-validating.")
+    sight = look(rows, base, seed, on_message)
+    on_message("Cross-validating.")
     found = _estimate(rows, sight, positive, seed)
     recipe = choose(sight.features, sight.truth, found.groups.group, seed)
     seen = sight.features[recipe.trunk]
     head = Head.fit(seen, sight.truth, len(labels), recipe.strength)
-    say("Writing the model.")
+    on_message("Writing the model.")
     chosen = sight.trunks[recipe.trunk]
     network, how = chosen.trunk.network, chosen.trunk.how
     _put(network, head, found.estimate.temperature)
@@ -118,11 +118,11 @@ def adapt(
         adapted_card.write(draft / "README.md", knowledge, chosen.backbone, labels, report)
     doubtful = [rows[int(sight.kept[i])]["file"] for i in found.estimate.doubtful(sight.truth)]
     if doubtful:
-        say(f"Look at these labels again, the other images speak against them: {', '.join(doubtful)}.")
-    say(adapted_card.table(report))
+        on_message(f"Look at these labels again, the other images speak against them: {', '.join(doubtful)}.")
+    on_message(adapted_card.table(report))
     for note in report["notes"]:
-        say(note)
-    say(f"Written: {output}")
+        on_message(note)
+    on_message(f"Written: {output}")
     return report
 
 

@@ -133,13 +133,13 @@ class Sight:
     cleaning: Cleaning
 
 
-def look(rows: Dataset, base: model_folder.Model, seed: int, say: Callable[[str], None]) -> Sight:
+def look(rows: Dataset, base: model_folder.Model, seed: int, on_message: Callable[[str], None]) -> Sight:
     """Clean, and look at what remains."""
-    say(f"Reading {len(rows)} images.")
+    on_message(f"Reading {len(rows)} images.")
     cleaning = inspect(rows)
     for issue in cleaning.issues:
         if issue.action == "dropped":
-            say(f"Left out: {issue.file}: {issue.message}")
+            on_message(f"Left out: {issue.file}: {issue.message}")
     left = rows.select(cleaning.kept)
     truth = np.asarray(left["label"][:], dtype=int)
     _check_number(truth, cleaning.duplicates.picture[cleaning.kept], rows.features["label"].names)
@@ -150,7 +150,7 @@ def look(rows: Dataset, base: model_folder.Model, seed: int, say: Callable[[str]
     larger = enlargement(read, len(left), base, seed)
     trunks = candidates(base, larger)
     if larger is not None:
-        say(f"Cells appear at {100 / larger:.0f} % of the size that the model knows.")
+        on_message(f"Cells appear at {100 / larger:.0f} % of the size that the model knows.")
     colours: list[np.ndarray] = []
     sizes: list[str] = []
 
@@ -161,7 +161,7 @@ def look(rows: Dataset, base: model_folder.Model, seed: int, say: Callable[[str]
         return image
 
     views = int(np.clip(LOOKS // len(left) - 1, 0, VIEWS))
-    say(f"Looking at {len(left)} images and {views} augmented views of each.")
+    on_message(f"Looking at {len(left)} images and {views} augmented views of each.")
     deep = features([each.trunk for each in trunks], open_row, len(left), views=views, seed=seed)
     return Sight(trunks, cleaning.kept, truth, deep, np.stack(colours), np.array(sizes), cleaning)
 

@@ -60,7 +60,7 @@ def survey(archive: str) -> Survey:
         if left_out := unpack(Path(archive), images):
             notes.append(f"Not used: {len(left_out)} other files of the zip ({listed(left_out)}).")
         try:
-            rows = [row for of_part in read_folder(images, say=notes.append).values() for row in of_part]
+            rows = [row for of_part in read_folder(images, on_message=notes.append).values() for row in of_part]
             spelling, said = one_spelling(row.label for row in rows)
             labels = [spelling[row.label] for row in rows]
             if len(classes := sorted(set(labels))) < 2:

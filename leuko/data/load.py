@@ -38,7 +38,7 @@ def load(
     *,
     group_column: str | None = None,
     one_class: bool = False,
-    say: Callable[[str], None] = warn,
+    on_message: Callable[[str], None] = warn,
 ) -> DatasetDict:
     """Load one data set, or several as one, from folders and from the Hub.
 
@@ -48,7 +48,7 @@ def load(
         group_column: the column that says which images belong together (patient, subject, slide); by default one that
             is named like it, or what the file names carry.
         one_class: whether images of a single class will do.
-        say: receives a line for everything that was taken for something (columns, parts, spellings) or is not used.
+        on_message: receives a line for everything that was taken for something (columns, parts, spellings) or is not used.
 
     Returns:
         Splits by name, test and validation before the others; only `train` where the sources have none. If there are
@@ -60,13 +60,13 @@ def load(
             names contradict their labels.
     """
     names = [sources] if isinstance(sources, str) else list(sources)
-    loaded = [_with_patients(_load_one(name, group_column, say), say) for name in names]
+    loaded = [_with_patients(_load_one(name, group_column, on_message), on_message) for name in names]
     if len({frozenset(splits) for splits in loaded}) > 1:
         raise DataError(f"Of {', '.join(names)} only some have validation and test parts; give sources of one kind.")
     titles = _titles(names)
     spelling, said = one_spelling(label for splits in loaded for rows in splits.values() for label in labels_of(rows))
     for line in said:
-        say(line)
+        on_message(line)
     for rows in (rows for splits in loaded for rows in splits.values()):  # classes without an image
         spelling |= {name: name for name in rows.features["label"].names if name not in spelling}
     labels = sorted(set(spelling.values()))
@@ -86,7 +86,7 @@ def load(
             together[split] = with_column(together[split], "file", files)
     if absent := set(labels) - set(labels_of(together["train"])):
         raise DataError(f"The training images lack classes that other parts have: {', '.join(sorted(absent))}.")
-    _doubt_groups(loaded, titles, say)
+    _doubt_groups(loaded, titles, on_message)
     return together
 
 
@@ -125,13 +125,15 @@ def fingerprint(rows: Dataset) -> str:
     return digest.hexdigest()[:16]
 
 
-def _load_one(name: str, group_column: str | None, say: Callable[[str], None]) -> DatasetDict:
+def _load_one(name: str, group_column: str | None, on_message: Callable[[str], None]) -> DatasetDict:
     folder = Path(name)
     if not folder.is_dir():
-        return tidy(_from_hub(name), name, group_column, say)
+        return tidy(_from_hub(name), name, group_column, on_message)
     if _is_parquet(folder):
-        return tidy(_read(name), name, group_column, say)
-    return DatasetDict({split: _of_files(rows) for split, rows in read_folder(folder, group_column, say).items()})
+        return tidy(_read(name), name, group_column, on_message)
+    return DatasetDict(
+        {split: _of_files(rows) for split, rows in read_folder(folder, group_column, on_message).items()}
+    )
 
 
 def _is_parquet(folder: Path) -> bool:
@@ -153,7 +155,7 @@ def _of_files(rows: list[Row]) -> Dataset:
     return Dataset.from_dict(content, features=Features(features | dict.fromkeys(("file", "condition", "group"), TEXT)))
 
 
-def _with_patients(splits: DatasetDict, say: Callable[[str], None]) -> DatasetDict:
+def _with_patients(splits: DatasetDict, on_message: Callable[[str], None]) -> DatasetDict:
     """Give the patients of a source one spelling each, in all parts alike; a column without any name is dropped."""
     splits = DatasetDict(splits)
     given = {split: rows["group"][:] for split, rows in splits.items() if "group" in rows.column_names}
@@ -163,7 +165,7 @@ def _with_patients(splits: DatasetDict, say: Callable[[str], None]) -> DatasetDi
     if not any(names):
         return DatasetDict({split: rows.remove_columns("group") for split, rows in splits.items()})
     for line in said:
-        say(line)
+        on_message(line)
     start = 0
     for split, values in given.items():
         splits[split] = with_column(splits[split], "group", names[start : start + len(values)])
@@ -171,15 +173,15 @@ def _with_patients(splits: DatasetDict, say: Callable[[str], None]) -> DatasetDi
     return splits
 
 
-def _doubt_groups(loaded: list[DatasetDict], titles: list[str], say: Callable[[str], None]) -> None:
+def _doubt_groups(loaded: list[DatasetDict], titles: list[str], on_message: Callable[[str], None]) -> None:
     """Warn of groups that are no patients, and of patients that several sources name."""
     groups = [[g for rows in of.values() if "group" in rows.column_names for g in rows["group"][:]] for of in loaded]
     for title, names in zip(titles, groups, strict=True):
         if warning := doubt(names):
-            say(f"{title}: {warning}" if len(titles) > 1 else warning)
+            on_message(f"{title}: {warning}" if len(titles) > 1 else warning)
     count = Counter(name for names in groups for name in set(names) if name)
     if shared := sorted(name for name, sources in count.items() if sources > 1):
-        say(
+        on_message(
             f"Patients named alike in several sources ({listed(shared, 5)}) count as different ones; if they are the "
             "same, put the sources into one folder, or their images may stand in training and test."
         )

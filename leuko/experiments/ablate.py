@@ -120,14 +120,14 @@ class Ablation:
         return json.loads(json.dumps(given, default=str))
 
 
-def ablate(ablation: Ablation, names: Sequence[str], splits: int, say: Callable[[str], None] = print) -> Path:
+def ablate(ablation: Ablation, names: Sequence[str], splits: int, on_message: Callable[[str], None] = print) -> Path:
     """Measure rows on some splits, going on with what `ablation.base.output` holds, and write the table of all there.
 
     Args:
         ablation: what they share.
         names: patterns of rows (`*augment*`); the baseline is always among them.
         splits: how many; with the seeds 0, 1, …
-        say: receives the lines meant for the user.
+        on_message: receives the lines meant for the user.
 
     Returns:
         The table in Markdown; it lies beside `ablation.csv` and the figures in `ablation.json`.
@@ -148,7 +148,7 @@ def ablate(ablation: Ablation, names: Sequence[str], splits: int, say: Callable[
             figures = ablation.measure(name, seed)
             results["rows"].setdefault(name, {})[str(seed)] = figures
             write(folder, results)
-            say(f"Split {seed + 1} of {splits}, {name}: macro-F1 {figures[OWN]:.3f} on validation.")
+            on_message(f"Split {seed + 1} of {splits}, {name}: macro-F1 {figures[OWN]:.3f} on validation.")
     write(folder, results)
     return folder / PAGE
 

@@ -37,7 +37,7 @@ def compare(
     weights: Sequence[str],
     scratch: Effort,
     folds: int = 1,
-    say: Callable[[str], None] = print,
+    on_message: Callable[[str], None] = print,
 ) -> Path:
     """Run systems and write the table of all that have been run on this split.
 
@@ -49,7 +49,7 @@ def compare(
         scratch: how long those are trained.
         folds: 1 for the 80:10:10 split of train.py; more for cross-validation, in which every group is tested once,
             another fold is the validation part, and the rest the training part.
-        say: receives the lines meant for the user.
+        on_message: receives the lines meant for the user.
 
     Returns:
         The table in Markdown.
@@ -69,7 +69,7 @@ def compare(
     single_run.make_room(base, "comparison", _is_comparison)
     single_run.quiet()
     split = base.output / "split.json"
-    task = single_run.task_of(replace(base, split=split if split.exists() else base.split), say)
+    task = single_run.task_of(replace(base, split=split if split.exists() else base.split), on_message)
     if not split.exists():
         task.split.save(split, task.rows["file"][:])
     had: dict[str, str] = {}
@@ -84,7 +84,7 @@ def compare(
             row, kept = run.row(system)
             said = row.notes["note"] if row.probabilities is None else f"accuracy {tables.in_full(run.accuracy(row))}"
             took = "kept" if kept else f"{time.perf_counter() - start:.0f} s"
-            say(f"{system.title}{f', fold {number}' if folds > 1 else ''}: {said} ({took}).")
+            on_message(f"{system.title}{f', fold {number}' if folds > 1 else ''}: {said} ({took}).")
             if row.probabilities is None:
                 failed[system.title] = row.notes["note"]
                 break

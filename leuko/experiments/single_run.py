@@ -76,13 +76,15 @@ def make_room(settings: Settings, what: str, is_own: Callable[[Path], bool]) -> 
     output_paths.make(settings.output)
 
 
-def task_of(settings: Settings, say: Callable[[str], None]) -> Task:
+def task_of(settings: Settings, on_message: Callable[[str], None]) -> Task:
     """The data of a run: loaded, cleaned, split by groups.
 
     Raises:
         leuko.data.load.DataError: the data cannot be trained on.
     """
-    return prepare(load(settings.dataset, group_column=settings.group_column, say=say), settings, say)
+    return prepare(
+        load(settings.dataset, group_column=settings.group_column, on_message=on_message), settings, on_message
+    )
 
 
 def without_test(task: Task) -> Task:
@@ -116,7 +118,7 @@ def train(task: Task, settings: Settings) -> Trained:
     network = training_run.network_of(settings, len(task.labels))
     how = training_run.preprocessing(network, task, settings)
     with contextlib.redirect_stdout(io.StringIO()):  # the Trainer prints a line an epoch
-        steps = optimise(network, task, how, settings, say=lambda line: None)
+        steps = optimise(network, task, how, settings, on_message=lambda line: None)
     network.eval()
     validation = _look(network, task, how)
     shutil.rmtree(settings.checkpoints, ignore_errors=True)

@@ -69,7 +69,7 @@ def tune(
     search: Search,
     trials: int,
     space: Space | None = None,
-    say: Callable[[str], None] = print,
+    on_message: Callable[[str], None] = print,
 ) -> Best:
     """Search for the best settings, going on with what `base.output` holds already.
 
@@ -79,7 +79,7 @@ def tune(
             so far, and takes `lr` (on a logarithmic scale), `dropout` and `epochs` from the whole range.
         trials: how many there are to be in the end.
         space: values to try of any of `DEFAULT`'s settings; what is not named has the default values.
-        say: receives the lines meant for the user.
+        on_message: receives the lines meant for the user.
 
     Raises:
         DataError: the data cannot be trained on, or the folder holds another search.
@@ -92,13 +92,13 @@ def tune(
     training.quiet()
     training.make_room(base, "search", lambda folder: (folder / STUDY).exists())
     split = base.output / SPLIT
-    whole = training.task_of(replace(base, split=split if split.exists() else base.split), say)
+    whole = training.task_of(replace(base, split=split if split.exists() else base.split), on_message)
     study = _open(base, search, full, whole)
     if not split.exists():
         whole.split.save(split, whole.rows["file"][:])
     task = training.without_test(whole)
     study.set_user_attr("groups", len(np.unique(task.split.group[task.split.validation])))
-    say(f"The {len(whole.split.test)} test images are left out; trials are judged by their validation loss.")
+    on_message(f"The {len(whole.split.test)} test images are left out; trials are judged by their validation loss.")
     _recover(study)
     if search == "grid":
         _lay_out(study, full, trials, base.seed)
@@ -120,7 +120,7 @@ def tune(
         words = ", ".join(f"{name} {tuning.short(value)}" for name, value in one.params.items())
         figures = one.user_attrs.get("figures")
         said = f"loss {figures['loss']:.4f}, F1 (macro) {figures['f1']:.3f}" if figures else "failed: the loss diverged"
-        say(f"Trial {len(_finished(study))} of {trials}: {words}: {said}.")
+        on_message(f"Trial {len(_finished(study))} of {trials}: {words}: {said}.")
         tuning.write(study, base, base.output)
 
     if (remaining := trials - len(_finished(study))) > 0:

@@ -18,12 +18,12 @@ from leuko.training.settings import Settings, TrainingError
 _STATE, _RUN = "trainer_state.json", "run.json"
 
 
-def last(settings: Settings, task: Task, say: Callable[[str], None]) -> Path | None:
+def last(settings: Settings, task: Task, on_message: Callable[[str], None]) -> Path | None:
     """The last complete checkpoint of a run that is resumed; what is left of others is removed.
 
     Args:
         settings, task: the run.
-        say: receives the lines meant for the user.
+        on_message: receives the lines meant for the user.
 
     Raises:
         TrainingError: the checkpoints are those of another run.
@@ -42,11 +42,11 @@ def last(settings: Settings, task: Task, say: Callable[[str], None]) -> Path | N
                 raise TrainingError(
                     f"The interrupted run had {had}; resume it as it was begun, or start anew without --resume."
                 )
-            say(f"Going on from step {_number(found)}.")
+            on_message(f"Going on from step {_number(found)}.")
         else:
-            say("There is no complete checkpoint to go on from; starting anew.")
+            on_message("There is no complete checkpoint to go on from; starting anew.")
     elif any(settings.checkpoints.glob("checkpoint-*")):
-        say("Starting anew; the checkpoints of an unfinished run are replaced (--resume would go on from them).")
+        on_message("Starting anew; the checkpoints of an unfinished run are replaced (--resume would go on from them).")
     state = processes()
     state.wait_for_everyone()  # all have looked before anything is removed
     if state.is_main_process:

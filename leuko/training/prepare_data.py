@@ -68,7 +68,7 @@ class Task:
         return {part: len(getattr(self.split, part)) for part in PARTS}
 
 
-def prepare(parts: DatasetDict, settings: Settings, say: Callable[[str], None]) -> Task:
+def prepare(parts: DatasetDict, settings: Settings, on_message: Callable[[str], None]) -> Task:
     """Clean, split and balance the data of a run, and say in a few lines what was done.
 
     Parts that the data set itself brings are kept, but for copies: a picture that also stands in the test part is taken
@@ -77,7 +77,7 @@ def prepare(parts: DatasetDict, settings: Settings, say: Callable[[str], None]) 
     Args:
         parts: from `leuko.data.load.load`.
         settings: the run.
-        say: receives the lines meant for the user.
+        on_message: receives the lines meant for the user.
 
     Raises:
         DataError: the data cannot be trained on.
@@ -87,14 +87,14 @@ def prepare(parts: DatasetDict, settings: Settings, say: Callable[[str], None]) 
     labels = tuple(rows.features["label"].names)
     counts = count_classes(rows)
     positive = choose_positive(labels, settings.positive, counts)
-    say(f"{settings.title}: {len(rows)} images ({', '.join(f'{n} {name}' for name, n in counts.items())}).")
-    say(taken_for(labels, positive))
+    on_message(f"{settings.title}: {len(rows)} images ({', '.join(f'{n} {name}' for name, n in counts.items())}).")
+    on_message(taken_for(labels, positive))
     digest = fingerprint(rows)
 
     cleaning, pictures = None, np.arange(len(rows))
     if settings.clean:
         cleaning = clean.inspect(rows, _deep_features, keep=settings.keep)
-        say(cleaning.summary())
+        on_message(cleaning.summary())
         pictures, given = cleaning.duplicates.field[cleaning.kept], given[cleaning.kept]
         rows = rows.select(cleaning.kept)
         if gone := [name for i, name in enumerate(labels) if i not in set(rows["label"])]:
@@ -121,10 +121,12 @@ def prepare(parts: DatasetDict, settings: Settings, say: Callable[[str], None]) 
     _check_whole(split, truth, labels, 2 if settings.balance == "smote" else 1)
     task = Task(labels, positive, rows, colours, split, _balanced(truth, split, settings), cleaning, digest)
     sizes = ", ".join(f"{n} {part}" for part, n in task.sizes.items())
-    say(f"Split: {sizes}, {len(split.left_out)} left out. {split.how}.")
-    say(f"Class shares are at most {class_shares_off(split, truth):.1f} points off the whole's in any part.")
+    on_message(f"Split: {sizes}, {len(split.left_out)} left out. {split.how}.")
+    on_message(f"Class shares are at most {class_shares_off(split, truth):.1f} points off the whole's in any part.")
     if settings.balance in ("over", "under"):
-        say(f"Balance: {settings.balance}sampling shows {len(task.learning)} instead of {task.sizes['train']} images.")
+        on_message(
+            f"Balance: {settings.balance}sampling shows {len(task.learning)} instead of {task.sizes['train']} images."
+        )
     return task
 
 

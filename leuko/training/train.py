@@ -29,7 +29,7 @@ SCALES = {"imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), "unit": ((
 SCALES |= {"symmetric": ((0.5,) * 3, (0.5,) * 3)}
 
 
-def train(settings: Settings, say: Callable[[str], None] = print) -> dict[str, Any]:
+def train(settings: Settings, on_message: Callable[[str], None] = print) -> dict[str, Any]:
     """Train, calibrate, evaluate and write a model folder.
 
     The folder appears only when it is complete. Checkpoints lie beside it in `OUTPUT.checkpoints` until then. Under
@@ -37,7 +37,7 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> dict[str, A
 
     Args:
         settings: the run.
-        say: receives the lines meant for the user.
+        on_message: receives the lines meant for the user.
 
     Returns:
         The figures on the test split, as in `evaluation/metrics.json`; empty in processes other than the main one.
@@ -51,43 +51,45 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> dict[str, A
     """
     state = processes()
     if not state.is_main_process:
-        say = _silence
+        on_message = _silence
     if settings.batch_size % state.num_processes:
         raise TrainingError(
             f"{state.num_processes} processes cannot share --batch-size {settings.batch_size}; give a multiple."
         )
     for warning in settings.warnings:
-        say(f"Warning: {warning}")
+        on_message(f"Warning: {warning}")
     output_paths.check_model(settings.output, settings.dataset)
     set_seed(settings.seed)
     with state.main_process_first():  # what is fetched is fetched once
-        parts = load(settings.dataset, group_column=settings.group_column, say=say)
+        parts = load(settings.dataset, group_column=settings.group_column, on_message=on_message)
         classes = parts["train"].features["label"].num_classes
         network = network_of(settings, classes)
     if settings.balance == "smote":
         last_layer(network, settings)  # whether there is one, before hours are spent
-    task = prepare(parts, settings, say)
+    task = prepare(parts, settings, on_message)
     for doubt in small_sample_intervals.doubts(task.labels, task.truth, task.split.groups.group):
-        say(f"Beware: {doubt[0].lower()}{doubt[1:]}")
+        on_message(f"Beware: {doubt[0].lower()}{doubt[1:]}")
     learning = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    say(f"{settings.backbone}: {learning:,} of {sum(p.numel() for p in network.parameters()):,} parameters learn.")
+    on_message(
+        f"{settings.backbone}: {learning:,} of {sum(p.numel() for p in network.parameters()):,} parameters learn."
+    )
     how = preprocessing(network, task, settings)
-    steps = optimise(network, task, how, settings, say)
+    steps = optimise(network, task, how, settings, on_message)
     state.wait_for_everyone()  # the best checkpoint has been read by all
     if not state.is_main_process:
         return {}
     if settings.balance == "smote":
         refit_last_layer(network, task, how, settings)
-        say("Balance: the last layer was fitted anew on the training images' features, SMOTE's among them.")
+        on_message("Balance: the last layer was fitted anew on the training images' features, SMOTE's among them.")
     report = finish(network, task, how, settings, steps)
 
     shutil.rmtree(settings.checkpoints, ignore_errors=True)
-    say(tables.as_text(report, task.labels))
+    on_message(tables.as_text(report, task.labels))
     baseline = {name: tables.in_full(figure) for name, figure in report["colour_baseline"]["intervals"].items()}
-    say(f"Colour statistics alone: accuracy {baseline['accuracy']}, F1 (macro) {baseline['f1']}.")
+    on_message(f"Colour statistics alone: accuracy {baseline['accuracy']}, F1 (macro) {baseline['f1']}.")
     for warning in model_warnings.of_trained(report):
-        say(f"Warning: {warning}")
-    say(f"Written: {settings.output}")
+        on_message(f"Warning: {warning}")
+    on_message(f"Written: {settings.output}")
     return report
 
 

@@ -43,7 +43,9 @@ TENSOR_CORES = (7, 0)  # compute capability from which on half precision is the 
 STEADY = 16  # images a process and step, below which batch statistics are too noisy (Wu & He 2018, arXiv:1803.08494)
 
 
-def optimise(network: Network, task: Task, how: Preprocessing, settings: Settings, say: Callable[[str], None]) -> int:
+def optimise(
+    network: Network, task: Task, how: Preprocessing, settings: Settings, on_message: Callable[[str], None]
+) -> int:
     """Train in place, ending with the weights that `Patience` chose.
 
     Under `accelerate launch` the processes share every batch, and each ends with the same weights.
@@ -53,7 +55,7 @@ def optimise(network: Network, task: Task, how: Preprocessing, settings: Setting
         task: the data.
         how: preprocessing.
         settings: the run.
-        say: receives the lines meant for the user.
+        on_message: receives the lines meant for the user.
 
     Returns:
         The number of steps done.
@@ -64,12 +66,16 @@ def optimise(network: Network, task: Task, how: Preprocessing, settings: Setting
     memory.keep_freed()
     share = settings.batch_size // processes().num_processes
     if settings.weights != "none" and share < STEADY and (resting := network.rest_batch_norms()):
-        say(f"{resting} batch-norm layers keep their statistics: {share} images at a time are too few for new ones.")
-    checkpoint = checkpoints.last(settings, task, say)
+        on_message(
+            f"{resting} batch-norm layers keep their statistics: {share} images at a time are too few for new ones."
+        )
+    checkpoint = checkpoints.last(settings, task, on_message)
     device = processes().device.type
     loss = _loss(task, settings)
     if (idle := torch.cuda.device_count() - 1 if device == "cuda" and processes().num_processes == 1 else 0) > 0:
-        say(f"One GPU is used and {idle} not; `accelerate launch train.py …` shares every batch among all of them.")
+        on_message(
+            f"One GPU is used and {idle} not; `accelerate launch train.py …` shares every batch among all of them."
+        )
     trainer = _Fit(
         loss,
         settings.schedule,

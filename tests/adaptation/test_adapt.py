@@ -153,7 +153,7 @@ def test_the_card_and_the_screen_say_what_was_measured_and_no_more(adapted):
 
 
 def test_the_same_seed_gives_the_same_model(adapted, laboratory, base, tmp_path):
-    adapt(str(laboratory), tmp_path / "again", model=str(base), say=lambda line: None)
+    adapt(str(laboratory), tmp_path / "again", model=str(base), on_message=lambda line: None)
     first, again = (json.loads((f / "leuko.json").read_text()) for f in (adapted[0], tmp_path / "again"))
     assert first["sha256"]["model.safetensors"] == again["sha256"]["model.safetensors"]
     assert first["operating_point"] == again["operating_point"]
@@ -169,7 +169,7 @@ def test_few_images_are_adapted_to_but_nothing_is_promised(laboratory, base, tmp
     first.convert("RGB").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "few" / "blasts" / "0b.jpg")
     (tmp_path / "few" / "healthy" / "broken.png").write_bytes(b"no image")
     said: list[str] = []
-    report = adapt(str(tmp_path / "few"), tmp_path / "model", model=str(base), say=said.append)
+    report = adapt(str(tmp_path / "few"), tmp_path / "model", model=str(base), on_message=said.append)
     assert any(line.startswith("Left out: healthy/broken.png: ") for line in said)
     assert any(
         note.startswith("Nothing can be promised: of class blasts there are only 6 images") for note in report["notes"]
@@ -209,7 +209,7 @@ def test_patients_are_kept_together_and_one_a_class_is_too_few(laboratory, base,
             for file in sorted((laboratory / name).iterdir())[5 * number : 5 * number + 5]:
                 shutil.copy(file, tmp_path / "named" / name / patient)
     with pytest.raises(DataError, match="at least two patients"):
-        adapt(str(tmp_path / "named"), tmp_path / "model", model=str(base), say=lambda line: None)
+        adapt(str(tmp_path / "named"), tmp_path / "model", model=str(base), on_message=lambda line: None)
 
 
 def test_a_network_without_a_linear_last_layer_is_refused(laboratory, tmp_path):

@@ -30,7 +30,7 @@ def rows_of(folder: Path, said: list[str] | None = None, **options) -> dict[str,
     """Of each part the file, class, group and source of every row."""
     said = [] if said is None else said
     found = {}
-    for part, rows in load(str(folder), say=said.append, **options).items():
+    for part, rows in load(str(folder), on_message=said.append, **options).items():
         names = rows.features["label"].names
         groups = rows["group"][:] if "group" in rows.column_names else [""] * len(rows)
         labels = [names[i] for i in rows["label"][:]]
@@ -40,7 +40,7 @@ def rows_of(folder: Path, said: list[str] | None = None, **options) -> dict[str,
 
 def refusal(folder: Path, **options) -> str:
     with pytest.raises(DataError) as refused:
-        load(str(folder), say=lambda line: None, **options)
+        load(str(folder), on_message=lambda line: None, **options)
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
@@ -393,7 +393,7 @@ def test_groups_of_one_image_each_are_doubted_and_patients_of_two_sources_named(
     two = fill(tmp_path / "two", *[f"{c}/{c}{i}/{j}.jpg" for c in ("ALL", "hem") for i in range(6) for j in range(3)])
     rows_of(two, said := [])
     assert not any("one image each" in line for line in said)
-    load([str(one), str(two)], say=said.append)
+    load([str(one), str(two)], on_message=said.append)
     assert any("named alike in several sources (ALL0" in line for line in said)
 
 
@@ -430,7 +430,7 @@ def test_names_that_are_not_in_utf_8_are_refused_by_name_or_skipped(tmp_path):
 def test_a_class_that_is_spelled_twice_is_one_in_and_across_sources(tmp_path):
     first = fill(tmp_path / "a", "Ja\u0308hn/1.jpg", "Pre-B/1.jpg", "PreB/2.jpg", "PreB/3.jpg", "hem /1.jpg")
     second = fill(tmp_path / "b", "Jähn/1.jpg", "PRE_B/1.jpg", "Hem/1.jpg", "hem/2.jpg", "hem/3.jpg")
-    rows = load([str(first), str(second)], say=(said := []).append)["train"]
+    rows = load([str(first), str(second)], on_message=(said := []).append)["train"]
     assert rows.features["label"].names == ["Jähn", "PreB", "hem"] and len(rows) == 10
     assert any(
         "3 ways, and is called PreB: 'PRE_B' (1 images), 'Pre-B' (1 images), 'PreB' (2 images)" in s for s in said

@@ -32,7 +32,7 @@ def title_of(source: str) -> str:
 
 
 def read_folder(
-    folder: Path, group_column: str | None = None, say: Callable[[str], None] = warn
+    folder: Path, group_column: str | None = None, on_message: Callable[[str], None] = warn
 ) -> dict[str, list[Row]]:
     """Read a folder of images.
 
@@ -46,7 +46,7 @@ def read_folder(
     Args:
         folder: an existing folder.
         group_column: column of the tables that holds the groups.
-        say: receives a line for everything that was taken for something or is not used.
+        on_message: receives a line for everything that was taken for something or is not used.
 
     Returns:
         Rows by split, in natural order of class and file; only `train` if there are no parts.
@@ -57,22 +57,22 @@ def read_folder(
     """
     tree = walk(folder)
     for line in tree.notes():
-        say(line)
+        on_message(line)
     tree = _below_wrapper(tree)
     if not tree.images:
         raise DataError(f"{printable(folder)} has no images; expected {printable(folder)}/CLASS/*.jpg.")
     images = sorted(tree.images)
     places = {image: Place.of(image.relative_to(tree.folder).parts[:-1]) for image in images}
-    rows, handled = by_tables(tree, places, group_column, say)
-    patients, found = groups_by_tables(tree, places, group_column, say) if not rows else ({}, True)
+    rows, handled = by_tables(tree, places, group_column, on_message)
+    patients, found = groups_by_tables(tree, places, group_column, on_message) if not rows else ({}, True)
     if group_column and not found:
         raise DataError(f"{printable(folder)} has no table with a column {group_column!r} and the image names.")
     rest = {image: place for image, place in places.items() if image not in handled}
-    for part, of in _parts(tree, rest, set(rows), say).items() if rest else ():
+    for part, of in _parts(tree, rest, set(rows), on_message).items() if rest else ():
         if part in rows:
-            say(not_used(of, tree, "are named in no table"))
+            on_message(not_used(of, tree, "are named in no table"))
         else:
-            rows[part] = _by_folders(tree, {image: places[image] for image in of}, say)
+            rows[part] = _by_folders(tree, {image: places[image] for image in of}, on_message)
     if "train" not in rows:
         raise DataError(f"{printable(folder)} has {' and '.join(rows)} images, but no train part beside them.")
     if patients:
@@ -93,14 +93,16 @@ def _below_wrapper(tree: Tree) -> Tree:
     return tree
 
 
-def _parts(tree: Tree, places: dict[Path, Place], have: set[str], say: Callable[[str], None]) -> dict[str, list[Path]]:
+def _parts(
+    tree: Tree, places: dict[Path, Place], have: set[str], on_message: Callable[[str], None]
+) -> dict[str, list[Path]]:
     """The images of each part, by the folders that are named like parts; all are `train` if there are none.
 
     Args:
         tree: all files.
         places: what the folders of each image say.
         have: parts that tables have filled.
-        say: receives a line for what is not used.
+        on_message: receives a line for what is not used.
     """
     names = {place.part for place in places.values() if place.part}
     if not names:
@@ -120,7 +122,7 @@ def _parts(tree: Tree, places: dict[Path, Place], have: set[str], say: Callable[
     unlabelled = [name for _, name in names if _tells_nothing(tree, places, name)]
     for name in unlabelled:
         without = [image for image, place in places.items() if place.part and place.part[1] == name]
-        say(not_used(without, tree, f"lie in {name} without a class"))
+        on_message(not_used(without, tree, f"lie in {name} without a class"))
     for part in list(found):
         found[part] -= set(unlabelled)
         if not found[part]:
@@ -128,7 +130,7 @@ def _parts(tree: Tree, places: dict[Path, Place], have: set[str], say: Callable[
     if twice := next((sorted(of) for of in found.values() if len(of) > 1), None):
         raise DataError(f"{printable(tree.folder)} has one part twice ({', '.join(twice)}); keep one folder of each.")
     if outside:
-        say(not_used(outside, tree, f"lie outside of {written}"))
+        on_message(not_used(outside, tree, f"lie outside of {written}"))
     parts: dict[str, list[Path]] = {}
     for image, place in places.items():
         if place.part and place.part[1] not in unlabelled:
@@ -147,7 +149,7 @@ def not_used(images: Sequence[Path], tree: Tree, why: str) -> str:
     return f"Not used: {len(images)} images in {printable(tree.folder)} {why}: {listed(map(tree.name, images))}."
 
 
-def _by_folders(tree: Tree, places: dict[Path, Place], say: Callable[[str], None]) -> list[Row]:
+def _by_folders(tree: Tree, places: dict[Path, Place], on_message: Callable[[str], None]) -> list[Row]:
     told = {image: told_by(image.name) for image in places}
     _refuse_versions(tree, places)
     level = _class_level([place.rest for place in places.values()])
@@ -178,7 +180,7 @@ def _by_folders(tree: Tree, places: dict[Path, Place], say: Callable[[str], None
                 else:
                     ignored[inner] += 1
         rows.append(Row.of(image, tree, place, label, group))
-    _say_layout(places, above_groups, ignored, say)
+    _say_layout(places, above_groups, ignored, on_message)
     return rows
 
 
@@ -229,15 +231,19 @@ def _refuse_loose(tree: Tree, places: dict[Path, Place]) -> None:
     )
 
 
-def _say_layout(places: dict[Path, Place], above: set[str], ignored: Counter[str], say: Callable[[str], None]) -> None:
+def _say_layout(
+    places: dict[Path, Place], above: set[str], ignored: Counter[str], on_message: Callable[[str], None]
+) -> None:
     conditions = sorted({name for place in places.values() for name in place.condition if is_condition(name)})
     if conditions:
         kind = "magnifications" if all(map(is_magnification, conditions)) else "batches, scanners or sites"
-        say(f"Folders taken for {kind}, not for classes: {listed(conditions, 6)}; they count as sources of their own.")
+        on_message(
+            f"Folders taken for {kind}, not for classes: {listed(conditions, 6)}; they count as sources of their own."
+        )
     if above:
-        say(
+        on_message(
             f"Folders above the classes, taken for patients, slides or sites and kept together: "
             f"{listed(sorted(above), 6)} ({len(above)} in all)."
         )
     if ignored:
-        say(f"Folders within the classes that name no patient are not used: {listed(sorted(ignored), 6)}.")
+        on_message(f"Folders within the classes that name no patient are not used: {listed(sorted(ignored), 6)}.")

@@ -20,7 +20,7 @@ from leuko.data.sources.folders import title_of
 TEXT = Value("string")
 
 
-def tidy(loaded: DatasetDict, name: str, group_column: str | None, say: Callable[[str], None]) -> DatasetDict:
+def tidy(loaded: DatasetDict, name: str, group_column: str | None, on_message: Callable[[str], None]) -> DatasetDict:
     """Name the splits and columns of a data set that `datasets` has read as ours are named."""
     parts = {split: part_of(split) or split for split in loaded}
     if len(set(parts.values())) < len(parts):
@@ -29,14 +29,14 @@ def tidy(loaded: DatasetDict, name: str, group_column: str | None, say: Callable
     if "train" not in splits:
         raise DataError(f"The data set {name!r} has no training split.")
     features = splits["train"].features
-    image, label = _image_column(features, name), _label_column(splits, name, say)
+    image, label = _image_column(features, name), _label_column(splits, name, on_message)
     if not image or not label:
         raise DataError(f"The data set {name!r} needs an image column and a label column.")
     others = [c for c, f in features.items() if c not in (image, label) and isinstance(f, (Value, ClassLabel))]
     values = {c: _texts(splits, c) if is_group(c) else [] for c in others}
     group, said = choose_group(values, group_column, title_of(name), _texts(splits, label))
     for line in said:
-        say(line)
+        on_message(line)
     splits = splits.select_columns([column for column in (image, label, group) if column])
     splits = splits.rename_columns({image: "image", label: "label"} | ({group: "group"} if group else {}))
     return DatasetDict(
@@ -57,7 +57,7 @@ def _image_column(features: Features, name: str) -> str | None:
     return next(iter(usual or found), None)
 
 
-def _label_column(splits: DatasetDict, name: str, say: Callable[[str], None]) -> str | None:
+def _label_column(splits: DatasetDict, name: str, on_message: Callable[[str], None]) -> str | None:
     """The column of labels: the one that is called so, or else the only one of classes.
 
     Raises:
@@ -67,7 +67,7 @@ def _label_column(splits: DatasetDict, name: str, say: Callable[[str], None]) ->
     named = [c for c in like(features, LABELS) if isinstance(features[c], (Value, ClassLabel))]
     label, said = choose_label({column: _texts(splits, column) for column in named}, title_of(name))
     for line in said:
-        say(line)
+        on_message(line)
     classes = [column for column, feature in features.items() if isinstance(feature, ClassLabel)]
     if label is None and len(classes) > 1:
         raise DataError(

@@ -46,7 +46,7 @@ class Row:
 
 
 def by_tables(
-    tree: Tree, places: dict[Path, Place], group_column: str | None, say: Say
+    tree: Tree, places: dict[Path, Place], group_column: str | None, on_message: Say
 ) -> tuple[dict[str, list[Row]], set[Path]]:
     """Rows by part, of the images that tables name.
 
@@ -57,7 +57,7 @@ def by_tables(
         tree: all files.
         places: what the folders of each image say.
         group_column: the column of groups, if the user gives one.
-        say: receives a line for everything that was chosen or is not used.
+        on_message: receives a line for everything that was chosen or is not used.
 
     Returns:
         Rows; and the images that these tables are about, those that they do not name among them.
@@ -76,19 +76,19 @@ def by_tables(
             continue
         usable = [table for path in tree.tables if path.parent == folder and (table := read_table(path)).names_images]
         for table, images, part in _about(usable, inside, places, tree):
-            found = _rows(table, images, places, tree, group_column, part, say)
+            found = _rows(table, images, places, tree, group_column, part, on_message)
             for of_part, own in found.items():
                 rows.setdefault(of_part, []).extend(own)
             named = {row.path for own in found.values() for row in own}
             if left := [image for image in images if image not in named]:
-                say(
+                on_message(
                     f"Not used: {len(left)} images in {printable(tree.folder)} are not named in {table.path.name}: "
                     f"{listed(map(tree.name, left))}."
                 )
             handled.update(images)
             used.append(table.path)
     if unused := [path for path in tree.tables if path not in used and not _names_patients(path)]:
-        say(f"Not used: tables that name no images here, or no labels: {listed(map(tree.name, unused), 5)}.")
+        on_message(f"Not used: tables that name no images here, or no labels: {listed(map(tree.name, unused), 5)}.")
     return rows, handled
 
 
@@ -141,7 +141,7 @@ def _rows(
     tree: Tree,
     group_column: str | None,
     part: str | None,
-    say: Say,
+    on_message: Say,
 ) -> dict[str, list[Row]]:
     """The rows of the images that a table names, by part; the part of all of them may be given."""
     where = table.path.name
@@ -156,7 +156,7 @@ def _rows(
     labels = table.columns[label_column]
     group_of, more = choose_group(others, group_column, where, labels)
     for line in (*said, *more):
-        say(line)
+        on_message(line)
     files = files_of(table, table.columns[image_column], images, tree)
     if empty := [
         name for name, label in zip(table.columns[image_column], labels, strict=True) if label.lower() in _NO_LABEL
@@ -165,7 +165,7 @@ def _rows(
             f"{where} gives no label for {listed(empty)} ({len(empty)} in all); label them or leave them out."
         )
     original = _original_names(table)
-    labels = _by_original_names(labels, original, where, say)
+    labels = _by_original_names(labels, original, where, on_message)
     groups = table.columns[group_of] if group_of else None
     rows: dict[str, list[Row]] = {}
     for number, image in enumerate(files):
@@ -178,7 +178,7 @@ def _rows(
 
 
 def groups_by_tables(
-    tree: Tree, places: dict[Path, Place], group_column: str | None, say: Say
+    tree: Tree, places: dict[Path, Place], group_column: str | None, on_message: Say
 ) -> tuple[dict[Path, str], bool]:
     """Patients of images by tables that name images and patients, but no labels; and whether there is such a table.
 
@@ -199,14 +199,14 @@ def groups_by_tables(
             continue
         found = True
         for line in said:
-            say(line)
+            on_message(line)
         find = finder(table, inside, tree)
         for value, group in zip(table.columns[image_column], others[column], strict=True):
             for image in find(value) if len(find(value)) == 1 else ():
                 if groups.setdefault(image, group) != group:
                     raise DataError(f"{path.name} names {value} for two patients ({groups[image]}, {group}).")
         if without := [image for image in inside if image not in groups]:
-            say(f"{path.name} names no patient for {len(without)} images: {listed(map(tree.name, without))}.")
+            on_message(f"{path.name} names no patient for {len(without)} images: {listed(map(tree.name, without))}.")
     return groups, found
 
 
@@ -218,7 +218,7 @@ def _original_names(table: Table) -> list[str] | None:
     return None
 
 
-def _by_original_names(labels: list[str], original: list[str] | None, where: str, say: Say) -> list[str]:
+def _by_original_names(labels: list[str], original: list[str] | None, where: str, on_message: Say) -> list[str]:
     """Labels that are mere numbers, as the original file names tell them.
 
     Raises:
@@ -232,5 +232,5 @@ def _by_original_names(labels: list[str], original: list[str] | None, where: str
         if meaning[label] != name:
             raise DataError(f"{where} gives {value} the label {label}, which other lines give to {meaning[label]}.")
     said = ", ".join(f"{label} is {name}" for label, name in sorted(meaning.items()))
-    say(f"{where}: what the labels mean is taken from the original file names: {said}.")
+    on_message(f"{where}: what the labels mean is taken from the original file names: {said}.")
     return told

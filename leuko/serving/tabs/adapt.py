@@ -141,7 +141,7 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
     ) -> tuple:
         lines: list[str] = []
 
-        def say(line: str) -> None:
+        def on_message(line: str) -> None:
             lines.append(line)
             progress(min(len(lines) / LINES, 0.95), desc=line.splitlines()[0][:100])
 
@@ -164,7 +164,7 @@ def add(classifier: Classifier, sessions: Sessions) -> None:
         try:
             sessions.expect(request)
             progress(0, desc="Unpacking the zip.")
-            own, report = _adapted(Path(path), model, positive, say)
+            own, report = _adapted(Path(path), model, positive, on_message)
         except (ArchiveError, DataError, ModelFolderError) as error:
             return refuse("Not adapted", str(error), *(line for line in lines if line.startswith("Left out")))
         finally:
@@ -214,12 +214,14 @@ def _question(each: Class) -> gr.Radio:
     )
 
 
-def _adapted(archive: Path, base: str, positive: list[str], say: Callable[[str], None]) -> tuple[Own, dict[str, Any]]:
+def _adapted(
+    archive: Path, base: str, positive: list[str], on_message: Callable[[str], None]
+) -> tuple[Own, dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="leuko-lab-") as place:
         images, model = Path(place) / IMAGES, Path(place) / _MODEL
         images.mkdir()
         unpack(archive, images)
-        report = _apart(place, base, positive, say)
+        report = _apart(place, base, positive, on_message)
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as written:
             for file in sorted(file for file in model.rglob("*") if file.is_file()):
@@ -227,7 +229,7 @@ def _adapted(archive: Path, base: str, positive: list[str], say: Callable[[str],
         return Own(Classifier.load(model), packed.getvalue()), report
 
 
-def _apart(place: str, base: str, positive: list[str], say: Callable[[str], None]) -> dict[str, Any]:
+def _apart(place: str, base: str, positive: list[str], on_message: Callable[[str], None]) -> dict[str, Any]:
     """Adapt in a process of its own: what training needs in memory goes with it, and a crash takes nothing else along.
 
     Raises:
@@ -240,7 +242,7 @@ def _apart(place: str, base: str, positive: list[str], say: Callable[[str], None
     theirs.close()
     try:
         while isinstance(told := ours.recv(), str):
-            say(told)
+            on_message(told)
     except EOFError as gone:
         process.join()
         if process.exitcode < 0:  # killed
@@ -263,7 +265,7 @@ def _fit(place: str, base: str, positive: list[str], tell: Connection) -> None:
     from leuko.adaptation.adapt import adapt
 
     try:
-        tell.send(adapt(IMAGES, Path(_MODEL), model=base, positive=positive, say=tell.send))
+        tell.send(adapt(IMAGES, Path(_MODEL), model=base, positive=positive, on_message=tell.send))
     except (DataError, ModelFolderError) as error:
         tell.send(error)
 
