@@ -1,4 +1,4 @@
-"""How a command meets its terminal: no traceback for what users do, and no end by a character or a closed pipe."""
+"""How a command ends: errors of the user as one line without a traceback, and no failure because of the terminal."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import os
 import sys
 from collections.abc import Callable
 
-CLOSED_PIPE = 128 + 13  # what a shell reports of a program that SIGPIPE ended
-INTERRUPTED = 128 + 2
+CLOSED_PIPE = 128 + 13  # the exit status that shells report for a program ended by SIGPIPE
+INTERRUPTED = 128 + 2  # and for one ended by Ctrl-C
 
 
 def run_quietly(command: Callable[[], int | None]) -> int:
-    """Run a command; what goes wrong is printed as one line on stderr.
+    """Run a command; an error is printed as one line on stderr.
 
     Returns:
-        Its exit status: 1 for an error, as of a shell for a pipe that the reader has closed (`| head`) and for Ctrl-C.
+        The exit status: the command's own, 1 for an error, `CLOSED_PIPE` where the reader of the output has closed it
+        (`| head`), `INTERRUPTED` for Ctrl-C.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character ends nothing
+            stream.reconfigure(errors="backslashreplace")  # characters that the terminal cannot show are escaped
     try:
         status = command()
         if sys.stdout:
@@ -29,21 +30,21 @@ def run_quietly(command: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except OSError as error:
-        print(_told(error), file=sys.stderr)
-    except ValueError as error:  # also of models and data: their messages are for users
+        print(_message(error), file=sys.stderr)
+    except ValueError as error:  # base class of the errors about images, data and models: their messages are for users
         print(error, file=sys.stderr)
     finally:
-        _let_go_of_stdout()
+        _discard_unwritable_output()
     return 1
 
 
-def _told(error: OSError) -> str:
-    why = error.strerror or str(error)
-    return f"{error.filename}: {why}." if error.filename else f"{why}."
+def _message(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}." if error.filename else f"{reason}."
 
 
-def _let_go_of_stdout() -> None:
-    """Have the interpreter find nothing to write when it ends, if what is left cannot be written."""
+def _discard_unwritable_output() -> None:
+    """Send what is left of stdout to nowhere if it cannot be written; else the interpreter fails when it exits."""
     try:
         if sys.stdout:
             sys.stdout.flush()

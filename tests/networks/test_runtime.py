@@ -122,7 +122,7 @@ classifier = leuko.load()
 reading = classifier.read(np.load({str(tmp_path / "smear.npy")!r}))
 classifier.heat_map(reading, "Early")
 print([name for name in {HEAVY} if name in sys.modules])
-from leuko.serving import examples
+from leuko.serving.tabs import examples
 from leuko.serving.interface import build
 build(classifier, examples.gather())
 print([name for name in ("torch", "timm", "transformers", "datasets", "sklearn") if name in sys.modules])

@@ -115,7 +115,7 @@ def test_the_card_at_the_top_is_that_of_the_embedded_default(embedded):
 def test_gradio_is_imported_without_its_type_stubs():
     """And what it would do for editors alone still has the name by which it is left out."""
     code = """
-from leuko.serving.swift_gradio import without_stubs
+from leuko.serving.gradio.import_patch import without_stubs
 with without_stubs():
     import gradio
 from gradio import component_meta

@@ -1,0 +1,36 @@
+"""The command `leuko`: one module of this package for each of its subcommands."""
+
+from __future__ import annotations
+
+import argparse
+
+from leuko.cli import ablate, adapt, classify, compare, eda, evaluate, field, publish, serve, train, tune
+from leuko.cli.options import UsageError, Version
+from leuko.cli.terminal import run_quietly
+
+COMMANDS = (classify, field, eda, evaluate, train, tune, compare, ablate, adapt, publish, serve)  # as --help lists them
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: the words after `leuko`; those of the command line by default.
+
+    Returns:
+        The exit status: 0, or 1 if anything failed. Wrong options end the program with status 2.
+    """
+    return run_quietly(lambda: _run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    parser = argparse.ArgumentParser(prog="leuko", description="Reads blood-smear images. Research use only.")
+    parser.add_argument("--version", action=Version)
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_parser(subparsers)
+    parsed = parser.parse_args(arguments)
+    try:
+        return parsed.run(parsed)
+    except UsageError as error:
+        subparsers.choices[parsed.command].error(str(error))
