@@ -51,7 +51,7 @@ def test_train_py_and_app_py_are_commands_of_leuko():
 
 
 def test_names_written_out_for_a_fast_help_are_the_real_ones():
-    assert field.METHODS == tuple(METHODS)
+    assert tuple(METHODS) == field.METHODS
     with pytest.raises(SystemExit):
         main(["train", "--dataset", "d"])  # --output is missing
 
@@ -61,9 +61,8 @@ def test_the_defaults_of_train_are_those_of_its_settings(monkeypatch):
     monkeypatch.setattr(train, "run", lambda arguments: seen.append(arguments) or 0)
     assert main(["train", "--dataset", "d", "--output", "o"]) == 0
     for name, value in vars(seen[0]).items():
-        if default := Settings.__dataclass_fields__.get(name):
-            if name not in ("dataset", "output"):
-                assert (tuple(value) if isinstance(value, list) else value) == default.default, name
+        if (default := Settings.__dataclass_fields__.get(name)) and name not in ("dataset", "output"):
+            assert (tuple(value) if isinstance(value, list) else value) == default.default, name
 
 
 @pytest.mark.parametrize(
