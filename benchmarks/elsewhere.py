@@ -170,7 +170,7 @@ def _measure(classifier: Classifier, fields: Sequence[Field]) -> dict:
 
 def _without_cells(classifier: Classifier, reading: ClassificationResult) -> tuple[float, str]:
     """What the network alone would have said of an image; without cells their scale is not known either."""
-    strange = "" if classifier.model.knowledge.familiarity.knows(reading.output.features) else "in its features"
+    strange = "" if classifier.model.metadata.familiarity.knows(reading.output.features) else "in its features"
     alone = Verdict(reading.verdict.point, reading.verdict.network, strange, None)
     return alone.probability, alone.decision
 

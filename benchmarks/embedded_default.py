@@ -68,12 +68,12 @@ def measure_again(data: str) -> None:
     for name in ("model", "data", "operating_point"):
         del report[name]
     model = classifier.model
-    knowledge = replace(model.knowledge, warnings=model_warnings.of_trained(report))
+    metadata = replace(model.metadata, warnings=model_warnings.of_trained(report))
     stored = json.loads((EMBEDDED / LEUKO).read_text())
-    (EMBEDDED / LEUKO).write_text(json.dumps(stored | {"warnings": list(knowledge.warnings)}, indent=1) + "\n")
+    (EMBEDDED / LEUKO).write_text(json.dumps(stored | {"warnings": list(metadata.warnings)}, indent=1) + "\n")
     (EMBEDDED / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
     metrics.plot(evaluated.compared, evaluated.truth, model.labels, EMBEDDED / "evaluation", report)
-    write_card(EMBEDDED / "README.md", knowledge, model.backbone, model.labels, report)
+    write_card(EMBEDDED / "README.md", metadata, model.backbone, model.labels, report)
 
 
 def _replaced(card: str, old: str, new: str) -> str:

@@ -27,12 +27,12 @@ def write(place: Path) -> None:
         torch.manual_seed(0)
         own = name == embedded.backbone
         network = embedded.network if own else backbones.create(name, len(embedded.labels), weights="none").eval()
-        model_folder.round_to_stored(network)
+        model_folder.round_to_half_precision(network)
         how = Preprocessing((224, 224), "bicubic", embedded.preprocessing.mean, embedded.preprocessing.std)
-        knowledge = embedded.knowledge
+        metadata = embedded.metadata
         if not own:
             width = network.timm_model.head_hidden_size
             everything = MahalanobisOOD(np.zeros((1, width), "f"), np.eye(1, width, dtype="f"), np.ones(2, "f"), np.inf)
-            knowledge = replace(knowledge, familiarity=everything, training={"steps": 1})
+            metadata = replace(metadata, familiarity=everything, training={"steps": 1})
         with model_folder.new_folder(place / name) as draft:
-            model_folder.save(draft, network, embedded.labels, how, knowledge)
+            model_folder.save(draft, network, embedded.labels, how, metadata)

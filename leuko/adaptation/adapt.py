@@ -83,10 +83,10 @@ def adapt(
     chosen = sight.trunks[recipe.trunk]
     network, how = chosen.trunk.network, chosen.trunk.how
     _put(network, head, found.estimate.temperature)
-    model_folder.round_to_stored(network)
+    model_folder.round_to_half_precision(network)
 
     report = _report(found, sight, labels, positive)
-    knowledge = model_folder.ModelMetadata(
+    metadata = model_folder.ModelMetadata(
         name=f"{chosen.name} adapted to {title}",
         positive=positive,
         temperature=found.estimate.temperature,
@@ -108,14 +108,14 @@ def adapt(
         warnings=model_warnings.of_adapted(report),
     )
     with model_folder.new_folder(output) as draft:
-        model_folder.save(draft, network, labels, how, knowledge)
+        model_folder.save(draft, network, labels, how, metadata)
         (draft / "evaluation").mkdir()
         (draft / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
         probabilities = found.estimate.mean
         asked = ~np.isnan(probabilities).any(axis=1)
         metrics.plot(probabilities[asked], sight.truth[asked], labels, draft / "evaluation")
         sight.cleaning.save(draft / "evaluation" / "cleaning.json")
-        adapted_card.write(draft / "README.md", knowledge, chosen.backbone, labels, report)
+        adapted_card.write(draft / "README.md", metadata, chosen.backbone, labels, report)
     doubtful = [rows[int(sight.kept[i])]["file"] for i in found.estimate.doubtful(sight.truth)]
     if doubtful:
         on_message(f"Look at these labels again, the other images speak against them: {', '.join(doubtful)}.")

@@ -50,7 +50,7 @@ def base_of(model: str | None) -> model_folder.Model:
     last = base.network.timm_model.get_classifier()
     if not isinstance(last, nn.Linear) or last.bias is None:
         raise model_folder.ModelFolderError(
-            f"{base.knowledge.name} does not end in one linear layer, which is what adapting fits anew; give a model "
+            f"{base.metadata.name} does not end in one linear layer, which is what adapting fits anew; give a model "
             "with another backbone (resnet50, efficientnet_lite0, …)."
         )
     return base
@@ -79,7 +79,7 @@ def candidates(model: model_folder.Model, larger: float | None) -> list[Candidat
             if size == how.size:
                 raise
             continue
-        found.append(Candidate(trunk, model.backbone, model.knowledge.name, model.version))
+        found.append(Candidate(trunk, model.backbone, model.metadata.name, model.version))
     weights = GENERAL / f"{model.backbone}.safetensors"
     if weights.is_file():
         general = create(model.backbone, 2, weights=str(weights)).eval().requires_grad_(False)
@@ -102,12 +102,12 @@ def enlargement(
     Returns:
         The median over the images whose scale is found; None if that is fewer than half of them.
     """
-    if not model.knowledge.scale:
+    if not model.metadata.scale:
         return None
     some = np.random.default_rng(seed).permutation(count)[:MEASURED]
     scales = measured((open_image(int(number)) for number in some), model.preprocessing.size)
     known = [um for um in scales if um]
-    return float(np.median(known)) / model.knowledge.scale.usual if 2 * len(known) > len(scales) else None
+    return float(np.median(known)) / model.metadata.scale.usual if 2 * len(known) > len(scales) else None
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.label:
         classifier.index(arguments.label)
     if arguments.cam and not classifier.explains:
-        raise ValueError(NO_HEAT_MAP.format(name=classifier.model.knowledge.name))
+        raise ValueError(NO_HEAT_MAP.format(name=classifier.model.metadata.name))
     cam = PictureFolder(arguments.cam, "classify --cam", arguments.overwrite) if arguments.cam else None
 
     def classify(name: str, stem: str, picture: Picture) -> dict[str, Any]:

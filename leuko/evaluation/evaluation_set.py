@@ -66,7 +66,7 @@ def gather(
     source: str,
     model_folder: Path,
     labels: Sequence[str],
-    knowledge: ModelMetadata,
+    metadata: ModelMetadata,
     *,
     split: Path | None = None,
     group_column: str | None = None,
@@ -81,7 +81,7 @@ def gather(
     Args:
         source: folder or Hub id.
         model_folder: where the model's split may lie.
-        labels, knowledge: the model's.
+        labels, metadata: the model's.
         split: a `split.json` to be used instead of the model's.
         group_column: see `leuko.data.load.load`.
         positive: the classes of the data that mean leukaemia; may be empty. Without it, names are recognised.
@@ -93,12 +93,12 @@ def gather(
     rows = concatenate_datasets([parts[part] for part in parts])
     names = rows.features["label"].names
     files = rows["file"][:]
-    known = knowledge.training.get("fingerprint") == fingerprint(rows)
+    known = metadata.training.get("fingerprint") == fingerprint(rows)
     parts, own = _parts(files, model_folder, title_of(source), split, known)
     part = np.array([parts[file][0] if file in parts else "" for file in files])
-    places, in_words, how = _places(names, labels, knowledge.positive, positive)
+    places, in_words, how = _places(names, labels, metadata.positive, positive)
     truth = np.array(places)[np.asarray(rows["label"][:], dtype=int)]
-    compared, meaning = (TWO_WAYS, TWO_WAYS[1:]) if how == "two" else (tuple(labels), knowledge.positive)
+    compared, meaning = (TWO_WAYS, TWO_WAYS[1:]) if how == "two" else (tuple(labels), metadata.positive)
     train = np.flatnonzero((part == "train") & own)
     groups = None
     if own:

@@ -72,7 +72,7 @@ def _in_silence(items: Iterable, what: str, total: int) -> Iterable:
 def judge(classifier: Classifier, rows: Dataset, progress: Progress = _in_silence) -> Judged:
     """Read every row with a model; rows that cannot be read are noted."""
     read, findings, numbers, colours, errors = [], [], [], [], {}
-    familiarity = classifier.model.knowledge.familiarity
+    familiarity = classifier.model.metadata.familiarity
     for row in progress(range(len(rows)), "Judging images", len(rows)):
         try:
             image = open_image(rows[row]["image"])
@@ -114,12 +114,12 @@ class Evaluated:
         leukaemia = self.judged.verdicts.leukaemia
         return np.stack([1 - leukaemia, leukaemia], axis=1)
 
-    def before_scaling(self, knowledge: ModelMetadata) -> np.ndarray:
+    def before_scaling(self, metadata: ModelMetadata) -> np.ndarray:
         """What `compared` was before the temperature was folded into the weights."""
-        earlier = before_scaling(self.judged.probabilities, knowledge.temperature)
+        earlier = before_scaling(self.judged.probabilities, metadata.temperature)
         if not self.material.two_way:
             return earlier
-        leukaemia = leukaemia_probability(earlier, list(self.judged.findings[0].probabilities), knowledge.positive)
+        leukaemia = leukaemia_probability(earlier, list(self.judged.findings[0].probabilities), metadata.positive)
         return np.stack([1 - leukaemia, leukaemia], axis=1)
 
     @cached_property

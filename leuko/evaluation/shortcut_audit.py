@@ -135,7 +135,7 @@ def under_changes(
         describes these images).
     """
     said: dict[str, list] = {}
-    engine, familiarity = runtime_of(model), model.knowledge.familiarity
+    engine, familiarity = runtime_of(model), model.metadata.familiarity
     for row in progress(range(len(rows)), "Changing images", len(rows)):
         image = open_image(rows[row]["image"])
         versions = {"as they are": image, **views(row, image)}

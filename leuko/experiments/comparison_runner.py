@@ -137,7 +137,7 @@ class Contest:
                 f"the ImageNet weights of {methods.FROZEN} could not be had; give them as {methods.FROZEN}.safetensors"
             )
         network = create(methods.FROZEN, 2, weights=weights).eval()
-        model_folder.round_to_stored(network)
+        model_folder.round_to_half_precision(network)
         how = replace(train.preprocessing(network, self.task, self.base), stain=None)
         return baselines.trunk(network, how), (network, how), f"{RIPE}, {self.base.image_size} px"
 
@@ -161,7 +161,7 @@ class Contest:
             raise ensemble.EnsembleError(f"its member {missing[0]} was not run")
         models = [model_folder.load(self._model(row.system)) for row in rows]
         network, how = ensemble.combine(models)
-        steps = sum(model.knowledge.training["steps"] for model in models)
+        steps = sum(model.metadata.training["steps"] for model in models)
         settings = replace(self.base, backbone=ensemble.NAME, weights="none", finetune="full", image_size=how.size[0])
         single_run.write(network, how, self.task, replace(settings, output=self._model(system)), steps)
         parts = {row.notes["part"] for row in rows}

@@ -50,7 +50,7 @@ def finish(
     scores = leukaemia_probability(softmax(on_validation / temperature, axis=1), labels, task.positive)
     prepared = {part: fitted.prepare.transform(measures[getattr(split, part)]) for part in ("train", "validation")}
     run = {"dataset": settings.title, "classifier": system.name, "seed": settings.seed, "steps": len(split.train)}
-    knowledge = model_folder.ModelMetadata(
+    metadata = model_folder.ModelMetadata(
         name=f"Deep Leuko {system.title} on {settings.title}",
         positive=task.positive,
         temperature=temperature,
@@ -64,7 +64,7 @@ def finish(
         truth[split.test],
         labels,
         task.positive,
-        knowledge.operating_point.threshold,
+        metadata.operating_point.threshold,
         groups=split.group[split.test],
         earlier=before_scaling(probabilities, temperature),
     )
@@ -76,14 +76,14 @@ def finish(
         split.group[split.test],
         network=probabilities.argmax(axis=1),
     )
-    knowledge = replace(knowledge, warnings=model_warnings.of_trained(report))
+    metadata = replace(metadata, warnings=model_warnings.of_trained(report))
     model = classical.as_onnx(fitted.prepare, fitted.classifier, len(labels), temperature)
     with model_folder.new_folder(settings.output) as draft:
-        classical.save(draft, model, system.name, system.measures, labels, knowledge, trunk)
+        classical.save(draft, model, system.name, system.measures, labels, metadata, trunk)
         (draft / "evaluation").mkdir()
         (draft / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
         metrics.plot(probabilities, truth[split.test], labels, draft / "evaluation", report)
         split.save(draft / "evaluation" / "split.json", task.rows["file"][:])
         if task.cleaning:
             task.cleaning.save(draft / "evaluation" / "cleaning.json")
-        write_card(draft / "README.md", knowledge, system.title, labels, report)
+        write_card(draft / "README.md", metadata, system.title, labels, report)

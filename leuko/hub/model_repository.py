@@ -56,9 +56,9 @@ def publish_model(source: Path, repo: str, force: bool = False) -> str:
         HubError: warnings, no token, a wrong one, no rights, no such name, or no connection.
     """
     model = model_folder.load(source)
-    if model.knowledge.warnings and not force:
+    if model.metadata.warnings and not force:
         raise HubError(
-            f"{source} is not published, since it has warnings: {' '.join(model.knowledge.warnings)} Publish it all "
+            f"{source} is not published, since it has warnings: {' '.join(model.metadata.warnings)} Publish it all "
             f"the same with `python -m leuko publish model {source} {repo} --force`."
         )
     check_login(repo)

@@ -161,7 +161,7 @@ class Classifier:
             raise
         except Exception as error:
             raise model_folder.ModelFolderError(
-                f"{classifier.model.knowledge.name} cannot judge an image: its files do not fit together; train again."
+                f"{classifier.model.metadata.name} cannot judge an image: its files do not fit together; train again."
             ) from error
         return classifier
 
@@ -193,7 +193,7 @@ class Classifier:
         verdict = self._conclude(shown, probabilities, output.features, found, fit)
         said = dict(zip(self.labels, map(float, probabilities), strict=True))
         notes = cell_score.scale_notes(found) if found else ()
-        finding = Finding.of(said, self.model.knowledge.positive, verdict, fit, self._signature(), notes)
+        finding = Finding.of(said, self.model.metadata.positive, verdict, fit, self._signature(), notes)
         return ClassificationResult(finding, verdict, output, found, view)
 
     def _run(self, image: np.ndarray) -> Output:
@@ -212,7 +212,7 @@ class Classifier:
             ValueError: there is no such class, or the model has no heat maps.
         """
         if not self.explains:
-            raise ValueError(NO_HEAT_MAP.format(name=self.model.knowledge.name))
+            raise ValueError(NO_HEAT_MAP.format(name=self.model.metadata.name))
         number = self.index(label)
         cam = self._heat_map(reading.output, number)
         return reading.view.place(cam) if reading.view else cam
@@ -236,21 +236,21 @@ class Classifier:
 
     def describe(self) -> dict[str, Any]:
         """What the model is, for people and programs; without its bulky statistics."""
-        knowledge = self.model.knowledge
+        metadata = self.model.metadata
         return {
             **self._signature(),
             "labels": list(self.labels),
-            "positive": list(knowledge.positive),
+            "positive": list(metadata.positive),
             "input_size": list(self.model.preprocessing.size) if self.model.preprocessing else None,
-            "operating_point": knowledge.operating_point.as_json(),
-            "temperature": knowledge.temperature,
-            "training": knowledge.training,
-            "warnings": list(knowledge.warnings),
+            "operating_point": metadata.operating_point.as_json(),
+            "temperature": metadata.temperature,
+            "training": metadata.training,
+            "warnings": list(metadata.warnings),
         }
 
     def _signature(self) -> dict[str, str]:
         return {
-            "name": self.model.knowledge.name,
+            "name": self.model.metadata.name,
             "version": self.model.version,
             "backbone": self.model.backbone,
         }
@@ -263,24 +263,24 @@ class Classifier:
         found: Segmentation | None,
         fit: quality.Quality,
     ) -> Verdict:
-        knowledge = self.model.knowledge
+        metadata = self.model.metadata
         network = cells = None
-        if knowledge.positive:  # else there is nothing for the cells to add to either
-            network = float(leukaemia_probability(probabilities, self.labels, knowledge.positive))
+        if metadata.positive:  # else there is nothing for the cells to add to either
+            network = float(leukaemia_probability(probabilities, self.labels, metadata.positive))
             cells = cell_score.weigh(found) if found else None
         strange = self._strangeness(shape, features, found)
-        return Verdict(knowledge.operating_point, network, strange, cells, fit.issues)
+        return Verdict(metadata.operating_point, network, strange, cells, fit.issues)
 
     def _strangeness(self, shape: tuple[int, ...], features: np.ndarray, found: Segmentation | None) -> str:
         """Why the network does not know such images, in words; empty if it does."""
-        knowledge = self.model.knowledge
-        if found and knowledge.scale:
+        metadata = self.model.metadata
+        if found and metadata.scale:
             if not found.um_per_px or cell_score.unlike_blood(found):
                 return "the size of its cells is not known: too few clear red cells; it is out of focus or not a smear"
-            larger = knowledge.scale.departure(at_input(found.um_per_px, shape, self.model.preprocessing.size))
+            larger = metadata.scale.departure(at_input(found.um_per_px, shape, self.model.preprocessing.size))
             if larger != 1:
                 return f"the network sees its cells at {100 * larger:.0f}\u00a0% of the size it knows"
-        return "" if knowledge.familiarity.knows(features) else "in its look"
+        return "" if metadata.familiarity.knows(features) else "in its look"
 
 
 def _rounded(probability: float | None) -> float | None:

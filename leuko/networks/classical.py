@@ -156,7 +156,7 @@ def save(
     name: str,
     measured: Measured,
     labels: tuple[str, ...],
-    knowledge: ModelMetadata,
+    metadata: ModelMetadata,
     trunk: tuple[Network, Preprocessing] | None = None,
 ) -> None:
     """Write all but the card and the evaluation into an existing folder, `leuko.json` last.
@@ -169,7 +169,7 @@ def save(
         name: of the kind of classifier, for findings.
         measured: what the classifier is given.
         labels: class names.
-        knowledge: see there.
+        metadata: see there.
         trunk: the network of deep measures, its weights rounded to what is stored, and what it sees.
     """
     (target / ONNX).parent.mkdir()
@@ -189,7 +189,7 @@ def save(
         "preprocessing": trunk and trunk[1].as_timm(),
         "versions": {"leuko": __version__, **{package: version(package) for package in _VERSIONED}},
         "sha256": {file: model_folder.digest(target / file) for file in files},
-        **knowledge.as_json(),
+        **metadata.as_json(),
     }
     (target / LEUKO).write_text(json.dumps(content, indent=1) + "\n")
 
@@ -203,7 +203,7 @@ def load(source: Path) -> Model:
     try:
         stored: dict[str, Any] = json.loads((source / LEUKO).read_text())
         labels = tuple(stored["labels"])
-        knowledge = ModelMetadata.from_json(stored, labels)
+        metadata = ModelMetadata.from_json(stored, labels)
         measured, digests, name = stored["measures"], dict(stored["sha256"]), str(stored["classifier"])
         how = Preprocessing.from_timm(stored["preprocessing"]) if measured == "deep" else None
         needed = [ONNX, TRUNK] if measured == "deep" else [ONNX]
@@ -223,7 +223,7 @@ def load(source: Path) -> Model:
         name,
         labels,
         how,
-        knowledge,
+        metadata,
         digests[ONNX][:12],
         onnx=source / ONNX,
         measures=lambda image: np.asarray(describe_image(image), np.float32),

@@ -155,10 +155,10 @@ def combine(models: Sequence[Model]) -> tuple[Network, Preprocessing]:
     for model in models:
         how = model.preprocessing
         if model.labels != first.labels:
-            raise EnsembleError(f"{model.knowledge.name} knows other classes than {first.knowledge.name}.")
+            raise EnsembleError(f"{model.metadata.name} knows other classes than {first.metadata.name}.")
         same = first.preprocessing
         if replace(how, mean=same.mean, std=same.std, size=same.size) != same:
-            raise EnsembleError(f"{model.knowledge.name} sees its images otherwise than {first.knowledge.name}.")
+            raise EnsembleError(f"{model.metadata.name} sees its images otherwise than {first.metadata.name}.")
         network = model.network.timm_model
         with torch.no_grad():
             shape = model.network.trunk(torch.zeros(1, 3, *how.size)).shape[1:]

@@ -52,7 +52,7 @@ class ModelMetadata:
         Raises:
             ValueError, KeyError, TypeError, AttributeError: it is not what `as_json` writes.
         """
-        knowledge = cls(
+        metadata = cls(
             name=stored["name"],
             positive=tuple(stored["positive"]),
             temperature=stored["temperature"],
@@ -62,6 +62,6 @@ class ModelMetadata:
             scale=Scale(**stored["scale"]) if stored.get("scale") else None,
             warnings=tuple(map(str, stored.get("warnings", ()))),
         )
-        if len(set(knowledge.positive) & set(labels)) != len(knowledge.positive):
+        if len(set(metadata.positive) & set(labels)) != len(metadata.positive):
             raise ValueError("what means leukaemia is not among the classes, or is named twice")
-        return knowledge
+        return metadata

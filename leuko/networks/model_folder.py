@@ -62,7 +62,7 @@ class Model:
         backbone: timm's name.
         labels: the classes in the order of the network's outputs.
         preprocessing: from an image to the network's input; None where measures need none.
-        knowledge: the content of `leuko.json`.
+        metadata: the content of `leuko.json`.
         version: the first digits of the weights' digest.
         arguments: of `timm.create_model`, beside the number of classes.
         onnx: the exported network, whole and as it was written; None if there is none.
@@ -74,7 +74,7 @@ class Model:
     backbone: str
     labels: tuple[str, ...]
     preprocessing: Preprocessing | None
-    knowledge: ModelMetadata
+    metadata: ModelMetadata
     version: str
     arguments: dict[str, Any] = field(default_factory=dict)
     onnx: Path | None = None
@@ -93,7 +93,7 @@ class Model:
         """
         if self.measures:
             raise ModelFolderError(
-                f"{self.knowledge.name} is no network but a classifier on measures ({self.backbone}), and this needs a "
+                f"{self.metadata.name} is no network but a classifier on measures ({self.backbone}), and this needs a "
                 "network; give another model."
             )
         if not isinstance(self.origin, Path):
@@ -111,7 +111,7 @@ class Model:
         return Network(timm_model).eval().requires_grad_(False)
 
 
-def round_to_stored(network: Network) -> None:
+def round_to_half_precision(network: Network) -> None:
     """Round the weights, in place, to what a folder stores."""
     import torch
 
@@ -155,10 +155,10 @@ def new_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def save(folder: Path, network: Network, labels: tuple[str, ...], how: Preprocessing, knowledge: ModelMetadata) -> None:
+def save(folder: Path, network: Network, labels: tuple[str, ...], how: Preprocessing, metadata: ModelMetadata) -> None:
     """Write weights, configuration, ONNX and `leuko.json` into an existing folder, `leuko.json` last.
 
-    Call it inside `new_folder`, after `round_to_stored`; the card and the evaluation are written by who made them.
+    Call it inside `new_folder`, after `round_to_half_precision`; the card and the evaluation are written by who made them.
     """
     from safetensors.torch import save_file
     from timm.models._hub import save_config_for_hf
@@ -188,7 +188,7 @@ def save(folder: Path, network: Network, labels: tuple[str, ...], how: Preproces
         "stain": how.stain.as_json() if how.stain else None,
         "versions": {"leuko": __version__, **{name: version(name) for name in _VERSIONED}},
         "sha256": {WEIGHTS: digest(folder / WEIGHTS), ONNX: digest(folder / ONNX)},
-        **knowledge.as_json(),
+        **metadata.as_json(),
     }
     (folder / LEUKO).write_text(json.dumps(content, indent=1) + "\n")
 
@@ -251,7 +251,7 @@ def load(model: str | os.PathLike[str] | None = None) -> Model:
         config = json.loads((folder / CONFIG).read_text())
         stored = json.loads((folder / LEUKO).read_text())
         backbone, labels = config["architecture"], tuple(config["label_names"])
-        knowledge = ModelMetadata.from_json(stored, labels)
+        metadata = ModelMetadata.from_json(stored, labels)
         how = Preprocessing.from_timm(config["pretrained_cfg"])
         if stain := stored.get("stain"):
             how = replace(how, stain=Normalisation.from_json(stain))
@@ -278,7 +278,7 @@ def load(model: str | os.PathLike[str] | None = None) -> Model:
         raise ModelFolderError(f"The weights in {folder} do not fit {backbone}; train again.")
     onnx = folder / ONNX
     whole = onnx.is_file() and digest(onnx) == digests.get(ONNX)
-    return Model(folder, backbone, labels, how, knowledge, weights[:12], arguments, onnx if whole else None)
+    return Model(folder, backbone, labels, how, metadata, weights[:12], arguments, onnx if whole else None)
 
 
 def _kind(folder: Path) -> str | None:

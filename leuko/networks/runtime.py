@@ -105,14 +105,14 @@ def _exported(model: Model, target: Path) -> Engine:
     from leuko.networks.export import export_onnx  # late, as all that brings PyTorch along
 
     log = logging.getLogger("leuko")
-    log.warning("%s has no ONNX file that can be used: exporting it, once.", model.knowledge.name)
+    log.warning("%s has no ONNX file that can be used: exporting it, once.", model.metadata.name)
     with tempfile.TemporaryDirectory(prefix="leuko-onnx-") as scratch:
         draft = Path(scratch) / target.name
         try:
             export_onnx(model.network, model.preprocessing.size, draft)
         except Exception as error:  # the exporter raises many kinds
             log.warning("It cannot be exported, so PyTorch runs it, more slowly.")
-            log.debug("export of %s", model.knowledge.name, exc_info=error)
+            log.debug("export of %s", model.metadata.name, exc_info=error)
             return Torch(model.network)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -55,7 +55,7 @@ def analyse(classifier: Classifier, source: str | Path) -> Analysis:
     reading = classifier.read(image, um_per_px=picture.um_per_px)
     labels = classifier.labels if classifier.explains else ()
     heat_maps = {label: classifier.heat_map(reading, label) for label in labels}
-    asked = (*classifier.model.knowledge.positive, *classifier.labels)[0]
+    asked = (*classifier.model.metadata.positive, *classifier.labels)[0]
     counts = reading.verdict.basis == "network"
     return Analysis(reading, image, heat_maps, reading.finding.label if counts else asked)
 

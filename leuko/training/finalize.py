@@ -42,10 +42,10 @@ def finish(network: Network, task: Task, how: Preprocessing, settings: Settings,
     """
     model = calibrate(network, task, how, settings, steps)
     judged, report = examine(model, task)
-    knowledge = replace(model.knowledge, warnings=(*settings.warnings, *model_warnings.of_trained(report)))
+    metadata = replace(model.metadata, warnings=(*settings.warnings, *model_warnings.of_trained(report)))
     split = task.split
     with model_folder.new_folder(settings.output) as draft:
-        model_folder.save(draft, network, task.labels, how, knowledge)
+        model_folder.save(draft, network, task.labels, how, metadata)
         (draft / "evaluation").mkdir()
         (draft / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
         metrics.plot(
@@ -54,7 +54,7 @@ def finish(network: Network, task: Task, how: Preprocessing, settings: Settings,
         split.save(draft / "evaluation" / "split.json", task.rows["file"][:])
         if task.cleaning:
             task.cleaning.save(draft / "evaluation" / "cleaning.json")
-        write_card(draft / "README.md", knowledge, settings.backbone, task.labels, report)
+        write_card(draft / "README.md", metadata, settings.backbone, task.labels, report)
     return report
 
 
@@ -64,7 +64,7 @@ def calibrate(network: Network, task: Task, how: Preprocessing, settings: Settin
     Raises:
         TrainingError: the network's answers are not numbers.
     """
-    model_folder.round_to_stored(network)
+    model_folder.round_to_half_precision(network)
     network.eval().requires_grad_(False)
     split, rows = task.split, task.rows
     logits, _ = predict(network, rows.select(split.validation), how)
@@ -73,14 +73,14 @@ def calibrate(network: Network, task: Task, how: Preprocessing, settings: Settin
     truth = task.truth[split.validation]
     temperature = fit_temperature(logits, truth)
     model_folder.fold_temperature(network, temperature)
-    model_folder.round_to_stored(network)
+    model_folder.round_to_half_precision(network)
 
     logits, validation_features = predict(network, rows.select(split.validation), how)
     ill = np.isin(truth, [task.labels.index(name) for name in task.positive])
     point = OperatingPoint.fit(leukaemia_probability(softmax(logits, axis=1), task.labels, task.positive), ill)
     some = np.random.default_rng(settings.seed).permutation(split.train)[:FAMILIAR_IMAGES]
     _, training_features = predict(network, rows.select(some), how)
-    knowledge = model_folder.ModelMetadata(
+    metadata = model_folder.ModelMetadata(
         name=f"Deep Leuko {settings.backbone} on {settings.title}",
         positive=task.positive,
         temperature=temperature,
@@ -90,12 +90,12 @@ def calibrate(network: Network, task: Task, how: Preprocessing, settings: Settin
         | {"steps": steps, "split": task.split.how, "images": task.sizes, "fingerprint": task.fingerprint},
         scale=scale_of((open_image(image) for image in rows.select(some[:SCALE_IMAGES])["image"]), how.size),
     )
-    return model_folder.Model(network.cpu(), settings.backbone, task.labels, how, knowledge, version="")
+    return model_folder.Model(network.cpu(), settings.backbone, task.labels, how, metadata, version="")
 
 
 def examine(model: model_folder.Model, task: Task) -> tuple[Judged, dict[str, Any]]:
     """What a model says of the test split, image by image as the app does it, and the figures."""
-    split, knowledge = task.split, model.knowledge
+    split, metadata = task.split, model.metadata
     judged = judge(Classifier(model), task.rows.select(split.test))
     truth, groups = task.truth[split.test][judged.rows], split.group[split.test][judged.rows]
     report = metrics.evaluate(
@@ -103,9 +103,9 @@ def examine(model: model_folder.Model, task: Task) -> tuple[Judged, dict[str, An
         truth,
         task.labels,
         task.positive,
-        knowledge.operating_point.threshold,
+        metadata.operating_point.threshold,
         groups=groups,
-        earlier=before_scaling(judged.probabilities, knowledge.temperature),
+        earlier=before_scaling(judged.probabilities, metadata.temperature),
         verdicts=judged.verdicts,
     )
     report["colour_baseline"] = colour_baseline(

@@ -65,13 +65,13 @@ def base(tmp_path_factory) -> Path:
 
 def write_base(place: Path, backbone: str) -> Path:
     network = create(backbone, 3, weights="none").eval().requires_grad_(False)
-    model_folder.round_to_stored(network)
+    model_folder.round_to_half_precision(network)
     point = OperatingPoint(0.5, (0.25, 0.75), "by hand")
     familiarity = MahalanobisOOD.fit(np.eye(2), np.eye(2))
-    knowledge = model_folder.ModelMetadata("Base", ("b",), 1.0, point, familiarity, {"steps": 1})
+    metadata = model_folder.ModelMetadata("Base", ("b",), 1.0, point, familiarity, {"steps": 1})
     with model_folder.new_folder(place) as draft:
         how = Preprocessing((64, 64), "bicubic", (0.5,) * 3, (0.25,) * 3)
-        model_folder.save(draft, network, ("a", "b", "c"), how, knowledge)
+        model_folder.save(draft, network, ("a", "b", "c"), how, metadata)
     return place
 
 
@@ -97,7 +97,7 @@ def test_the_command_writes_a_whole_model_folder_that_leuko_and_timm_load(adapte
         "evaluation/precision_recall.png",
     }  # fmt: skip
     ours = leuko.load(str(output))
-    assert ours.labels == ("blasts", "healthy") and ours.model.knowledge.positive == ("blasts",)
+    assert ours.labels == ("blasts", "healthy") and ours.model.metadata.positive == ("blasts",)
     pixels = torch.from_numpy(to_input(decode(laboratory / "blasts" / "0.png"), ours.model.preprocessing))[None]
     with torch.no_grad():
         theirs = timm.create_model(f"local-dir:{output}", pretrained=True).eval()(pixels)

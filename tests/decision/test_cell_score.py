@@ -169,11 +169,11 @@ def test_an_unfamiliar_scale_takes_the_word_from_the_network(embedded):
     image = field(6, BLASTS, 0.12)
     size = embedded.model.preprocessing.size
     um = at_input(segment(image).um_per_px, image.shape, size)
-    familiar = replace(embedded.model.knowledge.familiarity, bound=np.inf)
+    familiar = replace(embedded.model.metadata.familiarity, bound=np.inf)
 
     def finding(scale: Scale | None):
-        knowledge = replace(embedded.model.knowledge, familiarity=familiar, scale=scale)
-        return Classifier(replace(embedded.model, knowledge=knowledge)).classify(image)
+        metadata = replace(embedded.model.metadata, familiarity=familiar, scale=scale)
+        return Classifier(replace(embedded.model, metadata=metadata)).classify(image)
 
     for scale in (None, Scale(um / 1.2, um * 1.2)):
         known = finding(scale)
@@ -200,20 +200,20 @@ def test_a_field_out_of_focus_has_no_scale():
 
 
 def test_without_a_scale_a_network_that_knows_its_own_does_not_count(embedded):
-    known = replace(embedded.model.knowledge.familiarity, bound=np.inf)
+    known = replace(embedded.model.metadata.familiarity, bound=np.inf)
     image = synthetic.render(5, width=640, height=480, white_cells={"blast": 4}, red_cover=0).image
     finding = Classifier(
-        replace(embedded.model, knowledge=replace(embedded.model.knowledge, familiarity=known))
+        replace(embedded.model, metadata=replace(embedded.model.metadata, familiarity=known))
     ).classify(image)
     assert finding.decision == "uncertain" and not finding.in_distribution
     assert "too few clear red cells" in finding.reasons[0]
 
 
 def test_a_model_without_a_class_of_leukaemia_decides_nothing_by_cells(embedded, smear):
-    known = embedded.model.knowledge
+    known = embedded.model.metadata
     known = replace(known, positive=(), operating_point=OperatingPoint(0.5, (0.0, 1.0), "none"))
     known = replace(known, familiarity=replace(known.familiarity, bound=np.inf))
-    finding = Classifier(replace(embedded.model, knowledge=known)).classify(smear)
+    finding = Classifier(replace(embedded.model, metadata=known)).classify(smear)
     assert finding.evidence == {"network": None, "cells": None} and finding.decision == "uncertain"
     assert finding.leukaemia_probability is None and finding.as_json("a.png")["leukaemia_probability"] is None
     assert finding.headline == "Uncertain: no class of this model is known to mean leukaemia."
@@ -229,8 +229,8 @@ def test_an_image_that_is_not_fit_is_not_searched_for_cells(embedded, smear):
 
 
 def test_the_embedded_model_knows_its_scale():
-    knowledge = model_folder.load().knowledge
-    assert knowledge.scale and 0.2 < knowledge.scale.low < knowledge.scale.high < 0.8, asdict(knowledge.scale)
+    metadata = model_folder.load().metadata
+    assert metadata.scale and 0.2 < metadata.scale.low < metadata.scale.high < 0.8, asdict(metadata.scale)
 
 
 def test_healthy_fields_of_another_laboratory_are_never_suspicious_and_rarely_cleared(embedded, data):

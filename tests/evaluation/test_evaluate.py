@@ -191,7 +191,7 @@ def test_patients_are_the_groups_where_the_data_name_them(embedded, tmp_path):
             (tmp_path / name / f"{name}{patient}").mkdir(parents=True)
             for i in range(2):
                 draw(i).save(tmp_path / name / f"{name}{patient}" / f"{i}.png")
-    material = gather(str(tmp_path), EMBEDDED, embedded.labels, embedded.model.knowledge)
+    material = gather(str(tmp_path), EMBEDDED, embedded.labels, embedded.model.metadata)
     groups, how = material.groups(np.zeros((12, 9)))
     names = [file.split("/")[1] for file in material.rows["file"]]
     assert how == "the groups the data set names"
@@ -224,7 +224,7 @@ def test_what_a_model_has_learnt_from_is_left_out_of_other_data(own, smears, tmp
             draw(i).save(tmp_path / "smears" / name / f"new-{i}.png")
     for file in learnt:
         shutil.copy(smears / file, tmp_path / "smears" / file)
-    material = gather(str(tmp_path / "smears"), own, model.labels, model.model.knowledge)
+    material = gather(str(tmp_path / "smears"), own, model.labels, model.model.metadata)
     assert len(material.rows) == 10 and not set(learnt) & set(material.rows["file"])
     assert "10 of 14 images" in material.what[0]
 
@@ -238,10 +238,10 @@ def test_a_model_of_several_sources_knows_its_images_in_each(own, smears, tmp_pa
     content["training"]["fingerprint"] = "that of all sources"
     (tmp_path / "model" / LEUKO).write_text(json.dumps(content))
     model = Classifier.load(tmp_path / "model")
-    material = gather(str(smears), tmp_path / "model", model.labels, model.model.knowledge)
+    material = gather(str(smears), tmp_path / "model", model.labels, model.model.metadata)
     assert set(material.rows["file"]) == {file for file, (part, _) in files.items() if part == "test"}
     (tmp_path / "model" / "evaluation" / "split.json").unlink()
-    material = gather(str(smears), tmp_path / "model", model.labels, model.model.knowledge)
+    material = gather(str(smears), tmp_path / "model", model.labels, model.model.metadata)
     assert "is not known" in material.what[0]
 
 
@@ -330,9 +330,9 @@ def test_what_stands_out_about_an_image_is_named(embedded: Classifier, tmp_path)
     draw(1, width=160, height=160, blur_um=1.2).save(tmp_path / "Benign" / "blurred.png")
     heap = draw(3, width=160, height=160, white_cells={"blast": 14}, touching=1.0)
     heap.save(tmp_path / "Pre" / "heap.png")
-    material = gather(str(tmp_path), EMBEDDED, embedded.labels, embedded.model.knowledge)
+    material = gather(str(tmp_path), EMBEDDED, embedded.labels, embedded.model.metadata)
     evaluated = Evaluated(material, judge(embedded, material.rows))
-    usual, bound = error_analysis.Usual.of(evaluated), embedded.model.knowledge.familiarity.bound
+    usual, bound = error_analysis.Usual.of(evaluated), embedded.model.metadata.familiarity.bound
     files = material.rows["file"][:]
 
     def why(file: str) -> str:

@@ -171,7 +171,7 @@ def test_an_average_of_networks_is_one_model(with_weights, smear):
     assert [one.model.preprocessing.size for one in (both, *each)] == [(64, 64), (32, 32), (64, 64)]
     mean = np.mean([list(one.classify(smear).probabilities.values()) for one in each], axis=0)
     found = np.array(list(both.classify(smear).probabilities.values()))
-    sharpened = mean ** (1 / both.model.knowledge.temperature)
+    sharpened = mean ** (1 / both.model.metadata.temperature)
     assert found == pytest.approx(sharpened / sharpened.sum(), abs=0.01)  # one member's image is made smaller twice
     card = (with_weights / "models" / "sampathila+lite0" / "README.md").read_text()
     assert "train.py" not in card and "leuko compare" in card and "import leuko.networks.backbones" in card

@@ -186,7 +186,7 @@ def test_one_number_of_blasts_in_reasons_headline_share_table_and_json(embedded,
         f"({found.blast_like} of {found.nucleated})" in page and f"{found.nucleated} counted, {found.seen} seen" in page
     )
     assert page.count("not counted)") == found.seen - found.nucleated
-    assert f"a.png was judged by {embedded.model.knowledge.name}" in page
+    assert f"a.png was judged by {embedded.model.metadata.name}" in page
 
 
 def noise() -> np.ndarray:
@@ -261,9 +261,9 @@ def test_a_cell_cut_out_on_black_is_a_close_up(embedded):
 def test_a_model_of_single_cells_speaks_of_the_cell_and_says_so(embedded):
     """It was trained on close-ups, so that it knows such images; no cell among them tells its scale."""
     image = synthetic.render(2, width=240, height=240, um_per_px=0.1, white_cells={"lymphocyte": 1}).image
-    known = replace(embedded.model.knowledge, scale=None)
+    known = replace(embedded.model.metadata, scale=None)
     known = replace(known, familiarity=replace(known.familiarity, bound=np.inf))
-    reading = Classifier(replace(embedded.model, knowledge=known)).read(image)
+    reading = Classifier(replace(embedded.model, metadata=known)).read(image)
     assert reading.verdict.cells.close_up and reading.finding.in_distribution
     assert reading.finding.leukaemia_probability == reading.finding.evidence["network"]
     assert "A close-up of one cell, which says nothing of the slide." in reading.finding.headline

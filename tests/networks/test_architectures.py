@@ -75,12 +75,12 @@ def model(backbone: str, mean: float, seed: int) -> model_folder.Model:
     network = create(backbone, len(LABELS), weights="none").eval().requires_grad_(False)
     with torch.no_grad():  # answers that differ, as those of trained networks do
         network.timm_model.get_classifier().weight.mul_(20)
-    model_folder.round_to_stored(network)
+    model_folder.round_to_half_precision(network)
     how = Preprocessing((64, 64), "bicubic", (mean,) * 3, (0.5 * mean,) * 3)
     features = np.random.default_rng(0).normal(
         size=(30, network.pooled(network.trunk(torch.zeros(1, 3, 64, 64))).shape[1])
     )
-    knowledge = model_folder.ModelMetadata(
+    metadata = model_folder.ModelMetadata(
         name=backbone,
         positive=LABELS[1:],
         temperature=1.0,
@@ -88,7 +88,7 @@ def model(backbone: str, mean: float, seed: int) -> model_folder.Model:
         familiarity=MahalanobisOOD.fit(features, features),
         training={"steps": 5},
     )
-    return model_folder.Model(network, backbone, LABELS, how, knowledge, "")
+    return model_folder.Model(network, backbone, LABELS, how, metadata, "")
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +102,10 @@ def saved(members, tmp_path_factory):
     features = np.random.default_rng(0).normal(
         size=(30, network.pooled(network.trunk(torch.zeros(1, 3, 64, 64))).shape[1])
     )
-    knowledge = replace(members[0].knowledge, name="two", familiarity=MahalanobisOOD.fit(features, features))
+    metadata = replace(members[0].metadata, name="two", familiarity=MahalanobisOOD.fit(features, features))
     target = tmp_path_factory.mktemp("models") / "two"
     with model_folder.new_folder(target) as draft:
-        model_folder.save(draft, network, LABELS, how, knowledge)
+        model_folder.save(draft, network, LABELS, how, metadata)
     return target
 
 

@@ -45,16 +45,16 @@ def small(backbone: str, embedded: Classifier, place: Path) -> Path:
     """A folder with a network of random weights at 64 pixels."""
     torch.manual_seed(0)
     network = backbones.create(backbone, 4, weights="none").eval()
-    model_folder.round_to_stored(network)
-    known = embedded.model.knowledge
+    model_folder.round_to_half_precision(network)
+    known = embedded.model.metadata
     familiarity = replace(
         known.familiarity, mean=np.zeros((1, network.timm_model.head_hidden_size), "f"), directions=np.zeros((0, 1))
     )
     familiarity = replace(familiarity, directions=familiarity.mean[:0], variance=np.ones(1, "f"))
     how = Preprocessing((64, 64), "bicubic", (0.5,) * 3, (0.5,) * 3)
     with model_folder.new_folder(place) as draft:
-        knowledge = replace(known, familiarity=familiarity, training={"steps": 1})
-        model_folder.save(draft, network, embedded.labels, how, knowledge)
+        metadata = replace(known, familiarity=familiarity, training={"steps": 1})
+        model_folder.save(draft, network, embedded.labels, how, metadata)
     return place
 
 

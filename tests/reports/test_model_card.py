@@ -38,7 +38,7 @@ RUN = {
 
 
 def measured() -> tuple[ModelMetadata, dict]:
-    """A run's knowledge, and its figures as `metrics.json` holds them."""
+    """A run's metadata, and its figures as `metrics.json` holds them."""
     probabilities, truth = sample()
     groups, earlier = np.arange(400) // 8, calibration_metrics.before_scaling(probabilities, 0.8)
     point = OperatingPoint.fit(probabilities[:, 1:].sum(axis=1), truth > 0)
@@ -53,7 +53,7 @@ def measured() -> tuple[ModelMetadata, dict]:
     )
     colours = np.random.default_rng(0).normal(size=(400, 9)) + truth[:, None]
     report["colour_baseline"] = shortcut_audit.colour_baseline(colours, truth, colours[::-1], truth[::-1], groups)
-    knowledge = ModelMetadata(
+    metadata = ModelMetadata(
         name="Deep Leuko resnet50 on smears",
         positive=POSITIVE,
         temperature=0.8,
@@ -61,15 +61,15 @@ def measured() -> tuple[ModelMetadata, dict]:
         familiarity=MahalanobisOOD.fit(colours, colours),
         training=RUN,
     )
-    return knowledge, json.loads(json.dumps(report))
+    return metadata, json.loads(json.dumps(report))
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> tuple[Path, ModelMetadata, dict]:
     folder = tmp_path_factory.mktemp("card")
-    knowledge, report = measured()
-    model_card.write_card(folder / "README.md", knowledge, "resnet50", LABELS, report)
-    return folder, knowledge, report
+    metadata, report = measured()
+    model_card.write_card(folder / "README.md", metadata, "resnet50", LABELS, report)
+    return folder, metadata, report
 
 
 def numbers(value: object) -> set[float]:
@@ -81,9 +81,9 @@ def numbers(value: object) -> set[float]:
 
 
 def test_every_figure_of_the_card_was_measured(written):
-    folder, knowledge, report = written
+    folder, metadata, report = written
     body = ModelCard.load(folder / "README.md").text
-    known = numbers(report) | numbers(knowledge.operating_point.as_json()) | {knowledge.temperature}
+    known = numbers(report) | numbers(metadata.operating_point.as_json()) | {metadata.temperature}
     known = {f"{number:.3f}" for number in known}
     shown = set(re.findall(r"(?<![\w.])\d\.\d{3}(?![\d.])", body))
     assert len(shown) > 100 and shown <= known
@@ -140,12 +140,12 @@ def test_the_hub_reads_the_results(written):
 
 
 def test_data_of_the_hub_are_linked_and_audits_told(tmp_path):
-    knowledge, report = measured()
-    knowledge = replace(knowledge, training=RUN | {"dataset": "user/smears"})
+    metadata, report = measured()
+    metadata = replace(metadata, training=RUN | {"dataset": "user/smears"})
     answers = {name: sample()[0].argmax(axis=1) for name in ("as they are", "grey", "cells only")}
     told = shortcut_audit.in_short(answers, sample()[1])
     report["shortcuts"] = {name: {"network": figures, "familiar": 0.5} for name, figures in told.items()}
-    model_card.write_card(tmp_path / "README.md", knowledge, "resnet50", LABELS, report)
+    model_card.write_card(tmp_path / "README.md", metadata, "resnet50", LABELS, report)
     read = ModelCard.load(tmp_path / "README.md")
     assert read.data.datasets == ["user/smears"]
     assert "## Shortcuts" in read.text and "| cells only |" in read.text

@@ -268,7 +268,7 @@ def test_a_result_stays_until_there_is_a_new_one_and_says_whose_it_is(visit, tmp
 def test_every_result_names_the_model_that_judged(visit, embedded, tmp_path, field):
     page = visit()
     upload(page, field.image, tmp_path / "field.png")
-    name = f"{embedded.model.knowledge.name}, version {embedded.model.version}"
+    name = f"{embedded.model.metadata.name}, version {embedded.model.version}"
     assert name in page.locator(".verdict").inner_text() and name in page.locator("#cells").inner_text()
 
 
@@ -414,7 +414,7 @@ def test_a_batch_prints_whole(visit, tmp_path, smear):
 def test_warnings_about_the_model_stand_under_the_title(embedded):
     model = embedded.model
     doubted, plain = (
-        replace(model, knowledge=replace(model.knowledge, warnings=warnings)) for warnings in (("Near <chance>.",), ())
+        replace(model, metadata=replace(model.metadata, warnings=warnings)) for warnings in (("Near <chance>.",), ())
     )
     for served, shown in ((doubted, True), (plain, False)):
         (title,) = (b.value for b in build(Classifier(served), {}).blocks.values() if b.elem_id == "masthead")

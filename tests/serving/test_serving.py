@@ -107,7 +107,7 @@ def test_the_readme_is_a_valid_space_and_card_and_names_real_things():
 
 def test_the_card_at_the_top_is_that_of_the_embedded_default(embedded):
     card = (ROOT / "model_card.md").read_text()
-    assert f"# {embedded.model.knowledge.name}" in card
+    assert f"# {embedded.model.metadata.name}" in card
     report = json.loads((ROOT / "leuko/networks/embedded/evaluation/metrics.json").read_text())
     assert f"| Accuracy | {report['accuracy']['value']:.3f} |" in card
 

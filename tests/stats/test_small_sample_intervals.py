@@ -85,8 +85,8 @@ def test_no_interval_is_without_width(images, answers, together, monkeypatch):
 def test_cards_and_tables_show_no_certainty(images, tmp_path):
     truth = np.array(TRUTHS[images])
     probabilities, report = report_of(truth, 1.0, np.arange(len(truth)))
-    knowledge, _ = measured()
-    model_card.write_card(tmp_path / "README.md", knowledge, "resnet50", LABELS, report)
+    metadata, _ = measured()
+    model_card.write_card(tmp_path / "README.md", metadata, "resnet50", LABELS, report)
     row = SimpleNamespace(
         system=SimpleNamespace(name="x", title="X"),
         probabilities=probabilities,

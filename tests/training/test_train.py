@@ -109,7 +109,7 @@ def test_a_model_that_is_not_shown_to_be_good_says_so_wherever_it_goes(trained):
     warnings = json.loads((output / "leuko.json").read_text())["warnings"]
     assert any("Not shown to be better than colour statistics" in line for line in warnings)
     model = model_folder.load(output)
-    assert list(model.knowledge.warnings) == Classifier(model).describe()["warnings"] == warnings
+    assert list(model.metadata.warnings) == Classifier(model).describe()["warnings"] == warnings
     card = (output / "README.md").read_text()
     assert all(line in card and f"Warning: {line}" in printed for line in warnings)
     assert "only 3 of the test images are of blast" in printed and "only 3 of the test images are of blast" in card
@@ -348,8 +348,8 @@ def test_a_run_cleans_splits_again_as_before_and_balances(trained, drawn, tmp_pa
     again = json.loads((tmp_path / "model" / "evaluation" / "split.json").read_text())
     assert again["files"] == json.loads(first.read_text())["files"]
     model = model_folder.load(tmp_path / "model")
-    assert model.knowledge.positive == ("healthy",)
-    assert model.knowledge.training["balance"] == "smote"
+    assert model.metadata.positive == ("healthy",)
+    assert model.metadata.training["balance"] == "smote"
     assert "30.png" not in (tmp_path / "model" / "leuko.json").read_text()
 
 

@@ -32,17 +32,17 @@ def table(report: dict[str, Any]) -> str:
     return "\n\n".join(part for part in ("\n".join(lines), tables.warnings(report)) if part)
 
 
-def write(file: Path, knowledge: ModelMetadata, backbone: str, labels: Sequence[str], report: dict[str, Any]) -> None:
+def write(file: Path, metadata: ModelMetadata, backbone: str, labels: Sequence[str], report: dict[str, Any]) -> None:
     """Write a Hugging Face model card (YAML front matter and Markdown).
 
     Args:
         file: where to write.
-        knowledge: what goes into `leuko.json`.
+        metadata: what goes into `leuko.json`.
         backbone: timm name.
         labels: class names.
         report: of `leuko.adaptation.adapt.adapt`.
     """
-    run, base = knowledge.training, knowledge.training["adapted_from"]
+    run, base = metadata.training, metadata.training["adapted_from"]
     metrics = [
         {"type": kind, "value": round(report[name]["value"], 4)}
         for kind, name in (("accuracy", "accuracy"), ("roc_auc", "auc_roc"))
@@ -56,10 +56,10 @@ def write(file: Path, knowledge: ModelMetadata, backbone: str, labels: Sequence[
         "library_name": "timm",
         "pipeline_tag": "image-classification",
         "tags": TAGS,
-        "model-index": [{"name": knowledge.name, "results": [result]}],
+        "model-index": [{"name": metadata.name, "results": [result]}],
     }
-    low, high = knowledge.operating_point.abstain
-    positive = f" {shlex.join(['--positive', *(knowledge.positive or ['none'])])}"
+    low, high = metadata.operating_point.abstain
+    positive = f" {shlex.join(['--positive', *(metadata.positive or ['none'])])}"
     counts = ", ".join(f"{n} {name}" for name, n in report["images_per_class"].items())
     notes = "".join(f"- {note}\n" for note in report["notes"])
     confusion = [f"| truth ↓ answer → | {' | '.join(labels)} |", "|---" * (len(labels) + 1) + "|"]
@@ -69,18 +69,18 @@ def write(file: Path, knowledge: ModelMetadata, backbone: str, labels: Sequence[
     file.write_text(
         f"""---
 {yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---
-# {knowledge.name}
+# {metadata.name}
 
 **{RESEARCH_NOTICE}**
 
 {base["name"]} (version `{base["version"]}`, {backbone}), adapted to one laboratory: its last layer was fitted anew to
 {report["images"]} images ({counts}); the rest of the network is as it was. It sorts blood-smear images into
-{", ".join(labels)}. Leukaemic classes: {", ".join(knowledge.positive) or "none known"}.
+{", ".join(labels)}. Leukaemic classes: {", ".join(metadata.positive) or "none known"}.
 Written by Deep Leuko {__version__}.
-{beware(knowledge)}
+{beware(metadata)}
 ## Use
 
-{how_to_use(knowledge)}
+{how_to_use(metadata)}
 
 ## Adapting
 
@@ -108,7 +108,7 @@ on the same folds: read the others against it.
 {notes}
 ## Decision
 
-Chosen as {knowledge.operating_point.chosen}. In findings: leukaemia probability below {low:.3f} "not suspicious", from
+Chosen as {metadata.operating_point.chosen}. In findings: leukaemia probability below {low:.3f} "not suspicious", from
 {high:.3f} on "suspicious", between them "uncertain"; "uncertain" too for images of poor quality, and where the
 cells say the opposite. Of images unlike those above the network's answer does not count, and
 the cells decide where they are clear.

@@ -71,7 +71,7 @@ source, its licence and its authors here. No image is part of this folder's publ
 
 def write_card(
     file: Path,
-    knowledge: ModelMetadata,
+    metadata: ModelMetadata,
     backbone: str,
     labels: Sequence[str],
     report: dict[str, Any],
@@ -80,15 +80,15 @@ def write_card(
 
     Args:
         file: where to write.
-        knowledge: what goes into `leuko.json`.
+        metadata: what goes into `leuko.json`.
         backbone: timm name, or what kind of classifier on measures it is.
         labels: class names.
         report: from `leuko.evaluation.metrics.evaluate`, with `colour_baseline`; `robustness` and `shortcuts` (see
             `leuko.evaluation.shortcut_audit.under_changes`) are told where they are there.
     """
-    run, name, measured = knowledge.training, knowledge.name, MEASURED in knowledge.training
+    run, name, measured = metadata.training, metadata.name, MEASURED in metadata.training
     text = f"""---
-{_front(knowledge, report).to_yaml()}
+{_front(metadata, report).to_yaml()}
 ---
 # {name}
 
@@ -96,20 +96,20 @@ def write_card(
 
 {"A classifier on measures of the image" if measured else "A network"} ({backbone}) that sorts blood-smear images into
 {", ".join(labels)}. Leukaemic classes:
-{", ".join(knowledge.positive) or "none"}. Written by Deep Leuko {__version__}.
-{beware(knowledge)}
+{", ".join(metadata.positive) or "none"}. Written by Deep Leuko {__version__}.
+{beware(metadata)}
 ## Intended use
 
 {USES}
 
 ## How to use it
 
-{how_to_use(knowledge)}
+{how_to_use(metadata)}
 
 ## Training
 
 ```
-python train.py --dataset {run["dataset"]} {_options(run, knowledge.positive)} --output DIR
+python train.py --dataset {run["dataset"]} {_options(run, metadata.positive)} --output DIR
 ```
 
 What was given to `--split` and `--keep`, if anything, is not told, since it names images.
@@ -118,7 +118,7 @@ Images: {run["images"]["train"]} for training, {run["images"]["validation"]} for
 test; {run["split"]}. {run["steps"]} {"images learnt from" if measured else "steps"}; data fingerprint
 `{run["fingerprint"]}`. {_OF_MEASURES if measured else _OF_NETWORKS}
 
-{_figures(knowledge, report)}
+{_figures(metadata, report)}
 ## Limits
 
 {LIMITS}
@@ -134,14 +134,14 @@ test; {run["split"]}. {run["steps"]} {"images learnt from" if measured else "ste
     results.write_text(yaml.safe_dump(entries, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def beware(knowledge: ModelMetadata) -> str:
+def beware(metadata: ModelMetadata) -> str:
     """The warnings that go with a model, as Markdown; empty without any."""
-    return "".join(f"\n> **Warning.** {line}\n" for line in knowledge.warnings)
+    return "".join(f"\n> **Warning.** {line}\n" for line in metadata.warnings)
 
 
-def how_to_use(knowledge: ModelMetadata) -> str:
+def how_to_use(metadata: ModelMetadata) -> str:
     """How a model folder is used, by us and by strangers, as Markdown."""
-    run, stain = knowledge.training, ""
+    run, stain = metadata.training, ""
     if run.get("normalise_stain", "none") != "none":
         foreign = run.get("normalise_images") == "foreign"
         stain = _STAIN_NOTE.format(which="an image unlike the training images is" if foreign else "every image is")
@@ -154,12 +154,12 @@ finding = leuko.load("DIR").classify(decode("smear.jpg"))
 
 DIR is this folder; from the Hub, write the model's id (USER/NAME) instead.
 {_MEASURED_USE if MEASURED in run else _NETWORK_USE}The temperature
-({knowledge.temperature:.3f}) is already in the {"file" if MEASURED in run else "weights"}.{stain}"""
+({metadata.temperature:.3f}) is already in the {"file" if MEASURED in run else "weights"}.{stain}"""
 
 
-def _figures(knowledge: ModelMetadata, report: dict[str, Any]) -> str:
+def _figures(metadata: ModelMetadata, report: dict[str, Any]) -> str:
     """All that was measured, as Markdown."""
-    point, baseline = knowledge.operating_point, report["colour_baseline"]
+    point, baseline = metadata.operating_point, report["colour_baseline"]
     low, high = point.abstain
     head = (f"figure ({report['images']} test images)", "value", "95 % interval")
     by_chance = {name: tables.in_full(value) for name, value in baseline["intervals"].items()}
@@ -184,7 +184,7 @@ def _figures(knowledge: ModelMetadata, report: dict[str, Any]) -> str:
         'them "uncertain"; "uncertain" too for images of poor quality, and where the cells say the opposite.\n'
         "Of images unlike the training images the network's answer does not count: the cells decide where they are\n"
         "clear, and mostly the answer is uncertain."
-        + (" Always where the size of cells is not known, for want of clear red cells." if knowledge.scale else ""),
+        + (" Always where the size of cells is not known, for want of clear red cells." if metadata.scale else ""),
     ]
     if decisions := tables.decisions(report):
         parts.append(tables.table([("decisions on the test split", "value", "95 % interval"), *decisions]))
@@ -208,17 +208,17 @@ def _options(run: dict[str, Any], positive: Sequence[str]) -> str:
     return " ".join(said)
 
 
-def _front(knowledge: ModelMetadata, report: dict[str, Any]) -> ModelCardData:
-    data = knowledge.training["dataset"]
+def _front(metadata: ModelMetadata, report: dict[str, Any]) -> ModelCardData:
+    data = metadata.training["dataset"]
     return ModelCardData(
-        library_name="leuko" if MEASURED in knowledge.training else "timm",
+        library_name="leuko" if MEASURED in metadata.training else "timm",
         pipeline_tag="image-classification",
-        tags=[tag for tag in TAGS if MEASURED not in knowledge.training or tag not in ("timm", "transformers")],
+        tags=[tag for tag in TAGS if MEASURED not in metadata.training or tag not in ("timm", "transformers")],
         license="other",
         license_name="terms-of-the-training-data",
         datasets=[name for name in data.split() if "/" in name] or None,
         metrics=list(dict.fromkeys(INDEX.values())),
-        model_name=knowledge.name,
+        model_name=metadata.name,
         eval_results=list(_index(data, report)),
     )
 

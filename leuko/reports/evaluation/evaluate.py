@@ -91,12 +91,12 @@ def measure(asked: Request) -> tuple[Classifier, Evaluated, dict[str, Any]]:
     looks = stains(references(asked.stain_references))
     own = None if asked.model == EMBEDDED and not Path(EMBEDDED).is_dir() else asked.model
     classifier = Classifier.load(own)
-    knowledge = classifier.model.knowledge
+    metadata = classifier.model.metadata
     material = gather(
         asked.data,
         model_folder.locate(own),
         classifier.labels,
-        knowledge,
+        metadata,
         split=asked.split,
         group_column=asked.group_column,
         positive=asked.positive,
@@ -148,15 +148,15 @@ def _images(folder: Path) -> list[Path]:
 
 def _measure(classifier: Classifier, evaluated: Evaluated) -> dict[str, Any]:
     """What `metrics.json` says without audits."""
-    material, knowledge = evaluated.material, classifier.model.knowledge
+    material, metadata = evaluated.material, classifier.model.metadata
     figures = metrics.evaluate(
         evaluated.compared,
         evaluated.truth,
         material.labels,
         material.positive,
-        knowledge.operating_point.threshold,
+        metadata.operating_point.threshold,
         groups=evaluated.groups,
-        earlier=evaluated.before_scaling(knowledge),
+        earlier=evaluated.before_scaling(metadata),
         verdicts=evaluated.judged.verdicts,
     )
     about = classifier.describe()
@@ -165,7 +165,7 @@ def _measure(classifier: Classifier, evaluated: Evaluated) -> dict[str, Any]:
     return {
         "model": {name: about[name] for name in ("name", "version", "backbone", "temperature")},
         "data": data | {"unreadable": len(evaluated.judged.errors)},
-        "operating_point": knowledge.operating_point.as_json(),
+        "operating_point": metadata.operating_point.as_json(),
         **figures,
     }
 
@@ -177,7 +177,7 @@ def _audit(
     material, reference = evaluated.material, _reference(evaluated.material)
     to_answer = _most_probable
     if material.two_way:
-        positive = classifier.model.knowledge.positive
+        positive = classifier.model.metadata.positive
         to_answer = partial(_two_way_answer, labels=classifier.labels, positive=positive)
     under = partial(
         shortcut_audit.under_changes,

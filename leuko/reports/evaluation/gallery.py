@@ -30,7 +30,7 @@ def wrong(classifier: Classifier, evaluated: Evaluated) -> list[Wrong]:
     if not len(numbers):
         return []
     usual = error_analysis.Usual.of(evaluated)
-    bound = classifier.model.knowledge.familiarity.bound
+    bound = classifier.model.metadata.familiarity.bound
     shown = []
     for number in map(int, numbers):
         image = evaluated.image(number)
