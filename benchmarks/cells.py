@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from leuko.cells.segmentation.segment import METHODS, Segmentation, segment
+from leuko.cells.segmentation import METHODS, Segmentation, segment
 from leuko.images import synthetic
 from leuko.images.decode import decode
 

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from benchmarks.cells import CHANGES, Boxes, bccd, changed, detected
-from leuko.cells.segmentation.segment import METHODS, segment
+from leuko.cells.segmentation import METHODS, segment
 
 MORE_CHANGES = {
     "hue +15°, saturation × 1.4": (15, 1.4, 1, 1),

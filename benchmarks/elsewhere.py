@@ -23,16 +23,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.recipe import learnt
-from leuko.cells.blast_share import wilson
-from leuko.cells.segmentation.segment import segment
+from leuko.cells.segmentation import segment
 from leuko.data.load import open_image
 from leuko.decision import cell_score
 from leuko.decision.fusion import Verdict
 from leuko.images import synthetic
 from leuko.images.decode import decode
-from leuko.images.stain import StainProfile, match_stain
+from leuko.images.stain import StainProfile, reinhard_normalise
 from leuko.inference.classifier import ClassificationResult, Classifier
 from leuko.networks import model_folder
+from leuko.stats.proportions import wilson_interval
 from leuko.training.finalize import SCALE_IMAGES, scale_of
 
 ROOT = Path(__file__).parents[1]
@@ -97,14 +97,14 @@ def fit(data: Data) -> None:
 def _restained(data: Data, fields: Sequence[Field], laboratories: Sequence[str]) -> list[Field]:
     """The fields in the stains of other laboratories by turns: how full of nucleus a cell seems hangs on the stain."""
     looks = [data.look(name) for name in laboratories]
-    return [Field(match_stain(field.image, looks[i % len(looks)]), field.ill) for i, field in enumerate(fields)]
+    return [Field(reinhard_normalise(field.image, looks[i % len(looks)]), field.ill) for i, field in enumerate(fields)]
 
 
 def _figures(image: np.ndarray) -> np.ndarray | None:
     found = segment(image)
-    if cell_score.weigh(found).probability is None:
+    if cell_score.score_field(found).probability is None:
         return None
-    return cell_score.figures(cell_score.nucleated_cells(found), found)
+    return cell_score.score_features(cell_score.nucleated_cells(found), found)
 
 
 def add_scale(data: Data, model: Path) -> None:
@@ -128,12 +128,12 @@ def measure(data: Data, model: Path | None) -> dict[str, dict]:
         "aria validation": lambda: data.aria("validation", 2),
         "aria test": lambda: data.aria("test"),
         **{
-            f"aria test, stain of {name}": lambda look=look: _changed(data, lambda image: match_stain(image, look))
+            f"aria test, stain of {name}": lambda look=look: _changed(data, lambda image: reinhard_normalise(image, look))
             for name, look in looks.items()
         },
         "aria test, cells twice as large": lambda: _changed(data, _middle),
         "aria test, cells half as large, stain of pbc": lambda: _tiles(
-            [Field(match_stain(f.image, looks["pbc"]), f.ill) for f in data.aria("test")]
+            [Field(reinhard_normalise(f.image, looks["pbc"]), f.ill) for f in data.aria("test")]
         ),
         "bccd odd (healthy)": lambda: data.bccd(odd=True),
         "drawn": _drawn,
@@ -170,7 +170,7 @@ def _measure(classifier: Classifier, fields: Sequence[Field]) -> dict:
 
 def _without_cells(classifier: Classifier, reading: ClassificationResult) -> tuple[float, str]:
     """What the network alone would have said of an image; without cells their scale is not known either."""
-    strange = "" if classifier.model.metadata.familiarity.knows(reading.output.features) else "in its features"
+    strange = "" if classifier.model.metadata.familiarity.is_in_distribution(reading.output.features) else "in its features"
     alone = Verdict(reading.verdict.point, reading.verdict.network, strange, None)
     return alone.probability, alone.decision
 
@@ -194,7 +194,7 @@ def _judge(said: Sequence[tuple[float, str]], ill: np.ndarray, usable: np.ndarra
 
 
 def _share(part: int, whole: int) -> dict:
-    low, high = wilson(int(part), int(whole))
+    low, high = wilson_interval(int(part), int(whole))
     return {"value": float(part / whole) if whole else None, "low": low, "high": high, "of": int(whole)}
 
 

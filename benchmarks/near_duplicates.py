@@ -24,9 +24,9 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from leuko.cells.blast_share import wilson
 from leuko.data.cleaning.duplicates import Duplicates, Prints
 from leuko.images.decode import decode
+from leuko.stats.proportions import wilson_interval
 
 FOLDERS = {  # pattern of the files, every how many of them (from the second on), planted of each kind
     "aria": ("*/*.jpg", 2, 40),
@@ -192,14 +192,14 @@ def figures(data: Path, items: list[Item], plants: list[Plant], found: Duplicate
         **{part: {name: share(hit) for name, hit in groups.items()} for part, groups in hits.items()},
         "false_pairs": len(false),
         "precision": round(number / (number + len(false)), 4),
-        "precision_interval": np.round(wilson(number, number + len(false)), 4).tolist(),
+        "precision_interval": np.round(wilson_interval(number, number + len(false)), 4).tolist(),
         "pairs_not_planted": len(pairs),
         "pairs": names,
     }
 
 
 def share(hits: list[bool]) -> dict[str, Any]:
-    low, high = wilson(sum(hits), len(hits))
+    low, high = wilson_interval(sum(hits), len(hits))
     return {"planted": len(hits), "found": sum(hits), "interval": [round(low, 3), round(high, 3)]}
 
 

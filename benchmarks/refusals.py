@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 
 from benchmarks.not_smears import noise, photographs, text
-from leuko.cells.blast_share import wilson
 from leuko.images.decode import decode
 from leuko.images.quality import assess
+from leuko.stats.proportions import wilson_interval
 from leuko.system.threads import in_order
 
 FOLDERS = ("aria", "pbc", "bccd", "jtsc", "raabin", "chula", "jhu", "cnmc", "phone_and_thin")
@@ -71,13 +71,13 @@ def _judge(file: Path) -> tuple[dict[float, str], dict[str, str]]:
 def _kind(image: np.ndarray) -> str:
     """The first issue of an image; else `warned` or nothing."""
     verdict = assess(image)
-    return next(iter(verdict.found), "warned" if verdict.warnings else "")
+    return next(iter(verdict.issues_by_kind), "warned" if verdict.warnings else "")
 
 
 def _row(name: str, said: Counter[str]) -> None:
     n, warned = said.total(), said["warned"]
     refused = n - said[""] - warned
-    low, high = wilson(refused, n)
+    low, high = wilson_interval(refused, n)
     kinds = ", ".join(f"{count} {kind}" for kind, count in said.most_common() if kind not in ("", "warned"))
     print(f"| {name} | {n} | {refused / n:.2%} | {low:.2%} to {high:.2%} | {kinds or '–'} | {warned} |", flush=True)
 

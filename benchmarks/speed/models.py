@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from leuko.decision.calibration import MahalanobisOOD
+from leuko.decision.out_of_distribution import MahalanobisOOD
 from leuko.networks import backbones, model_folder
 from leuko.networks.preprocessing import Preprocessing
 

@@ -194,7 +194,7 @@ def field_ours(model: str, images: list[Path]) -> dict[str, Any]:
     """A large field, everything that the page shows; and the share of each stage."""
     from leuko.cells import overlay
     from leuko.cells.features import morphology
-    from leuko.cells.segmentation.segment import segment
+    from leuko.cells.segmentation import segment
     from leuko.images.decode import decode
     from leuko.inference.classifier import Classifier
     from leuko.serving.analysis import analyse

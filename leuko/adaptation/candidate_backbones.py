@@ -14,7 +14,7 @@ from torch import nn
 from leuko.adaptation.frozen_features import Trunk, features
 from leuko.data.cleaning.clean import Cleaning, inspect
 from leuko.data.load import DataError, open_image
-from leuko.decision.magnification import measured
+from leuko.decision.magnification import measure_scales
 from leuko.images.stain import colour_statistics
 from leuko.networks import model_folder
 from leuko.networks.backbones import create
@@ -105,7 +105,7 @@ def enlargement(
     if not model.metadata.scale:
         return None
     some = np.random.default_rng(seed).permutation(count)[:MEASURED]
-    scales = measured((open_image(int(number)) for number in some), model.preprocessing.size)
+    scales = measure_scales((open_image(int(number)) for number in some), model.preprocessing.size)
     known = [um for um in scales if um]
     return float(np.median(known)) / model.metadata.scale.usual if 2 * len(known) > len(scales) else None
 

@@ -16,9 +16,10 @@ from leuko.adaptation.frozen_features import Head
 from leuko.data.load import DataError
 from leuko.data.splitting.groups import Groups
 from leuko.data.splitting.split import folds
-from leuko.decision.calibration import FAMILIAR, MahalanobisOOD, fit_temperature
+from leuko.decision.calibration import fit_temperature
+from leuko.decision.out_of_distribution import IN_DISTRIBUTION_SHARE, MahalanobisOOD
 from leuko.evaluation.shortcut_audit import colour_baseline
-from leuko.stats import small_sample_intervals
+from leuko.stats import proportions, small_sample_intervals
 
 FOLDS, REPEATS = 5, 3
 INNER = 5  # folds in which a recipe is chosen
@@ -43,18 +44,18 @@ class Estimate:
         probabilities: float, repeats × N × classes, calibrated; nan where an image was left out of a repeat.
         temperature: by which logits are to be divided.
         distance: float, trunks × N: how unlike the images of the other folds an image is (`MahalanobisOOD`), on average.
-        figures: with intervals, see `leuko.stats.small_sample_intervals.figures`.
+        figures: with intervals, see `leuko.stats.small_sample_intervals.cross_validated_metrics`.
         baseline: accuracy of nearest neighbours on colour statistics, on the same folds.
         confusion: int, classes × classes, of the first repeat; rows are the truth.
-        warnings: what forbids to rely on the figures (`leuko.stats.small_sample_intervals.doubts`).
+        warnings: what forbids to rely on the figures (`leuko.stats.small_sample_intervals.small_sample_warnings`).
         how: one sentence.
     """
 
     probabilities: np.ndarray
     temperature: float
     distance: np.ndarray
-    figures: dict[str, small_sample_intervals.Figure]
-    baseline: small_sample_intervals.Figure
+    figures: dict[str, proportions.Interval]
+    baseline: proportions.Interval
     confusion: np.ndarray
     warnings: list[str]
     how: str
@@ -69,7 +70,7 @@ class Estimate:
 
         The distances of the very images that the statistics come from would be too small, the more so the fewer.
         """
-        bound = float(np.nanquantile(self.distance[trunk], FAMILIAR))
+        bound = float(np.nanquantile(self.distance[trunk], IN_DISTRIBUTION_SHARE))
         return replace(MahalanobisOOD.fit(features, features), bound=bound)
 
     def doubtful(self, truth: np.ndarray) -> np.ndarray:
@@ -144,10 +145,10 @@ def estimate(
         probabilities,
         temperature,
         _mean(distance),
-        small_sample_intervals.figures(probabilities, truth, groups.group, labels, positive),
-        small_sample_intervals.share(float((tested * right).sum() / tested.sum()), independent),
+        small_sample_intervals.cross_validated_metrics(probabilities, truth, groups.group, labels, positive),
+        proportions.proportion_interval(float((tested * right).sum() / tested.sum()), independent),
         confusion_matrix(truth[first], probabilities[0, first].argmax(axis=1), labels=np.arange(len(labels))),
-        small_sample_intervals.doubts(labels, truth, groups.group),
+        small_sample_intervals.small_sample_warnings(labels, truth, groups.group),
         f"{REPEATS} × {count}-fold nested cross-validation by group, seed {seed}; {independent} groups",
     )
 

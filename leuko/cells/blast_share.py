@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
+
+from leuko.stats.proportions import wilson_interval
 
 # Blasts among the nucleated cells of the marrow: remission lies below 5 % (ELN 2022, doi:10.1182/blood.2022016867),
 # many acute leukaemias from 20 % on (WHO 2022, doi:10.1038/s41375-022-01613-1).
 REFERENCE_LINES = (0.05, 0.20)
 BLAST = 0.5  # probability from which a cell counts as a blast
 FEW_CELLS = 200  # a differential of blood has so many; one of marrow 500 (ICSH, doi:10.1111/j.1751-553X.2008.01100.x)
-_Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class BlastShare:
     @property
     def interval(self) -> tuple[float, float]:
         """95 % Wilson interval of the share."""
-        return wilson(self.blasts, self.nucleated)
+        return wilson_interval(self.blasts, self.nucleated)
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -43,11 +43,11 @@ class BlastShare:
         low, high = self.interval
         looks = "looks like a blast" if self.blasts == 1 else "look like blasts"
         lines = [
-            f"{self.blasts} of {number_of(self.nucleated, 'nucleated cell')} {looks}: {100 * self.share:.0f} % "
+            f"{self.blasts} of {with_count(self.nucleated, 'nucleated cell')} {looks}: {100 * self.share:.0f} % "
             f"(95 % interval {100 * low:.0f} to {100 * high:.0f} %)."
         ]
         if self.nucleated < FEW_CELLS:
-            few = number_of(self.nucleated, "cell")
+            few = with_count(self.nucleated, "cell")
             lines.append(f"{few} is little to go by: a differential has 200 in blood and 500 in marrow.")
         lines.append(
             "For context: 5 % (remission lies below it) and 20 % (one of several criteria of acute leukaemia) are "
@@ -56,29 +56,14 @@ class BlastShare:
         return tuple(lines)
 
 
-def wilson(successes: float, trials: int) -> tuple[float, float]:
-    """95 % interval of a share; without trials, anything from 0 to 1.
-
-    Wilson, "Probable inference, the law of succession, and statistical inference", 1927,
-    doi:10.1080/01621459.1927.10502953.
-    """
-    if not trials:
-        return 0.0, 1.0
-    share, weight = successes / trials, _Z**2 / trials
-    centre = (share + weight / 2) / (1 + weight)
-    reach = _Z * sqrt(share * (1 - share) / trials + weight / (4 * trials)) / (1 + weight)
-    # Rounding must not put a share of 0 or 1 outside its interval.
-    return max(0.0, min(share, centre - reach)), min(1.0, max(share, centre + reach))
-
-
-def like_blasts(blast_like: int, number: int) -> str:
+def describe_blast_like(blast_like: int, number: int) -> str:
     """How many of so many white cells look like blasts, in words."""
-    cells = number_of(number, "white cell")
+    cells = with_count(number, "white cell")
     if not blast_like:
         return f"no blast-like cell among {cells}"
     return f"{blast_like} of {cells} {'looks like a blast' if blast_like == 1 else 'look like blasts'}"
 
 
-def number_of(count: int, kind: str) -> str:
+def with_count(count: int, kind: str) -> str:
     """A count in words: 1 cell, 2 cells."""
     return f"{count} {kind}" if count == 1 else f"{count} {kind}s"

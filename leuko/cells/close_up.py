@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from leuko.cells.segmentation.segment import RED_CELL_UM, Segmentation
+from leuko.cells.segmentation.pipeline import RED_CELL_UM, Segmentation
 
 RED_CELL_AREA = np.pi / 4 * RED_CELL_UM**2  # µm²
 SMALLEST_FIELD = 30.0  # red cells' areas; an image that shows less is a close-up

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leuko.cells.blast_share import BLAST, REFERENCE_LINES, BlastShare, number_of
+from leuko.cells.blast_share import BLAST, REFERENCE_LINES, BlastShare, with_count
 
 if TYPE_CHECKING:
-    from leuko.cells.segmentation.segment import Segmentation
+    from leuko.cells.segmentation import Segmentation
 
 RULE = "Cells cut by the left or upper border count, cells cut by the right or lower border do not."
 
@@ -48,20 +48,20 @@ class Tally:
     """One kind of cell in a field.
 
     Attributes:
-        seen: all that are in the segmentation.
+        total: all that are in the segmentation.
         excluded: ids that do not count by reason: "cut" (by the right or lower border), "too small", "too large".
         clumps: ids of what is so large that it is probably several overlapping cells. Each counts as one, because
             leaving them out would miss more: with clumps, the true number is higher.
     """
 
-    seen: int
+    total: int
     excluded: dict[str, tuple[int, ...]]
     clumps: tuple[int, ...] = ()
 
     @property
     def counted(self) -> int:
         """How many count."""
-        return self.seen - len(self.left_out)
+        return self.total - len(self.left_out)
 
     @property
     def left_out(self) -> tuple[int, ...]:
@@ -93,17 +93,17 @@ class Counts:
     @property
     def white_to_red_seen(self) -> float | None:
         """The paper's white : red ratio: of all that is seen in the field, cut or not; None without red cells."""
-        return self.white_cells.seen / self.red_cells.seen if self.red_cells.seen else None
+        return self.white_cells.total / self.red_cells.total if self.red_cells.total else None
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """The counts, what was left out, and what may be wrong with them, for a reader."""
         kinds = ("white cell", self.white_cells), ("red cell", self.red_cells), ("platelet", self.platelets)
-        lines = [", ".join(number_of(tally.counted, kind) for kind, tally in kinds) + f" counted. {RULE}"]
+        lines = [", ".join(with_count(tally.counted, kind) for kind, tally in kinds) + f" counted. {RULE}"]
         for kind, tally in kinds:
             reasons = [f"{len(ids)} {reason}" for reason, ids in tally.excluded.items() if ids]
             if reasons:
-                lines.append(f"Of {number_of(tally.seen, kind)} seen, not counted: {', '.join(reasons)}.")
+                lines.append(f"Of {with_count(tally.total, kind)} seen, not counted: {', '.join(reasons)}.")
             if tally.clumps:
                 lines.append(
                     f"{len(tally.clumps)} of the {kind}s seen may be several that overlap; each is taken for one."
@@ -120,7 +120,7 @@ class Counts:
         tallies: dict[str, Tally] = {kind: getattr(self, kind) for kind in _KINDS}
         share = self.blast_share
         return {
-            "counts": {kind: tally.seen for kind, tally in tallies.items()},
+            "counts": {kind: tally.total for kind, tally in tallies.items()},
             "counted": {kind: tally.counted for kind, tally in tallies.items()},
             "counting_rule": RULE,
             "excluded": {
@@ -206,11 +206,11 @@ class _Objects:
 
 
 def _blast_share(segmentation: Segmentation, tally: Tally, probabilities: np.ndarray) -> BlastShare:
-    ids = np.arange(1, tally.seen + 1)
+    ids = np.arange(1, tally.total + 1)
     if probabilities.shape != ids.shape:
         raise ValueError(f"{len(ids)} white cells need as many blast probabilities, not {probabilities.shape}")
     if not ((probabilities >= 0) & (probabilities <= 1)).all():  # NaN is neither
         raise ValueError("blast probabilities lie between 0 and 1")
-    nuclei = np.bincount(segmentation.nuclei.ravel(), minlength=tally.seen + 1)[ids]
+    nuclei = np.bincount(segmentation.nuclei.ravel(), minlength=tally.total + 1)[ids]
     counts = (nuclei > 0) & ~np.isin(ids, tally.left_out)
     return BlastShare(int((probabilities[counts] >= BLAST).sum()), int(counts.sum()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from leuko.cells.segmentation.segment import Segmentation
+from leuko.cells.segmentation import Segmentation
 
 # Okabe & Ito 2008: told apart by colour-blind readers too, and by brightness on a stained smear.
 COLOURS = {"nuclei": (0, 114, 178), "white_cells": (213, 94, 0), "red_cells": (230, 159, 0), "platelets": (0, 158, 115)}

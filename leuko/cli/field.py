@@ -31,7 +31,7 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Analyse every image; an image that cannot be read gets an object with `error`, and the others continue."""
     from leuko.cells import overlay
-    from leuko.cells.segmentation.segment import segment
+    from leuko.cells.segmentation import segment
     from leuko.cli.per_image import run_on_images
     from leuko.cli.picture_folder import PictureFolder
     from leuko.images import quality

@@ -13,13 +13,13 @@ from leuko.cli.picture_folder import is_written_picture
 from leuko.data.labels.filename_conventions import natural
 from leuko.data.sources import archive
 from leuko.images import file_types
-from leuko.images.file_types import Item
+from leuko.images.file_types import InputFile
 
 NO_IMAGE = "There is no image in this folder."
 NOT_REGULAR = "It is no regular file, but a pipe, a socket or a device."
 
 
-def gather(paths: Sequence[Path], temporary: Path) -> Iterator[Item]:
+def gather(paths: Sequence[Path], temporary: Path) -> Iterator[InputFile]:
     """Every file that is given, or lies in a given folder or zip, in natural order.
 
     A file that is given itself is an image or an error; one found in a folder or zip may also be skipped. Each file is
@@ -53,7 +53,7 @@ class _FileCollector:
     """
 
     def __init__(self) -> None:
-        self.items: list[Item] = []
+        self.items: list[InputFile] = []
         self.zips: set[Path] = set()
         self._visited: dict[str, Path] = {}  # by real path
         self._repeats = 0
@@ -113,7 +113,7 @@ class _FileCollector:
         elif kind is None and not given:
             self._add_unread(path, skipped="not an image")
         else:
-            self.items.append(Item(_name(path), path, place=path))
+            self.items.append(InputFile(_name(path), path, place=path))
             if kind == "zip":
                 self.zips.add(path)
 
@@ -128,10 +128,10 @@ class _FileCollector:
         return True
 
     def _add_unread(self, path: Path, error: str = "", skipped: str = "") -> None:
-        self.items.append(Item(_name(path), None, error, skipped, path))
+        self.items.append(InputFile(_name(path), None, error, skipped, path))
 
 
-def _unpacked(item: Item, folder: Path, alone: bool) -> Iterator[Item]:
+def _unpacked(item: InputFile, folder: Path, alone: bool) -> Iterator[InputFile]:
     """The files of a zip; their names begin with the zip's, unless it was given alone."""
     assert item.path is not None
     try:

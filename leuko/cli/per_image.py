@@ -14,7 +14,7 @@ from leuko.cli.json_lines import JsonLines, print_skipped
 from leuko.cli.output_errors import ForeignFileError, OutputError
 from leuko.cli.picture_folder import PictureFolder, UniqueStems
 from leuko.images.decode import Picture
-from leuko.images.file_types import Item
+from leuko.images.file_types import InputFile
 from leuko.inference import per_file
 from leuko.system.threads import in_order
 
@@ -42,7 +42,7 @@ def run_on_images(
         folder.make()
     stems = UniqueStems()
 
-    def analyse_file(work: tuple[Item, str]) -> list[dict[str, Any]]:
+    def analyse_file(work: tuple[InputFile, str]) -> list[dict[str, Any]]:
         item, stem = work
         return per_file.answers(item, lambda page, picture: analyse(item.name + page, stem + page, picture), _fault)
 

@@ -1,11 +1,11 @@
-"""From scores to statements: temperature, operating point, abstention, and knowing what was seen in training.
+"""Calibration of a network: temperature, operating point and abstention bounds.
 
 Everything here is fitted on validation images and stored in `leuko.json`; nothing is fitted on a test split.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,6 @@ from leuko.decision.cell_score import CLEAR_ODDS, Decision
 SENSITIVITY = 0.98
 SPECIFICITY = 0.98
 PRIOR = 0.3  # standard deviation of log T
-DIRECTIONS = 16  # in which features vary most within a class
-FAMILIAR = 0.97  # share of validation images that must count as seen before; a bound nearer to the last ones is chance
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -100,91 +98,3 @@ class OperatingPoint:
         """Read what `as_json` wrote."""
         low, high = stored["abstain"]
         return cls(stored["threshold"], (low, high), stored["chosen"])
-
-
-@dataclass(frozen=True)
-class MahalanobisOOD:
-    """How far the direction of an image's features lies from those of the training images.
-
-    The distance is that of Mahalanobis from the nearest class (Lee et al. 2018, arXiv:1807.03888), over the square root
-    of the number of features. Features are first given length 1 (Mueller & Hein, "Mahalanobis++", 2025,
-    arXiv:2505.18032): what a network does not know makes all its features small, and small features lie near every
-    mean. The covariance within the classes is that of probabilistic principal components (Tipping & Bishop 1999,
-    doi:10.1111/1467-9868.00196): a variance along each of a few directions, and one for all the rest.
-
-    Attributes:
-        mean: float32, classes × features; a single row where classes were not told apart.
-        directions: float32, directions × features; rows of length 1, at right angles to one another.
-        variance: float32, directions + 1: along each of them, and of the rest.
-        bound: distance up to which an image counts as in distribution.
-    """
-
-    mean: np.ndarray
-    directions: np.ndarray
-    variance: np.ndarray
-    bound: float
-
-    @classmethod
-    def fit(cls, training: np.ndarray, validation: np.ndarray, labels: np.ndarray | None = None) -> MahalanobisOOD:
-        """Statistics from training features (N × features), the bound from validation features.
-
-        Args:
-            training, validation: float, N × features.
-            labels: int, N, the classes of the training images; None: all are taken together.
-        """
-        training = _direction(training)
-        number = np.zeros(len(training), int) if labels is None else np.unique(labels, return_inverse=True)[1]
-        mean = np.stack([training[number == c].mean(axis=0) for c in range(number.max() + 1)])
-        _, size, directions = np.linalg.svd(training - mean[number], full_matrices=False)
-        free = max(len(training) - len(mean), 1)
-        variance = size**2 / free
-        count = min(DIRECTIONS, free // 2, (training.shape[1] - 1) // 2)  # of few images, half of what they span
-        rest = variance[count:].sum() / (training.shape[1] - count)
-        # Features that never moved in training must not turn a small change into an infinite distance.
-        variance = np.append(variance[:count] + rest, rest) + 1e-9
-        loose = cls(mean.astype(np.float32), directions[:count].astype(np.float32), variance.astype(np.float32), np.inf)
-        return replace(loose, bound=float(np.quantile(loose.distance(validation), FAMILIAR)))
-
-    def distance(self, features: np.ndarray) -> np.ndarray:
-        """Distance of features, … × features, float; about 1 is typical of the training images."""
-        off = _direction(features)[..., None, :] - self.mean
-        along = (off @ self.directions.T) ** 2
-        rest = (off**2).sum(axis=-1) - along.sum(axis=-1)
-        squares = (along / self.variance[:-1]).sum(axis=-1) + np.maximum(rest, 0) / self.variance[-1]
-        return np.sqrt(squares.min(axis=-1) / self.mean.shape[-1])
-
-    def knows(self, features: np.ndarray) -> np.ndarray:
-        """Whether features, … × features, are in distribution; bool, …."""
-        return self.distance(features) <= self.bound
-
-    def as_json(self) -> dict[str, Any]:
-        """As stored in `leuko.json`, to 4 significant digits."""
-        rows = {"mean": self.mean, "directions": self.directions, "variance": self.variance[None]}
-        # A text of numbers a row: as lists, they would be tens of thousands of lines.
-        texts = {name: [" ".join(f"{v:.4g}" for v in row) for row in values] for name, values in rows.items()}
-        return texts | {"bound": self.bound}
-
-    @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> MahalanobisOOD:
-        """Read what `as_json` wrote.
-
-        Raises:
-            ValueError: it is not what `as_json` writes.
-        """
-        mean, directions, variance = (_numbers(stored[name]) for name in ("mean", "directions", "variance"))
-        directions = directions.reshape(-1, mean.shape[1])
-        if variance.shape != (1, len(directions) + 1):
-            raise ValueError("there is not one variance for each direction and one for the rest")
-        return cls(mean, directions, variance[0], stored["bound"])
-
-
-def _direction(features: np.ndarray) -> np.ndarray:
-    """Features, … × features, at length 1."""
-    return features / np.maximum(np.linalg.norm(features, axis=-1, keepdims=True), 1e-12)
-
-
-def _numbers(rows: list[str]) -> np.ndarray:
-    """Rows of numbers written as text; float32, rows × numbers."""
-    if not all(isinstance(row, str) for row in rows):
-        raise ValueError("these are not rows of numbers as text")
-    return np.array([row.split() for row in rows], np.float32).reshape(len(rows), -1 if rows else 0)

@@ -17,11 +17,11 @@ from typing import Literal
 import numpy as np
 from scipy.special import expit, logit, rel_entr
 
-from leuko.cells.blast_share import REFERENCE_LINES, like_blasts
+from leuko.cells.blast_share import REFERENCE_LINES, describe_blast_like
 from leuko.cells.close_up import RED_CELL_AREA, is_close_up
 from leuko.cells.counting import tally_white_cells
 from leuko.cells.features import morphology
-from leuko.cells.segmentation.segment import Segmentation
+from leuko.cells.segmentation import Segmentation
 
 Decision = Literal["suspicious", "not suspicious", "uncertain"]
 CLEAR_ODDS = 3.0  # a probability within 1:3 and 3:1 is no answer, of the cells as of a network
@@ -41,34 +41,36 @@ UNSEEN = 20.0  # red cells, added to those seen, so that small fields do not mak
 WEIGHTS = (1.013, 1.153, 2.058)
 BIAS = 2.142
 
-# Shares of cells that look like blasts: with leukaemia LEAST and more (WHO 2022, `leuko.cells.blast_share`), without it MOST
+# Shares of cells that look like blasts: with leukaemia MIN_SHARE_WITH_LEUKAEMIA and more (WHO 2022, `leuko.cells.blast_share`), without it MAX_SHARE_WITHOUT
 # and less: of 52 Benign fields of Aria's training part, full of haematogones and half of them in foreign stains, 44.
-LEAST, MOST = REFERENCE_LINES[1], 0.6
-ENOUGH = ceil(log(CLEAR_ODDS) / log(1 / (1 - LEAST)))  # cells; fewer can clear no field, whatever they look like
+MIN_SHARE_WITH_LEUKAEMIA, MAX_SHARE_WITHOUT = REFERENCE_LINES[1], 0.6
+MIN_CELLS_TO_CLEAR = ceil(
+    log(CLEAR_ODDS) / log(1 / (1 - MIN_SHARE_WITH_LEUKAEMIA))
+)  # cells; fewer can clear no field, whatever they look like
 
 
 @dataclass(frozen=True)
-class CellEvidence:
+class CellScore:
     """What the cells of one field say.
 
     Attributes:
-        seen: white cells in the image.
+        white_cells: white cells in the image.
         nucleated: those that count (`leuko.cells.counting`) and have a nucleus.
         blast_like: those of the nucleated that look like blasts.
         score: log-odds of leukaemia by three figures, where it is as frequent as its absence, however few cells there
             are; None if the cells say nothing.
         silent: why they say nothing, in words, or empty.
         close_up: whether the image is a close-up and no field.
-        no_smear: whether what was taken for red cells does not look like them, as in tissue or out of focus.
+        not_a_smear: whether what was taken for red cells does not look like them, as in tissue or out of focus.
     """
 
-    seen: int
+    white_cells: int
     nucleated: int
     blast_like: int
     score: float | None
-    silent: str = ""
+    no_score_reason: str = ""
     close_up: bool = False
-    no_smear: bool = False
+    not_a_smear: bool = False
 
     @property
     def probability(self) -> float | None:
@@ -89,20 +91,20 @@ class CellEvidence:
     @property
     def too_few(self) -> bool:
         """Whether the cells leave it open because they are few."""
-        return self.score is not None and self.decision == "uncertain" and self.nucleated < ENOUGH
+        return self.score is not None and self.decision == "uncertain" and self.nucleated < MIN_CELLS_TO_CLEAR
 
     @property
     def sentence(self) -> str:
         """The evidence, for a reader."""
         if self.score is None:
-            return f"The cells say nothing: {self.silent}."
+            return f"The cells say nothing: {self.no_score_reason}."
         says = "too few cells to say" if self.too_few else "that leaves it open"
         if self.decision != "uncertain":
             says = f"that counts as {self.decision}"
-        others = self.seen - self.nucleated
+        others = self.white_cells - self.nucleated
         more = f" ({others} more seen: cut by the border, without a nucleus or of impossible size)" if others else ""
         return (
-            f"The cells: {like_blasts(self.blast_like, self.nucleated)}{more}; {says}. A cell looks like a blast if it "
+            f"The cells: {describe_blast_like(self.blast_like, self.nucleated)}{more}; {says}. A cell looks like a blast if it "
             "has a large, solid nucleus that nearly fills it."
         )
 
@@ -110,43 +112,47 @@ class CellEvidence:
 def bounds(blast_like: int, nucleated: int) -> tuple[float, float]:
     """How far so many cells can move the log-odds of leukaemia from even odds: down to, and up to.
 
-    For leukaemia, a cell that looks like a blast can raise the odds 1 / `MOST` times, since of fields without leukaemia
-    some hold so many: one or two of them settle nothing. Against leukaemia speaks only what a slide with `LEAST` blasts
-    would hardly show: the bound is the logarithm of the likelihood ratio of the share seen to `LEAST`, n times their
-    Kullback–Leibler divergence for n cells (Wilks 1938, doi:10.1214/aoms/1177732360), and 0 from `LEAST` on. Without a
-    blast-like cell it is n · log(1 / (1 − `LEAST`)): four cells cannot reach odds of 1:3, five can.
+    For leukaemia, a cell that looks like a blast can raise the odds 1 / `MAX_SHARE_WITHOUT` times, since of fields without leukaemia
+    some hold so many: one or two of them settle nothing. Against leukaemia speaks only what a slide with `MIN_SHARE_WITH_LEUKAEMIA` blasts
+    would hardly show: the bound is the logarithm of the likelihood ratio of the share seen to `MIN_SHARE_WITH_LEUKAEMIA`, n times their
+    Kullback–Leibler divergence for n cells (Wilks 1938, doi:10.1214/aoms/1177732360), and 0 from `MIN_SHARE_WITH_LEUKAEMIA` on. Without a
+    blast-like cell it is n · log(1 / (1 − `MIN_SHARE_WITH_LEUKAEMIA`)): four cells cannot reach odds of 1:3, five can.
     """
-    share = blast_like / nucleated if nucleated else LEAST
-    against = nucleated * float(rel_entr(share, LEAST) + rel_entr(1 - share, 1 - LEAST)) if share < LEAST else 0.0
-    return -against, blast_like * log(1 / MOST)
+    share = blast_like / nucleated if nucleated else MIN_SHARE_WITH_LEUKAEMIA
+    against = (
+        nucleated * float(rel_entr(share, MIN_SHARE_WITH_LEUKAEMIA) + rel_entr(1 - share, 1 - MIN_SHARE_WITH_LEUKAEMIA))
+        if share < MIN_SHARE_WITH_LEUKAEMIA
+        else 0.0
+    )
+    return -against, blast_like * log(1 / MAX_SHARE_WITHOUT)
 
 
-def weigh(found: Segmentation) -> CellEvidence:
+def score_field(found: Segmentation) -> CellScore:
     """The evidence of a field's cells: of those that count, so that there is one number of blast-like cells."""
-    return replace(_weigh(found), no_smear=found.red_cells_plausible is False)
+    return replace(_score_field(found), not_a_smear=found.red_cells_plausible is False)
 
 
-def _weigh(found: Segmentation) -> CellEvidence:
+def _score_field(found: Segmentation) -> CellScore:
     seen, um = int(found.white_cells.max(initial=0)), found.um_per_px
     if not found.reliable:
-        return CellEvidence(seen, 0, 0, None, "white cells were not reliably found")
+        return CellScore(seen, 0, 0, None, "white cells were not reliably found")
     if is_close_up(found):
         nucleated = int(np.count_nonzero(np.bincount(found.nuclei.ravel())[1:]))
-        silent = "the image shows a cell and not a field" if nucleated else "there is no nucleated cell"
-        return CellEvidence(seen, nucleated, 0, None, silent, close_up=True)
+        no_score_reason = "the image shows a cell and not a field" if nucleated else "there is no nucleated cell"
+        return CellScore(seen, nucleated, 0, None, no_score_reason, close_up=True)
     table = nucleated_cells(found)
     number = len(table["lobes"])
     if not number:
-        silent = "no white cell with a nucleus was counted" if seen else "there is no nucleated cell"
-        return CellEvidence(seen, 0, 0, None, silent)
-    if not um or unlike_blood(found):
-        return CellEvidence(seen, number, 0, None, "there are too few clear red cells to tell the scale by")
+        no_score_reason = "no white cell with a nucleus was counted" if seen else "there is no nucleated cell"
+        return CellScore(seen, 0, 0, None, no_score_reason)
+    if not um or lacks_plausible_red_cells(found):
+        return CellScore(seen, number, 0, None, "there are too few clear red cells to tell the scale by")
     blast_like = int(looks_like_blast(table).sum())
-    score = float(BIAS + np.dot(WEIGHTS, figures(table, found)))
-    return CellEvidence(seen, number, blast_like, score)
+    score = float(BIAS + np.dot(WEIGHTS, score_features(table, found)))
+    return CellScore(seen, number, blast_like, score)
 
 
-def unlike_blood(found: Segmentation) -> bool:
+def lacks_plausible_red_cells(found: Segmentation) -> bool:
     """Whether there are no red cells that look like them: a scale that the file states makes no smear of a picture."""
     return found.red_cells_plausible is False or (found.scale_source == "file" and not found.red_cells_plausible)
 
@@ -167,10 +173,10 @@ def nucleated_cells(found: Segmentation) -> dict[str, np.ndarray]:
 
 def looks_like_blast(table: Mapping[str, np.ndarray]) -> np.ndarray:
     """Which cells look like blasts; bool, N, of a table of `leuko.cells.features.morphology` in micrometres."""
-    return likeness(table) >= 1
+    return blast_likeness(table) >= 1
 
 
-def likeness(table: Mapping[str, np.ndarray]) -> np.ndarray:
+def blast_likeness(table: Mapping[str, np.ndarray]) -> np.ndarray:
     """How much each cell looks like a blast: the bound it misses by most, as a ratio; 1 and more: it looks like one.
 
     Float, N, of a table of `leuko.cells.features.morphology` in micrometres; it orders cells and is no probability.
@@ -186,7 +192,7 @@ def likeness(table: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.min(ratios, axis=0)
 
 
-def figures(table: Mapping[str, np.ndarray], found: Segmentation) -> np.ndarray:
+def score_features(table: Mapping[str, np.ndarray], found: Segmentation) -> np.ndarray:
     """What is weighed; float, 3, each larger in leukaemia.
 
     The odds of looking like a blast; the density of nucleated cells, per red cell; the share of the cell that the

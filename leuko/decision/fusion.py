@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from leuko.cells.blast_share import FEW_CELLS, like_blasts, number_of
+from leuko.cells.blast_share import FEW_CELLS, describe_blast_like, with_count
 from leuko.decision.calibration import OperatingPoint
-from leuko.decision.cell_score import CellEvidence, Decision
+from leuko.decision.cell_score import CellScore, Decision
 
 OPPOSITE = {"suspicious": "not suspicious", "not suspicious": "suspicious"}
 
@@ -34,8 +34,8 @@ class Verdict:
 
     point: OperatingPoint
     network: float | None
-    strange: str
-    cells: CellEvidence | None
+    ood_reason: str
+    cells: CellScore | None
     issues: tuple[str, ...] = ()
 
     @property
@@ -43,7 +43,7 @@ class Verdict:
         """Whose answer counts; None if nobody's does."""
         if self.issues or self.network is None or self._objection:
             return None
-        if self.strange:
+        if self.ood_reason:
             return "cells" if self.cells and self.cells.probability is not None else None
         return "network"
 
@@ -68,9 +68,9 @@ class Verdict:
         if self.issues:
             yield from self.issues
             return
-        if self.strange:
-            yield f"The image is unlike the training images ({self.strange}), so the network's answer does not count."
-        if not self.strange or self.network is None:
+        if self.ood_reason:
+            yield f"The image is unlike the training images ({self.ood_reason}), so the network's answer does not count."
+        if not self.ood_reason or self.network is None:
             yield self._network_says()
         if self.cells:
             yield self.cells.sentence
@@ -92,7 +92,7 @@ class Verdict:
         return f"This cell is {decided}" if self.cells and self.cells.close_up else decided[0].upper() + decided[1:]
 
     @property
-    def seen(self) -> str:
+    def cell_summary(self) -> str:
         """What was seen, in a sentence that says how little so few cells say; empty where nothing is to be decided."""
         if self.issues or self.network is None:
             return ""
@@ -100,20 +100,22 @@ class Verdict:
             return "The cells were not looked for."
         counted = self.cells.nucleated
         if self.cells.close_up:
-            what = {0: "no white cell", 1: "one cell"}.get(self.cells.seen, f"{self.cells.seen} white cells")
+            what = {0: "no white cell", 1: "one cell"}.get(
+                self.cells.white_cells, f"{self.cells.white_cells} white cells"
+            )
             return f"A close-up of {what}, which says nothing of the slide."
         if not counted:
-            return f"{self.cells.silent[0].upper()}{self.cells.silent[1:]}."
+            return f"{self.cells.no_score_reason[0].upper()}{self.cells.no_score_reason[1:]}."
         if self.cells.probability is None:
-            return f"{number_of(counted, 'white cell')}, of unknown size."
-        what = like_blasts(self.cells.blast_like, counted)
+            return f"{with_count(counted, 'white cell')}, of unknown size."
+        what = describe_blast_like(self.cells.blast_like, counted)
         little = "; so few cells say little of the slide" if counted < FEW_CELLS else ""
         return f"{what[0].upper()}{what[1:]}{little}."
 
     @property
     def headline(self) -> str:
         """The decision in words and what was seen."""
-        return f"{self.title}. {self.seen}".strip()
+        return f"{self.title}. {self.cell_summary}".strip()
 
     @property
     def _network_decides(self) -> Decision:
@@ -123,7 +125,7 @@ class Verdict:
     def _objection(self) -> str:
         """Why the cells leave a network that knows such images no decision; empty if they do not."""
         said = self._network_decides
-        if self.strange or self.issues or not self.cells or said == "uncertain":
+        if self.ood_reason or self.issues or not self.cells or said == "uncertain":
             return ""
         if not self.cells.nucleated:
             return "Without a white cell that counts there is nothing to judge by"
@@ -142,11 +144,11 @@ class Verdict:
                 if self.cells and self.cells.nucleated
                 else "no cell to judge by"
             )
-        if not self.strange:
+        if not self.ood_reason:
             return "too close to call"
         if self.cells and self.cells.close_up:
             return "a close-up clears nobody"
-        if self.cells and self.cells.no_smear:
+        if self.cells and self.cells.not_a_smear:
             return "not a smear, or out of focus"
         return "too few cells to say" if self.cells and self.cells.too_few else "unlike the training images"
 
@@ -155,7 +157,7 @@ class Verdict:
         """That so few cells say little of the slide, in a sentence; empty where it need not be said."""
         if not self.cells or self.cells.close_up or not 0 < self.cells.nucleated < FEW_CELLS:
             return ""
-        counted = number_of(self.cells.nucleated, "white cell")
+        counted = with_count(self.cells.nucleated, "white cell")
         little = "says" if self.cells.nucleated == 1 else "say"
         return f"{counted} {little} little of the slide: a differential has 200 in blood and 500 in marrow."
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leuko.cells.segmentation.segment import segment
-from leuko.images.field_of_view import seen
+from leuko.cells.segmentation import segment
+from leuko.images.field_of_view import crop_to_field_of_view
 
 BETWEEN = (0.05, 0.95)  # quantiles of the training images' scales; beyond lie errors of the measurement
 MARGIN = 1.25  # factor beyond them that still counts as seen
@@ -21,7 +21,7 @@ NEARLY_ALL = 0.9  # of the images must have one: then an image without is strang
 
 
 @dataclass(frozen=True)
-class Scale:
+class ScaleRange:
     """The scales at which the network saw its training images.
 
     Attributes:
@@ -32,7 +32,7 @@ class Scale:
     high: float
 
     @classmethod
-    def fit(cls, um: Sequence[float | None]) -> Scale | None:
+    def fit(cls, um: Sequence[float | None]) -> ScaleRange | None:
         """From the scales of training images, in micrometres per pixel of the input, None where one is not known.
 
         None of fewer than 20, and where more than a tenth are not known, as of pictures of single cells.
@@ -43,7 +43,7 @@ class Scale:
         low, high = np.quantile(known, BETWEEN)
         return cls(float(low / MARGIN), float(high * MARGIN))
 
-    def departure(self, um: float) -> float:
+    def relative_cell_size(self, um: float) -> float:
         """How large cells appear, over what was usual in training; 1 within what was seen."""
         return 1.0 if self.low <= um <= self.high else self.usual / um
 
@@ -53,7 +53,7 @@ class Scale:
         return (self.low * self.high) ** 0.5
 
 
-def at_input(um_per_px: float | None, shape: tuple[int, ...], size: tuple[int, int]) -> float | None:
+def um_per_input_px(um_per_px: float | None, shape: tuple[int, ...], size: tuple[int, int]) -> float | None:
     """Micrometres per pixel of the network's input (the mean of both sides), None where the scale is not known.
 
     Args:
@@ -64,6 +64,6 @@ def at_input(um_per_px: float | None, shape: tuple[int, ...], size: tuple[int, i
     return um_per_px and um_per_px * float(shape[0] * shape[1] / (size[0] * size[1])) ** 0.5
 
 
-def measured(images: Iterable[np.ndarray], size: tuple[int, int]) -> list[float | None]:
-    """`at_input` for each of some images, uint8, H × W × 3, RGB, by their red cells."""
-    return [at_input(segment(image).um_per_px, seen(image).shape, size) for image in images]
+def measure_scales(images: Iterable[np.ndarray], size: tuple[int, int]) -> list[float | None]:
+    """`um_per_input_px` for each of some images, uint8, H × W × 3, RGB, by their red cells."""
+    return [um_per_input_px(segment(image).um_per_px, crop_to_field_of_view(image).shape, size) for image in images]

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from leuko.cells.segmentation.segment import segment
+from leuko.cells.segmentation import segment
 from leuko.images.scale_bar import CORNER
-from leuko.images.stain import StainProfile, match_stain, redye
+from leuko.images.stain import StainProfile, recolour_dyes, reinhard_normalise
 
 BORDER = 1 / 16  # of each side: what the border alone shows
 MARGIN_UM = 1.0  # around white cells, left out of the background with them
@@ -58,7 +58,7 @@ def stain(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.nd
         own.dyes + np.tan(np.radians(40 * strength)) * towards / np.linalg.norm(towards, axis=1)[:, None], 0.01
     )
     dyes = dyes / np.linalg.norm(dyes, axis=1)[:, None] * amount
-    return redye(image, own, StainProfile(own.glass, own.mean, own.spread, dyes, own.strength))
+    return recolour_dyes(image, own, StainProfile(own.glass, own.mean, own.spread, dyes, own.strength))
 
 
 def scale(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
@@ -129,7 +129,7 @@ def _without(image: np.ndarray, gone: np.ndarray) -> np.ndarray:
 
 def restained(image: np.ndarray, looks: dict[str, StainProfile]) -> dict[str, np.ndarray]:
     """The image (uint8, H × W × 3, RGB) in the colours of other laboratories, by their names."""
-    return {f"stain of {name}": match_stain(image, look) for name, look in looks.items()}
+    return {f"stain of {name}": reinhard_normalise(image, look) for name, look in looks.items()}
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leuko.cells.segmentation.segment import Segmentation, segment
+from leuko.cells.segmentation import Segmentation, segment
 from leuko.evaluation.predict_dataset import Evaluated, Judged
 
 ODD = 0.05  # share of the images judged right that may stand out as far
@@ -84,7 +84,7 @@ def likely(judged: Judged, number: int, image: np.ndarray, usual: Usual, bound: 
         kinds.append("unlike")
     elif judged.distance[number] > usual.distance:
         kinds.append("odd")
-    if judged.sharpness[number] < usual.sharpness and "blurred" not in finding.quality.found:
+    if judged.sharpness[number] < usual.sharpness and "blurred" not in finding.quality.issues_by_kind:
         kinds.append("blur")
     if judged.contrast[number] < usual.contrast:
         kinds.append("contrast")

@@ -59,28 +59,31 @@ def evaluate(
         positive: the names that mean leukaemia; may be empty, then there are no leukaemia figures.
         threshold: from which probability on an image counts as leukaemia.
         groups: N, which images belong together (patients, blocks of files); None: each stands alone.
-        earlier: the probabilities before temperature scaling (`reliability.before_scaling`); None: they are the same.
+        earlier: the probabilities before temperature scaling (`reliability.unscaled_probabilities`); None: they are the same.
         verdicts: the model's decisions; without them none are judged.
 
     Returns:
-        `images`, `groups` (their number), `intervals` (how they were made), `warnings` (`leuko.stats.small_sample_intervals.doubts`),
+        `images`, `groups` (their number), `intervals` (how they were made), `warnings` (`leuko.stats.small_sample_intervals.small_sample_warnings`),
         `accuracy`, `balanced_accuracy`, `mcc`, macro means over the classes that have images (`MACRO`), `per_class`,
         `confusion` (rows are the truth),
         `calibration`, `risk_coverage`, `leukaemia` (two-way, at `threshold`) and `decisions`.
     """
     probabilities = np.asarray(probabilities, np.float64)
     resamples = Bootstrap(truth, groups, labels)
-    answers = calibration_metrics.answers(probabilities, truth)
+    answers = calibration_metrics.top_class_predictions(probabilities, truth)
     surest, classes = Ranking(answers.probability), _Classes(probabilities, truth)
     earlier = probabilities if earlier is None else np.asarray(earlier, np.float64)
-    spoken = {"classes": (answers, calibration_metrics.answers(earlier, truth))}
+    spoken = {"classes": (answers, calibration_metrics.top_class_predictions(earlier, truth))}
     ill = None
     if 0 < len(positive) < len(labels):
         ill = np.isin(truth, [labels.index(name) for name in positive])
         score, score_earlier = (leukaemia_probability(p, labels, positive) for p in (probabilities, earlier))
         if verdicts:  # where the network does not know such images, its scaling changes nothing
             score, score_earlier = verdicts.leukaemia, np.where(verdicts.familiar, score_earlier, verdicts.leukaemia)
-        spoken["leukaemia"] = calibration_metrics.alarms(score, ill), calibration_metrics.alarms(score_earlier, ill)
+        spoken["leukaemia"] = (
+            calibration_metrics.leukaemia_predictions(score, ill),
+            calibration_metrics.leukaemia_predictions(score_earlier, ill),
+        )
         alarm = Ranking(score)
 
     def figures(weights: np.ndarray) -> Figures:
@@ -99,7 +102,7 @@ def evaluate(
         return found
 
     report = {"images": len(truth), "groups": resamples.count, "intervals": resamples.how}
-    report["warnings"] = small_sample_intervals.doubts(
+    report["warnings"] = small_sample_intervals.small_sample_warnings(
         labels, truth, np.arange(len(truth)) if groups is None else groups, "test images"
     )
     report |= _nested(resamples.intervals(figures))
@@ -108,10 +111,10 @@ def evaluate(
         report["per_class"][name]["images"] = int((truth == number).sum())
     report["calibration"]["how"] = calibration_metrics.HOW
     for kind, (after, before) in spoken.items():
-        report["calibration"][kind]["perfect"] = calibration_metrics.perfect(after.probability)
+        report["calibration"][kind]["perfect"] = calibration_metrics.simulate_perfect_calibration(after.probability)
         report["calibration"][kind]["diagram"] = {
-            "after": calibration_metrics.diagram(after),
-            "before": calibration_metrics.diagram(before),
+            "after": calibration_metrics.reliability_diagram(after),
+            "before": calibration_metrics.reliability_diagram(before),
         }
     report["risk_coverage"] |= _risks(*surest.risk_coverage(~answers.so))
     if ill is not None:
@@ -220,7 +223,7 @@ def _decisions(weights: np.ndarray, verdicts: Verdicts, ill: np.ndarray | None) 
     return found
 
 
-def _risks_at(weights: np.ndarray, answers: calibration_metrics.Statement) -> Figures:
+def _risks_at(weights: np.ndarray, answers: calibration_metrics.BinaryPredictions) -> Figures:
     """The share of wrong answers among the surest images, at each of `COVERAGES`; of equally sure ones, all count."""
     found = {}
     for share in COVERAGES:

@@ -18,7 +18,7 @@ from leuko.images.decode import ImageError
 from leuko.images.stain import colour_statistics
 from leuko.inference.classifier import Classifier, Finding, leukaemia_probability
 from leuko.networks.model_folder import ModelMetadata
-from leuko.stats.calibration_metrics import before_scaling
+from leuko.stats.calibration_metrics import unscaled_probabilities
 
 Progress = Callable[[Iterable, str, int], Iterable]
 
@@ -30,7 +30,7 @@ class Judged:
     Attributes:
         rows: int, M: their row numbers.
         findings: M.
-        distance: float, M: of their features from the training images' (`leuko.decision.calibration.MahalanobisOOD`).
+        distance: float, M: of their features from the training images' (`leuko.decision.out_of_distribution.MahalanobisOOD`).
         colours: float, M × 9: their colour statistics.
         contrast, sharpness: float, M: from `leuko.images.quality.measure`.
         errors: why a row cannot be read, by its number.
@@ -114,9 +114,9 @@ class Evaluated:
         leukaemia = self.judged.verdicts.leukaemia
         return np.stack([1 - leukaemia, leukaemia], axis=1)
 
-    def before_scaling(self, metadata: ModelMetadata) -> np.ndarray:
+    def unscaled_probabilities(self, metadata: ModelMetadata) -> np.ndarray:
         """What `compared` was before the temperature was folded into the weights."""
-        earlier = before_scaling(self.judged.probabilities, metadata.temperature)
+        earlier = unscaled_probabilities(self.judged.probabilities, metadata.temperature)
         if not self.material.two_way:
             return earlier
         leukaemia = leukaemia_probability(earlier, list(self.judged.findings[0].probabilities), metadata.positive)

@@ -46,6 +46,6 @@ def _said(evaluated: Evaluated, number: int) -> list[object]:
         "" if finding.leukaemia_probability is None else f"{finding.leukaemia_probability:.4f}",
         finding.decision,
         finding.in_distribution,
-        " ".join(finding.quality.found),
+        " ".join(finding.quality.issues_by_kind),
         *(f"{p:.4f}" for p in finding.probabilities.values()),
     ]

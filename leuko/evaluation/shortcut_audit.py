@@ -20,7 +20,7 @@ from leuko.evaluation.predict_dataset import Progress
 from leuko.images.stain import colour_statistics
 from leuko.networks.model_folder import Model
 from leuko.networks.runtime import runtime_of
-from leuko.stats import small_sample_intervals
+from leuko.stats import proportions
 from leuko.stats.bootstrap import NARROW, Bootstrap, Figures, Interval, Share, Within
 
 
@@ -141,7 +141,7 @@ def under_changes(
         versions = {"as they are": image, **views(row, image)}
         outputs = engine.run(np.stack([model.input_of(version) for version in versions.values()]))
         answers = to_answer(softmax(np.stack([output.logits for output in outputs]).astype(np.float64), axis=1))
-        familiar = familiarity.knows(np.stack([output.features for output in outputs]))
+        familiar = familiarity.is_in_distribution(np.stack([output.features for output in outputs]))
         for (name, version), answer, seen in zip(versions.items(), answers, familiar, strict=True):
             colours = colour_statistics(version) if reference else None
             said.setdefault(name, []).append((answer, seen, colours))
@@ -211,7 +211,9 @@ def mean_interval(values: Sequence[float], test_share: float, units: int | None 
         return {"value": mean, "low": None, "high": None}
     half = float(student.ppf(0.975, n - 1)) * float(np.std(values, ddof=1)) * (1 / n + test_share) ** 0.5
     if 2 * half < NARROW:
-        return small_sample_intervals.exact(mean, units) if units else {"value": mean, "low": None, "high": None}
+        return (
+            proportions.clopper_pearson_interval(mean, units) if units else {"value": mean, "low": None, "high": None}
+        )
     return {"value": mean, "low": max(mean - half, 0.0), "high": min(mean + half, 1.0)}
 
 

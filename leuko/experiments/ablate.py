@@ -25,7 +25,7 @@ from datasets import Dataset
 from PIL import Image
 from sklearn.metrics import f1_score
 
-from leuko.cells.segmentation.segment import segment
+from leuko.cells.segmentation import segment
 from leuko.data.load import load, open_image
 from leuko.data.sources.folders import DataError
 from leuko.data.splitting.split import split_rows
@@ -33,7 +33,7 @@ from leuko.evaluation.corruptions import GLASS
 from leuko.evaluation.shortcut_audit import mean_interval, neighbours
 from leuko.evaluation.tables import in_full
 from leuko.experiments import single_run
-from leuko.images.stain import StainProfile, colour_statistics, match_dyes, match_stain
+from leuko.images.stain import StainProfile, colour_statistics, macenko_normalise, reinhard_normalise
 from leuko.networks.backbones import Network
 from leuko.networks.preprocessing import Preprocessing, to_input
 from leuko.reports.evaluation.evaluate import stains
@@ -68,7 +68,10 @@ ROWS: dict[str, dict[str, Any]] = {  # options of train.py, as names of `Setting
     "8 images a step, batch norm at rest": {"batch_size": 8},
 }
 OWN, UNITS = "own colours", "units"
-METHODS: dict[str, Callable[[np.ndarray, StainProfile], np.ndarray]] = {"Reinhard": match_stain, "Macenko": match_dyes}
+METHODS: dict[str, Callable[[np.ndarray, StainProfile], np.ndarray]] = {
+    "Reinhard": reinhard_normalise,
+    "Macenko": macenko_normalise,
+}
 RESULTS, PAGE, TABLE = "ablation.json", "ablation.md", "ablation.csv"
 Views = dict[str, list[np.ndarray]]
 Figures = dict[str, float]  # macro-F1 by view, and `UNITS`, see `mean_interval`

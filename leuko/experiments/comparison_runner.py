@@ -25,7 +25,7 @@ from leuko.networks.backbones import Network, WeightsError, create
 from leuko.networks.preprocessing import Preprocessing, to_input
 from leuko.networks.runtime import runtime_of
 from leuko.reports import comparison
-from leuko.stats import small_sample_intervals
+from leuko.stats import proportions
 from leuko.training import train
 from leuko.training.settings import Settings, TrainingError
 
@@ -97,11 +97,11 @@ class Contest:
                 rows[file.stem] = Row(system, stored["probabilities"], json.loads(str(stored["notes"])))
         return rows
 
-    def accuracy(self, row: Row) -> small_sample_intervals.Figure:
+    def accuracy(self, row: Row) -> proportions.Interval:
         """Share of the test images that a row gets right, as sure as so many groups make it."""
         test = self.task.split.test
         right = float((row.probabilities.argmax(axis=1) == self.task.truth[test]).mean())
-        return small_sample_intervals.share(right, len(np.unique(self.task.split.group[test])))
+        return proportions.proportion_interval(right, len(np.unique(self.task.split.group[test])))
 
     def _on_measures(self, system: methods.OnMeasures) -> Row:
         describe, trunk, note = self._describe(system.measures)

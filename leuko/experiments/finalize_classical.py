@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import softmax
 
-from leuko.decision.calibration import MahalanobisOOD, OperatingPoint, fit_temperature
+from leuko.decision.calibration import OperatingPoint, fit_temperature
+from leuko.decision.out_of_distribution import MahalanobisOOD
 from leuko.evaluation import metrics, model_warnings
 from leuko.evaluation.shortcut_audit import colour_baseline
 from leuko.experiments.baselines import Fitted
@@ -18,7 +19,7 @@ from leuko.networks import classical, model_folder
 from leuko.networks.backbones import Network
 from leuko.networks.preprocessing import Preprocessing
 from leuko.reports.cards.model_card import write_card
-from leuko.stats.calibration_metrics import before_scaling
+from leuko.stats.calibration_metrics import unscaled_probabilities
 from leuko.training.prepare_data import Task
 from leuko.training.settings import Settings
 
@@ -66,7 +67,7 @@ def finish(
         task.positive,
         metadata.operating_point.threshold,
         groups=split.group[split.test],
-        earlier=before_scaling(probabilities, temperature),
+        earlier=unscaled_probabilities(probabilities, temperature),
     )
     report["colour_baseline"] = colour_baseline(
         task.colours[split.train],

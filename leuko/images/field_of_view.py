@@ -120,7 +120,7 @@ def find(image: np.ndarray) -> FieldOfView | None:
     return FieldOfView((x, y), radius, box, (height, width))
 
 
-def seen(image: np.ndarray) -> np.ndarray:
+def crop_to_field_of_view(image: np.ndarray) -> np.ndarray:
     """What an image shows of a smear: the image itself, or the square around an eyepiece's disc (`FieldOfView.crop`).
 
     Networks are trained on this and asked about this.

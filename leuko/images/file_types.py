@@ -37,7 +37,7 @@ Kind = Literal["image", "zip", "archive"]
 
 
 @dataclass(frozen=True)
-class Item:
+class InputFile:
     """One file that was given or found: an image to be judged or, if `error` or `skipped` says why, none.
 
     Attributes:

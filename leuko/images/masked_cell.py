@@ -63,7 +63,7 @@ def find(image: np.ndarray, on_white: bool = False) -> np.ndarray | None:
     return cell if _is_a_cell(image, cell) else None
 
 
-def close_up(image: np.ndarray) -> np.ndarray:
+def crop_to_cell(image: np.ndarray) -> np.ndarray:
     """The part of an image that a cell takes up which was cut out; of all other images the image itself.
 
     Cells on black resemble one another by their surrounds alone.

@@ -73,27 +73,27 @@ class Quality:
     """The verdict on an image.
 
     Attributes:
-        found: every issue by its kind, one of `KINDS`, in words for a user; an image with one cannot be judged.
-        warned: every warning in the same way: the image can be judged, but a better one would be more reliable.
+        issues_by_kind: every issue by its kind, one of `KINDS`, in words for a user; an image with one cannot be judged.
+        warnings_by_kind: every warning in the same way: the image can be judged, but a better one would be more reliable.
     """
 
-    found: Mapping[str, str] = field(default_factory=dict)
-    warned: Mapping[str, str] = field(default_factory=dict)
+    issues_by_kind: Mapping[str, str] = field(default_factory=dict)
+    warnings_by_kind: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def usable(self) -> bool:
         """Whether to judge the image: no issue was found."""
-        return not self.found
+        return not self.issues_by_kind
 
     @property
     def issues(self) -> tuple[str, ...]:
         """The sentences of the issues."""
-        return tuple(self.found.values())
+        return tuple(self.issues_by_kind.values())
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """The sentences of the warnings."""
-        return tuple(self.warned.values())
+        return tuple(self.warnings_by_kind.values())
 
     def as_json(self) -> dict[str, Any]:
         """As it stands in the JSON of a finding and of a field."""

@@ -133,7 +133,7 @@ class Normalisation:
     """Images are given the same look, in training and in serving alike.
 
     Attributes:
-        method: `reinhard` (`match_stain`) or `macenko` (`match_dyes`).
+        method: `reinhard` (`reinhard_normalise`) or `macenko` (`macenko_normalise`).
         look: the one that is given.
         known: the looks that an image may keep, or None if every image is given the same.
     """
@@ -147,7 +147,7 @@ class Normalisation:
         own = StainProfile.of(image)
         if self.known and self.known.holds(own):
             return image
-        return (match_stain if self.method == "reinhard" else match_dyes)(image, self.look, own)
+        return (reinhard_normalise if self.method == "reinhard" else macenko_normalise)(image, self.look, own)
 
     def as_json(self) -> dict[str, Any]:
         """As stored in `leuko.json`."""
@@ -170,7 +170,7 @@ class Normalisation:
         return cls(stored["method"], StainProfile.from_json(stored["look"]), known and StainRange.from_json(known))
 
 
-def match_stain(image: np.ndarray, look: StainProfile, own: StainProfile | None = None) -> np.ndarray:
+def reinhard_normalise(image: np.ndarray, look: StainProfile, own: StainProfile | None = None) -> np.ndarray:
     """Give an image the colours of a look.
 
     Mean and spread of CIELAB are matched after Reinhard et al., "Color transfer between images", 2001,
@@ -202,23 +202,23 @@ def match_stain(image: np.ndarray, look: StainProfile, own: StainProfile | None 
     return _bytes(light * np.float32(look.glass))
 
 
-def match_dyes(image: np.ndarray, look: StainProfile, own: StainProfile | None = None) -> np.ndarray:
+def macenko_normalise(image: np.ndarray, look: StainProfile, own: StainProfile | None = None) -> np.ndarray:
     """Give an image the dyes of a look.
 
     Macenko et al., "A method for normalizing histology slides for quantitative analysis", 2009,
     doi:10.1109/ISBI.2009.5193250: the amounts of the image's own two dyes are scaled and shown in the look's dyes. What
     neither dye explains is kept.
 
-    Args and returns as for `match_stain`.
+    Args and returns as for `reinhard_normalise`.
     """
     own = own or StainProfile.of(image)
     factor = np.clip(look.strength / own.strength, *STRETCH)
-    return redye(
+    return recolour_dyes(
         image, own, StainProfile(look.glass, look.mean, look.spread, look.dyes * factor[:, None], look.strength)
     )
 
 
-def redye(image: np.ndarray, own: StainProfile, wanted: StainProfile) -> np.ndarray:
+def recolour_dyes(image: np.ndarray, own: StainProfile, wanted: StainProfile) -> np.ndarray:
     """Show the amounts of an image's dyes in other dyes, on other glass; longer rows mean stronger dyes.
 
     Args:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from leuko.cells.segmentation.segment import Segmentation, segment
+from leuko.cells.segmentation import Segmentation, segment
 from leuko.decision import cell_score
 from leuko.decision.cell_score import Decision
 from leuko.decision.fusion import Verdict
-from leuko.decision.magnification import at_input
+from leuko.decision.magnification import um_per_input_px
 from leuko.images import field_of_view, quality
 from leuko.images.field_of_view import FieldOfView
 from leuko.networks import grad_cam, model_folder
@@ -93,7 +93,7 @@ class Finding:
             headline=verdict.headline,
             reasons=(*verdict.reasons, *notes),
             quality=fit,
-            in_distribution=not verdict.strange,
+            in_distribution=not verdict.ood_reason,
             model=model,
         )
 
@@ -267,20 +267,20 @@ class Classifier:
         network = cells = None
         if metadata.positive:  # else there is nothing for the cells to add to either
             network = float(leukaemia_probability(probabilities, self.labels, metadata.positive))
-            cells = cell_score.weigh(found) if found else None
-        strange = self._strangeness(shape, features, found)
-        return Verdict(metadata.operating_point, network, strange, cells, fit.issues)
+            cells = cell_score.score_field(found) if found else None
+        ood_reason = self._ood_reason(shape, features, found)
+        return Verdict(metadata.operating_point, network, ood_reason, cells, fit.issues)
 
-    def _strangeness(self, shape: tuple[int, ...], features: np.ndarray, found: Segmentation | None) -> str:
+    def _ood_reason(self, shape: tuple[int, ...], features: np.ndarray, found: Segmentation | None) -> str:
         """Why the network does not know such images, in words; empty if it does."""
         metadata = self.model.metadata
         if found and metadata.scale:
-            if not found.um_per_px or cell_score.unlike_blood(found):
+            if not found.um_per_px or cell_score.lacks_plausible_red_cells(found):
                 return "the size of its cells is not known: too few clear red cells; it is out of focus or not a smear"
-            larger = metadata.scale.departure(at_input(found.um_per_px, shape, self.model.preprocessing.size))
+            larger = metadata.scale.relative_cell_size(um_per_input_px(found.um_per_px, shape, self.model.preprocessing.size))
             if larger != 1:
                 return f"the network sees its cells at {100 * larger:.0f}\u00a0% of the size it knows"
-        return "" if metadata.familiarity.knows(features) else "in its look"
+        return "" if metadata.familiarity.is_in_distribution(features) else "in its look"
 
 
 def _rounded(probability: float | None) -> float | None:

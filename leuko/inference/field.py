@@ -13,7 +13,7 @@ from leuko.cells.close_up import is_close_up
 from leuko.cells.counting import Counts, count
 from leuko.cells.features import morphology
 from leuko.cells.features.catalogue import FEATURES
-from leuko.cells.segmentation.segment import Segmentation
+from leuko.cells.segmentation import Segmentation
 from leuko.decision import cell_score
 
 _UNITS = {feature.name: feature.unit for feature in FEATURES}
@@ -26,14 +26,14 @@ class Field:
     Attributes:
         found: where they lie.
         table: what was measured of them, `leuko.cells.features.morphology.describe`.
-        likeness: float, N, how much each looks like a blast (`leuko.decision.cell_score.likeness`); None without a scale.
+        blast_likeness: float, N, how much each looks like a blast (`leuko.decision.cell_score.blast_likeness`); None without a scale.
         counts: how many cells there are, and the share of blasts in a field where red cells give a scale.
         close_up: whether the image shows a cell and not a field, so that there is nothing to count.
     """
 
     found: Segmentation
     table: dict[str, np.ndarray]
-    likeness: np.ndarray | None
+    blast_likeness: np.ndarray | None
     counts: Counts
     close_up: bool
 
@@ -41,18 +41,18 @@ class Field:
     def of(cls, image: np.ndarray, found: Segmentation) -> Field:
         """Measure the cells found in an image, uint8, H × W × 3, RGB."""
         table = morphology.describe(image, found)
-        likeness = cell_score.likeness(table) if found.um_per_px else None
-        if likeness is not None:
-            likeness = np.where(table["lobes"] > 0, np.nan_to_num(likeness), 0.0)
+        blast_likeness = cell_score.blast_likeness(table) if found.um_per_px else None
+        if blast_likeness is not None:
+            blast_likeness = np.where(table["lobes"] > 0, np.nan_to_num(blast_likeness), 0.0)
         close_up = is_close_up(found)
-        no_share = likeness is None or close_up or cell_score.unlike_blood(found)
-        blasts = None if no_share else (likeness >= 1).astype(float)
-        return cls(found, table, likeness, count(found, blasts), close_up)
+        no_share = blast_likeness is None or close_up or cell_score.lacks_plausible_red_cells(found)
+        blasts = None if no_share else (blast_likeness >= 1).astype(float)
+        return cls(found, table, blast_likeness, count(found, blasts), close_up)
 
     @property
     def order(self) -> np.ndarray:
         """Rows of the table, the most suspicious first; without a scale, those with the fullest nuclei."""
-        key = self.table["nucleus_share"] if self.likeness is None else self.likeness
+        key = self.table["nucleus_share"] if self.blast_likeness is None else self.blast_likeness
         return np.argsort(-np.nan_to_num(key), kind="stable")
 
     @property
@@ -63,9 +63,9 @@ class Field:
 
     def blast_like(self, row: int) -> bool | None:
         """Whether a cell looks like a blast; None where that cannot be told."""
-        if self.likeness is None or not self.table["lobes"][row]:
+        if self.blast_likeness is None or not self.table["lobes"][row]:
             return None
-        return bool(self.likeness[row] >= 1)
+        return bool(self.blast_likeness[row] >= 1)
 
     def unit(self, feature: str) -> str:
         """Of a feature: in pixels where there is no scale."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from leuko.cells.counting import NOT_COUNTED
 from leuko.cells.features import morphology
-from leuko.cells.segmentation.segment import Segmentation
+from leuko.cells.segmentation import Segmentation
 from leuko.decision.cell_score import scale_notes
 from leuko.images.quality import Quality, assess
 from leuko.inference.field import Field
@@ -25,7 +25,7 @@ def why_no_cells(fit: Quality, found: Segmentation | None) -> tuple[str, ...]:
         return fit.issues
     if found is None:
         return ("The cells were not looked for.",)
-    return () if found.reliable else (found.unreliable_because,)
+    return () if found.reliable else (found.unreliable_reason,)
 
 
 def field(name: str, image: np.ndarray, found: Segmentation | None, fit: Quality | None = None) -> dict[str, Any]:

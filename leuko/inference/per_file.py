@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from leuko.images.decode import ImageError, Picture, pictures
-from leuko.images.file_types import Item
+from leuko.images.file_types import InputFile
 
 Answer = dict[str, Any]
 
 
-def answers(item: Item, judge: Callable[[str, Picture], Answer], fault: Callable[[Exception], str]) -> list[Answer]:
+def answers(
+    item: InputFile, judge: Callable[[str, Picture], Answer], fault: Callable[[Exception], str]
+) -> list[Answer]:
     """Judge every picture of a file; what was unpacked for this is deleted.
 
     Args:

@@ -23,7 +23,7 @@ import numpy as np
 from leuko import __version__
 from leuko.cells.features.catalogue import AREA, FEATURES, LENGTH, NAMES
 from leuko.cells.features.morphology import as_matrix, describe
-from leuko.cells.segmentation.segment import Segmentation, segment
+from leuko.cells.segmentation import Segmentation, segment
 from leuko.images import scale_bar
 from leuko.images.stain import colour_statistics
 from leuko.networks import model_folder

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from leuko.decision.calibration import MahalanobisOOD, OperatingPoint
-from leuko.decision.magnification import Scale
+from leuko.decision.calibration import OperatingPoint
+from leuko.decision.magnification import ScaleRange
+from leuko.decision.out_of_distribution import MahalanobisOOD
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class ModelMetadata:
     operating_point: OperatingPoint
     familiarity: MahalanobisOOD
     training: dict[str, Any]
-    scale: Scale | None = None
+    scale: ScaleRange | None = None
     warnings: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -59,7 +60,7 @@ class ModelMetadata:
             operating_point=OperatingPoint.from_json(stored["operating_point"]),
             familiarity=MahalanobisOOD.from_json(stored["familiarity"]),
             training=stored["training"],
-            scale=Scale(**stored["scale"]) if stored.get("scale") else None,
+            scale=ScaleRange(**stored["scale"]) if stored.get("scale") else None,
             warnings=tuple(map(str, stored.get("warnings", ()))),
         )
         if len(set(metadata.positive) & set(labels)) != len(metadata.positive):

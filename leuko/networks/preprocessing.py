@@ -71,7 +71,7 @@ def to_input(image: np.ndarray, how: Preprocessing) -> np.ndarray:
     """The network's input for an image, as timm and transformers make it from `config.json`.
 
     They know nothing of a stain normalisation, nor of a disc seen through an eyepiece, of which nothing but the disc is
-    shown to the network (`leuko.images.field_of_view.seen`); where there is one, it is for the caller of theirs to do.
+    shown to the network (`leuko.images.field_of_view.crop_to_field_of_view`); where there is one, it is for the caller of theirs to do.
 
     Args:
         image: uint8, H × W × 3, RGB; non-square images are squashed.
@@ -82,7 +82,9 @@ def to_input(image: np.ndarray, how: Preprocessing) -> np.ndarray:
     """
     height, width = how.size
     resized = np.asarray(
-        Image.fromarray(field_of_view.seen(image)).resize((width, height), _RESAMPLING[how.interpolation])
+        Image.fromarray(field_of_view.crop_to_field_of_view(image)).resize(
+            (width, height), _RESAMPLING[how.interpolation]
+        )
     )
     if how.stain:
         resized = how.stain(resized)

@@ -112,7 +112,7 @@ def _compare(lines: list[dict[str, Any]], truth: np.ndarray, groups: np.ndarray)
     others = [line for line in measured if line is not best]
     for name, test in {
         "mcnemar": lambda right: paired_tests.mcnemar(best["right"], right),
-        "by_group": lambda right: paired_tests.sign_flip(best["right"], right, groups),
+        "by_group": lambda right: paired_tests.group_permutation_test(best["right"], right, groups),
     }.items():
         for line, p in zip(others, paired_tests.holm([test(line["right"]) for line in others]), strict=True):
             line[name] = p

@@ -14,7 +14,7 @@ import optuna
 from optuna.trial import TrialState
 
 from leuko.evaluation import tables
-from leuko.stats import small_sample_intervals
+from leuko.stats import proportions
 from leuko.training.settings import Settings
 
 matplotlib.use("Agg")
@@ -46,7 +46,7 @@ def write(study: optuna.Study, base: Settings, folder: Path) -> Path:
         f"The best of many trials looks better than it is: its validation figures (loss {best['loss']:.4f}, accuracy "
         f"{best['accuracy']:.3f}, F1 (macro) {best['f1']:.3f}) are no estimate of how it will do. From {groups} groups "
         "of images, even the accuracy of a model that was not chosen would be no surer than "
-        f"{tables.span(small_sample_intervals.share(best['accuracy'], groups))} (95 % interval, Wilson).",
+        f"{tables.span(proportions.proportion_interval(best['accuracy'], groups))} (95 % interval, Wilson).",
         "",
         "Train with the best values, on the same split:",
         "",

@@ -16,7 +16,7 @@ from typing import Any
 
 from leuko.data.sources import archive
 from leuko.images.decode import Picture
-from leuko.images.file_types import Item, kind_of
+from leuko.images.file_types import InputFile, kind_of
 from leuko.inference import per_file
 from leuko.inference.classifier import Classifier
 from leuko.serving.analysis import model_name
@@ -39,7 +39,7 @@ class Batch:
         items: every file that was given or lies in a zip that was given, in that order.
     """
 
-    items: tuple[Item, ...]
+    items: tuple[InputFile, ...]
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def taken(uploads: Sequence[Upload]) -> Iterator[Batch]:
         if len(uploads) == 1 and _is_zip(uploads[0].path):
             yield Batch(tuple(archive.items(uploads[0].path, folder, archive.Room())))
             return
-        items: list[Item] = []
+        items: list[InputFile] = []
         owned = [_own(upload, folder / f"{i}{upload.path.suffix}") for i, upload in enumerate(uploads)]
         zips = {upload.path for upload in owned if _is_zip(upload.path)}
         room = archive.Room(archive.MAX_FILES - len(owned) + len(zips))
@@ -69,7 +69,7 @@ def taken(uploads: Sequence[Upload]) -> Iterator[Batch]:
         yield Batch(tuple(items))
 
 
-def judge(classifier: Classifier, item: Item) -> list[dict[str, Any]]:
+def judge(classifier: Classifier, item: InputFile) -> list[dict[str, Any]]:
     """The finding for each picture of a file, or `{"image", "error"}`, or `{"image", "skipped"}`.
 
     Whatever is wrong with it is its own affair. The file is deleted.
@@ -131,19 +131,19 @@ def _is_zip(path: Path) -> bool:
         return False
 
 
-def _unpacked(upload: Upload, room: archive.Room) -> list[Item]:
+def _unpacked(upload: Upload, room: archive.Room) -> list[InputFile]:
     """The files of one zip among other files; a zip that is refused is an error beside them."""
     folder = upload.path.with_name(f"{upload.path.name}-unpacked")
     folder.mkdir()
     try:
         inside = archive.items(upload.path, folder, room)
     except archive.ArchiveError as error:
-        return [Item(upload.name, error=str(error))]
+        return [InputFile(upload.name, error=str(error))]
     return [replace(item, name=f"{upload.name}/{item.name}") for item in inside]
 
 
-def _item(upload: Upload) -> Item:
-    return Item(upload.name, upload.path, temporary=True)
+def _item(upload: Upload) -> InputFile:
+    return InputFile(upload.name, upload.path, temporary=True)
 
 
 def _fault(_: Exception) -> str:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from leuko.stats import small_sample_intervals
+from leuko.stats import proportions, small_sample_intervals
 
 RESAMPLES = 1000
 FEW = 10  # groups of a class, below which images are drawn within groups as well
@@ -116,7 +116,7 @@ class Bootstrap:
         Where the resamples hardly differ, as when all answers are right, resampling says nothing: 30 right of 30 does
         not mean that none will ever be wrong. The interval is then the exact one (Clopper & Pearson 1934,
         doi:10.1093/biomet/26.4.404) for as many groups or, where images are drawn within them, as many images. Areas
-        under the ROC curve take Newcombe's interval (`leuko.stats.small_sample_intervals.auc`) for these numbers on either side. A
+        under the ROC curve take Newcombe's interval (`leuko.stats.small_sample_intervals.auc_interval`) for these numbers on either side. A
         figure that is neither a share nor an area, such as a mean over classes, counts as a share of the class that has
         fewest, which is too wide rather than too narrow.
 
@@ -153,17 +153,19 @@ class Bootstrap:
                 row[images] = 1
             yield weights
 
-    def _exact(self, figure: Figure, alone: Sequence[Figure]) -> Callable[[float], small_sample_intervals.Figure]:
+    def _exact(self, figure: Figure, alone: Sequence[Figure]) -> Callable[[float], proportions.Interval]:
         """The interval of a value where resampling tells none; `alone` holds the figure of each unit by itself."""
         if isinstance(figure, Area):
             sides = [_units(getattr(figure, s), [getattr(a, s) for a in alone]) for s in ("positive", "negative")]
-            return lambda value: small_sample_intervals.auc(value, *sides)
+            return lambda value: small_sample_intervals.auc_interval(value, *sides)
         if isinstance(figure, Share):
             # Of a share of 1 only units that are part of it are sure to tell of it: its whole may count more.
             side = "part" if figure.part[0] > 0 else "whole"
-            return partial(small_sample_intervals.exact, count=_units(figure.whole, [getattr(a, side) for a in alone]))
+            return partial(
+                proportions.clopper_pearson_interval, count=_units(figure.whole, [getattr(a, side) for a in alone])
+            )
         least, most = (figure.least, figure.most) if isinstance(figure, Within) else (0.0, 1.0)
-        return partial(small_sample_intervals.exact, count=self._fewest, least=least, most=most)
+        return partial(proportions.clopper_pearson_interval, count=self._fewest, least=least, most=most)
 
     @staticmethod
     def _whole(members: Sequence[np.ndarray]) -> bool:
@@ -190,7 +192,7 @@ def _units(whole: np.ndarray, alone: Sequence[np.ndarray]) -> float:
     return min(float(whole[0]), sum(int((weight > 0).sum()) for weight in alone))
 
 
-def _interval(figure: Figure, draws: np.ndarray, exact: Callable[[float], small_sample_intervals.Figure]) -> Interval:
+def _interval(figure: Figure, draws: np.ndarray, exact: Callable[[float], proportions.Interval]) -> Interval:
     value = float(_values(figure)[0])
     draws = draws[~np.isnan(draws)]
     if np.isnan(value) or not len(draws):

@@ -26,7 +26,7 @@ HOW = (
 )
 
 
-class Statement(NamedTuple):
+class BinaryPredictions(NamedTuple):
     """Something that is said with a probability, and whether it was so.
 
     Attributes:
@@ -42,23 +42,23 @@ class Statement(NamedTuple):
     worst: float
 
 
-def before_scaling(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+def unscaled_probabilities(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """The probabilities (N × classes) that a network gave before its logits were divided by `temperature`."""
     return np.exp(log_softmax(temperature * np.log(np.maximum(probabilities, 1e-300)), axis=1))
 
 
-def answers(probabilities: np.ndarray, truth: np.ndarray) -> Statement:
+def top_class_predictions(probabilities: np.ndarray, truth: np.ndarray) -> BinaryPredictions:
     """That the most probable class is the right one, for probabilities N × classes and truth, int, N.
 
     The Brier score is that of all classes, 0 to 2.
     """
     squares = ((probabilities - np.eye(probabilities.shape[1])[truth]) ** 2).sum(axis=1)
-    return Statement(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth, squares, 2.0)
+    return BinaryPredictions(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth, squares, 2.0)
 
 
-def alarms(probability: np.ndarray, ill: np.ndarray) -> Statement:
+def leukaemia_predictions(probability: np.ndarray, ill: np.ndarray) -> BinaryPredictions:
     """That an image shows leukaemia, for its probability, float, N, and the truth, bool, N; Brier score 0 to 1."""
-    return Statement(probability, ill, (probability - ill) ** 2, 1.0)
+    return BinaryPredictions(probability, ill, (probability - ill) ** 2, 1.0)
 
 
 def bins(probability: np.ndarray, equal_mass: bool = True) -> np.ndarray:
@@ -67,7 +67,7 @@ def bins(probability: np.ndarray, equal_mass: bool = True) -> np.ndarray:
     return np.searchsorted(np.unique(np.quantile(probability, inner)) if equal_mass else inner, probability, "right")
 
 
-def calibration_error(statement: Statement, weights: np.ndarray, equal_mass: bool = True) -> np.ndarray:
+def calibration_error(statement: BinaryPredictions, weights: np.ndarray, equal_mass: bool = True) -> np.ndarray:
     """Expected calibration error under B weightings of N images, B × N; float, B, 0 to 1."""
     which = bins(statement.probability, equal_mass)
     gap = statement.so - statement.probability
@@ -75,7 +75,7 @@ def calibration_error(statement: Statement, weights: np.ndarray, equal_mass: boo
     return np.abs(off).sum(axis=1) / weights.sum(axis=1)
 
 
-def figures(statement: Statement, weights: np.ndarray) -> Figures:
+def figures(statement: BinaryPredictions, weights: np.ndarray) -> Figures:
     """Calibration errors and Brier score under B weightings of N images, B × N."""
     return {
         "ece": Upward(calibration_error(statement, weights)),
@@ -84,7 +84,7 @@ def figures(statement: Statement, weights: np.ndarray) -> Figures:
     }
 
 
-def perfect(probability: np.ndarray) -> dict[str, dict[str, float]]:
+def simulate_perfect_calibration(probability: np.ndarray) -> dict[str, dict[str, float]]:
     """The calibration errors of a model whose every word is true, on as many images.
 
     Truths are drawn from the probabilities (float, N) themselves, image by image; where images come in groups that are
@@ -105,7 +105,7 @@ def perfect(probability: np.ndarray) -> dict[str, dict[str, float]]:
     return found
 
 
-def diagram(statement: Statement) -> dict[str, list[float]]:
+def reliability_diagram(statement: BinaryPredictions) -> dict[str, list[float]]:
     """The reliability diagram (DeGroot & Fienberg 1983): for each bin of equal mass what was said, and what was so."""
     which = bins(statement.probability)
     held = np.unique(which)

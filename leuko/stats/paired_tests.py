@@ -14,7 +14,7 @@ def mcnemar(first_right: np.ndarray, second_right: np.ndarray) -> float:
     """The exact McNemar test: of the images that only one gets right, is it as often the one as the other?
 
     McNemar 1947, doi:10.1007/BF02295996; exact, by the binomial distribution. It takes images for independent, which
-    those of one patient are not: then p is too small, and `sign_flip` is to be believed.
+    those of one patient are not: then p is too small, and `group_permutation_test` is to be believed.
 
     Args:
         first_right, second_right: bool, N: which images each classifier gets right.
@@ -27,7 +27,7 @@ def mcnemar(first_right: np.ndarray, second_right: np.ndarray) -> float:
     return float(binomtest(only_first, only_first + only_second).pvalue) if only_first + only_second else 1.0
 
 
-def sign_flip(first_right: np.ndarray, second_right: np.ndarray, groups: np.ndarray) -> float:
+def group_permutation_test(first_right: np.ndarray, second_right: np.ndarray, groups: np.ndarray) -> float:
     """The same question, with whole groups as the units: a randomisation test.
 
     If there were no difference, then in every group of images the two could as well change places. So each group's

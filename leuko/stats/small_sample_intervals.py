@@ -9,54 +9,19 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import beta, norm
 from sklearn.metrics import roc_auc_score
 
-from leuko.cells.blast_share import wilson
+from leuko.stats.proportions import Interval, Z, proportion_interval
 
-Z = float(norm.ppf(0.975))
-TAIL = 0.025  # on either side of a 95 % interval
 STEP = 1e-6
 FEW_IMAGES = 20  # of a class: all of 20 right still leave 17 % of errors possible (Clopper & Pearson)
 FEW_GROUPS = 10  # of a class
 UNEQUAL = 20  # times as many images of one class as of another, from which on accuracy is that of the larger
-Figure = dict[str, float]
 
 
-def share(value: float, count: int) -> Figure:
-    """A share with its 95 % interval, Wilson's (`leuko.cells.blast_share.wilson`).
-
-    Args:
-        value: 0 to 1; it may be the mean of several shares.
-        count: of what is independent.
-
-    Returns:
-        `value`, `low` and `high`, 0 to 1.
-    """
-    low, high = wilson(value * count, count)
-    return {"value": value, "low": low, "high": high}
-
-
-def exact(value: float, count: float, least: float = 0.0, most: float = 1.0) -> Figure:
-    """A share, or a mean of what lies between two limits, with the 95 % interval of Clopper & Pearson.
-
-    Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404: never too narrow for a share, and never without width.
-
-    Args:
-        value: `least` to `most`.
-        count: of what is independent, above 0.
-        least, most: the limits of the figure.
-
-    Returns:
-        `value`, `low` and `high`, `least` to `most`.
-    """
-    part = count * min(max((value - least) / (most - least), 0.0), 1.0)
-    low = float(beta.ppf(TAIL, part, count - part + 1)) if part > 0 else 0.0
-    high = float(beta.ppf(1 - TAIL, part + 1, count - part)) if part < count else 1.0
-    return {"value": value, "low": least + (most - least) * low, "high": least + (most - least) * high}
-
-
-def doubts(labels: Sequence[str], truth: np.ndarray, groups: np.ndarray, what: str = "images") -> list[str]:
+def small_sample_warnings(
+    labels: Sequence[str], truth: np.ndarray, groups: np.ndarray, what: str = "images"
+) -> list[str]:
     """What forbids to rely on figures of these images, one sentence each.
 
     Args:
@@ -89,7 +54,7 @@ def doubts(labels: Sequence[str], truth: np.ndarray, groups: np.ndarray, what: s
     return said
 
 
-def auc(value: float, positives: float, negatives: float) -> Figure:
+def auc_interval(value: float, positives: float, negatives: float) -> Interval:
     """An area under the ROC curve with its 95 % interval, method 5 of Newcombe 2006 (doi:10.1002/sim.2324).
 
     Like Wilson's, it asks which true areas could have given the one that was found, so that it has a width even if no
@@ -114,9 +79,9 @@ def auc(value: float, positives: float, negatives: float) -> Figure:
     return {"value": value, "low": float(low), "high": float(high)}
 
 
-def figures(
+def cross_validated_metrics(
     probabilities: np.ndarray, truth: np.ndarray, groups: np.ndarray, labels: Sequence[str], positive: Sequence[str]
-) -> dict[str, Figure]:
+) -> dict[str, Interval]:
     """Figures of cross-validated probabilities; intervals count groups, since the images of one are alike.
 
     Args:
@@ -142,8 +107,8 @@ def figures(
     each = [independent(truth == c) for c in range(len(labels))]
     fewest = int(np.argmin(each))
     found = {
-        "accuracy": share(mean(lambda p, t: (p.argmax(axis=1) == t).mean()), independent(truth >= 0)),
-        "auc_roc": auc(
+        "accuracy": proportion_interval(mean(lambda p, t: (p.argmax(axis=1) == t).mean()), independent(truth >= 0)),
+        "auc_roc": auc_interval(
             mean(lambda p, t: np.mean([roc_auc_score(t == c, p[:, c]) for c in range(len(labels))])),
             each[fewest],
             independent(truth != fewest),
@@ -157,7 +122,13 @@ def figures(
             return p[:, which].sum(axis=1)
 
         counts = independent(ill), independent(~ill)
-        found["leukaemia_auc_roc"] = auc(mean(lambda p, t: roc_auc_score(np.isin(t, which), score(p))), *counts)
-        found["sensitivity"] = share(mean(lambda p, t: (score(p) >= 0.5)[np.isin(t, which)].mean()), counts[0])
-        found["specificity"] = share(mean(lambda p, t: (score(p) < 0.5)[~np.isin(t, which)].mean()), counts[1])
+        found["leukaemia_auc_roc"] = auc_interval(
+            mean(lambda p, t: roc_auc_score(np.isin(t, which), score(p))), *counts
+        )
+        found["sensitivity"] = proportion_interval(
+            mean(lambda p, t: (score(p) >= 0.5)[np.isin(t, which)].mean()), counts[0]
+        )
+        found["specificity"] = proportion_interval(
+            mean(lambda p, t: (score(p) < 0.5)[~np.isin(t, which)].mean()), counts[1]
+        )
     return found

@@ -11,8 +11,8 @@ import torch
 from torchvision.transforms import v2
 
 from leuko.images import scale_bar
-from leuko.images.field_of_view import seen
-from leuko.images.stain import Normalisation, StainProfile, redye
+from leuko.images.field_of_view import crop_to_field_of_view
+from leuko.images.stain import Normalisation, StainProfile, recolour_dyes
 
 Kind = Literal["none", "light", "stain", "mixed"]
 
@@ -104,7 +104,7 @@ class Augmentation:
             kind = "light" if rng.random() < NEAR else "stain"
             if kind == "stain" and rng.random() < SEEN_AS_FOREIGN:
                 stain = stain and replace(stain, known=None)
-        image = scale_bar.remove(within(seen(image), self._size))
+        image = scale_bar.remove(within(crop_to_field_of_view(image), self._size))
         if stain:
             image = stain(image)
         if kind == "light":
@@ -130,7 +130,7 @@ def other_laboratory(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     dyes = np.maximum(own.dyes + rng.normal(0, TURN, (2, 3)), 0.01)
     dyes *= AMOUNT ** rng.uniform(-1, 1, (2, 1)) / np.linalg.norm(dyes, axis=1, keepdims=True)
     glass = 255 * np.minimum(rng.uniform(*LAMP) * rng.uniform(*TINT, size=3) / TINT[1], 1)
-    image = redye(image, own, StainProfile(glass, own.mean, own.spread, dyes, own.strength))
+    image = recolour_dyes(image, own, StainProfile(glass, own.mean, own.spread, dyes, own.strength))
     curve = GAMMA ** rng.uniform(-1, 1)
     return cv2.LUT(image, (255 * (np.arange(256) / 255) ** curve).round().astype(np.uint8))
 

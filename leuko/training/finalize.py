@@ -14,8 +14,9 @@ from torch import nn
 
 from leuko.data.load import open_image
 from leuko.data.splitting import balance
-from leuko.decision.calibration import MahalanobisOOD, OperatingPoint, fit_temperature
-from leuko.decision.magnification import Scale, measured
+from leuko.decision.calibration import OperatingPoint, fit_temperature
+from leuko.decision.magnification import ScaleRange, measure_scales
+from leuko.decision.out_of_distribution import MahalanobisOOD
 from leuko.evaluation import metrics, model_warnings
 from leuko.evaluation.logits import predict
 from leuko.evaluation.predict_dataset import Judged, judge
@@ -25,7 +26,7 @@ from leuko.networks import model_folder
 from leuko.networks.backbones import Network
 from leuko.networks.preprocessing import Preprocessing
 from leuko.reports.cards.model_card import write_card
-from leuko.stats.calibration_metrics import before_scaling
+from leuko.stats.calibration_metrics import unscaled_probabilities
 from leuko.training.prepare_data import Task
 from leuko.training.settings import Settings, TrainingError
 
@@ -105,7 +106,7 @@ def examine(model: model_folder.Model, task: Task) -> tuple[Judged, dict[str, An
         task.positive,
         metadata.operating_point.threshold,
         groups=groups,
-        earlier=before_scaling(judged.probabilities, metadata.temperature),
+        earlier=unscaled_probabilities(judged.probabilities, metadata.temperature),
         verdicts=judged.verdicts,
     )
     report["colour_baseline"] = colour_baseline(
@@ -119,9 +120,9 @@ def examine(model: model_folder.Model, task: Task) -> tuple[Judged, dict[str, An
     return judged, report
 
 
-def scale_of(images: Iterable[np.ndarray], size: tuple[int, int]) -> Scale | None:
+def scale_of(images: Iterable[np.ndarray], size: tuple[int, int]) -> ScaleRange | None:
     """How large the cells of training images (uint8, H × W × 3, RGB) are to a network with this input size."""
-    return Scale.fit(measured(images, size))
+    return ScaleRange.fit(measure_scales(images, size))
 
 
 def last_layer(network: Network, settings: Settings) -> nn.Linear:

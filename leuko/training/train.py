@@ -13,7 +13,7 @@ from transformers import set_seed
 from leuko.data import output_paths
 from leuko.data.load import load, open_image
 from leuko.evaluation import model_warnings, tables
-from leuko.images.field_of_view import seen
+from leuko.images.field_of_view import crop_to_field_of_view
 from leuko.images.stain import Normalisation, StainProfile, StainRange
 from leuko.networks.backbones import Network, create
 from leuko.networks.preprocessing import Preprocessing
@@ -67,7 +67,7 @@ def train(settings: Settings, on_message: Callable[[str], None] = print) -> dict
     if settings.balance == "smote":
         last_layer(network, settings)  # whether there is one, before hours are spent
     task = prepare(parts, settings, on_message)
-    for doubt in small_sample_intervals.doubts(task.labels, task.truth, task.split.groups.group):
+    for doubt in small_sample_intervals.small_sample_warnings(task.labels, task.truth, task.split.groups.group):
         on_message(f"Beware: {doubt[0].lower()}{doubt[1:]}")
     learning = sum(p.numel() for p in network.parameters() if p.requires_grad)
     on_message(
@@ -124,7 +124,7 @@ def preprocessing(network: Network, task: Task, settings: Settings) -> Preproces
     stain = None
     if settings.normalise_stain != "none":
         some = np.random.default_rng(settings.seed).permutation(task.split.train)[:LOOKS]
-        looks = [StainProfile.of(seen(open_image(image))) for image in task.rows.select(some)["image"]]
+        looks = [StainProfile.of(crop_to_field_of_view(open_image(image))) for image in task.rows.select(some)["image"]]
         known = StainRange.of(looks) if settings.normalise_images == "foreign" else None
         stain = Normalisation(settings.normalise_stain, StainProfile.typical(looks), known)
     return Preprocessing((settings.image_size,) * 2, "bicubic", mean, std, stain)

@@ -26,14 +26,15 @@ from leuko.adaptation.adapt import adapt
 from leuko.adaptation.candidate_backbones import base_of, candidates, enlargement, size_leak
 from leuko.data.sources.archive import ArchiveError, unpack
 from leuko.data.sources.folders import DataError
-from leuko.decision.calibration import MahalanobisOOD, OperatingPoint
+from leuko.decision.calibration import OperatingPoint
+from leuko.decision.out_of_distribution import MahalanobisOOD
 from leuko.images import synthetic
 from leuko.images.decode import decode
 from leuko.networks import model_folder
 from leuko.networks.backbones import create
 from leuko.networks.preprocessing import Preprocessing, to_input
 from leuko.serving.tabs.adapt import Own, Sessions
-from leuko.stats import small_sample_intervals
+from leuko.stats import proportions, small_sample_intervals
 from leuko.training.augmentation import restain
 from tests.conftest import ROOT
 
@@ -250,19 +251,19 @@ def test_intervals_of_few_images():
     """Wilson's as SciPy computes it; the area's has a width without an error and narrows with more images."""
     for right, count in ((20, 20), (17, 20), (0, 5)):
         expected = binomtest(right, count).proportion_ci(method="wilson")
-        found = small_sample_intervals.share(right / count, count)
+        found = proportions.proportion_interval(right / count, count)
         assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
     assert (
-        small_sample_intervals.auc(1.0, 10, 10)["low"]
-        < small_sample_intervals.auc(1.0, 50, 50)["low"]
+        small_sample_intervals.auc_interval(1.0, 10, 10)["low"]
+        < small_sample_intervals.auc_interval(1.0, 50, 50)["low"]
         < 1
-        == small_sample_intervals.auc(1.0, 50, 50)["high"]
+        == small_sample_intervals.auc_interval(1.0, 50, 50)["high"]
     )
     rng = np.random.default_rng(0)  # Newcombe's covers the truth about 95 times in 100
     labels, true, hits = np.repeat([0, 1], 15), norm.cdf(1.5 / 2**0.5), 0
     for _ in range(300):
         area = roc_auc_score(labels, rng.standard_normal(30) + 1.5 * labels)
-        interval = small_sample_intervals.auc(area, 15, 15)
+        interval = small_sample_intervals.auc_interval(area, 15, 15)
         hits += interval["low"] <= true <= interval["high"]
     assert 0.9 <= hits / 300 <= 0.99
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from leuko.cells.blast_share import wilson
 from leuko.cells.counting import RULE, count
 from leuko.images import synthetic
+from leuko.stats.proportions import wilson_interval
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def test_cells_cut_by_the_left_and_upper_border_count_and_the_others_do_not():
     corners = [(0, 40, 5, 45), (40, 0, 45, 5), (95, 40, 100, 45), (40, 95, 45, 100), (95, 0, 100, 5), (50, 50, 55, 55)]
     counts = count(field(white=corners, red=corners, platelets=corners))
     for tally in (counts.white_cells, counts.red_cells, counts.platelets):
-        assert (tally.seen, tally.counted) == (6, 3)
+        assert (tally.total, tally.counted) == (6, 3)
         assert tally.excluded["cut"] == (3, 4, 5)
     assert RULE in counts.sentences[0]
     assert "Of 6 white cells seen, not counted: 3 cut." in counts.sentences
@@ -67,9 +67,9 @@ def test_fields_side_by_side_count_every_cell_once():
 def test_a_drawn_field_is_counted_without_error():
     smear = synthetic.render(1, platelets=5, white_cells={"lymphocyte": 2, "neutrophil": 1, "blast": 1})
     counts = count(smear)
-    assert counts.white_cells.seen == counts.white_cells.counted == 4
-    assert counts.red_cells.seen == smear.red_cells.max()
-    assert counts.platelets.seen == smear.platelets.max()
+    assert counts.white_cells.total == counts.white_cells.counted == 4
+    assert counts.red_cells.total == smear.red_cells.max()
+    assert counts.platelets.total == smear.platelets.max()
 
 
 def test_white_cells_of_impossible_size_do_not_count_where_the_scale_is_known():
@@ -77,7 +77,7 @@ def test_white_cells_of_impossible_size_do_not_count_where_the_scale_is_known():
     assert count(field(white=cells, um_per_px=1.0)).white_cells.excluded["too small"] == (2,)
     assert count(field(white=[(5, 5, 60, 60)], um_per_px=1.0)).white_cells.excluded["too large"] == (1,)
     unknown = count(field(white=[*cells, (40, 40, 95, 95)])).white_cells
-    assert unknown.counted == unknown.seen == 4
+    assert unknown.counted == unknown.total == 4
 
 
 def test_red_fragments_do_not_count_and_clumps_are_named():
@@ -134,7 +134,7 @@ def test_wilson_agrees_with_scipy():
     for trials in (1, 2, 8, 37, 500, 100_000):
         for successes in {0, 1, trials // 3, trials - 1, trials}:
             expected = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
-            assert wilson(successes, trials) == pytest.approx((expected.low, expected.high), abs=1e-9)
+            assert wilson_interval(successes, trials) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
 def test_json_has_the_contract_and_survives_a_round_trip():

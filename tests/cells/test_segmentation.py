@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leuko.cells.segmentation.segment import METHODS, segment
+from leuko.cells.segmentation import METHODS, segment
 from leuko.images import synthetic
 from leuko.images.decode import decode
 from tests.conftest import ROOT
@@ -102,7 +102,7 @@ def test_images_of_nearly_nothing_are_segmented_without_an_error(name, method):
 def test_noise_is_not_reported_as_reliable_cells():
     noise = np.random.default_rng(0).normal(0, 45, (300, 400, 3)) + 128
     found = segment(noise.clip(0, 255).astype(np.uint8))
-    assert not found.reliable and found.unreliable_because.endswith(".")
+    assert not found.reliable and found.unreliable_reason.endswith(".")
     assert segment(synthetic.render(2, white_cells=KINDS).image).reliable
 
 

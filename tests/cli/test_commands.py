@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from leuko.cells.segmentation.segment import METHODS
+from leuko.cells.segmentation import METHODS
 from leuko.cli import field, train
 from leuko.cli.main import COMMANDS, main
 from leuko.training.settings import Settings

@@ -14,25 +14,25 @@ from scipy.special import logit
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.tissue import KINDS, section
-from leuko.cells.blast_share import wilson
-from leuko.cells.segmentation.segment import segment
+from leuko.cells.segmentation import segment
 from leuko.decision import cell_score
 from leuko.decision.calibration import OperatingPoint
-from leuko.decision.cell_score import CellEvidence
+from leuko.decision.cell_score import CellScore
 from leuko.decision.fusion import Verdict
-from leuko.decision.magnification import Scale, at_input
+from leuko.decision.magnification import ScaleRange, um_per_input_px
 from leuko.images import synthetic
 from leuko.images.decode import decode
 from leuko.inference.classifier import Classifier
 from leuko.networks import model_folder
+from leuko.stats.proportions import wilson_interval
 
 POINT = OperatingPoint(0.5, (0.25, 0.75), "by hand")
 BLASTS = {"blast": 10, "lymphocyte": 1}
 NORMAL = {"neutrophil": 5, "monocyte": 2}
 
 
-def weigh(image: np.ndarray) -> CellEvidence:
-    return cell_score.weigh(segment(image))
+def weigh(image: np.ndarray) -> CellScore:
+    return cell_score.score_field(segment(image))
 
 
 def field(seed: int, cells: dict[str, int], um_per_px: float = 0.12, stain: str = "neutral") -> np.ndarray:
@@ -77,8 +77,8 @@ def test_cells_that_cannot_speak_are_silent_and_say_why(image, words):
     assert words in found.sentence
 
 
-def cells(nucleated: int, blast_like: int, score: float) -> CellEvidence:
-    return CellEvidence(nucleated, nucleated, blast_like, score)
+def cells(nucleated: int, blast_like: int, score: float) -> CellScore:
+    return CellScore(nucleated, nucleated, blast_like, score)
 
 
 def test_few_cells_never_make_a_field_suspicious_nor_clear_one():
@@ -100,9 +100,9 @@ def test_how_far_cells_move_the_probability_is_bounded_by_their_number(number, d
     slack = 1e-6  # what a probability near 0 or 1 loses in its last digits
     assert -slack - number * np.log(1.25) <= moved <= number * np.log(1 / 0.6) + slack
     assert abs(moved) <= abs(score) + slack
-    low, high = wilson(blasts, number)
+    low, high = wilson_interval(blasts, number)
     if cells(number, blasts, score).decision == "not suspicious":  # the interval of the share says so, too
-        assert low < cell_score.LEAST and high < 0.45
+        assert low < cell_score.MIN_SHARE_WITH_LEUKAEMIA and high < 0.45
 
 
 @pytest.mark.parametrize(("kind", "seen"), [("lymphocyte", "1 of 1 white cell"), ("neutrophil", "No blast-like cell")])
@@ -118,8 +118,8 @@ def test_more_and_fuller_cells_always_speak_for_leukaemia():
 
 
 ILL, WELL, OPEN = cells(9, 8, 3.0), cells(16, 1, -3.5), cells(2, 1, 0.4)
-ONE = CellEvidence(1, 1, 0, None, "the image shows a cell and not a field", close_up=True)
-NONE = CellEvidence(0, 0, 0, None, "there is no nucleated cell")
+ONE = CellScore(1, 1, 0, None, "the image shows a cell and not a field", close_up=True)
+NONE = CellScore(0, 0, 0, None, "there is no nucleated cell")
 P_ILL, P_WELL, P_OPEN = (each.probability for each in (ILL, WELL, OPEN))
 
 
@@ -156,29 +156,29 @@ def test_who_decides(network, strange, found, decision, probability):
 
 
 def test_the_scale_of_the_training_images_is_known_and_kept():
-    scale = Scale.fit(np.linspace(0.3, 0.5, 60))
-    assert scale.departure(0.4) == 1 and scale.departure(0.3) == 1
-    assert scale.departure(0.2) == pytest.approx(2, rel=0.1) and scale.departure(0.8) == pytest.approx(0.5, rel=0.1)
-    assert Scale.fit([0.4] * 5) is None
-    assert Scale.fit([0.4] * 57 + [None] * 3) == Scale.fit([0.4] * 57) and Scale.fit([0.4] * 50 + [None] * 10) is None
-    assert at_input(0.1, (448, 896, 3), (224, 224)) == pytest.approx(0.1 * 8**0.5)
-    assert at_input(None, (10, 10), (5, 5)) is None
+    scale = ScaleRange.fit(np.linspace(0.3, 0.5, 60))
+    assert scale.relative_cell_size(0.4) == 1 and scale.relative_cell_size(0.3) == 1
+    assert scale.relative_cell_size(0.2) == pytest.approx(2, rel=0.1) and scale.relative_cell_size(0.8) == pytest.approx(0.5, rel=0.1)
+    assert ScaleRange.fit([0.4] * 5) is None
+    assert ScaleRange.fit([0.4] * 57 + [None] * 3) == ScaleRange.fit([0.4] * 57) and ScaleRange.fit([0.4] * 50 + [None] * 10) is None
+    assert um_per_input_px(0.1, (448, 896, 3), (224, 224)) == pytest.approx(0.1 * 8**0.5)
+    assert um_per_input_px(None, (10, 10), (5, 5)) is None
 
 
 def test_an_unfamiliar_scale_takes_the_word_from_the_network(embedded):
     image = field(6, BLASTS, 0.12)
     size = embedded.model.preprocessing.size
-    um = at_input(segment(image).um_per_px, image.shape, size)
+    um = um_per_input_px(segment(image).um_per_px, image.shape, size)
     familiar = replace(embedded.model.metadata.familiarity, bound=np.inf)
 
-    def finding(scale: Scale | None):
+    def finding(scale: ScaleRange | None):
         metadata = replace(embedded.model.metadata, familiarity=familiar, scale=scale)
         return Classifier(replace(embedded.model, metadata=metadata)).classify(image)
 
-    for scale in (None, Scale(um / 1.2, um * 1.2)):
+    for scale in (None, ScaleRange(um / 1.2, um * 1.2)):
         known = finding(scale)
         assert known.in_distribution and known.leukaemia_probability == known.evidence["network"]
-    strange = finding(Scale(um * 1.9, um * 2.1))
+    strange = finding(ScaleRange(um * 1.9, um * 2.1))
     assert not strange.in_distribution and "200\u00a0% of the size" in strange.reasons[0]
     assert strange.decision == "suspicious" and strange.leukaemia_probability == strange.evidence["cells"]
 
@@ -244,9 +244,9 @@ def test_healthy_fields_of_another_laboratory_are_never_suspicious_and_rarely_cl
     assert said.count("suspicious") <= 1
     for reading in readings:
         counted = reading.verdict.cells.nucleated
-        if not reading.finding.in_distribution and counted < cell_score.ENOUGH:
+        if not reading.finding.in_distribution and counted < cell_score.MIN_CELLS_TO_CLEAR:
             assert reading.finding.decision != "not suspicious"
-            assert reading.verdict.cells.silent or "too few cells to say" in reading.finding.headline
+            assert reading.verdict.cells.no_score_reason or "too few cells to say" in reading.finding.headline
 
 
 def test_cells_alone_tell_leukaemia_from_haematogones(data):

@@ -15,7 +15,7 @@ from PIL import Image
 from sklearn import metrics as sk
 
 from leuko.__main__ import main
-from leuko.cells.segmentation.segment import segment
+from leuko.cells.segmentation import segment
 from leuko.data.labels.positive_classes import meanings
 from leuko.data.load import fingerprint, load, open_image
 from leuko.evaluation import corruptions, error_analysis, shortcut_audit

@@ -189,12 +189,12 @@ def test_calibration_errors_are_those_of_their_definition():
 def test_a_perfect_model_lies_within_what_is_simulated_for_it_and_an_overconfident_one_does_not():
     rng = np.random.default_rng(3)
     probability = rng.beta(5, 1, 600)
-    statement = calibration_metrics.alarms(probability, rng.random(600) < probability)
-    perfect = calibration_metrics.perfect(probability)["ece"]
+    statement = calibration_metrics.leukaemia_predictions(probability, rng.random(600) < probability)
+    perfect = calibration_metrics.simulate_perfect_calibration(probability)["ece"]
     everyone = np.ones((1, 600))
     assert perfect["low"] <= calibration_metrics.calibration_error(statement, everyone)[0] <= perfect["high"]
-    boastful = calibration_metrics.alarms(probability**0.3, statement.so)
-    bound = calibration_metrics.perfect(boastful.probability)["ece"]["high"]
+    boastful = calibration_metrics.leukaemia_predictions(probability**0.3, statement.so)
+    bound = calibration_metrics.simulate_perfect_calibration(boastful.probability)["ece"]["high"]
     assert calibration_metrics.calibration_error(boastful, everyone)[0] > bound
 
 
@@ -208,8 +208,8 @@ def test_scaling_is_shown_before_and_after():
         return np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
 
     scaled = softmax(logits[1000:] / temperature)
-    assert np.allclose(calibration_metrics.before_scaling(scaled, temperature), softmax(logits[1000:]))
-    earlier = calibration_metrics.before_scaling(scaled, temperature)
+    assert np.allclose(calibration_metrics.unscaled_probabilities(scaled, temperature), softmax(logits[1000:]))
+    earlier = calibration_metrics.unscaled_probabilities(scaled, temperature)
     report = evaluate(scaled, truth[1000:], LABELS, POSITIVE, 0.5, earlier=earlier)["calibration"]["classes"]
     assert report["after"]["ece"]["value"] < 0.06 < 0.2 < report["before"]["ece"]["value"]
 

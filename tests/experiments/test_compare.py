@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 import leuko
 from leuko.__main__ import main
 from leuko.cells.features.catalogue import NAMES
-from leuko.cells.segmentation.segment import segment
+from leuko.cells.segmentation import segment
 from leuko.data.splitting.groups import Groups
 from leuko.data.splitting.split import Split
 from leuko.experiments import baselines, methods
@@ -324,12 +324,12 @@ def test_whole_groups_change_places():
     groups = np.repeat(np.arange(5), 10)
     first, second = np.ones(50, bool), np.ones(50, bool)
     second[::10] = False  # one image of each group
-    assert paired_tests.sign_flip(first, second, groups) == pytest.approx(2 / 32, abs=0.005)
-    assert paired_tests.sign_flip(first, first, groups) == 1
+    assert paired_tests.group_permutation_test(first, second, groups) == pytest.approx(2 / 32, abs=0.005)
+    assert paired_tests.group_permutation_test(first, first, groups) == 1
     second[:] = True
     second[:10] = False  # ten images, but of one group
     assert paired_tests.mcnemar(first, second) < 0.01
-    assert paired_tests.sign_flip(first, second, groups) == pytest.approx(1)
+    assert paired_tests.group_permutation_test(first, second, groups) == pytest.approx(1)
 
 
 def test_holm_corrects_for_the_number_of_tests():

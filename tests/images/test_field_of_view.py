@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from leuko.cells.segmentation.segment import segment
+from leuko.cells.segmentation import segment
 from leuko.images import field_of_view, masked_cell, quality, synthetic
 from leuko.networks.preprocessing import to_input
 from tests.drawn import cut_out
@@ -79,7 +79,7 @@ def test_a_whole_field_is_not_taken_for_a_disc(field, embedded):
     vignette = field.image * np.linspace(1, 0.6, 400)[:, None, None]
     for image in (field.image, dark_corner, vignette.astype(np.uint8)):
         assert field_of_view.find(image) is None and masked_cell.find(image) is None
-        assert field_of_view.seen(image) is image
+        assert field_of_view.crop_to_field_of_view(image) is image
 
 
 @pytest.mark.parametrize("ground", [(0, 0, 0), (12, 12, 12), (128, 128, 128), (255, 255, 255)])

@@ -21,7 +21,7 @@ from PIL import Image
 
 from leuko import __version__
 from leuko.__main__ import main
-from leuko.cells.segmentation.segment import segment
+from leuko.cells.segmentation import segment
 from leuko.data.load import load
 from leuko.data.sources.folders import DataError
 from leuko.images import synthetic

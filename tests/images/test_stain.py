@@ -16,9 +16,9 @@ from leuko.images.stain import (
     StainRange,
     colour_statistics,
     find_dyes,
-    match_dyes,
-    match_stain,
-    redye,
+    macenko_normalise,
+    recolour_dyes,
+    reinhard_normalise,
 )
 from leuko.training.augmentation import restain
 
@@ -41,7 +41,7 @@ def dyed(image: np.ndarray) -> np.ndarray:
 
 def test_reinhard_gives_dyed_pixels_and_glass_the_colours_of_the_reference(smear, other):
     look = StainProfile.of(other)
-    matched = match_stain(smear, look)
+    matched = reinhard_normalise(smear, look)
     assert matched.shape == smear.shape and matched.dtype == np.uint8
     wanted = tissue(other, look, dyed(other))
     assert np.linalg.norm(tissue(smear, StainProfile.of(smear), dyed(smear)) - wanted) > 10
@@ -49,14 +49,14 @@ def test_reinhard_gives_dyed_pixels_and_glass_the_colours_of_the_reference(smear
     assert np.abs(np.quantile(matched, 0.95, axis=(0, 1)) - look.glass).max() <= 4
 
 
-@pytest.mark.parametrize("match", [match_stain, match_dyes])
+@pytest.mark.parametrize("match", [reinhard_normalise, macenko_normalise])
 def test_an_image_keeps_its_own_colours_and_its_shapes(match, smear, other):
     assert np.abs(match(smear, StainProfile.of(smear)).astype(int) - smear).mean() < 1.5
     order = np.corrcoef(match(smear, StainProfile.of(other))[..., 1].ravel(), smear[..., 1].ravel())[0, 1]
     assert order > 0.97  # dark stays dark, pale stays pale
 
 
-@pytest.mark.parametrize("match", [match_stain, match_dyes])
+@pytest.mark.parametrize("match", [reinhard_normalise, macenko_normalise])
 def test_one_slide_under_several_lamps_and_dye_strengths_looks_the_same(match, smear, other):
     look = StainProfile.of(other)
     views = [restain(smear, np.array(k)) for k in ([0.8, 0.8, 0.8], [1, 1, 1], [1.25, 1.25, 1.25])]
@@ -78,17 +78,17 @@ def test_the_dyes_of_a_known_mixture_are_found():
 
 def test_new_dyes_and_glass_are_those_asked_for(smear):
     own = StainProfile.of(smear)
-    assert np.abs(redye(smear, own, own).astype(int) - smear).max() <= 1
+    assert np.abs(recolour_dyes(smear, own, own).astype(int) - smear).max() <= 1
     stronger = StainProfile(own.glass * 0.8, own.mean, own.spread, own.dyes * 1.5, own.strength)
     inner = (smear > 40).all(axis=-1) & (smear < own.glass - 20).all(axis=-1)
     before = -np.log10((smear[inner] + 1) / (own.glass + 1))
-    after = -np.log10((redye(smear, own, stronger)[inner] + 1) / (stronger.glass + 1))
+    after = -np.log10((recolour_dyes(smear, own, stronger)[inner] + 1) / (stronger.glass + 1))
     along = before @ np.linalg.pinv(own.dyes) @ own.dyes
     assert np.abs(after - (before + 0.5 * along)).mean() < 0.01
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])
-@pytest.mark.parametrize("match", [match_stain, match_dyes])
+@pytest.mark.parametrize("match", [reinhard_normalise, macenko_normalise])
 def test_a_plain_image_stays_plain(match, value, other):
     plain = np.full((64, 80, 3), value, np.uint8)
     assert match(plain, StainProfile.of(other)).std(axis=(0, 1)).max() < 1
@@ -114,7 +114,7 @@ def test_real_laboratories_come_nearer(data):
     for file in others:
         look = StainProfile.of(decode(file))
         for field in fields:
-            own, matched = StainProfile.of(field), StainProfile.of(match_stain(field, look))
+            own, matched = StainProfile.of(field), StainProfile.of(reinhard_normalise(field, look))
             assert np.abs(matched.glass - look.glass).max() <= 8
             assert np.linalg.norm(matched.mean - look.mean) < 0.65 * max(np.linalg.norm(own.mean - look.mean), 10)
 
@@ -125,6 +125,6 @@ def test_known_looks_are_kept_and_others_are_not(smear, other):
     assert normalise(smear) is smear
     assert normalise.known.holds(StainProfile.of(np.clip(smear * 0.99, 0, 255).astype(np.uint8)))
     foreign = normalise(other)
-    assert np.array_equal(foreign, match_stain(other, normalise.look)) and not np.array_equal(foreign, other)
+    assert np.array_equal(foreign, reinhard_normalise(other, normalise.look)) and not np.array_equal(foreign, other)
     again = Normalisation.from_json(json.loads(json.dumps(normalise.as_json())))
     assert again(smear) is smear and np.abs(again(other).astype(int) - foreign).max() <= 1

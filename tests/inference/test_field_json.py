@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from leuko.cells.close_up import is_close_up
-from leuko.cells.segmentation.segment import segment
+from leuko.cells.segmentation import segment
 from leuko.decision import cell_score
 from leuko.decision.calibration import OperatingPoint
-from leuko.decision.cell_score import CellEvidence
+from leuko.decision.cell_score import CellScore
 from leuko.decision.fusion import Verdict
 from leuko.images import synthetic
 from leuko.images.quality import Quality
@@ -36,12 +36,12 @@ WARNED = Quality({}, {"dark": "The image is dim."})
 SILENT = ("there is no nucleated cell", "the image shows a cell and not a field", "there are too few clear red cells")
 
 
-def cells(number: int, blasts: int, score: float) -> CellEvidence:
-    return CellEvidence(number, number, blasts, score)
+def cells(number: int, blasts: int, score: float) -> CellScore:
+    return CellScore(number, number, blasts, score)
 
 
 @st.composite
-def found(draw) -> CellEvidence | None:
+def found(draw) -> CellScore | None:
     kind = draw(st.sampled_from(["not looked for", "counted", *SILENT]))
     if kind == "not looked for":
         return None
@@ -49,7 +49,7 @@ def found(draw) -> CellEvidence | None:
     if kind == "counted":
         return cells(number, draw(st.integers(0, number)), draw(st.floats(-12, 12)))
     number = 0 if kind == SILENT[0] else number
-    return CellEvidence(number, number, 0, None, kind, close_up=kind == SILENT[1])
+    return CellScore(number, number, 0, None, kind, close_up=kind == SILENT[1])
 
 
 def reading(probabilities, positive, verdict: Verdict, fit: Quality = FIT) -> ClassificationResult:
@@ -133,7 +133,7 @@ def test_no_answer_contradicts_itself(drawn):
     }
     assert answer["headline"].startswith(opening.get(answer["decision"], ("Uncertain: ", "Not fit to be judged")))
     if finding.quality.usable and p is not None:
-        assert verdict.title in card and verdict.seen in card
+        assert verdict.title in card and verdict.cell_summary in card
         if verdict.cells and verdict.cells.probability is not None:
             k, n = verdict.cells.blast_like, verdict.cells.nucleated
             assert (f"{k} of {n} white cell" if k else f"o blast-like cell among {n} white cell") in answer["headline"]
@@ -174,18 +174,18 @@ def test_one_number_of_blasts_in_reasons_headline_share_table_and_json(embedded,
     reading = embedded.read(crowded)
     found, said = reading.verdict.cells, field_json.field("a.png", crowded, reading.found)
     share = said["blast_share"]
-    assert found.seen > found.nucleated, "the drawing has no cell that is cut"
+    assert found.white_cells > found.nucleated, "the drawing has no cell that is cut"
     assert (share["blasts"], share["nucleated"]) == (found.blast_like, found.nucleated)
     counted = [cell for cell in said["cells"] if cell["kind"] == "white_cell" and not cell["not_counted"]]
     assert sum(bool(cell["looks_like_blast"]) for cell in counted) == found.blast_like
     words = f"{found.blast_like} of {found.nucleated} white cells look like blasts"
     assert words in " ".join(reading.finding.reasons) and words in reading.finding.headline
-    assert f"{found.seen - found.nucleated} more seen" in " ".join(reading.finding.reasons)
+    assert f"{found.white_cells - found.nucleated} more seen" in " ".join(reading.finding.reasons)
     page = text(field_view.view(crowded, Field.of(crowded, reading.found), "a.png", reading.finding))
     assert (
-        f"({found.blast_like} of {found.nucleated})" in page and f"{found.nucleated} counted, {found.seen} seen" in page
+        f"({found.blast_like} of {found.nucleated})" in page and f"{found.nucleated} counted, {found.white_cells} seen" in page
     )
-    assert page.count("not counted)") == found.seen - found.nucleated
+    assert page.count("not counted)") == found.white_cells - found.nucleated
     assert f"a.png was judged by {embedded.model.metadata.name}" in page
 
 
@@ -215,11 +215,11 @@ def test_of_a_picture_that_is_not_fit_there_are_no_cells_and_no_figures(spoil, c
 
 
 def test_cells_that_were_not_reliably_found_are_not_shown(embedded, crowded):
-    found = replace(segment(crowded), reliable=False, unreliable_because="What was found is too small for cells.")
+    found = replace(segment(crowded), reliable=False, unreliable_reason="What was found is too small for cells.")
     said = field_json.field("a.png", crowded, found)
     assert said["quality"]["usable"] and said["cells"] == [] and said["counts"]["white_cells"] is None
     assert said["sentences"] == ["What was found is too small for cells."]
-    weighed = cell_score.weigh(found)
+    weighed = cell_score.score_field(found)
     assert weighed.probability is None and Verdict(POINT, 0.05, "", weighed).decision == "uncertain"
 
 
@@ -231,7 +231,7 @@ def test_a_scale_from_the_file_and_a_scale_that_contradicts_the_red_cells_are_to
     found = segment(bare, um_per_px=0.12)
     assert found.scale_source == "file"
     assert any("the file's metadata" in sentence for sentence in field_json.field("a.png", bare, found)["sentences"])
-    assert cell_score.weigh(found).probability is None  # no smear is known by what a file says of its pixels
+    assert cell_score.score_field(found).probability is None  # no smear is known by what a file says of its pixels
 
 
 def single_blast(seed: int) -> np.ndarray:
@@ -252,7 +252,7 @@ def test_a_single_blast_is_cleared_nowhere(embedded, seed):
 def test_a_cell_cut_out_on_black_is_a_close_up(embedded):
     smear = synthetic.render(3, width=240, height=240, um_per_px=0.1, white_cells={"blast": 1}, red_cover=0)
     found = replace(segment(smear.image), masked_cell=True, um_per_px=None, scale_source=None)
-    assert is_close_up(found) and cell_score.weigh(found).close_up
+    assert is_close_up(found) and cell_score.score_field(found).close_up
     said = field_json.field("a.png", smear.image, found)
     assert said["close_up"] is True and said["blast_share"] is None
     assert "close-up" in said["sentences"][-1]

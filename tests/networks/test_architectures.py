@@ -15,7 +15,8 @@ from torchvision.models import alexnet as published_alexnet
 from transformers import AutoModelForImageClassification
 
 import leuko
-from leuko.decision.calibration import MahalanobisOOD, OperatingPoint
+from leuko.decision.calibration import OperatingPoint
+from leuko.decision.out_of_distribution import MahalanobisOOD
 from leuko.networks import ensemble, grad_cam, model_folder
 from leuko.networks.backbones import Network, create
 from leuko.networks.preprocessing import Preprocessing, to_input

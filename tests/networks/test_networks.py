@@ -13,7 +13,8 @@ from sklearn.metrics import log_loss
 from torch import nn
 
 from benchmarks.lite0_weights import imagenet
-from leuko.decision.calibration import MahalanobisOOD, OperatingPoint, fit_temperature
+from leuko.decision.calibration import OperatingPoint, fit_temperature
+from leuko.decision.out_of_distribution import MahalanobisOOD
 from leuko.images.decode import decode
 from leuko.networks import backbones, compact, grad_cam, model_folder
 from leuko.networks.preprocessing import to_input

@@ -13,7 +13,8 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard, parse_eval_result_entries
 
-from leuko.decision.calibration import MahalanobisOOD, OperatingPoint
+from leuko.decision.calibration import OperatingPoint
+from leuko.decision.out_of_distribution import MahalanobisOOD
 from leuko.evaluation import metrics, shortcut_audit
 from leuko.networks.model_folder import EMBEDDED, RESULTS, ModelMetadata
 from leuko.reports.cards import model_card
@@ -40,7 +41,7 @@ RUN = {
 def measured() -> tuple[ModelMetadata, dict]:
     """A run's metadata, and its figures as `metrics.json` holds them."""
     probabilities, truth = sample()
-    groups, earlier = np.arange(400) // 8, calibration_metrics.before_scaling(probabilities, 0.8)
+    groups, earlier = np.arange(400) // 8, calibration_metrics.unscaled_probabilities(probabilities, 0.8)
     point = OperatingPoint.fit(probabilities[:, 1:].sum(axis=1), truth > 0)
     verdicts = metrics.Verdicts(
         np.array([point.decide(p) for p in probabilities[:, 1:].sum(axis=1)]),

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
-from leuko.images.file_types import Item
+from leuko.images.file_types import InputFile
 from leuko.serving import batch
 from leuko.serving.gradio.upload_components import MAX_NAME, file_name
 
@@ -127,7 +127,7 @@ def test_a_batch_is_cancelled_and_keeps_what_was_judged(tab, png):
 
 def test_of_a_picture_that_is_not_fit_no_probability_is_given(embedded, tmp_path):
     Image.new("RGB", (300, 300), "white").save(tmp_path / "white.png")
-    (answer,) = batch.judge(embedded, Item("white.png", tmp_path / "white.png"))
+    (answer,) = batch.judge(embedded, InputFile("white.png", tmp_path / "white.png"))
     _, decision, probability, label, quality, _, reason = batch.row(answer)
     assert decision == batch.NOT_FIT and quality == "not usable" and not probability + label
     assert "over-exposed" in reason and "network" not in reason

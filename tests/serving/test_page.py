@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import ndimage
 
 from leuko.cells.close_up import is_close_up
-from leuko.cells.segmentation.segment import segment
+from leuko.cells.segmentation import segment
 from leuko.images import synthetic
 from leuko.images.decode import decode
 from leuko.inference.classifier import Classifier

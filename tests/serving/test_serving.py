@@ -13,7 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from leuko.cells.segmentation.segment import segment
+from leuko.cells.segmentation import segment
 from leuko.images.decode import decode
 from tests import bad_files
 from tests.conftest import ROOT, free_port, start_app

@@ -20,7 +20,7 @@ from leuko.reports import comparison
 from leuko.reports.cards import adapted_card, model_card
 from leuko.reports.eda.phrases import interval
 from leuko.reports.evaluation import page
-from leuko.stats import bootstrap, calibration_metrics, small_sample_intervals
+from leuko.stats import bootstrap, calibration_metrics, proportions, small_sample_intervals
 from leuko.stats.bootstrap import Bootstrap, Share
 from leuko.training.settings import Settings
 from tests.reports.test_model_card import measured
@@ -126,10 +126,14 @@ def test_bounds_are_those_of_clopper_and_pearson_and_of_newcombe():
     truth = np.repeat([0, 1], [250, 5])
     _, report = report_of(truth, 0.9, np.arange(255))
     assert report["per_class"]["blast"]["recall"]["low"] == pytest.approx(beta.ppf(0.025, 5, 1))
-    assert report["leukaemia"]["auc_roc"]["low"] == pytest.approx(small_sample_intervals.auc(1.0, 5, 250)["low"])
+    assert report["leukaemia"]["auc_roc"]["low"] == pytest.approx(
+        small_sample_intervals.auc_interval(1.0, 5, 250)["low"]
+    )
     assert 0.2 < report["f1"]["low"] < 0.6  # of five images
-    assert small_sample_intervals.exact(0.3, 10)["low"] == pytest.approx(beta.ppf(0.025, 3, 8))
-    assert small_sample_intervals.exact(-1.0, 10, -1.0, 1.0)["high"] == pytest.approx(2 * beta.ppf(0.975, 1, 10) - 1)
+    assert proportions.clopper_pearson_interval(0.3, 10)["low"] == pytest.approx(beta.ppf(0.025, 3, 8))
+    assert proportions.clopper_pearson_interval(-1.0, 10, -1.0, 1.0)["high"] == pytest.approx(
+        2 * beta.ppf(0.975, 1, 10) - 1
+    )
 
 
 def test_the_exact_bound_holds_as_often_as_it_says():
@@ -146,10 +150,12 @@ def test_the_exact_bound_holds_as_often_as_it_says():
 
 def test_few_images_and_few_groups_are_named():
     counts = np.repeat([0, 1], [250, 5])
-    said = " ".join(small_sample_intervals.doubts(LABELS, counts, np.arange(255)))
+    said = " ".join(small_sample_intervals.small_sample_warnings(LABELS, counts, np.arange(255)))
     assert "Only 5 of the images are of blast" in said and "50 times as many images of healthy" in said
-    assert not small_sample_intervals.doubts(LABELS, np.repeat([0, 1], 30), np.arange(60))
-    (said,) = small_sample_intervals.doubts(LABELS, np.repeat([0, 1], 30), np.repeat([0, 1, 2, 3], 15))[:1]
+    assert not small_sample_intervals.small_sample_warnings(LABELS, np.repeat([0, 1], 30), np.arange(60))
+    (said,) = small_sample_intervals.small_sample_warnings(LABELS, np.repeat([0, 1], 30), np.repeat([0, 1, 2, 3], 15))[
+        :1
+    ]
     assert "30 images of healthy are of 2 groups" in said
     _, report = report_of(counts, 0.9, np.arange(255))
     assert "only 5 of the test images are of blast" in tables.as_text(report)

@@ -14,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from leuko.images.decode import decode
-from leuko.images.stain import Normalisation, StainProfile, StainRange, match_stain
+from leuko.images.stain import Normalisation, StainProfile, StainRange, reinhard_normalise
 from leuko.networks import model_folder
 from leuko.networks.backbones import create
 from leuko.networks.preprocessing import Preprocessing, to_input
@@ -91,7 +91,7 @@ def test_views_are_normalised_before_they_vary(smear):
     normalise = Normalisation("reinhard", look)
     assert np.abs(views(smear, "none", 1, stain=normalise).max() - 120 / 255) < 0.25
     how = Preprocessing((224, 224), "bicubic", (0.0,) * 3, (1.0,) * 3, normalise)
-    assert np.allclose(to_input(smear, how) * 255, match_stain(smear, look).transpose(2, 0, 1), atol=1e-3)
+    assert np.allclose(to_input(smear, how) * 255, reinhard_normalise(smear, look).transpose(2, 0, 1), atol=1e-3)
 
 
 def test_mixed_views_are_near_and_far(smear):

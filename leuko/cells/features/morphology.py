@@ -18,7 +18,7 @@ from leuko.cells.features.catalogue import AREA, FEATURES, LENGTH, NAMES, SHAPES
 from leuko.cells.segmentation.masks import highest
 
 if TYPE_CHECKING:
-    from leuko.cells.segmentation.segment import Segmentation
+    from leuko.cells.segmentation import Segmentation
 
 _LOBE_SIDE = 48  # px, equivalent diameter to which a nucleus is brought before its lobes are counted
 _LOBE_ZOOM = 4  # at most: scattered crumbs must not become a huge picture

@@ -20,7 +20,7 @@ from leuko.data.cleaning.label_issues import HUES, colours, label_errors, outlie
 from leuko.data.load import DataError, bytes_of, open_image
 from leuko.images import masked_cell, quality
 from leuko.images.decode import SUFFIXES, ImageError, decode, format_of
-from leuko.images.field_of_view import seen
+from leuko.images.field_of_view import crop_to_field_of_view
 
 Action = Literal["dropped", "kept", "grouped", "flagged"]
 ACTIONS: dict[str, Action] = {
@@ -137,7 +137,7 @@ def inspect(
 
 def _shown(image: np.ndarray) -> np.ndarray:
     """What an image, uint8, H × W × 3, shows of a smear: without the black around an eyepiece's disc or a cell."""
-    return masked_cell.close_up(seen(image))
+    return masked_cell.crop_to_cell(crop_to_field_of_view(image))
 
 
 def _checked(keep: Collection[str], files: list[str]) -> set[str]:
@@ -186,7 +186,7 @@ class _Inspector:
         wanted, found = SUFFIXES.get(Path(self.files[row]).suffix.lower()), format_of(data)
         if wanted and wanted != found:
             self.report(row, "wrong-suffix", f"The name says {wanted}, but the file is a {found}; rename it.")
-        dropped = [self.report(row, kind, message) for kind, message in quality.assess(image).found.items()]
+        dropped = [self.report(row, kind, message) for kind, message in quality.assess(image).issues_by_kind.items()]
         return None if any(dropped) else image
 
     def judge_duplicates(self, duplicates: Duplicates) -> None:

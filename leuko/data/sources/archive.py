@@ -22,7 +22,7 @@ from PIL import Image
 from leuko.data.labels.filename_conventions import natural
 from leuko.data.sources.zip_entries import DAMAGED, READ_ERRORS, ArchiveError, Entry, list_entries
 from leuko.images import file_types, pillow_formats
-from leuko.images.file_types import Item
+from leuko.images.file_types import InputFile
 from leuko.images.limits import MAX_BYTES, MAX_PAGES
 
 MAX_ZIP_BYTES = 200 * 1024**2
@@ -52,7 +52,7 @@ class _Listed(io.FileIO):
         return super().read(size)
 
 
-def items(archive: Path, folder: Path, room: Room) -> list[Item]:
+def items(archive: Path, folder: Path, room: Room) -> list[InputFile]:
     """Unpack the images of a zip into an existing, empty folder, under names of our own.
 
     A single folder around everything is left away from their names.
@@ -78,7 +78,7 @@ def items(archive: Path, folder: Path, room: Room) -> list[Item]:
                 path = folder / f"{i}{_suffix(entry.place)}"
                 path.write_bytes(data)
             name = file_types.printable(str(entry.place))[:MAX_NAME]
-            found.append(Item(name, path, entry.error, entry.skipped, entry.place, temporary=True))
+            found.append(InputFile(name, path, entry.error, entry.skipped, entry.place, temporary=True))
     return found
 
 

@@ -28,7 +28,7 @@ class ArchiveError(ValueError):
 
 @dataclass
 class Entry:
-    """One file of a zip and what becomes of it: `data`, or `error` or `skipped` as in `Item`."""
+    """One file of a zip and what becomes of it: `data`, or `error` or `skipped` as in `InputFile`."""
 
     info: zipfile.ZipInfo
     place: PurePosixPath

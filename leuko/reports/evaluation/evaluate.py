@@ -156,7 +156,7 @@ def _measure(classifier: Classifier, evaluated: Evaluated) -> dict[str, Any]:
         material.positive,
         metadata.operating_point.threshold,
         groups=evaluated.groups,
-        earlier=evaluated.before_scaling(metadata),
+        earlier=evaluated.unscaled_probabilities(metadata),
         verdicts=evaluated.judged.verdicts,
     )
     about = classifier.describe()

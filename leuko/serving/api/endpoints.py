@@ -15,7 +15,7 @@ import gradio as gr
 import numpy as np
 
 from leuko.cells import overlay as outlines
-from leuko.cells.segmentation.segment import segment
+from leuko.cells.segmentation import segment
 from leuko.data.sources.archive import ArchiveError
 from leuko.images import quality
 from leuko.images.decode import ImageError, Picture, pictures

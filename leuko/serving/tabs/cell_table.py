@@ -11,7 +11,7 @@ from urllib.parse import quote
 import cv2
 import numpy as np
 
-from leuko.cells.blast_share import number_of
+from leuko.cells.blast_share import with_count
 from leuko.cells.features.catalogue import FEATURES
 from leuko.inference.field import Field
 from leuko.serving.tabs import data_urls
@@ -52,7 +52,7 @@ def listing(image: np.ndarray, field: Field) -> str:
         image: uint8, H × W × 3, RGB.
         field: its cells, one or more.
     """
-    order, known = field.order, field.likeness is not None
+    order, known = field.order, field.blast_likeness is not None
     shown = order[:MOST_CROPS]
     return _LISTING.format(
         order="White cells, most like a blast first" if known else "White cells, fullest nucleus first",
@@ -85,7 +85,7 @@ def download(field: Field, name: str) -> str:
     """
     file = re.sub(r"[^\w-]+", "-", PurePath(name).stem)[:60].strip("-") or "image"
     address = f"data:text/csv;charset=utf-8,%EF%BB%BF{quote(field.as_csv(name), safe=',')}"  # the mark is for Excel
-    what = f"all {len(FEATURES)} figures of {number_of(len(field.table['id']), 'cell')} (CSV)"
+    what = f"all {len(FEATURES)} figures of {with_count(len(field.table['id']), 'cell')} (CSV)"
     return f'<p><a class="download" download="{file}-cells.csv" href="{address}">Download {what}</a></p>'
 
 
@@ -122,14 +122,14 @@ def _heads(field: Field) -> Iterator[str]:
 
 def _row(field: Field, row: int) -> str:
     label = int(field.table["id"][row])
-    likeness = -1 if field.likeness is None else field.likeness[row]
+    blast_likeness = -1 if field.blast_likeness is None else field.blast_likeness[row]
     cut = " (cut)" if field.table["touches_border"][row] else ""
     if not field.close_up and label in field.left_out:
         cut = f" ({field.left_out[label]}, not counted)"
     cells = [
         f'<th scope="row" data-value="{label}"><button type="button" data-cell="{label}" aria-pressed="false">'
         f"{label}{cut}</button></th>",
-        f'<td data-value="{likeness:.4f}">{_looks(field, row)}</td>',
+        f'<td data-value="{blast_likeness:.4f}">{_looks(field, row)}</td>',
     ]
     for name in _COLUMNS:
         value = float(field.table[name][row])

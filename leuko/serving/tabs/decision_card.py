@@ -66,7 +66,7 @@ def decision(reading: ClassificationResult, name: str, what: str) -> str:
     )
     above = f"{html.escape(name)} · {what}"
     return _card(
-        above, verdict.title, html.escape(advice(finding)), finding.decision, body, seen=verdict.seen, file=name
+        above, verdict.title, html.escape(advice(finding)), finding.decision, body, seen=verdict.cell_summary, file=name
     )
 
 
@@ -134,7 +134,7 @@ def _facts(finding: Finding, verdict: Verdict) -> dict[str, str]:
 def _said_by_network(verdict: Verdict) -> str:
     if verdict.network is None:
         return "nothing: none of its classes is known to mean leukaemia"
-    return "nothing that counts: it does not know such images" if verdict.strange else percent(verdict.network)
+    return "nothing that counts: it does not know such images" if verdict.ood_reason else percent(verdict.network)
 
 
 def _checks(finding: Finding, verdict: Verdict) -> list[str]:
@@ -142,8 +142,8 @@ def _checks(finding: Finding, verdict: Verdict) -> list[str]:
     good = f"fit to be judged, but: {' '.join(fit.warnings)}" if fit.warnings else "fit to be judged"
     checks = [_check("Picture quality", fit.usable and not fit.warnings, good, " ".join(fit.issues) or good)]
     if fit.usable:
-        strange = f"no, unlike them ({verdict.strange})"
-        checks.append(_check("Like the training images", finding.in_distribution, "yes", strange))
+        ood_reason = f"no, unlike them ({verdict.ood_reason})"
+        checks.append(_check("Like the training images", finding.in_distribution, "yes", ood_reason))
     return checks
 
 
@@ -157,9 +157,9 @@ def _check(name: str, passed: bool, good: str, bad: str) -> str:
 
 def _scale(verdict: Verdict) -> str:
     """Where network and cells stand between 0 and 100 %, and what is too close to call; empty if neither counts."""
-    low, high = (1 / (1 + CLEAR_ODDS), CLEAR_ODDS / (1 + CLEAR_ODDS)) if verdict.strange else verdict.point.abstain
+    low, high = (1 / (1 + CLEAR_ODDS), CLEAR_ODDS / (1 + CLEAR_ODDS)) if verdict.ood_reason else verdict.point.abstain
     points = {
-        "network": None if verdict.strange else verdict.network,
+        "network": None if verdict.ood_reason else verdict.network,
         "cells": verdict.cells.probability if verdict.cells else None,
     }
     if verdict.issues or not any(p is not None for p in points.values()):

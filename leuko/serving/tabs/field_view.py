@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import ndimage
 
-from leuko.cells.blast_share import REFERENCE_LINES, BlastShare, number_of
+from leuko.cells.blast_share import REFERENCE_LINES, BlastShare, with_count
 from leuko.cells.counting import Counts
 from leuko.cells.overlay import COLOURS
 from leuko.decision.cell_score import scale_notes
@@ -58,7 +58,7 @@ def view(image: np.ndarray, field: Field, name: str, finding: Finding) -> str:
         title="The cell" if close_up and number == 1 else "The cells" if close_up else "The cells of this field",
         ratio=width / height,
         picture=data_urls.jpeg(picture),
-        alt=f"The uploaded image with {number_of(number, 'white cell')} outlined and numbered",
+        alt=f"The uploaded image with {with_count(number, 'white cell')} outlined and numbered",
         width=width,
         height=height,
         drawn="".join(_outlines(field, width / image.shape[1])),
@@ -115,7 +115,7 @@ def _layer(kind: str) -> str:
 
 def _counts(counts: Counts) -> str:
     tallies = {"White cells": counts.white_cells, "Red cells": counts.red_cells, "Platelets": counts.platelets}
-    facts = {name: f"<strong>{tally.counted}</strong> counted, {tally.seen} seen" for name, tally in tallies.items()}
+    facts = {name: f"<strong>{tally.counted}</strong> counted, {tally.total} seen" for name, tally in tallies.items()}
     ratio = counts.white_to_red
     if ratio is None:
         facts["White : red"] = "no red cells counted"
@@ -147,7 +147,7 @@ def _share(share: BlastShare) -> str:
         for line in REFERENCE_LINES
     )
     spoken = (
-        f"{share.blasts} of {number_of(share.nucleated, 'nucleated cell')}: {100 * at:.0f} %, 95 % interval "
+        f"{share.blasts} of {with_count(share.nucleated, 'nucleated cell')}: {100 * at:.0f} %, 95 % interval "
         f"{100 * low:.0f} to {100 * high:.0f} %; reference lines of bone marrow at 5 % and 20 %"
     )
     return (

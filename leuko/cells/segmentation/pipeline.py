@@ -54,7 +54,7 @@ class Segmentation:
         red_cells_plausible: whether what was taken for red cells looks like them; False in what is out of focus or no
             smear; None where there is nothing to judge it by.
         reliable: False where what was found is obviously not cells, so that counts, sizes and crops mean nothing.
-        unreliable_because: the reason, a sentence; empty where the cells are reliable.
+        unreliable_reason: the reason, a sentence; empty where the cells are reliable.
         masked_cell: whether the image shows a single cell cut out of its surroundings, as in C-NMC: no field, no red
             cells and no scale are to be expected.
         surround: bool, H × W: what lies outside the field of view, as around an eyepiece's disc; None where all is in.
@@ -69,7 +69,7 @@ class Segmentation:
     scale_conflict: str | None = None
     red_cells_plausible: bool | None = None
     reliable: bool = True
-    unreliable_because: str = ""
+    unreliable_reason: str = ""
     masked_cell: bool = False
     surround: np.ndarray | None = None
 
@@ -139,7 +139,7 @@ def _field(image: np.ndarray, sort: Method, um_per_px: float | None) -> Segmenta
         scale_conflict=scale_conflict(measured, um_per_px),
         red_cells_plausible=plausible,
         reliable=not unreliable,
-        unreliable_because=unreliable,
+        unreliable_reason=unreliable,
     )
 
 
