@@ -29,8 +29,8 @@ from leuko.data.splitting.split import Split, folds
 from leuko.evaluation.shortcut_audit import mean_interval
 from leuko.evaluation.tables import span
 from leuko.experiments import single_run
-from leuko.training.finalize import calibrate, examine
-from leuko.training.prepare_data import Task
+from leuko.training.finalize import calibrate, evaluate_on_test
+from leuko.training.prepare_data import TrainingData
 
 COUNT = 5  # folds
 INNER = 8  # the validation part is one of so many parts of the training part
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=None, help="how many folds to do, from the first (default: all)")
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
-    task = single_run.task_of(settings(given.data, Path("model"), seed=0), print)
+    task = single_run.load_training_data(settings(given.data, Path("model"), seed=0), print)
     asked = {"recipe": RECIPE, "data": task.fingerprint}
     measured = side_by_side.kept(given.results, asked).get("folds", {})
     jobs = {}
@@ -62,7 +62,7 @@ def main() -> None:
     print(as_markdown(summarise(measured)))
 
 
-def splits(task: Task, repeats: int) -> Iterator[Split]:
+def splits(task: TrainingData, repeats: int) -> Iterator[Split]:
     """The folds, each with a validation part of its own."""
     names = [task.labels[i] for i in task.truth]
     for number, outer in enumerate(folds(names, task.split.groups, count=COUNT, repeats=repeats)):
@@ -84,7 +84,7 @@ def of_rows(groups: Groups, rows: np.ndarray) -> Groups:
     return Groups(np.unique(groups.group[rows], return_inverse=True)[1], groups.spare[rows], tuple(series), groups.how)
 
 
-def fold(task: Task, data: str, seed: int) -> dict[str, float | None]:
+def fold(task: TrainingData, data: str, seed: int) -> dict[str, float | None]:
     """Train, calibrate, and ask about the test part, once.
 
     Returns:
@@ -94,7 +94,7 @@ def fold(task: Task, data: str, seed: int) -> dict[str, float | None]:
         how = settings(data, Path(scratch) / "model", seed=seed)
         trained = single_run.train(task, how)
         model = calibrate(trained.network, task, trained.how, how, trained.steps)
-    judged, report = examine(model, task)
+    judged, report = evaluate_on_test(model, task)
     figures = {name: pick(report, path) for name, path in FIGURES.items()}
     return figures | {"share": len(judged.rows) / len(task.split.train), "seconds": trained.seconds}
 

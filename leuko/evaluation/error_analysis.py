@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from leuko.cells.segmentation import Segmentation, segment
-from leuko.evaluation.predict_dataset import Evaluated, Judged
+from leuko.evaluation.predict_dataset import DatasetPredictions, EvaluatedDataset
 
 ODD = 0.05  # share of the images judged right that may stand out as far
 COMPARED = 60  # images judged right whose cells are looked at
@@ -36,18 +36,18 @@ class Usual:
     overlap: float
 
     @classmethod
-    def of(cls, evaluated: Evaluated) -> Usual:
+    def of(cls, evaluated: EvaluatedDataset) -> Usual:
         """The bounds by the images that were judged right."""
-        judged, right = evaluated.judged, evaluated.answer == evaluated.truth
+        predictions, right = evaluated.predictions, evaluated.answer == evaluated.truth
         numbers = np.flatnonzero(right)
         if not len(numbers):
             return cls(*[float("nan")] * 4)
         some = np.random.default_rng(0).permutation(numbers)[:COMPARED]
         heaps = [overlap(segment(evaluated.image(i))) for i in some]
         return cls(
-            float(np.quantile(judged.sharpness[right], ODD)),
-            float(np.quantile(judged.contrast[right], ODD)),
-            float(np.quantile(judged.distance[right], 1 - ODD)),
+            float(np.quantile(predictions.sharpness[right], ODD)),
+            float(np.quantile(predictions.contrast[right], ODD)),
+            float(np.quantile(predictions.distance[right], 1 - ODD)),
             float(np.quantile(heaps, 1 - ODD)),
         )
 
@@ -67,7 +67,7 @@ def overlap(found: Segmentation) -> float:
     return float(area[heaped].sum() / area.sum())
 
 
-def likely(judged: Judged, number: int, image: np.ndarray, usual: Usual, bound: float) -> list[str]:
+def likely(predictions: DatasetPredictions, number: int, image: np.ndarray, usual: Usual, bound: float) -> list[str]:
     """In what an image stands out, as phrases: a hint at why it was judged wrong, not a proof.
 
     Args:
@@ -77,16 +77,16 @@ def likely(judged: Judged, number: int, image: np.ndarray, usual: Usual, bound: 
         usual: see `Usual`.
         bound: the distance from which the model itself calls an image unlike its training images.
     """
-    finding, found = judged.findings[number], segment(image)
+    finding, found = predictions.findings[number], segment(image)
     said = [message.rstrip(".") for message in finding.quality.issues]
     kinds = []
-    if judged.distance[number] > bound:
+    if predictions.distance[number] > bound:
         kinds.append("unlike")
-    elif judged.distance[number] > usual.distance:
+    elif predictions.distance[number] > usual.distance:
         kinds.append("odd")
-    if judged.sharpness[number] < usual.sharpness and "blurred" not in finding.quality.issues_by_kind:
+    if predictions.sharpness[number] < usual.sharpness and "blurred" not in finding.quality.issues_by_kind:
         kinds.append("blur")
-    if judged.contrast[number] < usual.contrast:
+    if predictions.contrast[number] < usual.contrast:
         kinds.append("contrast")
     if not found.white_cells.any():
         kinds.append("no-cell")

@@ -15,7 +15,7 @@ from leuko.stats import calibration_metrics, small_sample_intervals
 from leuko.stats.bootstrap import Area, Bootstrap, Figures, Interval, Share, Within
 from leuko.stats.ranking_metrics import Ranking
 
-__all__ = ["Verdicts", "as_text", "evaluate", "plot"]
+__all__ = ["Decisions", "as_text", "evaluate", "plot"]
 
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)  # at which the risk is told
 CURVE = 200  # points of the risk–coverage curve that are kept
@@ -23,7 +23,7 @@ _BOTH = ("precision", "negative_predictive_value", "f1", "balanced_accuracy", "m
 MACRO = ("precision", "recall", "specificity", "f1", "auc_roc", "auc_pr")
 
 
-class Verdicts(NamedTuple):
+class Decisions(NamedTuple):
     """What a model says of N images beside its probabilities.
 
     Attributes:
@@ -48,7 +48,7 @@ def evaluate(
     *,
     groups: np.ndarray | None = None,
     earlier: np.ndarray | None = None,
-    verdicts: Verdicts | None = None,
+    verdicts: Decisions | None = None,
 ) -> dict[str, Any]:
     """All figures of some images, ready for JSON. A figure is `{"value", "low", "high"}`, all None if undefined.
 
@@ -197,7 +197,7 @@ def _two_way(weights: np.ndarray, called: np.ndarray, ill: np.ndarray) -> Figure
     }
 
 
-def _decisions(weights: np.ndarray, verdicts: Verdicts, ill: np.ndarray | None) -> Figures:
+def _decisions(weights: np.ndarray, verdicts: Decisions, ill: np.ndarray | None) -> Figures:
     """Figures of the decisions; all but the first four are of the images that are decided."""
 
     def share(part: np.ndarray, whole: np.ndarray | None = None) -> Share:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from leuko.data.load import open_image
 from leuko.evaluation.evaluation_set import EvaluationSet
-from leuko.evaluation.metrics import Verdicts
+from leuko.evaluation.metrics import Decisions
 from leuko.images import quality
 from leuko.images.decode import ImageError
 from leuko.images.stain import colour_statistics
@@ -24,7 +24,7 @@ Progress = Callable[[Iterable, str, int], Iterable]
 
 
 @dataclass(frozen=True)
-class Judged:
+class DatasetPredictions:
     """The findings on the images that can be read, M of N rows.
 
     Attributes:
@@ -50,9 +50,9 @@ class Judged:
         return np.array([list(finding.probabilities.values()) for finding in self.findings])
 
     @property
-    def verdicts(self) -> Verdicts:
+    def verdicts(self) -> Decisions:
         """What is said beside the probabilities."""
-        return Verdicts(
+        return Decisions(
             np.array([finding.decision for finding in self.findings]),
             np.array([finding.in_distribution for finding in self.findings]),
             np.array([finding.quality.usable for finding in self.findings]),
@@ -69,7 +69,7 @@ def _in_silence(items: Iterable, what: str, total: int) -> Iterable:
     return items
 
 
-def judge(classifier: Classifier, rows: Dataset, progress: Progress = _in_silence) -> Judged:
+def predict_dataset(classifier: Classifier, rows: Dataset, progress: Progress = _in_silence) -> DatasetPredictions:
     """Read every row with a model; rows that cannot be read are noted."""
     read, findings, numbers, colours, errors = [], [], [], [], {}
     familiarity = classifier.model.metadata.familiarity
@@ -86,40 +86,40 @@ def judge(classifier: Classifier, rows: Dataset, progress: Progress = _in_silenc
         numbers.append((float(distance), *quality.measure(image)))
         colours.append(colour_statistics(image))
     distance, contrast, sharpness = np.array(numbers).reshape(-1, 3).T
-    return Judged(np.array(read, int), findings, distance, np.array(colours), contrast, sharpness, errors)
+    return DatasetPredictions(np.array(read, int), findings, distance, np.array(colours), contrast, sharpness, errors)
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """The material of an evaluation with what a model says of it; all but `judged.errors` is of the M readable images.
+class EvaluatedDataset:
+    """The material of an evaluation with what a model says of it; all but `predictions.errors` is of the M readable images.
 
     Attributes:
         material: with N images.
         judged: the findings on M of them.
     """
 
-    material: EvaluationSet
-    judged: Judged
+    evaluation_set: EvaluationSet
+    predictions: DatasetPredictions
 
     @cached_property
     def truth(self) -> np.ndarray:
-        """int, M: places in `material.labels`."""
-        return self.material.truth[self.judged.rows]
+        """int, M: places in `evaluation_set.labels`."""
+        return self.evaluation_set.truth[self.predictions.rows]
 
     @cached_property
     def compared(self) -> np.ndarray:
-        """float, M × `material.labels`: the probabilities that are held against the truth."""
-        if not self.material.two_way:
-            return self.judged.probabilities
-        leukaemia = self.judged.verdicts.leukaemia
+        """float, M × `evaluation_set.labels`: the probabilities that are held against the truth."""
+        if not self.evaluation_set.two_way:
+            return self.predictions.probabilities
+        leukaemia = self.predictions.verdicts.leukaemia
         return np.stack([1 - leukaemia, leukaemia], axis=1)
 
     def unscaled_probabilities(self, metadata: ModelMetadata) -> np.ndarray:
         """What `compared` was before the temperature was folded into the weights."""
-        earlier = unscaled_probabilities(self.judged.probabilities, metadata.temperature)
-        if not self.material.two_way:
+        earlier = unscaled_probabilities(self.predictions.probabilities, metadata.temperature)
+        if not self.evaluation_set.two_way:
             return earlier
-        leukaemia = leukaemia_probability(earlier, list(self.judged.findings[0].probabilities), metadata.positive)
+        leukaemia = leukaemia_probability(earlier, list(self.predictions.findings[0].probabilities), metadata.positive)
         return np.stack([1 - leukaemia, leukaemia], axis=1)
 
     @cached_property
@@ -130,7 +130,7 @@ class Evaluated:
     @property
     def groups(self) -> np.ndarray:
         """int, M."""
-        return self._grouped[0][self.judged.rows]
+        return self._grouped[0][self.predictions.rows]
 
     @property
     def groups_from(self) -> str:
@@ -139,14 +139,14 @@ class Evaluated:
 
     @cached_property
     def _grouped(self) -> tuple[np.ndarray, str]:
-        colours = np.zeros((len(self.material.rows), self.judged.colours.shape[1]))
-        colours[self.judged.rows] = self.judged.colours
-        return self.material.groups(colours)
+        colours = np.zeros((len(self.evaluation_set.rows), self.predictions.colours.shape[1]))
+        colours[self.predictions.rows] = self.predictions.colours
+        return self.evaluation_set.groups(colours)
 
     def image(self, number: int) -> np.ndarray:
         """One of the M images, uint8, H × W × 3, RGB."""
-        return open_image(self.material.rows[int(self.judged.rows[number])]["image"])
+        return open_image(self.evaluation_set.rows[int(self.predictions.rows[number])]["image"])
 
     def file(self, number: int) -> str:
         """Its name."""
-        return self.material.rows[int(self.judged.rows[number])]["file"]
+        return self.evaluation_set.rows[int(self.predictions.rows[number])]["file"]

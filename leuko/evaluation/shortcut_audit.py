@@ -53,27 +53,27 @@ def colour_baseline(
         `accuracy` and macro `f1` on the test images, and `intervals` with both as `{"value", "low", "high"}`; with a
         network, `network_above`: by how much its macro-F1 is higher, from the same resamples.
     """
-    answer = neighbours(training, training_labels, test)
+    answer = nearest_neighbours(training, training_labels, test)
     found = with_intervals(answer, test_labels, groups)
     if network is None:
         return found
-    return found | {"network_above": in_short({"network": network, "": answer}, test_labels, groups)[""]["lost"]}
+    return found | {"network_above": accuracy_and_f1({"network": network, "": answer}, test_labels, groups)[""]["lost"]}
 
 
 def with_intervals(answer: np.ndarray, truth: np.ndarray, groups: np.ndarray | None) -> dict[str, Any]:
     """`accuracy`, macro `f1` and both as `intervals`, of answers (int, N)."""
-    found = in_short({"": answer}, truth, groups)[""]
+    found = accuracy_and_f1({"": answer}, truth, groups)[""]
     intervals = {name: found[name] for name in ("accuracy", "f1")}
     return {name: interval["value"] for name, interval in intervals.items()} | {"intervals": intervals}
 
 
-def neighbours(training: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
+def nearest_neighbours(training: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
     """The labels that five nearest neighbours among `training` (N × D, standardised) give to `test` (M × D); int, M."""
     model = make_pipeline(StandardScaler(), KNeighborsClassifier(min(5, len(training))))
     return model.fit(training, labels).predict(test)
 
 
-def in_short(
+def accuracy_and_f1(
     answers: Mapping[str, np.ndarray], truth: np.ndarray, groups: np.ndarray | None = None
 ) -> dict[str, dict[str, Interval]]:
     """Accuracy and macro-F1 of several sets of answers to the same images, and what is lost against the first.
@@ -106,7 +106,7 @@ def in_short(
     return {name: {figure: flat[name, figure] for figure in ("accuracy", "f1", "lost")} for name in answers}
 
 
-def under_changes(
+def evaluate_views(
     model: Model,
     rows: Dataset,
     views: Callable[[int, np.ndarray], Mapping[str, np.ndarray]],
@@ -130,7 +130,7 @@ def under_changes(
         reference: what the colour baseline has learnt from, unchanged; None: there is no baseline.
 
     Returns:
-        By name, "as they are" first: `network` and, with a reference, `colour_baseline` (both as from `in_short`), and
+        By name, "as they are" first: `network` and, with a reference, `colour_baseline` (both as from `accuracy_and_f1`), and
         `familiar` (the share of images that the network takes to be like its training images, without an interval: it
         describes these images).
     """
@@ -145,14 +145,16 @@ def under_changes(
         for (name, version), answer, seen in zip(versions.items(), answers, familiar, strict=True):
             colours = colour_statistics(version) if reference else None
             said.setdefault(name, []).append((answer, seen, colours))
-    networks = in_short({name: np.array([a for a, _, _ in each]) for name, each in said.items()}, truth, groups)
+    networks = accuracy_and_f1({name: np.array([a for a, _, _ in each]) for name, each in said.items()}, truth, groups)
     found: dict[str, dict[str, Any]] = {
         name: {"network": networks[name], "familiar": float(np.mean([seen for _, seen, _ in said[name]]))}
         for name in said
     }
     if reference:
-        guesses = {name: neighbours(*reference, np.array([c for _, _, c in each])) for name, each in said.items()}
-        for name, figures in in_short(guesses, truth, groups).items():
+        guesses = {
+            name: nearest_neighbours(*reference, np.array([c for _, _, c in each])) for name, each in said.items()
+        }
+        for name, figures in accuracy_and_f1(guesses, truth, groups).items():
             found[name]["colour_baseline"] = figures
     return found
 
@@ -218,7 +220,7 @@ def mean_interval(values: Sequence[float], test_share: float, units: int | None 
 
 
 def _ask(view: np.ndarray, labels: np.ndarray, split: Split) -> dict[str, float]:
-    return _figures(labels[split.test], neighbours(view[split.train], labels[split.train], view[split.test]))
+    return _figures(labels[split.test], nearest_neighbours(view[split.train], labels[split.train], view[split.test]))
 
 
 def _figures(truth: np.ndarray, answer: np.ndarray) -> dict[str, float]:

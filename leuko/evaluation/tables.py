@@ -159,7 +159,7 @@ def risks(report: dict[str, Any]) -> str:
 
 
 def robustness(found: dict[str, Any]) -> Rows:
-    """Macro-F1 under each corruption (from `leuko.evaluation.shortcut_audit.under_changes`); the head first."""
+    """Macro-F1 under each corruption (from `leuko.evaluation.shortcut_audit.evaluate_views`); the head first."""
     rows = [("corruption", *(f"strength {level}" for level in STRENGTHS), f"lost at strength {MIDDLE}")]
     for kind in CORRUPTIONS:
         each = [found[f"{kind} {level}"]["network"] for level in STRENGTHS]
@@ -169,7 +169,7 @@ def robustness(found: dict[str, Any]) -> Rows:
 
 
 def shortcuts(found: dict[str, Any]) -> Rows:
-    """Macro-F1 of changed images (from `leuko.evaluation.shortcut_audit.under_changes`); the head first."""
+    """Macro-F1 of changed images (from `leuko.evaluation.shortcut_audit.evaluate_views`); the head first."""
     rows = [("what is shown", "network: F1 (macro)", "colour statistics: F1 (macro)", "like the training images")]
     for name, view in found.items():
         colours = in_full(view["colour_baseline"]["f1"]) if "colour_baseline" in view else "–"

@@ -30,7 +30,7 @@ from leuko.data.load import load, open_image
 from leuko.data.sources.folders import DataError
 from leuko.data.splitting.split import split_rows
 from leuko.evaluation.corruptions import GLASS
-from leuko.evaluation.shortcut_audit import mean_interval, neighbours
+from leuko.evaluation.shortcut_audit import mean_interval, nearest_neighbours
 from leuko.evaluation.tables import in_full
 from leuko.experiments import single_run
 from leuko.images.stain import StainProfile, colour_statistics, macenko_normalise, reinhard_normalise
@@ -38,7 +38,7 @@ from leuko.networks.backbones import Network
 from leuko.networks.preprocessing import Preprocessing, to_input
 from leuko.reports.evaluation.evaluate import stains
 from leuko.training.finalize import refit_last_layer
-from leuko.training.prepare_data import Task, prepare
+from leuko.training.prepare_data import TrainingData, prepare
 from leuko.training.settings import Settings
 
 BASELINE = "nearest neighbours on colour statistics"
@@ -99,21 +99,23 @@ class Ablation:
         Raises:
             leuko.training.settings.TrainingError, leuko.networks.backbones.WeightsError: it cannot be trained.
         """
-        task, views = _material(self, seed)
+        data, views = _material(self, seed)
         if name == BASELINE:  # it has learnt the colours of the training images, as they are, and nothing else
-            learnt, labels = task.colours[task.split.train], task.truth[task.split.train]
+            learnt, labels = data.colours[data.split.train], data.truth[data.split.train]
             return _measured(
-                views, task, lambda images: neighbours(learnt, labels, np.stack(list(map(colour_statistics, images))))
+                views,
+                data,
+                lambda images: nearest_neighbours(learnt, labels, np.stack(list(map(colour_statistics, images)))),
             )
         with tempfile.TemporaryDirectory() as scratch:
             settings = replace(self.base, output=Path(scratch) / "model", seed=seed, **ROWS[name])
             if name == CELLS:
-                task = _cells_alone(task, Path(scratch))
+                data = _cells_alone(data, Path(scratch))
                 views = {view: list(map(white_cells, images)) for view, images in views.items()}
-            trained = single_run.train(task, settings)
+            trained = single_run.train(data, settings)
             if settings.balance == "smote":
-                refit_last_layer(trained.network, task, trained.how, settings)
-        return _measured(views, task, lambda images: _answers(trained.network, images, trained.how))
+                refit_last_layer(trained.network, data, trained.how, settings)
+        return _measured(views, data, lambda images: _answers(trained.network, images, trained.how))
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -230,7 +232,7 @@ def _over_splits(splits: Mapping[str, Figures], column: str, asked: Mapping[str,
 
 
 @lru_cache(maxsize=1)
-def _material(ablation: Ablation, seed: int) -> tuple[Task, Views]:
+def _material(ablation: Ablation, seed: int) -> tuple[TrainingData, Views]:
     """The images of a split, and the validation images as they are and in the colours of other laboratories."""
     whole, given = _whole(ablation.base)
     split = whole.split
@@ -239,39 +241,39 @@ def _material(ablation: Ablation, seed: int) -> tuple[Task, Views]:
     rng = np.random.default_rng(seed)
     train, held = (rng.permutation(part) for part in (split.train, split.validation))
     split = replace(split, train=np.sort(train[: ablation.images]), validation=np.sort(held[: ablation.validation]))
-    task = replace(whole, split=split, learning=split.train)
-    images = [open_image(image) for image in task.rows.select(split.validation)["image"]]
+    data = replace(whole, split=split, learning=split.train)
+    images = [open_image(image) for image in data.rows.select(split.validation)["image"]]
     views = {OWN: images}
     for lab, look in stains(ablation.references).items():
         for method, match in METHODS.items():
             views[f"{lab}, {method}"] = [match(image, look) for image in images]
-    return task, views
+    return data, views
 
 
 @lru_cache(maxsize=1)
-def _whole(base: Settings) -> tuple[Task, bool]:
+def _whole(base: Settings) -> tuple[TrainingData, bool]:
     """All data, cleaned once, and whether their split is given."""
     parts = load(base.dataset, group_column=base.group_column)
     return prepare(parts, base, print), len(parts) > 1 or base.split is not None
 
 
-def _measured(views: Views, task: Task, answer: Callable[[list[np.ndarray]], np.ndarray]) -> Figures:
+def _measured(views: Views, data: TrainingData, answer: Callable[[list[np.ndarray]], np.ndarray]) -> Figures:
     """Macro-F1 in own colours, and the mean over the other laboratories' by each method."""
-    truth, groups = (values[task.split.validation] for values in (task.truth, task.split.group))
+    truth, groups = (values[data.split.validation] for values in (data.truth, data.split.group))
     f1 = {view: float(f1_score(truth, answer(images), average="macro")) for view, images in views.items()}
     foreign = {m: float(np.mean([f1[view] for view in f1 if view.endswith(f", {m}")])) for m in METHODS}
     return {OWN: f1[OWN], **foreign, UNITS: min(len(np.unique(groups[truth == c])) for c in np.unique(truth))}
 
 
-def _cells_alone(task: Task, folder: Path) -> Task:
+def _cells_alone(data: TrainingData, folder: Path) -> TrainingData:
     """The same task on images in which all but white cells is one grey; they are written to `folder`."""
-    images = list(task.rows["image"])
-    for row in np.concatenate([task.split.train, task.split.validation]):
+    images = list(data.rows["image"])
+    for row in np.concatenate([data.split.train, data.split.validation]):
         file = folder / f"{row}.png"
         Image.fromarray(white_cells(open_image(images[row]))).save(file)
         images[row] = {"bytes": None, "path": str(file)}
-    content = {name: task.rows[name][:] for name in task.rows.column_names if name != "image"}
-    return replace(task, rows=Dataset.from_dict(content | {"image": images}, features=task.rows.features))
+    content = {name: data.rows[name][:] for name in data.rows.column_names if name != "image"}
+    return replace(data, rows=Dataset.from_dict(content | {"image": images}, features=data.rows.features))
 
 
 def white_cells(image: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from leuko.data.splitting.split import folds as folds_of
 from leuko.data.splitting.split import verify
 from leuko.evaluation import tables
 from leuko.experiments import methods, single_run
-from leuko.experiments.comparison_runner import Contest, Effort, Row
+from leuko.experiments.comparison_runner import ComparisonRunner, Effort, Row
 from leuko.networks.backbones import WeightsError
 from leuko.reports import comparison
 from leuko.training.settings import Settings
@@ -69,13 +69,13 @@ def compare(
     single_run.make_room(base, "comparison", _is_comparison)
     single_run.quiet()
     split = base.output / "split.json"
-    task = single_run.task_of(replace(base, split=split if split.exists() else base.split), on_message)
+    data = single_run.load_training_data(replace(base, split=split if split.exists() else base.split), on_message)
     if not split.exists():
-        task.split.save(split, task.rows["file"][:])
+        data.split.save(split, data.rows["file"][:])
     had: dict[str, str] = {}
     runs = [
-        Contest(replace(base, output=home), one, base.output / "features", tuple(weights), scratch, had)
-        for home, one in _folds(task, base, folds)
+        ComparisonRunner(replace(base, output=home), one, base.output / "features", tuple(weights), scratch, had)
+        for home, one in _training_folds(data, base, folds)
     ]
     failed = {}
     for system in chosen:
@@ -97,18 +97,20 @@ def _is_comparison(folder: Path) -> bool:
     return (folder / "split.json").exists() and not (folder / "study.db").exists()
 
 
-def _folds(task: single_run.Task, base: Settings, count: int) -> Iterable[tuple[Path, single_run.Task]]:
+def _training_folds(
+    data: single_run.TrainingData, base: Settings, count: int
+) -> Iterable[tuple[Path, single_run.TrainingData]]:
     """The task, or as many as there are folds, each with the folder for its results."""
     if count == 1:
-        yield base.output, task
+        yield base.output, data
         return
-    names = [task.labels[label] for label in task.truth]
-    each = list(folds_of(names, task.split.groups, count=count, seed=base.seed))
+    names = [data.labels[label] for label in data.truth]
+    each = list(folds_of(names, data.split.groups, count=count, seed=base.seed))
     for number, (own, following) in enumerate(zip(each, each[1:] + each[:1], strict=True), start=1):
         # Each fold keeps its guard gap from what it tests; what is in both training parts keeps it from both tests.
         train = np.intersect1d(own.train, following.train)
         validation = np.intersect1d(own.train, following.test)
-        rest = np.setdiff1d(np.arange(len(task.rows)), np.concatenate([train, validation, own.test]))
+        rest = np.setdiff1d(np.arange(len(data.rows)), np.concatenate([train, validation, own.test]))
         how = (
             f"Fold {number} of {count} by group, seed {base.seed}: {own.groups.how}; {len(rest)} files left out in all"
         )
@@ -116,11 +118,11 @@ def _folds(task: single_run.Task, base: Settings, count: int) -> Iterable[tuple[
         verify(split)
         home = base.output / f"fold-{number}"
         home.mkdir(exist_ok=True)
-        split.save(home / "split.json", task.rows["file"][:])
-        yield home, replace(task, split=split, learning=train)
+        split.save(home / "split.json", data.rows["file"][:])
+        yield home, replace(data, split=split, learning=train)
 
 
-def _report(runs: Sequence[Contest], failed: Mapping[str, str], base: Settings) -> None:
+def _report(runs: Sequence[ComparisonRunner], failed: Mapping[str, str], base: Settings) -> None:
     """Write the table of all systems that have a row in every fold, whatever settings they were run with."""
     found = [run.rows() for run in runs]
     rows = []
@@ -129,4 +131,4 @@ def _report(runs: Sequence[Contest], failed: Mapping[str, str], base: Settings) 
             same = [others[name] for others in found]
             notes = first.notes | {key: float(np.mean([row.notes[key] for row in same])) for key in COSTS}
             rows.append(Row(first.system, np.concatenate([row.probabilities for row in same]), notes))
-    comparison.write(rows, failed, [run.task for run in runs], base)
+    comparison.write(rows, failed, [run.data for run in runs], base)

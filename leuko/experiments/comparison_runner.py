@@ -57,28 +57,32 @@ class Row:
             `latency_ms`.
     """
 
-    system: methods.System
+    system: methods.Method
     probabilities: np.ndarray | None
     notes: dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Contest:
+class ComparisonRunner:
     """One split; results lie in `base.output`, measures of images, which all splits share, in `features`."""
 
     base: Settings
-    task: single_run.Task
+    data: single_run.TrainingData
     features: Path
     weights: tuple[str, ...]
     scratch: Effort
     had: dict[str, str]  # by network: whether the Hub gave its weights
 
-    def row(self, system: methods.System) -> tuple[Row, bool]:
+    def row(self, system: methods.Method) -> tuple[Row, bool]:
         """The row of a system, and whether it was there already."""
         file, key = self._file(system), self._key(system)
         if (stored := baselines.load_npz(file)) and str(stored["key"]) == key:
             return Row(system, stored["probabilities"], json.loads(str(stored["notes"]))), True
-        ways = {methods.OnMeasures: self._on_measures, methods.Trained: self._trained, methods.Averaged: self._averaged}
+        ways = {
+            methods.FeatureClassifier: self._on_measures,
+            methods.TrainedNetwork: self._trained,
+            methods.ProbabilityAverage: self._averaged,
+        }
         try:
             row = ways[type(system)](system)
         except (TrainingError, WeightsError, DataError, ensemble.EnsembleError) as error:
@@ -99,23 +103,23 @@ class Contest:
 
     def accuracy(self, row: Row) -> proportions.Interval:
         """Share of the test images that a row gets right, as sure as so many groups make it."""
-        test = self.task.split.test
-        right = float((row.probabilities.argmax(axis=1) == self.task.truth[test]).mean())
-        return proportions.proportion_interval(right, len(np.unique(self.task.split.group[test])))
+        test = self.data.split.test
+        right = float((row.probabilities.argmax(axis=1) == self.data.truth[test]).mean())
+        return proportions.proportion_interval(right, len(np.unique(self.data.split.group[test])))
 
-    def _on_measures(self, system: methods.OnMeasures) -> Row:
+    def _on_measures(self, system: methods.FeatureClassifier) -> Row:
         describe, trunk, note = self._describe(system.measures)
-        images = hashlib.sha256("\n".join(self.task.rows["file"][:]).encode()).hexdigest()[:16]
+        images = hashlib.sha256("\n".join(self.data.rows["file"][:]).encode()).hexdigest()[:16]
         key = f"{images} {system.measures} {note} {('stored', self._given()) if trunk else ''}"
         cache = self.features / f"{system.measures.replace(' ', '-')}.npz"
-        measures = baselines.measure(self.task.rows, describe, cache, key, _progress)
-        split, start = self.task.split, time.perf_counter()
+        measures = baselines.measure(self.data.rows, describe, cache, key, _progress)
+        split, start = self.data.split, time.perf_counter()
         fitted = baselines.fit(
-            system.classifier, measures.matrix, self.task.truth, split, smote=system.smote, seed=self.base.seed
+            system.classifier, measures.matrix, self.data.truth, split, smote=system.smote, seed=self.base.seed
         )
         seconds = time.perf_counter() - start + measures.seconds * (len(split.train) + len(split.validation))
         settings = replace(self.base, output=self._model(system))
-        finalize_classical.finish(fitted, measures.matrix, system, self.task, settings, trunk)
+        finalize_classical.finalize(fitted, measures.matrix, system, self.data, settings, trunk)
         single_run.tell_origin(settings)
         model = model_folder.load(settings.output)
         engine = runtime_of(model)
@@ -138,24 +142,24 @@ class Contest:
             )
         network = create(methods.FROZEN, 2, weights=weights).eval()
         model_folder.round_to_half_precision(network)
-        how = replace(train.preprocessing(network, self.task, self.base), stain=None)
+        how = replace(train.preprocessing(network, self.data, self.base), stain=None)
         return baselines.trunk(network, how), (network, how), f"{RIPE}, {self.base.image_size} px"
 
-    def _trained(self, system: methods.Trained) -> Row:
+    def _trained(self, system: methods.TrainedNetwork) -> Row:
         weights = self._weights(system.backbone) if system.pretrained else "none"
         settings = replace(self.base, backbone=system.backbone, weights=weights, resume=True)
         if weights == "none":
             effort = {"epochs": self.scratch.epochs, "image_size": self.scratch.image_size}
             settings = replace(settings, finetune="full", lr=system.scratch_lr, **effort)
         unfinished = self.base.output / "unfinished" / f"{system.name}-{self._key(system)[-16:]}"
-        trained = single_run.train(self.task, replace(settings, output=unfinished))
+        trained = single_run.train(self.data, replace(settings, output=unfinished))
         settings = replace(settings, output=self._model(system))
-        single_run.write(trained.network, trained.how, self.task, settings, trained.steps)
+        single_run.write(trained.network, trained.how, self.data, settings, trained.steps)
         how = f"{settings.epochs} epochs at {settings.image_size} px"
         part, note = ("measured", f"{RIPE}, {how}") if weights != "none" else ("scratch", comparison.scratch(how))
         return self._served(system, {"part": part, "note": note, "train_seconds": trained.seconds})
 
-    def _averaged(self, system: methods.Averaged) -> Row:
+    def _averaged(self, system: methods.ProbabilityAverage) -> Row:
         rows = [self.row(methods.choose([name])[0])[0] for name in system.members]
         if missing := [row.system.title for row in rows if row.probabilities is None]:
             raise ensemble.EnsembleError(f"its member {missing[0]} was not run")
@@ -163,24 +167,24 @@ class Contest:
         network, how = ensemble.combine(models)
         steps = sum(model.metadata.training["steps"] for model in models)
         settings = replace(self.base, backbone=ensemble.NAME, weights="none", finetune="full", image_size=how.size[0])
-        single_run.write(network, how, self.task, replace(settings, output=self._model(system)), steps)
+        single_run.write(network, how, self.data, replace(settings, output=self._model(system)), steps)
         parts = {row.notes["part"] for row in rows}
         part = "measured" if parts == {"measured"} else "scratch"
         note = f"of {', '.join(system.members)}" + ("" if part == "measured" else ", some from scratch, not converged")
         seconds = sum(row.notes["train_seconds"] for row in rows)
         return self._served(system, {"part": part, "note": note, "train_seconds": seconds})
 
-    def _served(self, system: methods.System, notes: dict[str, Any]) -> Row:
+    def _served(self, system: methods.Method, notes: dict[str, Any]) -> Row:
         """The row of a model folder, as it is loaded for use."""
         model = model_folder.load(self._model(system))
-        logits, _ = predict(model.network, self.task.rows.select(self.task.split.test), model.preprocessing)
+        logits, _ = predict(model.network, self.data.rows.select(self.data.split.test), model.preprocessing)
         notes |= {"megabytes": _megabytes(model.network)}
         notes["latency_ms"] = self._latency(lambda image: _ask(model.network, model.preprocessing, image))
         return Row(system, softmax(logits.astype(np.float64), axis=1), notes)
 
     def _latency(self, answer: Callable[[np.ndarray], np.ndarray]) -> float:
         """Milliseconds from a decoded image to its answer, one image at a time; the median over some test images."""
-        images = [open_image(self.task.rows[int(row)]["image"]) for row in self.task.split.test[:TIMED]]
+        images = [open_image(self.data.rows[int(row)]["image"]) for row in self.data.split.test[:TIMED]]
         taken = []
         for image in [images[0], *images]:  # the first is the warm-up
             start = time.perf_counter()
@@ -202,22 +206,22 @@ class Contest:
                 self.had[backbone] = "none"
         return self.had[backbone]
 
-    def _model(self, system: methods.System) -> Path:
+    def _model(self, system: methods.Method) -> Path:
         return self.base.output / "models" / system.name
 
-    def _file(self, system: methods.System) -> Path:
+    def _file(self, system: methods.Method) -> Path:
         return self.base.output / "rows" / f"{system.name}.npz"
 
     @cached_property
     def _data(self) -> str:
         """Digest of the images, their labels and meaning, and the split."""
-        return hashlib.sha256(f"{self.task.digest} {self.task.positive}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{self.data.digest} {self.data.positive}".encode()).hexdigest()[:16]
 
-    def _key(self, system: methods.System) -> str:
+    def _key(self, system: methods.Method) -> str:
         """What a row depends on."""
         run = {key: value for key, value in self.base.record().items() if key != "weights"}
         key = {"system": repr(system), "run": run, "weights": self._given(), "scratch": repr(self.scratch)}
-        if isinstance(system, methods.OnMeasures):
+        if isinstance(system, methods.FeatureClassifier):
             key = {"system": repr(system), "seed": self.base.seed, "served": model_folder.CLASSICAL}
             key |= {"weights": self._given(), "size": self.base.image_size} if system.measures == "deep" else {}
         return f"{self._data} {hashlib.sha256(json.dumps(key, default=str).encode()).hexdigest()[:16]}"

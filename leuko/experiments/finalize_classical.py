@@ -13,22 +13,22 @@ from leuko.decision.out_of_distribution import MahalanobisOOD
 from leuko.evaluation import metrics, model_warnings
 from leuko.evaluation.shortcut_audit import colour_baseline
 from leuko.experiments.baselines import Fitted
-from leuko.experiments.methods import OnMeasures
+from leuko.experiments.methods import FeatureClassifier
 from leuko.inference.classifier import leukaemia_probability
 from leuko.networks import classical, model_folder
 from leuko.networks.backbones import Network
 from leuko.networks.preprocessing import Preprocessing
 from leuko.reports.cards.model_card import write_card
 from leuko.stats.calibration_metrics import unscaled_probabilities
-from leuko.training.prepare_data import Task
+from leuko.training.prepare_data import TrainingData
 from leuko.training.settings import Settings
 
 
-def finish(
+def finalize(
     fitted: Fitted,
     measures: np.ndarray,
-    system: OnMeasures,
-    task: Task,
+    system: FeatureClassifier,
+    data: TrainingData,
     settings: Settings,
     trunk: tuple[Network, Preprocessing] | None,
 ) -> None:
@@ -44,35 +44,35 @@ def finish(
         settings: `output` is the folder to write.
         trunk: the network of deep measures, and what it sees.
     """
-    split, labels, truth = task.split, task.labels, task.truth
+    split, labels, truth = data.split, data.labels, data.truth
     on_validation = fitted.logits(measures[split.validation])
     temperature = fit_temperature(on_validation, truth[split.validation])
-    ill = np.isin(truth[split.validation], [labels.index(name) for name in task.positive])
-    scores = leukaemia_probability(softmax(on_validation / temperature, axis=1), labels, task.positive)
+    ill = np.isin(truth[split.validation], [labels.index(name) for name in data.positive])
+    scores = leukaemia_probability(softmax(on_validation / temperature, axis=1), labels, data.positive)
     prepared = {part: fitted.prepare.transform(measures[getattr(split, part)]) for part in ("train", "validation")}
     run = {"dataset": settings.title, "classifier": system.name, "seed": settings.seed, "steps": len(split.train)}
     metadata = model_folder.ModelMetadata(
         name=f"Deep Leuko {system.title} on {settings.title}",
-        positive=task.positive,
+        positive=data.positive,
         temperature=temperature,
         operating_point=OperatingPoint.fit(scores, ill),
         familiarity=MahalanobisOOD.fit(prepared["train"], prepared["validation"], truth[split.train]),
-        training=run | {"split": split.how, "images": task.sizes, "fingerprint": task.fingerprint},
+        training=run | {"split": split.how, "images": data.sizes, "fingerprint": data.fingerprint},
     )
     probabilities = softmax(fitted.logits(measures[split.test]) / temperature, axis=1)
     report = metrics.evaluate(
         probabilities,
         truth[split.test],
         labels,
-        task.positive,
+        data.positive,
         metadata.operating_point.threshold,
         groups=split.group[split.test],
         earlier=unscaled_probabilities(probabilities, temperature),
     )
     report["colour_baseline"] = colour_baseline(
-        task.colours[split.train],
+        data.colours[split.train],
         truth[split.train],
-        task.colours[split.test],
+        data.colours[split.test],
         truth[split.test],
         split.group[split.test],
         network=probabilities.argmax(axis=1),
@@ -84,7 +84,7 @@ def finish(
         (draft / "evaluation").mkdir()
         (draft / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
         metrics.plot(probabilities, truth[split.test], labels, draft / "evaluation", report)
-        split.save(draft / "evaluation" / "split.json", task.rows["file"][:])
-        if task.cleaning:
-            task.cleaning.save(draft / "evaluation" / "cleaning.json")
+        split.save(draft / "evaluation" / "split.json", data.rows["file"][:])
+        if data.cleaning:
+            data.cleaning.save(draft / "evaluation" / "cleaning.json")
         write_card(draft / "README.md", metadata, system.title, labels, report)

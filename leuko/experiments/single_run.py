@@ -27,10 +27,10 @@ from leuko.networks import ensemble
 from leuko.networks.backbones import Network
 from leuko.networks.preprocessing import Preprocessing
 from leuko.training import train as training_run
-from leuko.training.finalize import finish
-from leuko.training.prepare_data import Task, prepare
+from leuko.training.finalize import finalize
+from leuko.training.prepare_data import TrainingData, prepare
 from leuko.training.settings import Settings, TrainingError
-from leuko.training.trainer import optimise
+from leuko.training.trainer import train_network
 
 STRANGERS = """
 
@@ -42,7 +42,7 @@ They do not know the architecture `{backbone}` by themselves: with Deep Leuko in
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedNetwork:
     """A network after training, before calibration.
 
     Attributes:
@@ -76,7 +76,7 @@ def make_room(settings: Settings, what: str, is_own: Callable[[Path], bool]) -> 
     output_paths.make(settings.output)
 
 
-def task_of(settings: Settings, on_message: Callable[[str], None]) -> Task:
+def load_training_data(settings: Settings, on_message: Callable[[str], None]) -> TrainingData:
     """The data of a run: loaded, cleaned, split by groups.
 
     Raises:
@@ -87,24 +87,24 @@ def task_of(settings: Settings, on_message: Callable[[str], None]) -> Task:
     )
 
 
-def without_test(task: Task) -> Task:
+def without_test(data: TrainingData) -> TrainingData:
     """The task less its test part, so that nothing can be chosen on it."""
-    kept = np.flatnonzero(~np.isin(np.arange(len(task.rows)), task.split.test))
-    place = np.full(len(task.rows), -1)
+    kept = np.flatnonzero(~np.isin(np.arange(len(data.rows)), data.split.test))
+    place = np.full(len(data.rows), -1)
     place[kept] = np.arange(len(kept))
-    split, groups = task.split, task.split.groups
+    split, groups = data.split, data.split.groups
     parts = [place[rows] for rows in (split.train, split.validation, split.test[:0], split.left_out)]
     remaining = Groups(groups.group[kept], groups.spare[kept], (), groups.how)
     return replace(
-        task,
-        rows=task.rows.select(kept),
-        colours=task.colours[kept],
+        data,
+        rows=data.rows.select(kept),
+        colours=data.colours[kept],
         split=Split(*parts, remaining, f"{split.how}; without its test part", split.seed),
-        learning=place[task.learning],
+        learning=place[data.learning],
     )
 
 
-def train(task: Task, settings: Settings) -> Trained:
+def train(data: TrainingData, settings: Settings) -> TrainedNetwork:
     """Train a network on a task and look at its validation part; nothing is written but checkpoints.
 
     Checkpoints lie in `settings.checkpoints` until training ends, and with `settings.resume` it goes on from them.
@@ -115,23 +115,23 @@ def train(task: Task, settings: Settings) -> Trained:
     """
     start = time.perf_counter()
     set_seed(settings.seed)
-    network = training_run.network_of(settings, len(task.labels))
-    how = training_run.preprocessing(network, task, settings)
+    network = training_run.create_network(settings, len(data.labels))
+    how = training_run.preprocessing(network, data, settings)
     with contextlib.redirect_stdout(io.StringIO()):  # the Trainer prints a line an epoch
-        steps = optimise(network, task, how, settings, on_message=lambda line: None)
+        steps = train_network(network, data, how, settings, on_message=lambda line: None)
     network.eval()
-    validation = _look(network, task, how)
+    validation = _look(network, data, how)
     shutil.rmtree(settings.checkpoints, ignore_errors=True)
-    return Trained(network, how, steps, time.perf_counter() - start, validation)
+    return TrainedNetwork(network, how, steps, time.perf_counter() - start, validation)
 
 
-def write(network: Network, how: Preprocessing, task: Task, settings: Settings, steps: int) -> None:
+def write(network: Network, how: Preprocessing, data: TrainingData, settings: Settings, steps: int) -> None:
     """Calibrate a trained network on validation, evaluate it on test, and write its model folder.
 
     Raises:
         TrainingError: the network's answers are not numbers.
     """
-    finish(network, task, how, settings, steps)
+    finalize(network, data, how, settings, steps)
     strangers = STRANGERS.format(backbone=settings.backbone)
     if settings.backbone == ensemble.NAME:
         tell_origin(settings, strangers)
@@ -155,10 +155,10 @@ def quiet() -> None:
     disable_progress_bars()
 
 
-def _look(network: Network, task: Task, how: Preprocessing) -> dict[str, float]:
-    rows = task.split.validation
-    truth = task.truth[rows]
-    logits = predict(network, task.rows.select(rows), how)[0].astype(np.float64)
+def _look(network: Network, data: TrainingData, how: Preprocessing) -> dict[str, float]:
+    rows = data.split.validation
+    truth = data.truth[rows]
+    logits = predict(network, data.rows.select(rows), how)[0].astype(np.float64)
     if not np.isfinite(logits).all():
         raise TrainingError("Training diverged (the network's answers are not numbers); use a lower --lr.")
     answer = logits.argmax(axis=1)

@@ -24,7 +24,7 @@ from optuna.trial import TrialState
 from leuko.data.sources.folders import DataError
 from leuko.experiments import single_run as training
 from leuko.reports import tuning
-from leuko.training.prepare_data import Task
+from leuko.training.prepare_data import TrainingData
 from leuko.training.settings import Settings, TrainingError
 
 Search = Literal["grid", "bayes"]
@@ -92,12 +92,12 @@ def tune(
     training.quiet()
     training.make_room(base, "search", lambda folder: (folder / STUDY).exists())
     split = base.output / SPLIT
-    whole = training.task_of(replace(base, split=split if split.exists() else base.split), on_message)
+    whole = training.load_training_data(replace(base, split=split if split.exists() else base.split), on_message)
     study = _open(base, search, full, whole)
     if not split.exists():
         whole.split.save(split, whole.rows["file"][:])
-    task = training.without_test(whole)
-    study.set_user_attr("groups", len(np.unique(task.split.group[task.split.validation])))
+    data = training.without_test(whole)
+    study.set_user_attr("groups", len(np.unique(data.split.group[data.split.validation])))
     on_message(f"The {len(whole.split.test)} test images are left out; trials are judged by their validation loss.")
     _recover(study)
     if search == "grid":
@@ -108,7 +108,7 @@ def tune(
         chosen = {name: _suggest(one, name, values, search) for name, values in full.items()}
         settings = replace(base, **chosen, output=base.output / f"trial-{_digest(chosen)}", resume=True, split=None)
         try:
-            found = training.train(task, settings)
+            found = training.train(data, settings)
         except TrainingError:
             one.set_user_attr("diverged", True)
             raise
@@ -132,12 +132,12 @@ def tune(
     return Best(study.best_params, study.best_trial.user_attrs["figures"], len(_finished(study)), report)
 
 
-def _open(base: Settings, search: Search, space: Space, task: Task) -> optuna.Study:
+def _open(base: Settings, search: Search, space: Space, data: TrainingData) -> optuna.Study:
     """The study of a folder; refused if it is one of other data, settings or values."""
     storage = f"sqlite:///{(base.output / STUDY).resolve()}"
     varied = {"dataset", "split", *space}
     shared = {name: value for name, value in base.record().items() if name not in varied}
-    identity = {"search": search, "space": space, "data": task.digest, "settings": shared}
+    identity = {"search": search, "space": space, "data": data.digest, "settings": shared}
     identity = json.loads(json.dumps(identity))
     # The numbers drawn must not be those of the first trials again when a search goes on.
     study = optuna.create_study(storage=storage, study_name="leuko", direction="minimize", load_if_exists=True)

@@ -13,7 +13,7 @@ from jinja2 import Environment
 
 from leuko.evaluation import metrics, tables
 from leuko.stats import paired_tests
-from leuko.training.prepare_data import Task
+from leuko.training.prepare_data import TrainingData
 from leuko.training.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def scratch(how: str) -> str:
     return f"from scratch, {how}, not converged"
 
 
-def write(rows: Sequence[Row], failed: Mapping[str, str], tasks: Sequence[Task], base: Settings) -> None:
+def write(rows: Sequence[Row], failed: Mapping[str, str], data_splits: Sequence[TrainingData], base: Settings) -> None:
     """Write `comparison.csv`, `.md`, `.html` and `.png`; without a row that was run, nothing.
 
     Args:
@@ -66,14 +66,14 @@ def write(rows: Sequence[Row], failed: Mapping[str, str], tasks: Sequence[Task],
     if not rows:
         return
     folder = base.output
-    truth = np.concatenate([task.truth[task.split.test] for task in tasks])
-    groups = np.concatenate([task.split.group[task.split.test] for task in tasks])
-    lines = [_line(row, tasks[0], truth, groups) for row in rows]
+    truth = np.concatenate([data.truth[data.split.test] for data in data_splits])
+    groups = np.concatenate([data.split.group[data.split.test] for data in data_splits])
+    lines = [_line(row, data_splits[0], truth, groups) for row in rows]
     best = _compare(lines, truth, groups)
     order = sorted(lines, key=lambda line: -line["f1"]["value"])
     _csv(order, folder / "comparison.csv")
     _plot(order, folder / "comparison.png")
-    intro = _intro(lines, best, tasks, len(np.unique(groups)))
+    intro = _intro(lines, best, data_splits, len(np.unique(groups)))
     intro += [f"{title}: {why}." for title, why in failed.items()]
     parts = []
     for part, title in PARTS.items():
@@ -90,8 +90,8 @@ def write(rows: Sequence[Row], failed: Mapping[str, str], tasks: Sequence[Task],
     (folder / PAGE).write_text("\n".join(page), encoding="utf-8")
 
 
-def _line(row: Row, task: Task, truth: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
-    report = metrics.evaluate(row.probabilities, truth, task.labels, task.positive, 0.5, groups=groups)
+def _line(row: Row, data: TrainingData, truth: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
+    report = metrics.evaluate(row.probabilities, truth, data.labels, data.positive, 0.5, groups=groups)
     line = {"name": row.system.name, "title": row.system.title, **row.notes}
     line |= {figure: report[figure] for figure in FIGURES}
     if "leukaemia" in report:
@@ -119,18 +119,20 @@ def _compare(lines: list[dict[str, Any]], truth: np.ndarray, groups: np.ndarray)
     return best
 
 
-def _intro(lines: list[dict[str, Any]], best: dict[str, Any] | None, tasks: Sequence[Task], groups: int) -> list[str]:
-    task, images = tasks[0], len(lines[0]["right"])
-    sizes = ", ".join(f"{number} {part}" for part, number in task.sizes.items())
+def _intro(
+    lines: list[dict[str, Any]], best: dict[str, Any] | None, data_splits: Sequence[TrainingData], groups: int
+) -> list[str]:
+    data, images = data_splits[0], len(lines[0]["right"])
+    sizes = ", ".join(f"{number} {part}" for part, number in data.sizes.items())
     same = "All systems on the same split:"
-    if len(tasks) > 1:
-        same = f"All systems in the same {len(tasks)} folds: each is trained {len(tasks)} times, the first time on"
+    if len(data_splits) > 1:
+        same = f"All systems in the same {len(data_splits)} folds: each is trained {len(data_splits)} times, the first time on"
     said = [
-        f"{same} {sizes} images. {task.split.how}.",
+        f"{same} {sizes} images. {data.split.how}.",
         f"In brackets: {lines[0]['intervals']}. {tables.EXACT} {images} test images in {groups} groups are one sample "
         "of one data set: overlapping intervals tell no system from another, and another laboratory is another matter.",
         "Trained in: measuring the training and validation images included. Latency: from one decoded image to its "
-        f"answer, median, where this was run. Leukaemic classes: {', '.join(task.positive) or 'none known'}.",
+        f"answer, median, where this was run. Leukaemic classes: {', '.join(data.positive) or 'none known'}.",
     ]
     if best:
         said.append(

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from leuko.training.distributed import processes
-from leuko.training.prepare_data import Task
+from leuko.training.prepare_data import TrainingData
 from leuko.training.settings import Settings, TrainingError
 
 _STATE, _RUN = "trainer_state.json", "run.json"
 
 
-def last(settings: Settings, task: Task, on_message: Callable[[str], None]) -> Path | None:
+def last(settings: Settings, data: TrainingData, on_message: Callable[[str], None]) -> Path | None:
     """The last complete checkpoint of a run that is resumed; what is left of others is removed.
 
     Args:
@@ -28,7 +28,7 @@ def last(settings: Settings, task: Task, on_message: Callable[[str], None]) -> P
     Raises:
         TrainingError: the checkpoints are those of another run.
     """
-    run = json.loads(json.dumps(settings.record() | {"data": task.digest}))
+    run = json.loads(json.dumps(settings.record() | {"data": data.digest}))
     found = None
     if settings.resume:
         found = max(filter(_complete, settings.checkpoints.glob("checkpoint-*")), key=_number, default=None)

@@ -19,7 +19,7 @@ from leuko.decision.magnification import ScaleRange, measure_scales
 from leuko.decision.out_of_distribution import MahalanobisOOD
 from leuko.evaluation import metrics, model_warnings
 from leuko.evaluation.logits import predict
-from leuko.evaluation.predict_dataset import Judged, judge
+from leuko.evaluation.predict_dataset import DatasetPredictions, predict_dataset
 from leuko.evaluation.shortcut_audit import colour_baseline
 from leuko.inference.classifier import Classifier, leukaemia_probability
 from leuko.networks import model_folder
@@ -27,7 +27,7 @@ from leuko.networks.backbones import Network
 from leuko.networks.preprocessing import Preprocessing
 from leuko.reports.cards.model_card import write_card
 from leuko.stats.calibration_metrics import unscaled_probabilities
-from leuko.training.prepare_data import Task
+from leuko.training.prepare_data import TrainingData
 from leuko.training.settings import Settings, TrainingError
 
 FAMILIAR_IMAGES = 500  # training images that say what is in distribution
@@ -35,31 +35,39 @@ SCALE_IMAGES = 60  # of them that say how large cells are
 REFIT_DECAY = 1e-3  # of the last layer's squared weights, where it is fitted anew
 
 
-def finish(network: Network, task: Task, how: Preprocessing, settings: Settings, steps: int) -> dict[str, Any]:
+def finalize(
+    network: Network, data: TrainingData, how: Preprocessing, settings: Settings, steps: int
+) -> dict[str, Any]:
     """Calibrate on validation, evaluate on test, and write the model folder; the figures on the test split.
 
     Raises:
         TrainingError: the network's answers are not numbers.
     """
-    model = calibrate(network, task, how, settings, steps)
-    judged, report = examine(model, task)
+    model = calibrate(network, data, how, settings, steps)
+    predictions, report = evaluate_on_test(model, data)
     metadata = replace(model.metadata, warnings=(*settings.warnings, *model_warnings.of_trained(report)))
-    split = task.split
+    split = data.split
     with model_folder.new_folder(settings.output) as draft:
-        model_folder.save(draft, network, task.labels, how, metadata)
+        model_folder.save(draft, network, data.labels, how, metadata)
         (draft / "evaluation").mkdir()
         (draft / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
         metrics.plot(
-            judged.probabilities, task.truth[split.test][judged.rows], task.labels, draft / "evaluation", report
+            predictions.probabilities,
+            data.truth[split.test][predictions.rows],
+            data.labels,
+            draft / "evaluation",
+            report,
         )
-        split.save(draft / "evaluation" / "split.json", task.rows["file"][:])
-        if task.cleaning:
-            task.cleaning.save(draft / "evaluation" / "cleaning.json")
-        write_card(draft / "README.md", metadata, settings.backbone, task.labels, report)
+        split.save(draft / "evaluation" / "split.json", data.rows["file"][:])
+        if data.cleaning:
+            data.cleaning.save(draft / "evaluation" / "cleaning.json")
+        write_card(draft / "README.md", metadata, settings.backbone, data.labels, report)
     return report
 
 
-def calibrate(network: Network, task: Task, how: Preprocessing, settings: Settings, steps: int) -> model_folder.Model:
+def calibrate(
+    network: Network, data: TrainingData, how: Preprocessing, settings: Settings, steps: int
+) -> model_folder.Model:
     """Round a trained network to what is stored, and fit on validation what turns its answers into findings.
 
     Raises:
@@ -67,57 +75,57 @@ def calibrate(network: Network, task: Task, how: Preprocessing, settings: Settin
     """
     model_folder.round_to_half_precision(network)
     network.eval().requires_grad_(False)
-    split, rows = task.split, task.rows
+    split, rows = data.split, data.rows
     logits, _ = predict(network, rows.select(split.validation), how)
     if not np.isfinite(logits).all():
         raise TrainingError("Training diverged (the network's answers are not numbers); use a lower --lr.")
-    truth = task.truth[split.validation]
+    truth = data.truth[split.validation]
     temperature = fit_temperature(logits, truth)
     model_folder.fold_temperature(network, temperature)
     model_folder.round_to_half_precision(network)
 
     logits, validation_features = predict(network, rows.select(split.validation), how)
-    ill = np.isin(truth, [task.labels.index(name) for name in task.positive])
-    point = OperatingPoint.fit(leukaemia_probability(softmax(logits, axis=1), task.labels, task.positive), ill)
+    ill = np.isin(truth, [data.labels.index(name) for name in data.positive])
+    point = OperatingPoint.fit(leukaemia_probability(softmax(logits, axis=1), data.labels, data.positive), ill)
     some = np.random.default_rng(settings.seed).permutation(split.train)[:FAMILIAR_IMAGES]
     _, training_features = predict(network, rows.select(some), how)
     metadata = model_folder.ModelMetadata(
         name=f"Deep Leuko {settings.backbone} on {settings.title}",
-        positive=task.positive,
+        positive=data.positive,
         temperature=temperature,
         operating_point=point,
-        familiarity=MahalanobisOOD.fit(training_features, validation_features, task.truth[some]),
+        familiarity=MahalanobisOOD.fit(training_features, validation_features, data.truth[some]),
         training=settings.record()
-        | {"steps": steps, "split": task.split.how, "images": task.sizes, "fingerprint": task.fingerprint},
+        | {"steps": steps, "split": data.split.how, "images": data.sizes, "fingerprint": data.fingerprint},
         scale=scale_of((open_image(image) for image in rows.select(some[:SCALE_IMAGES])["image"]), how.size),
     )
-    return model_folder.Model(network.cpu(), settings.backbone, task.labels, how, metadata, version="")
+    return model_folder.Model(network.cpu(), settings.backbone, data.labels, how, metadata, version="")
 
 
-def examine(model: model_folder.Model, task: Task) -> tuple[Judged, dict[str, Any]]:
+def evaluate_on_test(model: model_folder.Model, data: TrainingData) -> tuple[DatasetPredictions, dict[str, Any]]:
     """What a model says of the test split, image by image as the app does it, and the figures."""
-    split, metadata = task.split, model.metadata
-    judged = judge(Classifier(model), task.rows.select(split.test))
-    truth, groups = task.truth[split.test][judged.rows], split.group[split.test][judged.rows]
+    split, metadata = data.split, model.metadata
+    predictions = predict_dataset(Classifier(model), data.rows.select(split.test))
+    truth, groups = data.truth[split.test][predictions.rows], split.group[split.test][predictions.rows]
     report = metrics.evaluate(
-        judged.probabilities,
+        predictions.probabilities,
         truth,
-        task.labels,
-        task.positive,
+        data.labels,
+        data.positive,
         metadata.operating_point.threshold,
         groups=groups,
-        earlier=unscaled_probabilities(judged.probabilities, metadata.temperature),
-        verdicts=judged.verdicts,
+        earlier=unscaled_probabilities(predictions.probabilities, metadata.temperature),
+        verdicts=predictions.verdicts,
     )
     report["colour_baseline"] = colour_baseline(
-        task.colours[split.train],
-        task.truth[split.train],
-        judged.colours,
+        data.colours[split.train],
+        data.truth[split.train],
+        predictions.colours,
         truth,
         groups,
-        network=judged.probabilities.argmax(axis=1),
+        network=predictions.probabilities.argmax(axis=1),
     )
-    return judged, report
+    return predictions, report
 
 
 def scale_of(images: Iterable[np.ndarray], size: tuple[int, int]) -> ScaleRange | None:
@@ -139,7 +147,7 @@ def last_layer(network: Network, settings: Settings) -> nn.Linear:
     return last
 
 
-def refit_last_layer(network: Network, task: Task, how: Preprocessing, settings: Settings) -> None:
+def refit_last_layer(network: Network, data: TrainingData, how: Preprocessing, settings: Settings) -> None:
     """Fit the last layer, in place, on features of the training images balanced by SMOTE.
 
     SMOTE mixes rows, which has a meaning between features and none between images; hence the classifier alone is
@@ -147,10 +155,10 @@ def refit_last_layer(network: Network, task: Task, how: Preprocessing, settings:
     classifier for long-tailed recognition", 2020, arXiv:1910.09217.
     """
     last = last_layer(network, settings)
-    rows = task.split.train
+    rows = data.split.train
     network.eval()
     features, labels = balance.synthesise(
-        predict(network, task.rows.select(rows), how)[1], task.truth[rows], seed=settings.seed
+        predict(network, data.rows.select(rows), how)[1], data.truth[rows], seed=settings.seed
     )
     inputs, truth = (torch.from_numpy(values).to(last.weight.device) for values in (features, labels))
     last.requires_grad_(True)

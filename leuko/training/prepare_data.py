@@ -26,7 +26,7 @@ PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingData:
     """What is learnt.
 
     Attributes:
@@ -68,7 +68,7 @@ class Task:
         return {part: len(getattr(self.split, part)) for part in PARTS}
 
 
-def prepare(parts: DatasetDict, settings: Settings, on_message: Callable[[str], None]) -> Task:
+def prepare(parts: DatasetDict, settings: Settings, on_message: Callable[[str], None]) -> TrainingData:
     """Clean, split and balance the data of a run, and say in a few lines what was done.
 
     Parts that the data set itself brings are kept, but for copies: a picture that also stands in the test part is taken
@@ -119,15 +119,15 @@ def prepare(parts: DatasetDict, settings: Settings, on_message: Callable[[str], 
         split = split_rows([labels[i] for i in truth], groups, settings.seed)
     verify(split, pictures)
     _check_whole(split, truth, labels, 2 if settings.balance == "smote" else 1)
-    task = Task(labels, positive, rows, colours, split, _balanced(truth, split, settings), cleaning, digest)
-    sizes = ", ".join(f"{n} {part}" for part, n in task.sizes.items())
+    data = TrainingData(labels, positive, rows, colours, split, _balanced(truth, split, settings), cleaning, digest)
+    sizes = ", ".join(f"{n} {part}" for part, n in data.sizes.items())
     on_message(f"Split: {sizes}, {len(split.left_out)} left out. {split.how}.")
     on_message(f"Class shares are at most {class_shares_off(split, truth):.1f} points off the whole's in any part.")
     if settings.balance in ("over", "under"):
         on_message(
-            f"Balance: {settings.balance}sampling shows {len(task.learning)} instead of {task.sizes['train']} images."
+            f"Balance: {settings.balance}sampling shows {len(data.learning)} instead of {data.sizes['train']} images."
         )
-    return task
+    return data
 
 
 def _colours(rows: Dataset) -> np.ndarray:

@@ -19,10 +19,10 @@ from leuko.networks.backbones import Network, create
 from leuko.networks.preprocessing import Preprocessing
 from leuko.stats import small_sample_intervals
 from leuko.training.distributed import processes
-from leuko.training.finalize import finish, last_layer, refit_last_layer
-from leuko.training.prepare_data import Task, prepare
+from leuko.training.finalize import finalize, last_layer, refit_last_layer
+from leuko.training.prepare_data import TrainingData, prepare
 from leuko.training.settings import Settings, TrainingError
-from leuko.training.trainer import optimise
+from leuko.training.trainer import train_network
 
 LOOKS = 200  # training images of which the typical look is taken
 SCALES = {"imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), "unit": ((0.0,) * 3, (1.0,) * 3)}
@@ -63,28 +63,28 @@ def train(settings: Settings, on_message: Callable[[str], None] = print) -> dict
     with state.main_process_first():  # what is fetched is fetched once
         parts = load(settings.dataset, group_column=settings.group_column, on_message=on_message)
         classes = parts["train"].features["label"].num_classes
-        network = network_of(settings, classes)
+        network = create_network(settings, classes)
     if settings.balance == "smote":
         last_layer(network, settings)  # whether there is one, before hours are spent
-    task = prepare(parts, settings, on_message)
-    for doubt in small_sample_intervals.small_sample_warnings(task.labels, task.truth, task.split.groups.group):
+    data = prepare(parts, settings, on_message)
+    for doubt in small_sample_intervals.small_sample_warnings(data.labels, data.truth, data.split.groups.group):
         on_message(f"Beware: {doubt[0].lower()}{doubt[1:]}")
     learning = sum(p.numel() for p in network.parameters() if p.requires_grad)
     on_message(
         f"{settings.backbone}: {learning:,} of {sum(p.numel() for p in network.parameters()):,} parameters learn."
     )
-    how = preprocessing(network, task, settings)
-    steps = optimise(network, task, how, settings, on_message)
+    how = preprocessing(network, data, settings)
+    steps = train_network(network, data, how, settings, on_message)
     state.wait_for_everyone()  # the best checkpoint has been read by all
     if not state.is_main_process:
         return {}
     if settings.balance == "smote":
-        refit_last_layer(network, task, how, settings)
+        refit_last_layer(network, data, how, settings)
         on_message("Balance: the last layer was fitted anew on the training images' features, SMOTE's among them.")
-    report = finish(network, task, how, settings, steps)
+    report = finalize(network, data, how, settings, steps)
 
     shutil.rmtree(settings.checkpoints, ignore_errors=True)
-    on_message(tables.as_text(report, task.labels))
+    on_message(tables.as_text(report, data.labels))
     baseline = {name: tables.in_full(figure) for name, figure in report["colour_baseline"]["intervals"].items()}
     on_message(f"Colour statistics alone: accuracy {baseline['accuracy']}, F1 (macro) {baseline['f1']}.")
     for warning in model_warnings.of_trained(report):
@@ -97,7 +97,7 @@ def _silence(line: str) -> None:
     """What processes other than the main one say."""
 
 
-def network_of(settings: Settings, classes: int) -> Network:
+def create_network(settings: Settings, classes: int) -> Network:
     """The network of a run, before it has learnt anything; what is not to learn is frozen.
 
     Raises:
@@ -117,14 +117,14 @@ def network_of(settings: Settings, classes: int) -> Network:
     return network
 
 
-def preprocessing(network: Network, task: Task, settings: Settings) -> Preprocessing:
+def preprocessing(network: Network, data: TrainingData, settings: Settings) -> Preprocessing:
     """How images become inputs: as the backbone's weights were trained, or as asked for."""
     cfg = network.timm_model.pretrained_cfg
     mean, std = SCALES.get(settings.input_scale, (tuple(cfg["mean"]), tuple(cfg["std"])))
     stain = None
     if settings.normalise_stain != "none":
-        some = np.random.default_rng(settings.seed).permutation(task.split.train)[:LOOKS]
-        looks = [StainProfile.of(crop_to_field_of_view(open_image(image))) for image in task.rows.select(some)["image"]]
+        some = np.random.default_rng(settings.seed).permutation(data.split.train)[:LOOKS]
+        looks = [StainProfile.of(crop_to_field_of_view(open_image(image))) for image in data.rows.select(some)["image"]]
         known = StainRange.of(looks) if settings.normalise_images == "foreign" else None
         stain = Normalisation(settings.normalise_stain, StainProfile.typical(looks), known)
     return Preprocessing((settings.image_size,) * 2, "bicubic", mean, std, stain)

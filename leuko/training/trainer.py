@@ -33,7 +33,7 @@ from leuko.training import checkpoints, dataloading
 from leuko.training.augmentation import Augmentation
 from leuko.training.distributed import processes
 from leuko.training.losses import Loss
-from leuko.training.prepare_data import Task
+from leuko.training.prepare_data import TrainingData
 from leuko.training.settings import Settings
 
 PATIENCE = 4  # epochs in a row whose validation loss is above the lowest by more than chance, before training stops
@@ -43,8 +43,8 @@ TENSOR_CORES = (7, 0)  # compute capability from which on half precision is the 
 STEADY = 16  # images a process and step, below which batch statistics are too noisy (Wu & He 2018, arXiv:1803.08494)
 
 
-def optimise(
-    network: Network, task: Task, how: Preprocessing, settings: Settings, on_message: Callable[[str], None]
+def train_network(
+    network: Network, data: TrainingData, how: Preprocessing, settings: Settings, on_message: Callable[[str], None]
 ) -> int:
     """Train in place, ending with the weights that `Patience` chose.
 
@@ -69,9 +69,9 @@ def optimise(
         on_message(
             f"{resting} batch-norm layers keep their statistics: {share} images at a time are too few for new ones."
         )
-    checkpoint = checkpoints.last(settings, task, on_message)
+    checkpoint = checkpoints.last(settings, data, on_message)
     device = processes().device.type
-    loss = _loss(task, settings)
+    loss = _loss(data, settings)
     if (idle := torch.cuda.device_count() - 1 if device == "cuda" and processes().num_processes == 1 else 0) > 0:
         on_message(
             f"One GPU is used and {idle} not; `accelerate launch train.py …` shares every batch among all of them."
@@ -109,8 +109,8 @@ def optimise(
             data_seed=settings.seed,
             report_to="none",
         ),
-        train_dataset=dataloading.seen(task.rows.select(task.learning), _augmentation(how, settings)),
-        eval_dataset=dataloading.seen(task.rows.select(task.split.validation), partial(to_input, how=how)),
+        train_dataset=dataloading.seen(data.rows.select(data.learning), _augmentation(how, settings)),
+        eval_dataset=dataloading.seen(data.rows.select(data.split.validation), partial(to_input, how=how)),
         compute_metrics=partial(_measured, loss),
         callbacks=[Patience(PATIENCE), *_logs(settings)],
     )
@@ -216,10 +216,10 @@ def step_schedule(step: int, steps: int) -> float:
     return step / rise if step < rise else 0.1 ** sum(step >= share * steps for share in STEPS)
 
 
-def _loss(task: Task, settings: Settings) -> Loss:
+def _loss(data: TrainingData, settings: Settings) -> Loss:
     weights = None
     if settings.balance == "weights":
-        weights = tuple(balance.class_weights(task.truth[task.split.train], len(task.labels)).tolist())
+        weights = tuple(balance.class_weights(data.truth[data.split.train], len(data.labels)).tolist())
     return Loss(settings.loss, settings.label_smoothing, weights)
 
 

@@ -20,7 +20,7 @@ from leuko.data.labels.positive_classes import meanings
 from leuko.data.load import fingerprint, load, open_image
 from leuko.evaluation import corruptions, error_analysis, shortcut_audit
 from leuko.evaluation.evaluation_set import gather
-from leuko.evaluation.predict_dataset import Evaluated, judge
+from leuko.evaluation.predict_dataset import EvaluatedDataset, predict_dataset
 from leuko.images import quality, synthetic
 from leuko.images.stain import StainProfile, colour_statistics
 from leuko.inference.classifier import Classifier
@@ -191,9 +191,9 @@ def test_patients_are_the_groups_where_the_data_name_them(embedded, tmp_path):
             (tmp_path / name / f"{name}{patient}").mkdir(parents=True)
             for i in range(2):
                 draw(i).save(tmp_path / name / f"{name}{patient}" / f"{i}.png")
-    material = gather(str(tmp_path), EMBEDDED, embedded.labels, embedded.model.metadata)
-    groups, how = material.groups(np.zeros((12, 9)))
-    names = [file.split("/")[1] for file in material.rows["file"]]
+    evaluation_set = gather(str(tmp_path), EMBEDDED, embedded.labels, embedded.model.metadata)
+    groups, how = evaluation_set.groups(np.zeros((12, 9)))
+    names = [file.split("/")[1] for file in evaluation_set.rows["file"]]
     assert how == "the groups the data set names"
     assert len(set(zip(groups, names, strict=True))) == len(set(groups)) == 6
 
@@ -224,9 +224,9 @@ def test_what_a_model_has_learnt_from_is_left_out_of_other_data(own, smears, tmp
             draw(i).save(tmp_path / "smears" / name / f"new-{i}.png")
     for file in learnt:
         shutil.copy(smears / file, tmp_path / "smears" / file)
-    material = gather(str(tmp_path / "smears"), own, model.labels, model.model.metadata)
-    assert len(material.rows) == 10 and not set(learnt) & set(material.rows["file"])
-    assert "10 of 14 images" in material.what[0]
+    evaluation_set = gather(str(tmp_path / "smears"), own, model.labels, model.model.metadata)
+    assert len(evaluation_set.rows) == 10 and not set(learnt) & set(evaluation_set.rows["file"])
+    assert "10 of 14 images" in evaluation_set.what[0]
 
 
 def test_a_model_of_several_sources_knows_its_images_in_each(own, smears, tmp_path):
@@ -238,11 +238,11 @@ def test_a_model_of_several_sources_knows_its_images_in_each(own, smears, tmp_pa
     content["training"]["fingerprint"] = "that of all sources"
     (tmp_path / "model" / LEUKO).write_text(json.dumps(content))
     model = Classifier.load(tmp_path / "model")
-    material = gather(str(smears), tmp_path / "model", model.labels, model.model.metadata)
-    assert set(material.rows["file"]) == {file for file, (part, _) in files.items() if part == "test"}
+    evaluation_set = gather(str(smears), tmp_path / "model", model.labels, model.model.metadata)
+    assert set(evaluation_set.rows["file"]) == {file for file, (part, _) in files.items() if part == "test"}
     (tmp_path / "model" / "evaluation" / "split.json").unlink()
-    material = gather(str(smears), tmp_path / "model", model.labels, model.model.metadata)
-    assert "is not known" in material.what[0]
+    evaluation_set = gather(str(smears), tmp_path / "model", model.labels, model.model.metadata)
+    assert "is not known" in evaluation_set.what[0]
 
 
 def test_names_of_classes_are_understood():
@@ -306,7 +306,7 @@ def test_colours_alone_are_shown_to_fail_where_colours_change(embedded, smears):
     rows = load(str(smears))["train"].select(range(12))
     stains = np.arange(12) % 3 == 1
     colours = np.array([colour_statistics(open_image(image)) for image in rows["image"]])
-    found = shortcut_audit.under_changes(
+    found = shortcut_audit.evaluate_views(
         embedded.model,
         rows,
         lambda _, image: corruptions.restained(image, {"one": StainProfile.of(np.asarray(draw(3)))}),
@@ -330,14 +330,14 @@ def test_what_stands_out_about_an_image_is_named(embedded: Classifier, tmp_path)
     draw(1, width=160, height=160, blur_um=1.2).save(tmp_path / "Benign" / "blurred.png")
     heap = draw(3, width=160, height=160, white_cells={"blast": 14}, touching=1.0)
     heap.save(tmp_path / "Pre" / "heap.png")
-    material = gather(str(tmp_path), EMBEDDED, embedded.labels, embedded.model.metadata)
-    evaluated = Evaluated(material, judge(embedded, material.rows))
+    evaluation_set = gather(str(tmp_path), EMBEDDED, embedded.labels, embedded.model.metadata)
+    evaluated = EvaluatedDataset(evaluation_set, predict_dataset(embedded, evaluation_set.rows))
     usual, bound = error_analysis.Usual.of(evaluated), embedded.model.metadata.familiarity.bound
-    files = material.rows["file"][:]
+    files = evaluation_set.rows["file"][:]
 
     def why(file: str) -> str:
         number = files.index(file)
-        return "; ".join(error_analysis.likely(evaluated.judged, number, evaluated.image(number), usual, bound))
+        return "; ".join(error_analysis.likely(evaluated.predictions, number, evaluated.image(number), usual, bound))
 
     assert "sharp" in why("Benign/blurred.png") or "focus" in why("Benign/blurred.png")
     assert "touch or lie in heaps" in why("Pre/heap.png")

@@ -9,7 +9,7 @@ from sklearn import metrics as sk
 
 from leuko.decision.calibration import fit_temperature
 from leuko.evaluation import tables
-from leuko.evaluation.metrics import Verdicts, evaluate
+from leuko.evaluation.metrics import Decisions, evaluate
 from leuko.stats import calibration_metrics
 from leuko.stats.bootstrap import Bootstrap, Share
 from leuko.stats.ranking_metrics import Ranking
@@ -238,7 +238,7 @@ def test_decisions_come_with_their_coverage():
     ]
     familiar = np.arange(10) != 3
     probabilities = np.eye(2)[truth] * 0.8 + 0.1
-    verdicts = Verdicts(np.array(said), familiar, np.ones(10, bool), probabilities[:, 1])
+    verdicts = Decisions(np.array(said), familiar, np.ones(10, bool), probabilities[:, 1])
     found = evaluate(probabilities, truth, ("healthy", "blast"), ("blast",), 0.5, verdicts=verdicts)["decisions"]
     expected = {
         "coverage": 0.7,

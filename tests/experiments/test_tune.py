@@ -100,14 +100,14 @@ def test_a_bayesian_search_goes_on_with_new_values_and_refuses_another_search(dr
 
 def test_no_trial_can_see_a_test_image(drawn, tmp_path):
     settings = Settings(dataset=(str(drawn),), output=tmp_path, clean=False)
-    task = single_run.task_of(settings, lambda line: None)
-    rest = single_run.without_test(task)
-    test = {task.rows["file"][int(row)] for row in task.split.test}
+    data = single_run.load_training_data(settings, lambda line: None)
+    rest = single_run.without_test(data)
+    test = {data.rows["file"][int(row)] for row in data.split.test}
     assert test and not test & set(rest.rows["file"]) and len(rest.split.test) == 0
     for part in ("train", "validation"):
-        before, after = getattr(task.split, part), getattr(rest.split, part)
-        assert [task.rows["file"][int(row)] for row in before] == [rest.rows["file"][int(row)] for row in after]
-        assert np.array_equal(task.truth[before], rest.truth[after])
+        before, after = getattr(data.split, part), getattr(rest.split, part)
+        assert [data.rows["file"][int(row)] for row in before] == [rest.rows["file"][int(row)] for row in after]
+        assert np.array_equal(data.truth[before], rest.truth[after])
 
 
 def test_results_among_the_images_are_refused(drawn, capsys):

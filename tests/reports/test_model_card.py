@@ -43,7 +43,7 @@ def measured() -> tuple[ModelMetadata, dict]:
     probabilities, truth = sample()
     groups, earlier = np.arange(400) // 8, calibration_metrics.unscaled_probabilities(probabilities, 0.8)
     point = OperatingPoint.fit(probabilities[:, 1:].sum(axis=1), truth > 0)
-    verdicts = metrics.Verdicts(
+    verdicts = metrics.Decisions(
         np.array([point.decide(p) for p in probabilities[:, 1:].sum(axis=1)]),
         np.arange(400) % 20 > 0,
         np.ones(400, bool),
@@ -144,7 +144,7 @@ def test_data_of_the_hub_are_linked_and_audits_told(tmp_path):
     metadata, report = measured()
     metadata = replace(metadata, training=RUN | {"dataset": "user/smears"})
     answers = {name: sample()[0].argmax(axis=1) for name in ("as they are", "grey", "cells only")}
-    told = shortcut_audit.in_short(answers, sample()[1])
+    told = shortcut_audit.accuracy_and_f1(answers, sample()[1])
     report["shortcuts"] = {name: {"network": figures, "familiar": 0.5} for name, figures in told.items()}
     model_card.write_card(tmp_path / "README.md", metadata, "resnet50", LABELS, report)
     read = ModelCard.load(tmp_path / "README.md")

@@ -48,11 +48,11 @@ def report_of(truth: np.ndarray, right: float, groups: np.ndarray) -> tuple[np.n
     probabilities = own * right + (1 - own) * (1 - right)
     said = np.where(probabilities[:, 1] >= 0.5, "suspicious", "not suspicious")
     everywhere = np.ones(len(truth), bool)
-    verdicts = metrics.Verdicts(said, everywhere, everywhere, probabilities[:, 1])
+    verdicts = metrics.Decisions(said, everywhere, everywhere, probabilities[:, 1])
     report = metrics.evaluate(probabilities, truth, LABELS, ("blast",), 0.5, groups=groups, verdicts=verdicts)
     answer = probabilities.argmax(axis=1)
     report["colour_baseline"] = shortcut_audit.with_intervals(answer, truth, groups) | {"how": "learnt here"}
-    changed = shortcut_audit.in_short(
+    changed = shortcut_audit.accuracy_and_f1(
         {"as they are": answer, "borders": answer, "stain of X": 1 - answer}, truth, groups
     )
     report["shortcuts"] = {name: {"network": found, "familiar": 1.0} for name, found in changed.items()}

@@ -35,7 +35,7 @@ from leuko.training import trainer
 from leuko.training.augmentation import Augmentation, restain
 from leuko.training.prepare_data import prepare
 from leuko.training.settings import Settings, TrainingError
-from leuko.training.train import network_of
+from leuko.training.train import create_network
 from tests.conftest import ROOT
 
 
@@ -122,7 +122,7 @@ def test_what_is_worth_a_warning():
     def warned(right: float, colours_right: float) -> str:
         answer, guess = (np.where(rng.random(200) < share, truth, 1 - truth) for share in (right, colours_right))
         report = metrics.evaluate(0.1 + 0.8 * np.eye(2)[answer], truth, ["hem", "pre"], ["pre"], 0.5)
-        found = shortcut_audit.in_short({"network": answer, "": guess}, truth)[""]
+        found = shortcut_audit.accuracy_and_f1({"network": answer, "": guess}, truth)[""]
         report["colour_baseline"] = {"intervals": {"f1": found["f1"]}, "network_above": found["lost"]}
         return " ".join(model_warnings.of_trained(report))
 
@@ -367,7 +367,7 @@ def test_a_part_that_consists_of_copies_is_refused(drawn, tmp_path):
 def test_a_size_that_a_network_does_not_take_is_refused():
     settings = Settings((), Path("model"), backbone="vit_tiny_patch16_224", weights="none", image_size=100)
     with pytest.raises(TrainingError, match="takes no images of 100 × 100 pixels"):
-        network_of(settings, 2)
+        create_network(settings, 2)
 
 
 def test_figures_are_those_of_scikit_learn():

@@ -84,7 +84,7 @@ def write_card(
         backbone: timm name, or what kind of classifier on measures it is.
         labels: class names.
         report: from `leuko.evaluation.metrics.evaluate`, with `colour_baseline`; `robustness` and `shortcuts` (see
-            `leuko.evaluation.shortcut_audit.under_changes`) are told where they are there.
+            `leuko.evaluation.shortcut_audit.evaluate_views`) are told where they are there.
     """
     run, name, measured = metadata.training, metadata.name, MEASURED in metadata.training
     text = f"""---

@@ -34,7 +34,7 @@ class Projection:
 
 
 @dataclass(frozen=True)
-class Survey:
+class DatasetProfile:
     """All that is known of a data set when its report is written.
 
     Attributes:

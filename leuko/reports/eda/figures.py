@@ -11,7 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from leuko.data.splitting.groups import FADED
-from leuko.reports.eda.dataset_profile import DRAWN, Survey, some
+from leuko.reports.eda.dataset_profile import DRAWN, DatasetProfile, some
 from leuko.reports.eda.phrases import UNFIT
 from leuko.reports.eda.records import STATISTICS
 
@@ -44,7 +44,7 @@ def explained(vectors: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return between / np.maximum(((vectors - vectors.mean(axis=0)) ** 2).sum(axis=0), 1e-12)
 
 
-def compute(survey: Survey) -> dict[str, Any]:
+def compute(survey: DatasetProfile) -> dict[str, Any]:
     """The figures as JSON-ready values."""
     readable = survey.readable
     labels, colours = survey.labels[readable], survey.records.colours[readable]
@@ -129,7 +129,7 @@ def _correlations(colours: np.ndarray) -> np.ndarray:
         return np.nan_to_num(np.corrcoef(colours.T))
 
 
-def _sizes(survey: Survey, readable: np.ndarray) -> dict[str, Any]:
+def _sizes(survey: DatasetProfile, readable: np.ndarray) -> dict[str, Any]:
     sizes, inverse, counts = np.unique(survey.records.sizes[readable], axis=0, return_inverse=True, return_counts=True)
     labels = survey.labels[readable]
     common = np.argsort(-counts, kind="stable")[:SIZES]
@@ -144,7 +144,7 @@ def _sizes(survey: Survey, readable: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _means(survey: Survey, present: np.ndarray) -> dict[str, Any]:
+def _means(survey: DatasetProfile, present: np.ndarray) -> dict[str, Any]:
     """How far, and where, the classes' mean images differ apart from their overall colour."""
     means = survey.records.means[present]
     level = means - means.mean(axis=(1, 2), keepdims=True)
@@ -158,7 +158,7 @@ def _means(survey: Survey, present: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _captions(survey: Survey, readable: np.ndarray) -> dict[str, float]:
+def _captions(survey: DatasetProfile, readable: np.ndarray) -> dict[str, float]:
     """The share of each class's images that bear burned-in writing in a corner."""
     written = survey.records.written[readable]
     labels = survey.labels[readable]

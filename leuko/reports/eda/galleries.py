@@ -13,7 +13,7 @@ from datasets import Dataset
 from leuko.data.cleaning.clean import Issue
 from leuko.data.load import open_image
 from leuko.images.decode import ImageError
-from leuko.reports.eda.dataset_profile import Survey
+from leuko.reports.eda.dataset_profile import DatasetProfile
 
 SHOWN = 24  # sets or images a gallery shows at most
 SAMPLES = 12  # random images of each class
@@ -45,7 +45,7 @@ def data_uri(data: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def duplicates(survey: Survey, sets: Sequence[tuple[int, ...]]) -> Gallery:
+def duplicates(survey: DatasetProfile, sets: Sequence[tuple[int, ...]]) -> Gallery:
     """A card for each set of rows that show one picture or overlap, side by side; labels are told where they differ."""
     cards = []
     for rows in sets[:SHOWN]:
@@ -57,7 +57,7 @@ def duplicates(survey: Survey, sets: Sequence[tuple[int, ...]]) -> Gallery:
     return Gallery(tuple(cards), more=_more(len(sets), "sets"))
 
 
-def outliers(survey: Survey) -> Gallery:
+def outliers(survey: DatasetProfile) -> Gallery:
     """The outliers, the farthest first."""
     issues = _issues(survey, "outlier")
     issues.sort(key=lambda issue: -(issue.score or 0))
@@ -65,7 +65,7 @@ def outliers(survey: Survey) -> Gallery:
     return Gallery(cards, more=_more(len(issues), "images"))
 
 
-def labels_in_doubt(survey: Survey) -> Gallery:
+def labels_in_doubt(survey: DatasetProfile) -> Gallery:
     """The labels in doubt, the least probable first, with the class that most of the likest images have."""
     issues = _issues(survey, "label-error")
     issues.sort(key=lambda issue: issue.score or 0)
@@ -80,11 +80,11 @@ def labels_in_doubt(survey: Survey) -> Gallery:
     return Gallery(tuple(cards), more=_more(len(issues), "images"))
 
 
-def _issues(survey: Survey, kind: str) -> list[Issue]:
+def _issues(survey: DatasetProfile, kind: str) -> list[Issue]:
     return [issue for issue in survey.cleaning.issues if issue.kind == kind]
 
 
-def samples(survey: Survey) -> list[Gallery]:
+def samples(survey: DatasetProfile) -> list[Gallery]:
     """Random images of each class, always the same ones."""
     rng = np.random.default_rng(0)
     shown = []
@@ -95,7 +95,7 @@ def samples(survey: Survey) -> list[Gallery]:
     return [gallery for gallery in shown if gallery.cards]
 
 
-def _tile(survey: Survey, row: int, note: str = "") -> Tile:
+def _tile(survey: DatasetProfile, row: int, note: str = "") -> Tile:
     return Tile(_thumbnail(survey.rows, int(row)), survey.files[row], note)
 
 

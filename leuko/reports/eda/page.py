@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from leuko import RESEARCH_NOTICE, __version__
 from leuko.data import output_paths
 from leuko.reports.eda import figures, findings
-from leuko.reports.eda.dataset_profile import Survey
+from leuko.reports.eda.dataset_profile import DatasetProfile
 from leuko.reports.eda.sections import build
 
 REPORT = "report.html"
@@ -51,7 +51,7 @@ def _generator(kind: str) -> str:
     return f"Deep Leuko {kind}"
 
 
-def write(survey: Survey, output: Path) -> Path:
+def write(survey: DatasetProfile, output: Path) -> Path:
     """Write `report.html`, `plots/*.png`, `figures.json` and `cleaning.json`; the page comes last.
 
     Returns:

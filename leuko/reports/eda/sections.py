@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from leuko.reports.eda import captions, findings, galleries, phrases, plots, point_plots
-from leuko.reports.eda.dataset_profile import Projection, Survey
+from leuko.reports.eda.dataset_profile import DatasetProfile, Projection
 from leuko.reports.eda.galleries import Gallery
 from leuko.reports.eda.phrases import count
 
@@ -42,12 +42,12 @@ class Section:
 _LENGTHS = ("reach", "block", "gap")
 
 
-def build(survey: Survey, f: dict[str, Any]) -> list[Section]:
+def build(survey: DatasetProfile, f: dict[str, Any]) -> list[Section]:
     """All parts of the report of a survey with the figures `f` (`leuko.reports.eda.figures.compute`), in order."""
     return [*_plotted(survey, f), *_shown(survey, f)]
 
 
-def _plotted(survey: Survey, f: dict[str, Any]) -> list[Section]:
+def _plotted(survey: DatasetProfile, f: dict[str, Any]) -> list[Section]:
     records, classes = survey.records, survey.classes
     present = [int(c) for c in np.unique(survey.labels[survey.readable])]
     table = np.array([list(counts.values()) for counts in f["sources"].values()]).T
@@ -140,7 +140,7 @@ def _plotted(survey: Survey, f: dict[str, Any]) -> list[Section]:
     ]
 
 
-def _map(survey: Survey, projection: Projection) -> bytes:
+def _map(survey: DatasetProfile, projection: Projection) -> bytes:
     colourings = [("By class", survey.labels[projection.rows], survey.classes)]
     if len(survey.sources) > 1:
         colourings.append(("By source", survey.source[projection.rows], survey.sources))
@@ -162,7 +162,7 @@ def _blocks(f: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
     return (head, *lines) if lines else ()
 
 
-def _shown(survey: Survey, f: dict[str, Any]) -> list[Section]:
+def _shown(survey: DatasetProfile, f: dict[str, Any]) -> list[Section]:
     found = survey.cleaning.duplicates
     exact = set(found.exact)
     near = [rows for rows in found.near if rows not in exact]
@@ -184,7 +184,7 @@ def _shown(survey: Survey, f: dict[str, Any]) -> list[Section]:
     ]
 
 
-def _unfit(survey: Survey) -> tuple[tuple[str, ...], ...]:
+def _unfit(survey: DatasetProfile) -> tuple[tuple[str, ...], ...]:
     issues = [issue for issue in survey.cleaning.issues if issue.kind in phrases.UNFIT]
     lines = [(i.file, findings.KINDS[i.kind], i.action, i.message) for i in issues[: findings.LINES]]
     return (("File", "Finding", "Action", "Why"), *lines) if lines else ()

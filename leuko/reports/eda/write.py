@@ -20,7 +20,7 @@ from leuko.evaluation.predict_dataset import progress
 from leuko.evaluation.shortcut_audit import shortcuts
 from leuko.networks import model_folder
 from leuko.reports.eda import page
-from leuko.reports.eda.dataset_profile import Survey, some
+from leuko.reports.eda.dataset_profile import DatasetProfile, some
 from leuko.reports.eda.records import Records, measure
 
 FOLDS = 5
@@ -74,7 +74,7 @@ def survey(sources: Sequence[str], output: Path, *, model: str | None = None, gr
         pictures=cleaning.duplicates.field[kept],
     )
     return page.write(
-        Survey(
+        DatasetProfile(
             name=" + ".join(dict.fromkeys(rows["source"])),
             rows=rows,
             cleaning=cleaning,

@@ -18,7 +18,7 @@ from leuko.data.splitting.groups import Groups
 from leuko.data.splitting.split import folds
 from leuko.evaluation import corruptions, metrics, predictions, shortcut_audit
 from leuko.evaluation.evaluation_set import EvaluationSet, gather
-from leuko.evaluation.predict_dataset import Evaluated, judge, progress
+from leuko.evaluation.predict_dataset import EvaluatedDataset, predict_dataset, progress
 from leuko.images import synthetic
 from leuko.images.decode import SUFFIXES, ImageError, decode
 from leuko.images.stain import StainProfile, colour_statistics
@@ -81,7 +81,7 @@ def evaluate(asked: Request) -> dict[str, Any]:
     return report
 
 
-def measure(asked: Request) -> tuple[Classifier, Evaluated, dict[str, Any]]:
+def measure(asked: Request) -> tuple[Classifier, EvaluatedDataset, dict[str, Any]]:
     """What is evaluated, and all figures of it; the folder for the results is made, and nothing written into it.
 
     Raises:
@@ -92,7 +92,7 @@ def measure(asked: Request) -> tuple[Classifier, Evaluated, dict[str, Any]]:
     own = None if asked.model == EMBEDDED and not Path(EMBEDDED).is_dir() else asked.model
     classifier = Classifier.load(own)
     metadata = classifier.model.metadata
-    material = gather(
+    evaluation_set = gather(
         asked.data,
         model_folder.locate(own),
         classifier.labels,
@@ -102,9 +102,9 @@ def measure(asked: Request) -> tuple[Classifier, Evaluated, dict[str, Any]]:
         positive=asked.positive,
     )
     output_paths.make(asked.output)  # before the work, so that it is not in vain
-    evaluated = Evaluated(material, judge(classifier, material.rows, progress))
-    if not len(evaluated.judged.rows):
-        raise DataError(f"None of the {len(material.rows)} images of {asked.data} can be read.")
+    evaluated = EvaluatedDataset(evaluation_set, predict_dataset(classifier, evaluation_set.rows, progress))
+    if not len(evaluated.predictions.rows):
+        raise DataError(f"None of the {len(evaluation_set.rows)} images of {asked.data} can be read.")
     return classifier, evaluated, _measure(classifier, evaluated) | _audit(classifier, evaluated, asked, looks)
 
 
@@ -146,43 +146,43 @@ def _images(folder: Path) -> list[Path]:
     return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
 
 
-def _measure(classifier: Classifier, evaluated: Evaluated) -> dict[str, Any]:
+def _measure(classifier: Classifier, evaluated: EvaluatedDataset) -> dict[str, Any]:
     """What `metrics.json` says without audits."""
-    material, metadata = evaluated.material, classifier.model.metadata
+    evaluation_set, metadata = evaluated.evaluation_set, classifier.model.metadata
     figures = metrics.evaluate(
         evaluated.compared,
         evaluated.truth,
-        material.labels,
-        material.positive,
+        evaluation_set.labels,
+        evaluation_set.positive,
         metadata.operating_point.threshold,
         groups=evaluated.groups,
         earlier=evaluated.unscaled_probabilities(metadata),
-        verdicts=evaluated.judged.verdicts,
+        verdicts=evaluated.predictions.verdicts,
     )
     about = classifier.describe()
-    data = {"name": material.name, "what": list(material.what), "groups": evaluated.groups_from}
-    data |= {"own": material.training is not None, "two_way": material.two_way}
+    data = {"name": evaluation_set.name, "what": list(evaluation_set.what), "groups": evaluated.groups_from}
+    data |= {"own": evaluation_set.training is not None, "two_way": evaluation_set.two_way}
     return {
         "model": {name: about[name] for name in ("name", "version", "backbone", "temperature")},
-        "data": data | {"unreadable": len(evaluated.judged.errors)},
+        "data": data | {"unreadable": len(evaluated.predictions.errors)},
         "operating_point": metadata.operating_point.as_json(),
         **figures,
     }
 
 
 def _audit(
-    classifier: Classifier, evaluated: Evaluated, asked: Request, looks: dict[str, StainProfile]
+    classifier: Classifier, evaluated: EvaluatedDataset, asked: Request, looks: dict[str, StainProfile]
 ) -> dict[str, Any]:
     """The colour baseline and, where asked for, what is left when images change."""
-    material, reference = evaluated.material, _reference(evaluated.material)
+    evaluation_set, reference = evaluated.evaluation_set, _reference(evaluated.evaluation_set)
     to_answer = _most_probable
-    if material.two_way:
+    if evaluation_set.two_way:
         positive = classifier.model.metadata.positive
         to_answer = partial(_two_way_answer, labels=classifier.labels, positive=positive)
     under = partial(
-        shortcut_audit.under_changes,
+        shortcut_audit.evaluate_views,
         classifier.model,
-        material.rows.select(evaluated.judged.rows),
+        evaluation_set.rows.select(evaluated.predictions.rows),
         truth=evaluated.truth,
         groups=evaluated.groups,
         to_answer=to_answer,
@@ -198,18 +198,18 @@ def _audit(
     return found
 
 
-def _reference(material: EvaluationSet) -> shortcut_audit.Reference | None:
+def _reference(evaluation_set: EvaluationSet) -> shortcut_audit.Reference | None:
     """Colours of the images the model has learnt from, if the data are its own."""
-    if material.training is None:
+    if evaluation_set.training is None:
         return None
-    rows = progress(range(len(material.training)), "Training images' colours", len(material.training))
-    colours = [colour_statistics(open_image(material.training[row]["image"])) for row in rows]
-    return shortcut_audit.Reference(np.array(colours), material.training_truth)
+    rows = progress(range(len(evaluation_set.training)), "Training images' colours", len(evaluation_set.training))
+    colours = [colour_statistics(open_image(evaluation_set.training[row]["image"])) for row in rows]
+    return shortcut_audit.Reference(np.array(colours), evaluation_set.training_truth)
 
 
-def _colour_baseline(evaluated: Evaluated, reference: shortcut_audit.Reference | None) -> dict[str, Any] | None:
+def _colour_baseline(evaluated: EvaluatedDataset, reference: shortcut_audit.Reference | None) -> dict[str, Any] | None:
     """Colour statistics alone: learnt where the model has learnt, else in other groups of the same data."""
-    truth, colours, groups = evaluated.truth, evaluated.judged.colours, evaluated.groups
+    truth, colours, groups = evaluated.truth, evaluated.predictions.colours, evaluated.groups
     if reference:
         found = shortcut_audit.colour_baseline(*reference, colours, truth, groups, network=evaluated.answer)
         return found | {"how": "learnt from the model's training images"}
@@ -222,7 +222,9 @@ def _colour_baseline(evaluated: Evaluated, reference: shortcut_audit.Reference |
         return None
     answer = np.zeros_like(truth)
     for split in splits:
-        answer[split.test] = shortcut_audit.neighbours(colours[split.train], truth[split.train], colours[split.test])
+        answer[split.test] = shortcut_audit.nearest_neighbours(
+            colours[split.train], truth[split.train], colours[split.test]
+        )
     how = f"learnt from these images, in {FOLDS}-fold cross-validation by group"
     return shortcut_audit.with_intervals(answer, truth, groups) | {"how": how}
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from leuko.evaluation import error_analysis
-from leuko.evaluation.predict_dataset import Evaluated
+from leuko.evaluation.predict_dataset import EvaluatedDataset
 from leuko.inference.classifier import Classifier
 from leuko.networks import grad_cam
 from leuko.reports.eda.galleries import SHOWN, Gallery, Tile, thumbnail
@@ -22,9 +22,9 @@ class Wrong(NamedTuple):
     card: tuple[Tile, ...]
 
 
-def wrong(classifier: Classifier, evaluated: Evaluated) -> list[Wrong]:
+def wrong(classifier: Classifier, evaluated: EvaluatedDataset) -> list[Wrong]:
     """The surest wrong answers, at most `SHOWN`, of the classifier that was evaluated."""
-    sure, judged = evaluated.compared.max(axis=1), evaluated.judged
+    sure, predictions = evaluated.compared.max(axis=1), evaluated.predictions
     numbers = np.flatnonzero(evaluated.answer != evaluated.truth)
     numbers = numbers[np.argsort(-sure[numbers], kind="stable")][:SHOWN]
     if not len(numbers):
@@ -34,12 +34,12 @@ def wrong(classifier: Classifier, evaluated: Evaluated) -> list[Wrong]:
     shown = []
     for number in map(int, numbers):
         image = evaluated.image(number)
-        why = error_analysis.likely(judged, number, image, usual, bound)
+        why = error_analysis.likely(predictions, number, image, usual, bound)
         reading = classifier.read(image)
         heat = image
         if classifier.explains:
             heat = grad_cam.overlay(image, classifier.heat_map(reading, reading.finding.label))
-        was, called = (evaluated.material.labels[c[number]] for c in (evaluated.truth, evaluated.answer))
+        was, called = (evaluated.evaluation_set.labels[c[number]] for c in (evaluated.truth, evaluated.answer))
         said = f"{was}, called {called} ({percent(float(sure[number]))}); {reading.finding.decision}"
         pictured = Tile(thumbnail(image), evaluated.file(number), said)
         note = "; ".join(why)

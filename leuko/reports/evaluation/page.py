@@ -8,7 +8,7 @@ from typing import Any
 
 from leuko.evaluation import tables
 from leuko.evaluation.corruptions import CELL_FREE, CORRUPTIONS
-from leuko.evaluation.predict_dataset import Evaluated
+from leuko.evaluation.predict_dataset import EvaluatedDataset
 from leuko.reports.eda import page as data_report
 from leuko.reports.eda.findings import Point
 from leuko.reports.eda.phrases import count, percent
@@ -26,9 +26,9 @@ def check(output: Path) -> None:
     data_report.check(output, KIND)
 
 
-def write(output: Path, report: dict[str, Any], evaluated: Evaluated, shown: list[gallery.Wrong]) -> Path:
+def write(output: Path, report: dict[str, Any], evaluated: EvaluatedDataset, shown: list[gallery.Wrong]) -> Path:
     """Write `plots/*.png`, and `report.html` last; returns the page's path."""
-    drawn = plots.draw(evaluated.compared, evaluated.truth, evaluated.material.labels, report)
+    drawn = plots.draw(evaluated.compared, evaluated.truth, evaluated.evaluation_set.labels, report)
     wrong = int((evaluated.answer != evaluated.truth).sum())
     sections = [*_figures(report, drawn), *_audits(report, drawn), _wrong(shown, wrong)]
     (output / "plots").mkdir(exist_ok=True)
