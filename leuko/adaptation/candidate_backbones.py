@@ -80,7 +80,7 @@ def candidates(model: model_folder.Model, larger: float | None) -> list[Candidat
                 raise
             continue
         found.append(Candidate(trunk, model.backbone, model.metadata.name, model.version))
-    weights = GENERAL / f"{model.backbone}.safetensors"
+    weights = GENERAL / model.backbone / model_folder.WEIGHTS
     if weights.is_file():
         general = create(model.backbone, 2, weights=str(weights)).eval().requires_grad_(False)
         name, version = f"{model.backbone} of ImageNet", hashlib.sha256(weights.read_bytes()).hexdigest()[:12]

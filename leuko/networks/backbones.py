@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from timm.models._hub import check_cached_file
 from torch import nn
 
-from leuko.networks import architectures, compact, ensemble, hub_errors  # noqa: F401  (two are registered with timm)
+from leuko.networks import architectures, ensemble, hub_errors  # noqa: F401  (two are registered with timm)
 
 FineTuning = Literal["frozen", "partial", "full"]
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -145,8 +145,7 @@ def create(backbone: str, classes: int, *, weights: str = "auto", dropout: float
         backbone: any name of `timm.list_models()`.
         classes: number of classes, at least 2.
         weights: `auto` (timm's pretrained weights from the Hub), `none` (random), or the path of a safetensors
-            file with the backbone's parameters under timm's names (see `leuko.networks.compact` for small ones); its
-            last layer is left out if it has other classes.
+            file with the backbone's parameters under timm's names; its last layer is left out if it has other classes.
         dropout: probability before the last layer, 0 to 1.
 
     Raises:
@@ -197,7 +196,7 @@ def _load_initial(timm_model: nn.Module, file: Path) -> bool:
     if file.suffix != ".safetensors":
         raise WeightsError(f"--weights takes auto, none or a .safetensors file; {file.name} is none of them.")
     try:
-        given = compact.unpack(load_file(file))
+        given = load_file(file)
     except Exception as error:
         raise WeightsError(f"The weights file {file} is missing or not a complete safetensors file.") from error
     wanted = timm_model.state_dict()

@@ -231,7 +231,9 @@ def load(source: Path) -> Model:
 
 
 def _by_trunk(file: Path, how: Preprocessing) -> Describe:
-    from leuko.networks.runtime import Onnx  # late: it needs `leuko.networks.model_folder` and may be needed by nobody
+    from leuko.networks.runtime import (
+        OnnxRuntime,
+    )  # late: it needs `leuko.networks.model_folder` and may be needed by nobody
 
-    trunk = Onnx(file)
+    trunk = OnnxRuntime(file)
     return lambda image: trunk.run(to_input(image, how)[None])[0].features

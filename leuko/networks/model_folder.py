@@ -22,13 +22,15 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from leuko import __version__
 from leuko.images.stain import Normalisation
@@ -37,9 +39,9 @@ from leuko.networks.preprocessing import CropError, Preprocessing, to_input
 from leuko.system.hub_ids import is_path
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from leuko.networks.backbones import Network
+    from leuko.networks.linear_head import LinearHead
+    from leuko.networks.trunk_files import TrunkFiles
 
 EMBEDDED = Path(__file__).parent / "embedded"
 CONFIG, WEIGHTS, LEUKO, ONNX = "config.json", "model.safetensors", "leuko.json", "onnx/model.onnx"
@@ -79,6 +81,11 @@ class Model:
     arguments: dict[str, Any] = field(default_factory=dict)
     onnx: Path | None = None
     measures: Callable[[np.ndarray], np.ndarray] | None = None
+
+    @property
+    def is_network(self) -> bool:
+        """Whether the model is a network, and no classifier on measures."""
+        return self.measures is None
 
     def input_of(self, image: np.ndarray) -> np.ndarray:
         """What an engine runs on, float32, of an image, uint8, H × W × 3, RGB."""
@@ -158,8 +165,14 @@ def new_folder(target: Path) -> Iterator[Path]:
 def save(folder: Path, network: Network, labels: tuple[str, ...], how: Preprocessing, metadata: ModelMetadata) -> None:
     """Write weights, configuration, ONNX and `leuko.json` into an existing folder, `leuko.json` last.
 
-    Call it inside `new_folder`, after `round_to_half_precision`; the card and the evaluation are written by who made them.
+    Call it inside `new_folder`, after `round_to_half_precision`; the card and the evaluation are written by the caller.
     """
+    write_network_files(folder, network, labels, how)
+    _write_metadata(folder, how, metadata)
+
+
+def write_network_files(folder: Path, network: Network, labels: tuple[str, ...], how: Preprocessing) -> None:
+    """Write `config.json`, `model.safetensors` and `onnx/model.onnx` of a network in evaluation mode."""
     from safetensors.torch import save_file
     from timm.models._hub import save_config_for_hf
 
@@ -183,14 +196,67 @@ def save(folder: Path, network: Network, labels: tuple[str, ...], how: Preproces
     config["dtype"] = "float32"
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     export_onnx(network, how.size, folder / ONNX)
+
+
+def write_adapted(
+    folder: Path,
+    trunk: TrunkFiles,
+    head: LinearHead,
+    labels: tuple[str, ...],
+    preprocessing: Preprocessing,
+    metadata: ModelMetadata,
+) -> None:
+    """Write a trunk with a new last layer into an existing folder, without PyTorch; `leuko.json` last.
+
+    Call it inside `new_folder`; the card and the evaluation are written by the caller.
+
+    Args:
+        folder: to write to.
+        trunk: of the network.
+        head: the new last layer, the temperature folded in (`LinearHead.with_temperature`). Its weight is rounded to
+            half precision.
+        labels: the classes in the order of the head's outputs.
+        preprocessing: from an image to the network's input; its size may differ from the trunk's.
+        metadata: the content of `leuko.json`.
+    """
+    from safetensors.numpy import load_file, save_file
+
+    from leuko.networks.linear_head import replace_head
+
+    tensors = load_file(trunk.weights)
+    tensors[f"{trunk.layer}.weight"] = head.weight.astype(np.float16)
+    tensors[f"{trunk.layer}.bias"] = head.bias.astype(np.float32)
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    config = json.loads(trunk.config.read_text())
+    config["num_classes"] = len(labels)
+    config["label_names"] = list(labels)
+    described = config["pretrained_cfg"]
+    if described["input_size"][1:] != list(preprocessing.size):
+        described["pool_size"] = None  # the size of the feature map was stated for the other input size
+    config["pretrained_cfg"] = described | preprocessing.as_timm() | {"num_classes": len(labels)}
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    replace_head(trunk.onnx, head, folder / ONNX, preprocessing.size)
+    _write_metadata(folder, preprocessing, metadata)
+
+
+def _write_metadata(folder: Path, preprocessing: Preprocessing, metadata: ModelMetadata) -> None:
     content = {
         "format": 1,
-        "stain": how.stain.as_json() if how.stain else None,
-        "versions": {"leuko": __version__, **{name: version(name) for name in _VERSIONED}},
+        "stain": preprocessing.stain.as_json() if preprocessing.stain else None,
+        "versions": {"leuko": __version__, **_installed(_VERSIONED)},
         "sha256": {WEIGHTS: digest(folder / WEIGHTS), ONNX: digest(folder / ONNX)},
         **metadata.as_json(),
     }
     (folder / LEUKO).write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _installed(packages: Iterable[str]) -> dict[str, str]:
+    """The versions of those packages that are installed."""
+    versions = {}
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions
 
 
 def locate(model: str | os.PathLike[str] | None) -> Path:

@@ -5,8 +5,10 @@ ONNX Runtime is some times faster on a processor, and needs neither PyTorch nor 
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -14,12 +16,15 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 import onnxruntime
 
-from leuko.networks.model_folder import Model
+from leuko.networks.linear_head import with_free_input_size
+from leuko.networks.model_folder import Model, ModelFolderError
+from leuko.system import extras
 from leuko.system.threads import cores
 
 if TYPE_CHECKING:
     from leuko.networks.backbones import Network
 
+_log = logging.getLogger("leuko")
 # Of what was exported here, by the weights' version.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "leuko" / "onnx"
 NEEDED = {"feature_map", "features", "logits"}
@@ -41,40 +46,57 @@ class Output(NamedTuple):
     cams: np.ndarray | None
 
 
-class Engine(Protocol):
-    """Runs a network."""
+class NotExportableError(RuntimeError):
+    """PyTorch cannot write this network as an ONNX file."""
+
+
+class Runtime(Protocol):
+    """Runs a model."""
 
     def run(self, inputs: np.ndarray) -> list[Output]:
         """What the model makes of B inputs, float32, as `leuko.networks.model_folder.Model.input_of` gives them, stacked."""
 
 
-class Onnx:
+class OnnxRuntime:
     """Runs an exported network; may be used by several threads at once."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, any_size: bool = False) -> None:
+        """Open a network.
+
+        Args:
+            file: as `leuko.networks.export.export_onnx` writes it.
+            any_size: take inputs of any height and width, where the network can; else only those it was exported for.
+        """
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = cores()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning takes the cores from cells
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(
+            with_free_input_size(file) if any_size else file, options, providers=["CPUExecutionProvider"]
+        )
         self._input = self._session.get_inputs()[0].name
         self.outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, inputs: np.ndarray) -> list[Output]:
-        """See `Engine`."""
+        """See `Runtime`."""
         found = dict(zip(self.outputs, self._session.run(None, {self._input: inputs}), strict=True))
         columns = [found.get(name, [None] * len(inputs)) for name in Output._fields]
         return [Output(*each) for each in zip(*columns, strict=True)]
 
+    def features(self, inputs: np.ndarray) -> np.ndarray:
+        """Input of the last layer, float32, B × D, of B inputs, float32, stacked."""
+        (features,) = self._session.run(["features"], {self._input: inputs})
+        return features
 
-class Torch:
+
+class TorchRuntime:
     """Runs a network that is in memory."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
 
     def run(self, inputs: np.ndarray) -> list[Output]:
-        """See `Engine`."""
+        """See `Runtime`."""
         import torch
 
         with torch.no_grad():
@@ -83,42 +105,71 @@ class Torch:
         return [Output(*each, None) for each in zip(*(part.numpy() for part in found), strict=True)]
 
 
-def runtime_of(model: Model) -> Engine:
-    """The fastest way to run a model; one whose folder has no usable ONNX file is exported once, and that is kept."""
-    if model.measures:
-        return Onnx(model.onnx)
+def runtime_of(model: Model) -> Runtime:
+    """The fastest way to run a model.
+
+    A model whose folder has no usable ONNX file is exported once, and the file is kept in `CACHE`.
+
+    Raises:
+        ModelFolderError: the model must be exported, and PyTorch is not installed.
+    """
     if not isinstance(model.origin, Path):
-        return Torch(model.network)
-    kept = CACHE / f"{model.version}.onnx"
-    return _usable(model.onnx) or _usable(kept) or _exported(model, kept)
-
-
-def _usable(file: Path | None) -> Onnx | None:
+        return TorchRuntime(model.network)
     try:
-        engine = Onnx(file) if file and file.is_file() else None
-    except Exception:  # ONNX Runtime raises many kinds
-        return None
-    return engine if engine and set(engine.outputs) >= NEEDED else None
+        return _open_onnx(model)[1]
+    except NotExportableError:
+        _log.warning("It cannot be exported, so PyTorch runs it, more slowly.")
+        return TorchRuntime(model.network)
 
 
-def _exported(model: Model, target: Path) -> Engine:
-    from leuko.networks.export import export_onnx  # late, as all that brings PyTorch along
+def onnx_file_of(model: Model) -> Path:
+    """The ONNX file of a model from a folder: the folder's own, or one that was exported from its weights.
 
-    log = logging.getLogger("leuko")
-    log.warning("%s has no ONNX file that can be used: exporting it, once.", model.metadata.name)
-    with tempfile.TemporaryDirectory(prefix="leuko-onnx-") as scratch:
-        draft = Path(scratch) / target.name
+    Raises:
+        NotExportableError: PyTorch cannot export this network.
+        ModelFolderError: the model must be exported, and PyTorch is not installed.
+    """
+    return _open_onnx(model)[0]
+
+
+def _open_onnx(model: Model) -> tuple[Path, OnnxRuntime]:
+    cached = CACHE / f"{model.version}.onnx"
+    for file in (model.onnx, cached):
         try:
-            export_onnx(model.network, model.preprocessing.size, draft)
-        except Exception as error:  # the exporter raises many kinds
-            log.warning("It cannot be exported, so PyTorch runs it, more slowly.")
-            log.debug("export of %s", model.metadata.name, exc_info=error)
-            return Torch(model.network)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as beside:
-                beside.write(draft.read_bytes())
-            Path(beside.name).replace(target)
-        except OSError:
-            log.warning("It cannot be kept in %s, so it will be exported again.", target.parent)
-        return Onnx(draft)
+            runtime = OnnxRuntime(file) if file and file.is_file() else None
+        except Exception:  # ONNX Runtime raises many kinds
+            continue
+        if file and runtime and (set(runtime.outputs) >= NEEDED or not model.is_network):
+            return file, runtime
+    file = _export(model, cached)
+    return file, OnnxRuntime(file)
+
+
+def _export(model: Model, target: Path) -> Path:
+    """Export a network; the file that was written: `target`, or a temporary one where `target` cannot be written."""
+    if not model.preprocessing:
+        raise ModelFolderError(f"The ONNX file of {model.metadata.name} cannot be read; copy the folder again.")
+    _log.warning("%s has no ONNX file that can be used: exporting it, once.", model.metadata.name)
+    try:
+        from leuko.networks.export import export_onnx  # imports PyTorch
+    except ImportError as error:
+        purpose = f"{model.metadata.name} has no ONNX file that can be used, and exporting it"
+        raise ModelFolderError(extras.needs(purpose, "PyTorch")) from error
+    draft = Path(tempfile.mkdtemp(prefix="leuko-onnx-")) / target.name
+    atexit.register(shutil.rmtree, draft.parent, ignore_errors=True)
+    try:
+        export_onnx(model.network, model.preprocessing.size, draft)
+    except ModelFolderError:
+        raise
+    except Exception as error:  # the exporter raises many kinds
+        _log.debug("export of %s", model.metadata.name, exc_info=error)
+        raise NotExportableError(f"{model.metadata.name} cannot be exported to ONNX.") from error
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as copy:
+            copy.write(draft.read_bytes())
+        Path(copy.name).replace(target)
+    except OSError:
+        _log.warning("It cannot be kept in %s, so it will be exported again.", target.parent)
+        return draft
+    return target

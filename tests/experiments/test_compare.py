@@ -27,7 +27,7 @@ from leuko.images.decode import decode
 from leuko.images.stain import colour_statistics
 from leuko.networks import classical
 from leuko.networks.model_folder import ModelFolderError
-from leuko.networks.runtime import Onnx
+from leuko.networks.runtime import OnnxRuntime
 from leuko.serving.analysis import analyse
 from leuko.serving.tabs import heat_map
 from leuko.stats import paired_tests
@@ -267,7 +267,7 @@ def test_the_file_says_what_scikit_learn_says(kind, classes, tmp_path):
     fitted = baselines.fit(kind, measures, truth, split, smote=False, seed=0)
     file = tmp_path / "model.onnx"
     file.write_bytes(classical.as_onnx(fitted.prepare, fitted.classifier, classes, 1.7))
-    found = Onnx(file).run(measures[split.test])
+    found = OnnxRuntime(file).run(measures[split.test])
     assert np.stack([o.logits for o in found]) == pytest.approx(fitted.logits(measures[split.test]) / 1.7, abs=1e-4)
     prepared = fitted.prepare.transform(measures[split.test])
     assert np.stack([o.features for o in found]) == pytest.approx(prepared, abs=1e-5)

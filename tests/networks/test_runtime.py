@@ -60,8 +60,8 @@ def small(backbone: str, embedded: Classifier, place: Path) -> Path:
 
 def test_onnx_runtime_and_pytorch_say_the_same(embedded, smear):
     pixels = np.stack([to_input(view, embedded.model.preprocessing) for view in (smear, smear[::-1], smear[:150])])
-    assert isinstance(embedded.engine, runtime.Onnx)
-    pairs = zip(embedded.engine.run(pixels), runtime.Torch(embedded.model.network).run(pixels), strict=True)
+    assert isinstance(embedded.engine, runtime.OnnxRuntime)
+    pairs = zip(embedded.engine.run(pixels), runtime.TorchRuntime(embedded.model.network).run(pixels), strict=True)
     for fast, slow in pairs:
         assert np.allclose(fast.logits, slow.logits, atol=1e-4)
         assert np.allclose(fast.features, slow.features, atol=1e-4)
@@ -90,7 +90,7 @@ def test_heat_maps_are_those_of_pytorch_grad_cam(embedded, smear):
 def test_heads_of_all_kinds_are_explained(backbone, chain, embedded, smear, tmp_path):
     ours = Classifier.load(small(backbone, embedded, tmp_path / "model"))
     reading = ours.read(smear, cells=False)
-    assert isinstance(ours.engine, runtime.Onnx) and (reading.output.cams is not None) == chain
+    assert isinstance(ours.engine, runtime.OnnxRuntime) and (reading.output.cams is not None) == chain
     with torch.no_grad():
         feature_map = ours.model.network.trunk(torch.from_numpy(to_input(smear, ours.model.preprocessing))[None])
     for number, label in enumerate(ours.labels):
@@ -105,7 +105,7 @@ def test_the_dense_layers_of_vgg_are_explained_as_by_pytorch_grad_cam(smear, tmp
     export_onnx(network, (224, 224), tmp_path / "model.onnx")
     how = Preprocessing((224, 224), "bicubic", (0.5,) * 3, (0.5,) * 3)
     pixels = np.stack([to_input(view, how) for view in (smear, smear[:150])])
-    found = runtime.Onnx(tmp_path / "model.onnx").run(pixels)
+    found = runtime.OnnxRuntime(tmp_path / "model.onnx").run(pixels)
     with GradCAM(network.timm_model, [network.timm_model.features]) as oracle:
         for number in range(4):
             theirs = oracle(torch.from_numpy(pixels), [ClassifierOutputTarget(number)] * 2)
@@ -140,7 +140,7 @@ def test_a_model_without_onnx_is_exported_once(copied, cache, smear, embedded, c
     again = Classifier.load(copied)
     assert not caplog.records and len(list(cache.iterdir())) == 1
     for classifier in (first, again):
-        assert isinstance(classifier.engine, runtime.Onnx)
+        assert isinstance(classifier.engine, runtime.OnnxRuntime)
         assert classifier.classify(smear).probabilities == pytest.approx(embedded.classify(smear).probabilities, 1e-3)
 
 
