@@ -1,34 +1,59 @@
-# make run: serve the app on 127.0.0.1:7860 · make test: everything the tests need, then the tests
-PYTHON ?= python3.11
+# make run: serve the app on 127.0.0.1:7860 · make install: set up training too · make test: set up and run the tests
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 DATA ?= ../shared/data/aria
 
-.PHONY: run test install lint embedded
+.PHONY: run test install lint types coverage wheel embedded
 
-run: .venv/installed
+run: .venv/installed-app
 	GRADIO_SERVER_PORT=$${GRADIO_SERVER_PORT:-7860} $(BIN)/python app.py
-
-test: .venv/installed-dev lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
-
-lint: .venv/installed-dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
 
 install: .venv/installed
 
-# Takes about ten minutes on two cores.
+test: lint types
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# Rules on style and on what may import what.
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: .venv/installed-dev
+	$(BIN)/mypy
+
+coverage: .venv/installed-dev
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term
+
+# The wheel, installed into an environment of its own and used there.
+wheel: .venv/installed-dev
+	$(BIN)/python -m scripts.check_wheel
+
+# Trains the embedded model again: about ten minutes on two cores.
 embedded: .venv/installed-dev build/efficientnet_lite0.safetensors
-	$(BIN)/python -m benchmarks.embedded_default $(DATA)
+	$(BIN)/python -m scripts.train_embedded_model $(DATA)
 
 build/efficientnet_lite0.safetensors: .venv/installed-dev
-	$(BIN)/python -m benchmarks.lite0_weights $@
+	$(BIN)/python -m scripts.write_imagenet_weights $@
 
-.venv/installed: requirements.txt
+.venv/created:
+	@test -n "$(PYTHON)" || { echo "Deep Leuko needs CPython 3.11 or newer, and none was found. Install it, or name it: make run PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+# Packages are compiled when they are first imported, not when they are installed: that halves the time of the first run.
+.venv/installed-app: .venv/created requirements-app.txt pyproject.toml
+	$(PIP) --no-compile -r requirements-app.txt
+	$(PIP) --no-deps --editable .
+	touch $@
+
+.venv/installed: .venv/installed-app requirements.txt
+	$(PIP) -r requirements.txt
 	touch $@
 
 .venv/installed-dev: .venv/installed requirements-dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(PIP) -r requirements-dev.txt
 	touch $@
