@@ -12,7 +12,7 @@ from leuko.evaluation.tables import as_text
 from leuko.inference.classifier import leukaemia_probability
 from leuko.reports.evaluation import plots
 from leuko.stats import calibration_metrics, small_sample_intervals
-from leuko.stats.bootstrap import Area, Bootstrap, Figures, Interval, Share, Within
+from leuko.stats.bootstrap import Bootstrap, Estimand, Estimands, Interval
 from leuko.stats.ranking_metrics import Ranking
 
 __all__ = ["Decisions", "as_text", "evaluate", "plot"]
@@ -86,22 +86,22 @@ def evaluate(
         )
         alarm = Ranking(score)
 
-    def figures(weights: np.ndarray) -> Figures:
+    def figures(weights: np.ndarray) -> Estimands:
         found = classes.figures(weights, labels)
-        found[("risk_coverage", "aurc")] = surest.aurc(weights, ~answers.so)
+        found[("risk_coverage", "aurc")] = Estimand.bounded(surest.aurc(weights, ~answers.so))
         found |= _under(("risk_coverage", "risk_at_intervals"), _risks_at(weights, answers))
         for kind, statements in spoken.items():
             for when, statement in zip(("after", "before"), statements, strict=True):
-                found |= _under(("calibration", kind, when), calibration_metrics.figures(statement, weights))
+                found |= _under(("calibration", kind, when), calibration_metrics.estimands(statement, weights))
         if ill is not None:
             found |= _under(("leukaemia",), _two_way(weights, score >= threshold, ill))
-            found[("leukaemia", "auc_roc")] = Area(alarm.auc_roc(weights, ill), weights @ ill, weights @ ~ill)
-            found[("leukaemia", "auc_pr")] = alarm.auc_pr(weights, ill)
+            found[("leukaemia", "auc_roc")] = Estimand.auc(alarm.auc_roc(weights, ill), weights @ ill, weights @ ~ill)
+            found[("leukaemia", "auc_pr")] = Estimand.bounded(alarm.auc_pr(weights, ill))
         if verdicts:
             found |= _under(("decisions",), _decisions(weights, verdicts, ill))
         return found
 
-    report = {"images": len(truth), "groups": resamples.count, "intervals": resamples.how}
+    report = {"images": len(truth), "groups": resamples.group_count, "intervals": resamples.description}
     report["warnings"] = small_sample_intervals.small_sample_warnings(
         labels, truth, np.arange(len(truth)) if groups is None else groups, "test images"
     )
@@ -137,37 +137,38 @@ class _Classes:
         cells = np.eye(self.number**2, dtype=np.float32)[self._cell]
         return (weights @ cells).astype(np.float64).reshape(-1, self.number, self.number)
 
-    def figures(self, weights: np.ndarray, labels: Sequence[str]) -> Figures:
+    def figures(self, weights: np.ndarray, labels: Sequence[str]) -> Estimands:
         """Of all classes together, and of each."""
         confusion = self.confusion(weights)
         right, said, were = np.diagonal(confusion, axis1=1, axis2=2), confusion.sum(axis=1), confusion.sum(axis=2)
         total = were.sum(axis=1)
-        each: dict[str, list] = {name: [] for name in MACRO}
+        each: dict[str, list[Estimand]] = {name: [] for name in MACRO}
         for c, ranking in enumerate(self._rankings):
-            each["precision"].append(Share(right[:, c], np.maximum(said[:, c], 1)))  # 0 where nothing was said
-            each["recall"].append(Share(right[:, c], were[:, c]))
-            each["specificity"].append(Share(total - were[:, c] - said[:, c] + right[:, c], total - were[:, c]))
-            each["f1"].append(Share(right[:, c], (said[:, c] + were[:, c]) / 2))
-            each["auc_roc"].append(Area(ranking.auc_roc(weights, self._belongs[:, c]), were[:, c], total - were[:, c]))
-            each["auc_pr"].append(ranking.auc_pr(weights, self._belongs[:, c]))
-        found: dict[Any, Any] = {"accuracy": Share(right.sum(axis=1), total)}
+            each["precision"].append(
+                Estimand.proportion(right[:, c], np.maximum(said[:, c], 1))
+            )  # 0 where nothing was said
+            each["recall"].append(Estimand.proportion(right[:, c], were[:, c]))
+            each["specificity"].append(
+                Estimand.proportion(total - were[:, c] - said[:, c] + right[:, c], total - were[:, c])
+            )
+            each["f1"].append(Estimand.proportion(right[:, c], (said[:, c] + were[:, c]) / 2))
+            each["auc_roc"].append(
+                Estimand.auc(ranking.auc_roc(weights, self._belongs[:, c]), were[:, c], total - were[:, c])
+            )
+            each["auc_pr"].append(Estimand.bounded(ranking.auc_pr(weights, self._belongs[:, c])))
+        found: dict[Any, Estimand] = {"accuracy": Estimand.proportion(right.sum(axis=1), total)}
         for name, values in each.items():
-            found[name] = np.mean([_plain(values[c]) for c in self.present], axis=0)
+            mean = np.mean([values[c].values for c in self.present], axis=0)
             if len(self.present) == 1 and name in ("precision", "f1"):  # nothing could be taken for it
-                found[name] = found[name] * np.nan
+                mean = mean * np.nan
+            found[name] = Estimand.bounded(mean)
             found |= {("per_class", label, name): value for label, value in zip(labels, values, strict=True)}
         rarest = self.present[self._belongs[:, self.present].sum(axis=0).argmin()]
-        found["auc_roc"] = Area(found["auc_roc"], were[:, rarest], total - were[:, rarest])
+        found["auc_roc"] = Estimand.auc(found["auc_roc"].values, were[:, rarest], total - were[:, rarest])
         found["balanced_accuracy"] = found["recall"]
         mcc = _mcc(right, said, were, total) if len(self.present) > 1 else np.full(len(total), np.nan)
-        found["mcc"] = Within(mcc, -1.0, 1.0)
+        found["mcc"] = Estimand.bounded(mcc, -1.0, 1.0)
         return found
-
-
-def _plain(figure: np.ndarray | Share | Area) -> np.ndarray:
-    if not isinstance(figure, Share):
-        return figure.values if isinstance(figure, Area) else figure
-    return np.divide(figure.part, figure.whole, out=np.full(figure.part.shape, np.nan), where=figure.whole > 0)
 
 
 def _mcc(right: np.ndarray, said: np.ndarray, were: np.ndarray, total: np.ndarray) -> np.ndarray:
@@ -177,32 +178,36 @@ def _mcc(right: np.ndarray, said: np.ndarray, were: np.ndarray, total: np.ndarra
     return np.divide(together, spread, out=np.zeros_like(spread), where=spread > 0)
 
 
-def _two_way(weights: np.ndarray, called: np.ndarray, ill: np.ndarray) -> Figures:
+def _two_way(weights: np.ndarray, called: np.ndarray, ill: np.ndarray) -> Estimands:
     """Figures of the leukaemia alarm: `called` and `ill` are bool, N."""
     table = np.stack([called & ill, called & ~ill, ~called & ill, ~called & ~ill], axis=1)
     hit, false, missed, cleared = (weights @ table.astype(np.float32)).astype(np.float64).T
     total = hit + false + missed + cleared
-    sensitivity, specificity = Share(hit, hit + missed), Share(cleared, cleared + false)
+    sensitivity, specificity = Estimand.proportion(hit, hit + missed), Estimand.proportion(cleared, cleared + false)
     right, said = np.stack([hit, cleared], axis=1), np.stack([hit + false, missed + cleared], axis=1)
     were = np.stack([hit + missed, false + cleared], axis=1)
-    figures = {"sensitivity": sensitivity, "specificity": specificity, "accuracy": Share(hit + cleared, total)}
+    figures = {
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "accuracy": Estimand.proportion(hit + cleared, total),
+    }
     if not 0 < ill.sum() < len(ill):  # the rest would be 0 or 1 whatever the network says
-        return figures | dict.fromkeys(_BOTH, np.full(len(total), np.nan))
+        return figures | dict.fromkeys(_BOTH, Estimand.bounded(np.full(len(total), np.nan)))
     return figures | {
-        "precision": Share(hit, hit + false),
-        "negative_predictive_value": Share(cleared, cleared + missed),
-        "f1": Share(hit, hit + (false + missed) / 2),
-        "balanced_accuracy": (_plain(sensitivity) + _plain(specificity)) / 2,
-        "mcc": Within(_mcc(right, said, were, total), -1.0, 1.0),
+        "precision": Estimand.proportion(hit, hit + false),
+        "negative_predictive_value": Estimand.proportion(cleared, cleared + missed),
+        "f1": Estimand.proportion(hit, hit + (false + missed) / 2),
+        "balanced_accuracy": Estimand.bounded((sensitivity.values + specificity.values) / 2),
+        "mcc": Estimand.bounded(_mcc(right, said, were, total), -1.0, 1.0),
     }
 
 
-def _decisions(weights: np.ndarray, verdicts: Decisions, ill: np.ndarray | None) -> Figures:
+def _decisions(weights: np.ndarray, verdicts: Decisions, ill: np.ndarray | None) -> Estimands:
     """Figures of the decisions; all but the first four are of the images that are decided."""
 
-    def share(part: np.ndarray, whole: np.ndarray | None = None) -> Share:
+    def share(part: np.ndarray, whole: np.ndarray | None = None) -> Estimand:
         among = np.ones(len(part), bool) if whole is None else whole
-        return Share(weights @ (part & among), weights @ among.astype(np.float32))
+        return Estimand.proportion(weights @ (part & among), weights @ among.astype(np.float32))
 
     suspicious = verdicts.decision == "suspicious"
     decided = verdicts.decision != "uncertain"
@@ -223,13 +228,13 @@ def _decisions(weights: np.ndarray, verdicts: Decisions, ill: np.ndarray | None)
     return found
 
 
-def _risks_at(weights: np.ndarray, answers: calibration_metrics.BinaryPredictions) -> Figures:
+def _risks_at(weights: np.ndarray, answers: calibration_metrics.BinaryPredictions) -> Estimands:
     """The share of wrong answers among the surest images, at each of `COVERAGES`; of equally sure ones, all count."""
     found = {}
     for share in COVERAGES:
         last = max(int(np.ceil(share * len(answers.so) - 1e-9)), 1) - 1
         surest = answers.probability >= np.sort(answers.probability)[::-1][last]
-        found[f"{share:.2f}"] = Share(weights @ (surest & ~answers.so), weights @ surest)
+        found[f"{share:.2f}"] = Estimand.proportion(weights @ (surest & ~answers.so), weights @ surest)
     return found
 
 
@@ -240,12 +245,12 @@ def _risks(coverage: np.ndarray, risk: np.ndarray) -> dict[str, Any]:
     return {"risk_at": at, "curve": {"coverage": coverage[some].tolist(), "risk": risk[some].tolist()}}
 
 
-def _under(place: tuple[str, ...], figures: Figures) -> dict[tuple[str, ...], Any]:
+def _under(place: tuple[str, ...], figures: Estimands) -> dict[tuple[str, ...], Any]:
     return {(*place, name): figure for name, figure in figures.items()}
 
 
 def _nested(flat: dict[Any, Interval]) -> dict[str, Any]:
-    """Figures by their path as dictionaries within dictionaries."""
+    """Estimands by their path as dictionaries within dictionaries."""
     tree: dict[str, Any] = {}
     for path, figure in flat.items():
         *places, name = path if isinstance(path, tuple) else (path,)

@@ -21,7 +21,7 @@ from leuko.images.stain import colour_statistics
 from leuko.networks.model_folder import Model
 from leuko.networks.runtime import runtime_of
 from leuko.stats import proportions
-from leuko.stats.bootstrap import NARROW, Bootstrap, Figures, Interval, Share, Within
+from leuko.stats.bootstrap import NARROW, Bootstrap, Estimand, Estimands, Interval
 
 
 class Reference(NamedTuple):
@@ -91,15 +91,15 @@ def accuracy_and_f1(
     cells = {name: np.eye(size**2, dtype=np.float32)[truth * size + answer] for name, answer in answers.items()}
     first = next(iter(answers))
 
-    def figures(weights: np.ndarray) -> Figures:
-        found: dict[tuple[str, str], Any] = {}
+    def figures(weights: np.ndarray) -> Estimands:
+        found: dict[tuple[str, str], Estimand] = {}
         for name, cell in cells.items():
             confusion = (weights @ cell).astype(np.float64).reshape(-1, size, size)
             right, all_said = np.diagonal(confusion, axis1=1, axis2=2), confusion.sum(axis=1) + confusion.sum(axis=2)
             f1 = (2 * right / np.maximum(all_said, 1))[:, present].mean(axis=1)
-            found[name, "accuracy"] = Share(right.sum(axis=1), confusion.sum(axis=(1, 2)))
-            found[name, "f1"] = f1
-            found[name, "lost"] = Within(found[first, "f1"] - f1, -1.0, 1.0)
+            found[name, "accuracy"] = Estimand.proportion(right.sum(axis=1), confusion.sum(axis=(1, 2)))
+            found[name, "f1"] = Estimand.bounded(f1)
+            found[name, "lost"] = Estimand.bounded(found[first, "f1"].values - f1, -1.0, 1.0)
         return found
 
     flat = resamples.intervals(figures)

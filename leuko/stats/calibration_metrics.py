@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import log_softmax
 
-from leuko.stats.bootstrap import TAIL, Figures, Upward, Within
+from leuko.stats.bootstrap import Estimand, Estimands
+from leuko.stats.proportions import TAIL
 
 BINS = 15
 SIMULATED = 1000  # perfectly calibrated models
@@ -75,12 +76,12 @@ def calibration_error(statement: BinaryPredictions, weights: np.ndarray, equal_m
     return np.abs(off).sum(axis=1) / weights.sum(axis=1)
 
 
-def figures(statement: BinaryPredictions, weights: np.ndarray) -> Figures:
+def estimands(statement: BinaryPredictions, weights: np.ndarray) -> Estimands:
     """Calibration errors and Brier score under B weightings of N images, B × N."""
     return {
-        "ece": Upward(calibration_error(statement, weights)),
-        "ece_equal_width": Upward(calibration_error(statement, weights, equal_mass=False)),
-        "brier": Within(weights @ statement.squares / weights.sum(axis=1), 0.0, statement.worst),
+        "ece": Estimand.upward_biased(calibration_error(statement, weights)),
+        "ece_equal_width": Estimand.upward_biased(calibration_error(statement, weights, equal_mass=False)),
+        "brier": Estimand.bounded(weights @ statement.squares / weights.sum(axis=1), 0.0, statement.worst),
     }
 
 

@@ -11,7 +11,7 @@ from leuko.decision.calibration import fit_temperature
 from leuko.evaluation import tables
 from leuko.evaluation.metrics import Decisions, evaluate
 from leuko.stats import calibration_metrics
-from leuko.stats.bootstrap import Bootstrap, Share
+from leuko.stats.bootstrap import Bootstrap, Estimand
 from leuko.stats.ranking_metrics import Ranking
 
 LABELS = ("hem", "early", "pre", "pro")
@@ -132,7 +132,9 @@ def test_groups_widen_the_interval_to_its_true_width():
     truth = np.zeros(1000, int)
 
     def width(given) -> float:
-        found = Bootstrap(truth, given).intervals(lambda w: {"x": Share(w @ right.astype(np.float32), w.sum(axis=1))})
+        found = Bootstrap(truth, given).intervals(
+            lambda w: {"x": Estimand.proportion(w @ right.astype(np.float32), w.sum(axis=1))}
+        )
         return found["x"]["high"] - found["x"]["low"]
 
     expected = 2 * 1.96 * right.std()

@@ -21,7 +21,7 @@ from leuko.reports.cards import adapted_card, model_card
 from leuko.reports.eda.phrases import interval
 from leuko.reports.evaluation import page
 from leuko.stats import bootstrap, calibration_metrics, proportions, small_sample_intervals
-from leuko.stats.bootstrap import Bootstrap, Share
+from leuko.stats.bootstrap import Bootstrap, Estimand
 from leuko.training.settings import Settings
 from tests.reports.test_model_card import measured
 
@@ -142,7 +142,10 @@ def test_the_exact_bound_holds_as_often_as_it_says():
     held = 0
     for _ in range(200):
         right = rng.random(20) < 0.97
-        resamples, share = Bootstrap(np.zeros(20, int)), lambda w, r=right: {"x": Share(w @ r, w.sum(axis=1))}
+        resamples, share = (
+            Bootstrap(np.zeros(20, int)),
+            lambda w, r=right: {"x": Estimand.proportion(w @ r, w.sum(axis=1))},
+        )
         found = resamples.intervals(share)
         held += found["x"]["low"] <= 0.97 <= found["x"]["high"]
     assert held >= 180
