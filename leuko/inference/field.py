@@ -15,6 +15,7 @@ from leuko.cells.features import morphology
 from leuko.cells.features.catalogue import FEATURES
 from leuko.cells.segmentation import Segmentation
 from leuko.decision import cell_score
+from leuko.system.csv_safety import escape_formula
 
 _UNITS = {feature.name: feature.unit for feature in FEATURES}
 
@@ -94,7 +95,7 @@ class Field:
             like = self.blast_like(i)
             rows.writerow(
                 [
-                    plain(name),
+                    escape_formula(name),
                     number,
                     "" if like is None else like,
                     self.left_out.get(int(number), ""),
@@ -102,12 +103,6 @@ class Field:
                 ]
             )
         return written.getvalue()
-
-
-def plain(text: str) -> str:
-    """A text that no spreadsheet takes for a formula (OWASP, "CSV Injection")."""
-    text = "".join(c for c in text if c.isprintable())
-    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
 
 
 def _figure(value: np.generic) -> object:

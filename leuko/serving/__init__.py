@@ -1,1 +1,1 @@
-"""Serving: what one upload becomes, and the page and endpoints around it."""
+"""Serving: the web page (`tabs`), the API for programs (`api`), and what keeps Gradio within limits (`gradio`)."""

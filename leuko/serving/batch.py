@@ -1,4 +1,4 @@
-"""Many files judged one after the other: nothing is kept but what is said of them."""
+"""Many files classified one after the other; only their findings are kept."""
 
 from __future__ import annotations
 
@@ -21,109 +21,103 @@ from leuko.inference import per_file
 from leuko.inference.classifier import Classifier
 from leuko.serving.analysis import model_name
 from leuko.serving.gradio.upload_components import Upload
+from leuko.system.csv_safety import escape_formula
 
 COLUMNS = ("file", "decision", "leukaemia probability", "label", "quality", "model", "reason")
-NOT_JUDGED = "not judged"
+# What stands in the column `decision` where there is none.
+NOT_ANALYSED = "not analysed"
 SKIPPED = "skipped"
-NOT_FIT = "not fit to be judged"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+LOW_QUALITY = "image quality too low"
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Files that belong to one request alone, in a folder that goes with it.
+    """The files of one request, in a folder of its own that is deleted after it.
 
     Attributes:
-        items: every file that was given or lies in a zip that was given, in that order.
+        items: every uploaded file, and every file of an uploaded zip, in order.
     """
 
     items: tuple[InputFile, ...]
 
 
 @contextmanager
-def taken(uploads: Sequence[Upload]) -> Iterator[Batch]:
-    """Take files over from the upload folder, where they would age while others are judged; zips are unpacked.
+def open_batch(uploads: Sequence[Upload]) -> Iterator[Batch]:
+    """Take uploads out of the upload folder, where they could be deleted while they wait, and unpack zips.
 
-    The names of files in a zip begin with the zip's, unless it was given alone.
+    The names of files in a zip begin with the zip's name, unless the zip is the only upload.
 
     Raises:
-        ArchiveError: no files, too many, or a lone zip that is not unpacked.
+        ArchiveError: there are no files, too many, or the only upload is a zip that cannot be unpacked.
     """
     if not uploads:
         raise archive.ArchiveError("No images were given; choose some, or a zip of them.")
     if len(uploads) > archive.MAX_FILES:
         raise archive.ArchiveError(f"{len(uploads)} files were given; at most {archive.MAX_FILES} are taken.")
-    with tempfile.TemporaryDirectory(prefix="leuko-batch-") as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory(prefix="leuko-batch-") as temporary:
+        folder = Path(temporary)
         if len(uploads) == 1 and _is_zip(uploads[0].path):
             yield Batch(tuple(archive.items(uploads[0].path, folder, archive.Room())))
             return
+        moved = [_link(upload, folder / f"{i}{upload.path.suffix}") for i, upload in enumerate(uploads)]
+        zips = {upload.path for upload in moved if _is_zip(upload.path)}
+        limit = archive.Room(archive.MAX_FILES - len(moved) + len(zips))
         items: list[InputFile] = []
-        owned = [_own(upload, folder / f"{i}{upload.path.suffix}") for i, upload in enumerate(uploads)]
-        zips = {upload.path for upload in owned if _is_zip(upload.path)}
-        room = archive.Room(archive.MAX_FILES - len(owned) + len(zips))
-        for upload in owned:
-            items += _unpacked(upload, room) if upload.path in zips else [_item(upload)]
+        for upload in moved:
+            if upload.path in zips:
+                items += _unpacked(upload, limit)
+            else:
+                items.append(InputFile(upload.name, upload.path, temporary=True))
         yield Batch(tuple(items))
 
 
-def judge(classifier: Classifier, item: InputFile) -> list[dict[str, Any]]:
-    """The finding for each picture of a file, or `{"image", "error"}`, or `{"image", "skipped"}`.
+def classify_file(classifier: Classifier, item: InputFile) -> list[dict[str, Any]]:
+    """The finding for each picture of a file, or `{"image", "error"}`, or `{"image", "skipped"}`; deletes the file."""
 
-    Whatever is wrong with it is its own affair. The file is deleted.
-    """
-
-    def find(page: str, picture: Picture) -> dict[str, Any]:
+    def finding(page: str, picture: Picture) -> dict[str, Any]:
         return classifier.classify(picture.pixels, picture.um_per_px).as_json(item.name + page)
 
-    return per_file.answers(item, find, _fault)
+    return per_file.answers(item, finding, _log_fault)
 
 
-def row(answer: dict[str, Any]) -> tuple[str, ...]:
-    """What the table says of a file, a text for each of `COLUMNS`.
+def table_row(result: dict[str, Any]) -> tuple[str, ...]:
+    """The row of the table for one result of `classify_file`: a text for each of `COLUMNS`.
 
-    Probability and label stand only where they are part of the answer: an empty cell invites no threshold.
+    Probability and label are given only where they are part of the decision: a number without a decision would invite
+    readers to apply a threshold of their own.
     """
-    if "skipped" in answer:
-        return answer["image"], SKIPPED, *[""] * (len(COLUMNS) - 3), answer["skipped"]
-    if "error" in answer:
-        return answer["image"], NOT_JUDGED, "", "", "", "", answer["error"]
-    model, quality = model_name(answer["model"]), answer["quality"]
-    if not quality["usable"]:  # what the network says of it means nothing
-        return answer["image"], NOT_FIT, "", "", "not usable", model, " ".join(quality["issues"])
-    decided = answer["decision"] != "uncertain"
+    image = result["image"]
+    if "skipped" in result:
+        return image, SKIPPED, "", "", "", "", result["skipped"]
+    if "error" in result:
+        return image, NOT_ANALYSED, "", "", "", "", result["error"]
+    model, quality = model_name(result["model"]), result["quality"]
+    if not quality["usable"]:
+        return image, LOW_QUALITY, "", "", "not usable", model, " ".join(quality["issues"])
     return (
-        answer["image"],
-        answer["decision"],
-        f"{answer['leukaemia_probability']:.4f}" if decided else "",
-        answer["pattern"] or "",
+        image,
+        result["decision"],
+        f"{result['leukaemia_probability']:.4f}" if result["decision"] != "uncertain" else "",
+        result["pattern"] or "",
         f"usable, with warnings: {' '.join(quality['warnings'])}" if quality["warnings"] else "usable",
         model,
-        " ".join((answer["headline"], *answer["reasons"])),
+        " ".join((result["headline"], *result["reasons"])),
     )
 
 
 def as_csv(rows: Sequence[tuple[str, ...]]) -> bytes:
-    """The table as CSV in UTF-8 with a byte-order mark, without which Excel garbles names.
-
-    A text that a spreadsheet would run as a formula gets an apostrophe in front
-    (https://owasp.org/www-community/attacks/CSV_Injection).
-    """
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\r\n")
+    """The table as CSV in UTF-8 with a byte-order mark, without which Excel does not read it as UTF-8."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(COLUMNS)
-    writer.writerows([_harmless(cell) for cell in one] for one in rows)
-    return written.getvalue().encode("utf-8-sig")
-
-
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.lstrip().startswith(_FORMULA) or cell.startswith(_FORMULA) else cell
+    writer.writerows([escape_formula(cell) for cell in row] for row in rows)
+    return text.getvalue().encode("utf-8-sig")
 
 
 def _is_zip(path: Path) -> bool:
-    """Whether a file begins as a zip does; its name says nothing."""
+    """Whether a file begins like a zip, whatever its name is."""
     try:
         with path.open("rb") as file:
             return kind_of(file.read(4)) == "zip"
@@ -131,35 +125,31 @@ def _is_zip(path: Path) -> bool:
         return False
 
 
-def _unpacked(upload: Upload, room: archive.Room) -> list[InputFile]:
-    """The files of one zip among other files; a zip that is refused is an error beside them."""
+def _unpacked(upload: Upload, limit: archive.Room) -> list[InputFile]:
+    """The files of one zip among other uploads; a zip that cannot be unpacked is one item with an error."""
     folder = upload.path.with_name(f"{upload.path.name}-unpacked")
     folder.mkdir()
     try:
-        inside = archive.items(upload.path, folder, room)
+        entries = archive.items(upload.path, folder, limit)
     except archive.ArchiveError as error:
         return [InputFile(upload.name, error=str(error))]
-    return [replace(item, name=f"{upload.name}/{item.name}") for item in inside]
+    return [replace(item, name=f"{upload.name}/{item.name}") for item in entries]
 
 
-def _item(upload: Upload) -> InputFile:
-    return InputFile(upload.name, upload.path, temporary=True)
+def _log_fault(_: Exception) -> str:
+    log.exception("A file of a batch could not be classified")
+    return "This image could not be classified because of a program error. Try it alone in the tab One image."
 
 
-def _fault(_: Exception) -> str:
-    log.exception("A file of a batch could not be judged")
-    return "This image could not be judged; the fault is ours. Try it alone."
+def _link(upload: Upload, path: Path) -> Upload:
+    """The upload at a path of this batch: a second link to the file, or a copy where the disk has no links.
 
-
-def _own(upload: Upload, path: Path) -> Upload:
-    """The file under a name of our own: a second link where the disk allows it, which costs nothing.
-
-    The first is left for the clean-up: what another session uploads of the same content lies there only once.
+    The first link stays for the regular clean-up: another session that uploads the same content shares it.
     """
     try:
         os.link(upload.path, path)
     except FileNotFoundError:
-        return upload  # too late: `decode` will say that it is not there
+        return upload  # deleted already; reading it gives an error that says so
     except OSError:
         shutil.copyfile(upload.path, path)
     return Upload(path, upload.name)

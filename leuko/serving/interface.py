@@ -1,69 +1,72 @@
-"""The app: its tabs, its endpoints, its look, and how it is launched."""
+"""The app: its tabs, its endpoints, its theme, and the options it is launched with."""
 
 from __future__ import annotations
 
-import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from leuko import RESEARCH_NOTICE
 from leuko.inference.classifier import Classifier
 from leuko.serving import theme
-from leuko.serving.api import endpoints, one_call
+from leuko.serving.api import endpoints
+from leuko.serving.api.one_call import OneCall
+from leuko.serving.api.openapi import OpenApiMiddleware
 from leuko.serving.gradio import launch, upload_retention
+from leuko.serving.gradio.upload_only_blocks import UploadOnlyBlocks
 from leuko.serving.tabs import adapt, many_images, one_image
+from leuko.serving.tabs.adapted_models import AdaptedModels
 from leuko.serving.tabs.examples import Example
+from leuko.serving.tabs.rendering import render
 
-# A sheet of paper says when it was printed; its colours are the light ones, whichever the page has.
-_PRINTED = """
+# Writes the date of printing, which is shown on paper only.
+_DATE_SCRIPT = """
 const today = () => new Date().toLocaleString("en-GB", {dateStyle: "long", timeStyle: "short"});
 const write = () => { element.querySelector(".printed").textContent = `Printed on ${today()}.`; };
 addEventListener("beforeprint", write);
 """
 
 
-def build(classifier: Classifier, offered: Mapping[str, Example]) -> gr.Blocks:
-    """The app for a classifier: its page with the examples offered, and the endpoints of `leuko.serving.api.endpoints`."""
-    with launch.App(title="Deep Leuko", analytics_enabled=False) as app:
-        sessions = adapt.Sessions()
-        _heading(classifier.describe()["warnings"])
+def build(classifier: Classifier, examples: Mapping[str, Example]) -> gr.Blocks:
+    """The app for a classifier: its page, with examples by file name, and the endpoints of `leuko.serving.api`."""
+    with UploadOnlyBlocks(title="Deep Leuko", analytics_enabled=False) as app:
+        adapted_models = AdaptedModels()
+        gr.HTML(
+            render(
+                "page_header",
+                notice=RESEARCH_NOTICE,
+                seconds=upload_retention.retention_seconds() + upload_retention.CHECK_SECONDS,
+                warnings=classifier.describe()["warnings"],
+            ),
+            apply_default_css=False,
+            js_on_load=_DATE_SCRIPT,
+            elem_id="masthead",
+        )
         with gr.Tab("One image"):
-            one_image.add(classifier, sessions, offered)
+            one_image.add(classifier, adapted_models, examples)
         with gr.Tab("Many images"):
-            many_images.add(classifier, sessions)
+            many_images.add(classifier, adapted_models)
         with gr.Tab("Adapt"):
-            adapt.add(classifier, sessions)
+            adapt.add(classifier, adapted_models)
         endpoints.add(classifier)
-        app.routes = [one_call.OneCall(classifier).route]
-        app.unload(sessions.end)
+        app.routes = [OneCall(classifier).route]
+        app.unload(adapted_models.end_session)
     app.queue(default_concurrency_limit=2, max_size=endpoints.MAX_WAITING, api_open=False)
     return app
 
 
 def launch_options() -> dict[str, Any]:
-    """How the app is to be launched: limits, privacy and look."""
+    """The arguments of `gr.Blocks.launch`: limits, privacy and theme.
+
+    Raises:
+        ValueError: see `leuko.serving.gradio.launch.options`.
+    """
     return {
-        **launch.options(),
+        **launch.options([Middleware(OpenApiMiddleware)]),
         "footer_links": ["api"],
         "css": theme.CSS,
         "head": theme.HEAD,
         "theme": theme.theme(),
     }
-
-
-def _heading(warnings: Sequence[str]) -> None:
-    """Title and notice, what is to be known of the model, and on paper the date."""
-    told = "".join(f"<li>{html.escape(warning)}</li>" for warning in warnings)
-    banner = f'<div class="notice warnings" role="note"><strong>About this model:</strong><ul>{told}</ul></div>'
-    gr.HTML(
-        '<header class="masthead"><h1>Deep Leuko</h1><p>Reads blood-smear images for signs of acute lymphoblastic '
-        "leukaemia (ALL), cell by cell, and shows where the network looked.</p>"
-        f'<p class="notice" role="note"><strong>{RESEARCH_NOTICE}</strong> <span class="screen">Images stay on this '
-        f"server and are deleted within {upload_retention.kept_seconds() + upload_retention.SWEEP_SECONDS} seconds, or after their "
-        f'turn when many wait.</span></p>{banner if warnings else ""}<p class="printed"></p></header>',
-        apply_default_css=False,
-        js_on_load=_PRINTED,
-        elem_id="masthead",
-    )

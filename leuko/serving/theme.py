@@ -1,4 +1,4 @@
-"""The look of the page: a calm theme, light and dark, in colours that are told apart with any colour vision."""
+"""The theme of the page: light and dark, in colours that are distinguishable with any colour vision."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import gradio as gr
 
-_HERE = Path(__file__).parent
-CSS = (_HERE / "theme.css").read_text("utf-8")
-HEAD = f'<style media="print">{(_HERE / "print.css").read_text("utf-8")}</style>'
+_FOLDER = Path(__file__).parent
+CSS = (_FOLDER / "theme.css").read_text("utf-8")
+HEAD = f'<style media="print">{(_FOLDER / "print.css").read_text("utf-8")}</style>'
 
 
 def theme() -> gr.themes.Base:
-    """Plain surfaces, system fonts (nothing is fetched from elsewhere), contrast of 4.5 : 1 and more."""
+    """Plain surfaces, fonts of the system (nothing is loaded from elsewhere), and contrasts of at least 4.5 : 1."""
     return gr.themes.Default(
         primary_hue=gr.themes.colors.sky,
         neutral_hue=gr.themes.colors.slate,

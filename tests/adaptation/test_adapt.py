@@ -33,7 +33,7 @@ from leuko.images.decode import decode
 from leuko.networks import model_folder
 from leuko.networks.backbones import create
 from leuko.networks.preprocessing import Preprocessing, to_input
-from leuko.serving.tabs.adapt import Own, Sessions
+from leuko.serving.tabs.adapted_models import AdaptedModel, AdaptedModels
 from leuko.stats import proportions, small_sample_intervals
 from leuko.training.augmentation import restain
 from tests.conftest import ROOT
@@ -345,15 +345,15 @@ def test_a_zip_that_is_not_safe_is_refused_in_one_sentence(tmp_path, png, make, 
 
 
 def test_a_page_that_is_closed_while_it_waits_leaves_no_model(embedded):
-    sessions, page, other = Sessions(), SimpleNamespace(session_hash="a"), SimpleNamespace(session_hash="b")
+    sessions, page, other = AdaptedModels(), SimpleNamespace(session_hash="a"), SimpleNamespace(session_hash="b")
     sessions.expect(page)
     sessions.expect(other)
-    sessions.end(page)
+    sessions.end_session(page)
     for request in (page, other):
-        sessions.keep(request, Own(embedded, b""))
+        sessions.keep(request, AdaptedModel(embedded, b""))
     assert sessions.of(page) is None and sessions.of(other)
     sessions.drop(other)  # wants the common model, and adapts again
-    sessions.keep(other, Own(embedded, b""))
+    sessions.keep(other, AdaptedModel(embedded, b""))
     assert sessions.of(other)
 
 

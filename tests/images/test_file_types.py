@@ -123,8 +123,8 @@ def test_every_page_of_a_file_is_judged_and_has_files_of_its_own(tmp_path, pictu
     (stem,) = {name.rpartition("#")[0] for name in masks} - {"a"}
     for page, image in enumerate((picture, *pages["append_images"]), start=1):
         assert np.array_equal(masks[f"{stem}#{page}"], segment(np.asarray(image)).mask())
-    with batch.taken([Upload(tmp_path / "a.tif", "a.tif")]) as given:
-        answers = [answer for item in given.items for answer in batch.judge(embedded, item)]
+    with batch.open_batch([Upload(tmp_path / "a.tif", "a.tif")]) as given:
+        answers = [answer for item in given.items for answer in batch.classify_file(embedded, item)]
     assert [answer["image"] for answer in answers] == named
 
 
@@ -250,8 +250,8 @@ def apart(answers: list[dict]) -> tuple[list[dict], dict[str, str]]:
 
 
 def test_a_table_tells_of_skipped_files_too(zips, embedded, tmp_path):
-    with batch.taken([Upload(zips / "odd.zip", "odd.zip")]) as given:
-        rows = [batch.row(answer) for item in given.items for answer in batch.judge(embedded, item)]
+    with batch.open_batch([Upload(zips / "odd.zip", "odd.zip")]) as given:
+        rows = [batch.table_row(answer) for item in given.items for answer in batch.classify_file(embedded, item)]
     assert len(rows) == len(JUDGED) + len(REFUSED) + len(SKIPPED) + 1
     assert all(len(row) == len(batch.COLUMNS) for row in rows)
     assert [row[-1] for row in rows if row[0] == "lab/README.md" and row[1] == "skipped"] == ["not an image"]

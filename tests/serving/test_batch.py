@@ -67,10 +67,10 @@ def test_two_bad_files_of_many_fail_alone_and_the_csv_says_what_the_table_says(t
         files.insert(2, {"name": name, "mimeType": "image/png", "buffer": b"no image"})
     tab.on("dialog", lambda _: pytest.fail("a file's name was run as a script"))
     choose(tab, files)
-    expect(tab.locator("#batch-state")).to_contain_text("2 not judged", timeout=60_000)
+    expect(tab.locator("#batch-state")).to_contain_text("2 not analysed", timeout=60_000)
     shown = rows(tab)
     assert len(shown) == 7 and not tab.locator("#batch-table img").count()
-    failed = [row for row in shown if row[1] == batch.NOT_JUDGED]
+    failed = [row for row in shown if row[1] == batch.NOT_ANALYSED]
     assert {row[0] for row in failed} >= {"=1+1.png"} and all("not an image" in row[-1] for row in failed)
     assert len(failed) == 2
     for row in shown:  # no probability invites a threshold where nothing is decided
@@ -127,9 +127,9 @@ def test_a_batch_is_cancelled_and_keeps_what_was_judged(tab, png):
 
 def test_of_a_picture_that_is_not_fit_no_probability_is_given(embedded, tmp_path):
     Image.new("RGB", (300, 300), "white").save(tmp_path / "white.png")
-    (answer,) = batch.judge(embedded, InputFile("white.png", tmp_path / "white.png"))
-    _, decision, probability, label, quality, _, reason = batch.row(answer)
-    assert decision == batch.NOT_FIT and quality == "not usable" and not probability + label
+    (answer,) = batch.classify_file(embedded, InputFile("white.png", tmp_path / "white.png"))
+    _, decision, probability, label, quality, _, reason = batch.table_row(answer)
+    assert decision == batch.LOW_QUALITY and quality == "not usable" and not probability + label
     assert "over-exposed" in reason and "network" not in reason
 
 

@@ -134,19 +134,19 @@ def test_calls_wait_in_a_line_that_ends(embedded, smear_file, monkeypatch):
     monkeypatch.setattr(one_call, "MAX_WAITING", 2)
     app = FastAPI(routes=[one_call.OneCall(embedded).route])
     app.auth = None
-    freed = threading.Timer(2, lambda: [endpoints.PLACES.release() for _ in range(endpoints.AT_ONCE)])
+    freed = threading.Timer(2, lambda: [endpoints.SLOTS.release() for _ in range(endpoints.MAX_PARALLEL)])
 
     async def ask() -> list[httpx.Response]:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x", timeout=60) as web:
-            calls = (web.post("/api/classify", content=smear_file.read_bytes()) for _ in range(endpoints.AT_ONCE + 5))
+            calls = (web.post("/api/classify", content=smear_file.read_bytes()) for _ in range(endpoints.MAX_PARALLEL + 5))
             return await asyncio.gather(*calls)
 
-    for _ in range(endpoints.AT_ONCE):
-        assert endpoints.PLACES.acquire(timeout=10)
+    for _ in range(endpoints.MAX_PARALLEL):
+        assert endpoints.SLOTS.acquire(timeout=10)
     freed.start()
     answers = asyncio.run(ask())
     statuses = [answer.status_code for answer in answers]
-    assert sorted(set(statuses)) == [200, 503] and statuses.count(200) == endpoints.AT_ONCE + 2
+    assert sorted(set(statuses)) == [200, 503] and statuses.count(200) == endpoints.MAX_PARALLEL + 2
     assert all("try again" in answer.json()["error"] for answer in answers if answer.status_code == 503)
 
 
@@ -160,7 +160,7 @@ def test_a_fault_of_ours_gets_a_sentence_and_no_traceback(smear_file):
 
     answer = asyncio.run(ask())
     assert answer.status_code == 500 and answer.json() == {
-        "error": "This image could not be judged; the fault is ours."
+        "error": "This image could not be classified because of a program error; please report it."
     }
 
 

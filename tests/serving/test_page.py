@@ -88,15 +88,15 @@ def test_an_upload_is_answered_and_explained_and_nothing_leaves_the_server(visit
     card = page.locator(".verdict")
     for words in (
         "Confidence",
-        "The network says",
-        "The cells say",
+        "By the network",
+        "By the cells",
         "Picture quality",
         "Like the training images",
         "Why",
     ):
         assert card.get_by_text(words, exact=False).first.is_visible(), words
     # The network does not know drawn smears: what it makes of one is not shown as part of the answer.
-    assert page.get_by_text("its pattern does not count and is not shown").is_visible()
+    assert page.get_by_text("pattern was not used and is not shown").is_visible()
     assert not page.locator(".bars").count() and "Pattern" not in card.inner_text()
     assert page.locator("p.notice").is_visible()
     outside = [u for u in page.asked if not u.startswith((app_url, "data:", "blob:"))]
@@ -276,7 +276,7 @@ def test_a_file_that_cannot_be_used_is_named(visit, tmp_path):
     page = visit()
     (tmp_path / "notes.png").write_text("no image")
     page.locator("input[type=file]").first.set_input_files(tmp_path / "notes.png")
-    page.get_by_text("This file cannot be judged").wait_for()
+    page.get_by_text("This file cannot be analysed").wait_for()
     assert page.locator(".verdict .eyebrow").inner_text() == "notes.png"
 
 
@@ -352,7 +352,7 @@ def test_axe_finds_nothing_serious(visit, scheme, tmp_path):
     page.get_by_role("tab", name="One image").click()
     (tmp_path / "text.png").write_text("no image")
     page.locator("input[type=file]").first.set_input_files(tmp_path / "text.png")
-    page.get_by_text("cannot be judged").wait_for()
+    page.get_by_text("cannot be analysed").wait_for()
     assert not serious()
 
 

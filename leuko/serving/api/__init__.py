@@ -1,1 +1,1 @@
-"""The endpoints for programs."""
+"""The API for programs: Gradio's endpoints, one call of plain HTTP, and its OpenAPI document."""

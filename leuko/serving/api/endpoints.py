@@ -1,6 +1,6 @@
-"""The endpoints that programs call: what they take and give is a contract.
+"""Gradio's endpoints for programs; their names, parameters and results are a contract.
 
-Their names, their parameters and what they say here is what the API page, the clients' `view_api()` and MCP tools show.
+The names and docstrings of the functions are what the API page, `view_api()` of the clients and MCP tools show.
 """
 
 from __future__ import annotations
@@ -14,27 +14,25 @@ import anyio
 import gradio as gr
 import numpy as np
 
-from leuko.cells import overlay as outlines
+from leuko.cells import overlay as cell_overlay
 from leuko.cells.segmentation import segment
 from leuko.data.sources.archive import ArchiveError
 from leuko.images import quality
 from leuko.images.decode import ImageError, Picture, pictures
 from leuko.inference import field_json
 from leuko.inference.classifier import Classifier
-from leuko.networks import grad_cam as heat_maps
+from leuko.networks import grad_cam
 from leuko.serving import batch
-from leuko.serving.gradio.launch import refusal
+from leuko.serving.gradio.errors import refusal
 from leuko.serving.gradio.upload_components import SmearFiles, SmearImage, Upload
 
-AT_ONCE = 2  # calls that are worked on, whichever the endpoint; the page does not wait behind them
-PLACES = threading.BoundedSemaphore(
-    AT_ONCE
-)  # of those calls, which come through Gradio or `leuko.serving.api.one_call`
-MAX_WAITING = 64  # calls that may wait for their turn
+MAX_PARALLEL = 2  # calls that are worked on at once, over all endpoints; the page does not wait behind them
+SLOTS = threading.BoundedSemaphore(MAX_PARALLEL)  # for the calls of Gradio and of `leuko.serving.api.one_call`
+MAX_WAITING = 64  # calls that may wait; more are refused, so that nobody waits for minutes
 
 
 def add(classifier: Classifier) -> None:
-    """Put the endpoints into the app that is open."""
+    """Add the endpoints to the Gradio app that is being built."""
     image = SmearImage(visible=False, label="Smear image")
     images = SmearFiles(visible=False, label="Smear images", file_count="multiple")
     finding = gr.JSON(visible=False, label="Finding")
@@ -47,21 +45,21 @@ def add(classifier: Classifier) -> None:
     opacity = gr.Slider(0, 1, 0.5, visible=False, label="Opacity")
 
     def classify(image: Upload | None, cells: bool = True) -> dict[str, Any]:
-        """Judge one image of a blood or marrow smear for signs of acute lymphoblastic leukaemia; research use only.
+        """Examine one image of a blood or marrow smear for signs of acute lymphoblastic leukaemia; research use only.
 
         Args:
             image: JPEG, PNG, TIFF, BMP, WebP, GIF, HEIC, AVIF, JPEG 2000 or DICOM, at most 50 MB and 50 megapixels
-            cells: false asks the network alone, several times as fast
+            cells: false uses the network alone, without the cells: several times faster
 
         Returns:
-            The finding: decision, headline, reasons, leukaemia_probability (null if no class means leukaemia; no answer
-            where the decision is uncertain), evidence, label, probabilities, quality, model, …
+            The finding: decision, headline, reasons, leukaemia_probability (null if no class means leukaemia; not to be
+            used where the decision is uncertain), evidence, label, probabilities, quality, model, …
         """
-        picture = _picture(image)
+        image, picture = _picture(image)
         return classifier.read(picture.pixels, cells, picture.um_per_px).finding.as_json(image.name)
 
     def explain(image: Upload | None, class_name: str = "", opacity: float = 0.5) -> np.ndarray:
-        """Show where the network looked: Grad-CAM of a class laid over the image.
+        """Show which parts of the image moved the network towards a class: Grad-CAM over the image.
 
         Args:
             image: as for classify
@@ -71,33 +69,33 @@ def add(classifier: Classifier) -> None:
         Returns:
             The picture as PNG, at most 1024 pixels wide and high
         """
-        picture = _picture(image)
-        reading = classifier.read(picture.pixels, um_per_px=picture.um_per_px)
+        _, picture = _picture(image)
         try:
-            cam = classifier.heat_map(reading, class_name or reading.finding.label)
+            heat_map = _explain(classifier, picture.pixels, class_name)
         except ValueError as error:
             raise refusal(error) from error
-        return heat_maps.overlay(heat_maps.shrink(picture.pixels), cam, opacity)
+        return grad_cam.overlay(grad_cam.shrink(picture.pixels), heat_map, opacity)
 
     def analyse_field(image: Upload | None) -> tuple[dict[str, Any], np.ndarray]:
-        """Find, measure and count the cells of one image.
+        """Segment, measure and count the cells of one image.
 
         Args:
             image: as for classify
 
         Returns:
             The cells as JSON: quality, counts, um_per_px, and cells with id, kind, bbox, touches_border, and morphology
-            The picture with outlined and numbered cells as PNG; without them where there are none in the JSON
+            The picture with outlined and numbered cells as PNG; without outlines where the JSON has no cells
         """
-        picture = _picture(image)
+        image, picture = _picture(image)
         pixels = picture.pixels
-        fit = quality.assess(pixels)
-        found = segment(pixels, um_per_px=picture.um_per_px) if fit.usable else None
-        drawn = pixels if field_json.why_no_cells(fit, found) else outlines.draw(pixels, found)
-        return field_json.field(image.name, pixels, found, fit), drawn
+        image_quality = quality.assess(pixels)
+        segmentation = segment(pixels, um_per_px=picture.um_per_px) if image_quality.usable else None
+        has_cells = segmentation is not None and not field_json.why_no_cells(image_quality, segmentation)
+        drawn = cell_overlay.draw(pixels, segmentation) if has_cells else pixels
+        return field_json.field(image.name, pixels, segmentation, image_quality), drawn
 
     async def classify_batch(images: list[Upload], progress: gr.Progress = gr.Progress()) -> list[dict[str, Any]]:  # noqa: B008
-        """Judge many images one after the other; a bad file fails alone.
+        """Classify many images one after the other; a bad file does not stop the others.
 
         Args:
             images: up to 500 images, zips of them included
@@ -106,55 +104,65 @@ def add(classifier: Classifier) -> None:
             An object for every file, in order: the finding of classify (one for each page, as a.tif#2), or image and
             error, or image and skipped: why a file of a zip is no image (hidden, a table, a text, …)
         """
-        said = []
+        results: list[dict[str, Any]] = []
         try:
-            with batch.taken(images) as given:
-                for item in progress.tqdm(given.items, desc="Judging", unit="images"):
-                    # Between two images a cancelled call ends, as a plain function would not.
-                    said += await anyio.to_thread.run_sync(batch.judge, classifier, item)
+            with batch.open_batch(images) as files:
+                for item in progress.tqdm(files.items, desc="Classifying", unit="images"):
+                    # A cancelled call ends between two images; it would not if this were a plain function.
+                    results += await anyio.to_thread.run_sync(batch.classify_file, classifier, item)
         except ArchiveError as error:
             raise refusal(error) from error
-        return said
+        return results
 
     def model_info() -> dict[str, Any]:
-        """Say which model answers here.
+        """Describe the model that answers here.
 
         Returns:
             name, version, backbone, labels, positive (the labels that mean leukaemia), operating point, training
         """
         return classifier.describe()
 
-    triggers = gr.Button(visible=False)
-    for function, taken, given in (
+    trigger = gr.Button(visible=False)
+    for function, inputs, outputs in (
         (classify, [image, with_cells], finding),
         (explain, [image, class_name, opacity], overlay),
         (analyse_field, image, [cells, overlay]),
     ):
-        triggers.click(
-            _in_turn(function),
-            taken,
-            given,
+        trigger.click(
+            _with_slot(function),
+            inputs,
+            outputs,
             api_name=function.__name__,
             concurrency_id="api",
-            concurrency_limit=AT_ONCE,
+            concurrency_limit=MAX_PARALLEL,
         )
-    triggers.click(classify_batch, images, findings, api_name="classify_batch", concurrency_limit=1)
-    triggers.click(model_info, None, information, api_name="model_info")
+    trigger.click(classify_batch, images, findings, api_name="classify_batch", concurrency_limit=1)
+    trigger.click(model_info, None, information, api_name="model_info")
 
 
-def _in_turn(function: Callable) -> Callable:
-    """The function, once one of `PLACES` is free."""
+def _with_slot(function: Callable) -> Callable:
+    """The function, which waits until one of `SLOTS` is free."""
 
     @functools.wraps(function)
-    def waits(*given: Any) -> Any:
-        with PLACES:
-            return function(*given)
+    def waiting(*inputs: Any) -> Any:
+        with SLOTS:
+            return function(*inputs)
 
-    return waits
+    return waiting
 
 
-def _picture(upload: Upload | None) -> Picture:
-    """The one picture of a file."""
+def _explain(classifier: Classifier, image: np.ndarray, class_name: str) -> np.ndarray:
+    """The heat map of a class, or of the most probable one; no cell is segmented for it."""
+    result = classifier.read(image, cells=False)
+    return classifier.heat_map(result, class_name or result.finding.label)
+
+
+def _picture(upload: Upload | None) -> tuple[Upload, Picture]:
+    """An upload and the one picture that its file holds.
+
+    Raises:
+        gr.Error: there is no upload, its file cannot be read, or holds several pictures.
+    """
     if upload is None:
         raise refusal("No image was given; choose one first.")
     try:
@@ -162,5 +170,5 @@ def _picture(upload: Upload | None) -> Picture:
     except ImageError as error:
         raise refusal(error) from error
     if more:
-        raise refusal(f"The file holds {1 + len(more)} pictures; /classify_batch and /api/classify judge each of them.")
-    return picture
+        raise refusal(f"The file holds {1 + len(more)} pictures; /classify_batch and /api/classify take all of them.")
+    return upload, picture

@@ -1,40 +1,43 @@
-"""What the app's OpenAPI document tells beside what Gradio tells: `POST /api/classify`, and where the app lies."""
+"""The app's OpenAPI document: Gradio's, completed by `POST /api/classify` and the app's own address."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from gradio.route_utils import get_root_url
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from leuko.images.decode import MAX_BYTES, MAX_PIXELS
-from leuko.serving.gradio import reverse_proxy
-from leuko.serving.gradio.middleware import ONE_CALL
+from leuko.serving.gradio import private_parts, reverse_proxy
+from leuko.serving.gradio.middleware import ONE_CALL_PATH
 
 PATH = "/gradio_api/openapi.json"
-ALIAS = "/openapi.json"  # where the same is usually looked for
+ALIAS = "/openapi.json"  # where many programs look for it
 
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 _ERROR = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
 _REFUSALS = {
-    "400": "Not an image that can be judged: empty, damaged, of no known format, or too many pixels",
-    "401": "There is a password, and the request carries no login",
+    "400": "The file cannot be read as an image: empty, damaged, of an unknown format, or with too many pixels",
+    "401": "The app has a password, and the request has no login",
     "405": "Not sent with POST",
     "413": f"Over {MAX_BYTES // 1024**2} MB",
     "415": "Neither an image nor a form",
-    "422": "No image or several, or an option that is not known",
-    "503": "Too many images wait for their turn",
+    "422": "No image, several images, or an unknown option",
+    "503": "Too many images are waiting",
 }
 _OPTIONS = {
-    "cells": {"type": "boolean", "default": True, "description": "false asks the network alone, which is faster"},
-    "name": {"type": "string", "description": "of the image in the answer; by default its file's, if a form names it"},
+    "cells": {
+        "type": "boolean",
+        "default": True,
+        "description": "false: the network alone, without the cells, which is faster",
+    },
+    "name": {"type": "string", "description": "name of the image in the answer; by default the file name in the form"},
 }
 _FINDING: dict[str, Any] = {
     "type": "object",
-    "description": "The finding, as of /classify",
+    "description": "The finding, as returned by /classify",
     "properties": {
         "image": {"type": "string"},
         "label": {"type": "string"},
@@ -58,7 +61,7 @@ _PAGES = {
 _CLASSIFY = {
     "summary": "Classify an image in one call",
     "description": (
-        "Judge one image of a blood or marrow smear for signs of acute lymphoblastic leukaemia; research use only. "
+        "Examine one image of a blood or marrow smear for signs of acute lymphoblastic leukaemia; research use only. "
         f"The body is the image (JPEG, PNG, TIFF, …, at most {MAX_BYTES // 1024**2} MB and {MAX_PIXELS // 10**6} "
         "megapixels), or a form with the field image or file. Nothing of it is kept."
     ),
@@ -91,32 +94,32 @@ _CLASSIFY = {
 }
 
 
-class Described:
-    """Middleware: completes the OpenAPI document that Gradio makes, which is there at `PATH` and at `ALIAS`."""
+class OpenApiMiddleware:
+    """ASGI middleware that completes Gradio's OpenAPI document and also serves it at `ALIAS`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one request."""
         if scope["type"] != "http" or scope["method"] != "GET" or reverse_proxy.route_path(scope) not in (PATH, ALIAS):
             await self.app(scope, receive, send)
             return
         scope = {**scope, "path": scope["root_path"] + PATH}
-        begin: Message = {}
+        start: Message = {}
         body = b""
 
         async def collect(message: Message) -> None:
             nonlocal body
-            begin.update(message if message["type"] == "http.response.start" else {})
+            start.update(message if message["type"] == "http.response.start" else {})
             body += message.get("body", b"")
 
         await self.app(scope, receive, collect)
-        if begin["status"] == 200:
-            root = get_root_url(Request(scope), PATH, scope["app"].root_path)
+        if start["status"] == 200:
+            root = private_parts.root_url(Request(scope), PATH, scope["app"].root_path)
             document = json.loads(body)
-            document["paths"][ONE_CALL] = {"post": _CLASSIFY}
+            document["paths"][ONE_CALL_PATH] = {"post": _CLASSIFY}
             await JSONResponse({**document, "servers": [{"url": root}]})(scope, receive, send)
         else:
-            await send(begin)
+            await send(start)
             await send({"type": "http.response.body", "body": body})

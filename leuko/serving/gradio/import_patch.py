@@ -1,7 +1,7 @@
-"""Imports Gradio without what it does for editors alone.
+"""Imports Gradio without a step that only helps editors, which takes a third of the time.
 
-While Gradio 6 is imported, the class of every component reads its own source, parses it, and compares the type stub
-(`.pyi`) beside it with what it would write (`gradio/component_meta.py`): a third of the time that the import takes.
+When Gradio 6 is imported, every component's class parses its own source and compares the result with the type stub
+(`.pyi`) beside it (`gradio/component_meta.py`). This module does not import Gradio, so that it can be used before.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MODULE, _FUNCTION = "gradio.component_meta", "create_or_modify_pyi"
 class _Loader(SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
-        if hasattr(module, _FUNCTION):  # else another version, whose import takes what it takes
+        if hasattr(module, _FUNCTION):  # in a version without it, the import only takes longer
             setattr(module, _FUNCTION, lambda *_: None)
 
 
@@ -33,7 +33,7 @@ class _Finder(MetaPathFinder):
 
 @contextmanager
 def without_stubs() -> Iterator[None]:
-    """A Gradio that is imported here for the first time writes no type stubs."""
+    """A context in which Gradio, imported for the first time, writes no type stubs."""
     finder = _Finder()
     sys.meta_path.insert(0, finder)
     try:

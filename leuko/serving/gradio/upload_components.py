@@ -1,4 +1,4 @@
-"""The components through which files arrive, and what they hand over."""
+"""The components that receive files: they pass on where a file lies, and do not open it."""
 
 from __future__ import annotations
 
@@ -8,55 +8,62 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import gradio as gr
-from gradio.components.file import ListFiles
-from gradio.data_classes import FileData, ImageData
 
-_IMAGE = ImageData.model_json_schema()  # Gradio asks for it, slow to make, for every session
-MAX_NAME = 200  # characters of a file's name that are shown and passed on
+from leuko.serving.gradio.private_parts import FileData, ImageData, ListFiles
+
+MAX_NAME = 200  # characters of a file's name; longer names are cut
+_IMAGE_SCHEMA = ImageData.model_json_schema()  # made once: slow, and Gradio asks for it in every session
 
 
 @dataclass(frozen=True)
 class Upload:
-    """An uploaded file: where it lies, and what its owner calls it."""
+    """An uploaded file.
+
+    Attributes:
+        path: where it lies.
+        name: what its owner calls it; without folders and control characters.
+    """
 
     path: Path
     name: str
 
     @classmethod
-    def of(cls, given: FileData | ImageData) -> Upload:
-        """What a client sent; the name is its own word, so that folders and control characters are left away."""
-        return cls(Path(given.path), file_name(given.orig_name or given.path))
+    def of(cls, file: FileData | ImageData) -> Upload:
+        """From Gradio's description of a file, whose name the client chose."""
+        assert file.path is not None  # checked by the callers
+        return cls(Path(file.path), file_name(file.orig_name or file.path))
 
 
 class SmearImage(gr.Image):
-    """An image component that hands over the file, not the picture.
+    """An image component that passes on the file, not its pixels.
 
-    Gradio's own would decode it before any limit of ours; `leuko.images.decode` is the only door for bytes.
+    Gradio's component would decode the file without our limits; `leuko.images.decode` is the only place where images
+    are decoded.
     """
 
-    is_template = True
+    is_template = True  # it uses the browser part of its base class
 
-    def preprocess(self, payload: ImageData | None) -> Upload | None:
-        """The uploaded file, not opened."""
+    def preprocess(self, payload: ImageData | None) -> Upload | None:  # type: ignore[override]  # no pixels
+        """The uploaded file, not opened; None if there is none."""
         return None if payload is None or not payload.path else Upload.of(payload)
 
 
 class SmearFiles(gr.File):
-    """A chooser of many files that hands over their places and names; Gradio's own leaves an empty file for each."""
+    """A component for many files that passes on their paths and names; Gradio's would make an empty file of each."""
 
-    is_template = True
+    is_template = True  # as above
 
     def api_info(self) -> dict[str, Any]:
-        """What clients are told: Gradio's own says it by references that break where MCP embeds them."""
-        return {"type": "array", "items": deepcopy(_IMAGE), "additional_description": None}
+        """The schema that clients see. Gradio's own contains references, which do not work within MCP schemas."""
+        return {"type": "array", "items": deepcopy(_IMAGE_SCHEMA), "additional_description": None}
 
-    def preprocess(self, payload: ListFiles | FileData | None) -> list[Upload]:
+    def preprocess(self, payload: ListFiles | FileData | None) -> list[Upload]:  # type: ignore[override]  # not opened
         """The uploaded files, not opened; empty if there are none."""
-        given = payload if isinstance(payload, ListFiles) else [payload] if payload else []
-        return [Upload.of(file) for file in given]
+        files = payload if isinstance(payload, ListFiles) else [payload] if payload else []
+        return [Upload.of(file) for file in files]
 
 
-def file_name(given: str) -> str:
-    """The last part of a path, printable and no longer than `MAX_NAME`; folders of any system are left away."""
-    last = PurePosixPath(given.replace("\\", "/")).name
+def file_name(name: str) -> str:
+    """The last part of a path of any system, printable and no longer than `MAX_NAME`."""
+    last = PurePosixPath(name.replace("\\", "/")).name
     return "".join(c for c in last if c.isprintable())[:MAX_NAME] or "unnamed"

@@ -1,10 +1,9 @@
-"""The white cells of an image as a list on the page: crops, figures, and all figures to download."""
+"""The white cells of an image as a list on the page: crops, measurements, and all measurements to download."""
 
 from __future__ import annotations
 
-import html
 import re
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import PurePath
 from urllib.parse import quote
 
@@ -15,12 +14,13 @@ from leuko.cells.blast_share import with_count
 from leuko.cells.features.catalogue import FEATURES
 from leuko.inference.field import Field
 from leuko.serving.tabs import data_urls
+from leuko.serving.tabs.rendering import Fact
 
-MOST_CROPS = 120  # cells in the gallery; the table has all
-_CROP = 96  # px
-_ROUND = 0.35  # of a cell's box, shown around it
+MAX_CROPS = 120  # cells in the gallery, so that the page stays small; the table has all
+CROP_SIDE = 96  # px
+_CROP_MARGIN = 0.35  # of a cell's box, shown around it
 
-_COLUMNS = {  # of all that is measured, with the digits that mean something
+_DECIMALS = {  # the measurements that the page shows, with as many digits as the measurement is exact
     "cell_area": ("Cell area", 0),
     "cell_diameter": ("Cell diameter", 1),
     "nucleus_area": ("Nucleus area", 0),
@@ -32,118 +32,142 @@ _COLUMNS = {  # of all that is measured, with the digits that mean something
     "contour_dimension": ("Outline dimension", 2),
     "cytoplasm_glcm_contrast": ("Cytoplasm texture contrast", 2),
 }
-_MEANINGS = {feature.name: feature for feature in FEATURES}
+_MEANINGS = {feature.name: feature.meaning for feature in FEATURES}
 _BLAST = "a large, solid nucleus that nearly fills the cell"
 
-_LISTING = """\
-<h3>{order}</h3>{capped}
-<ul class="gallery" aria-label="White cells">{crops}</ul>
-<h3>Measurements</h3>
-<p class="hint">Choose a heading to sort; its tooltip says what is measured.{unit}</p>
-<div class="scroll" role="region" aria-label="Measurements of the white cells" tabindex="0">
-<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>
-</div>"""
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table: its title, its unit, and what is measured."""
+
+    title: str
+    meaning: str
+    unit: str = ""
 
 
-def listing(image: np.ndarray, field: Field) -> str:
-    """Crops and a table of the cells, the most suspicious first.
+@dataclass(frozen=True)
+class Row:
+    """A cell in the table.
+
+    Attributes:
+        number: of the cell in the picture.
+        note: why it is not counted, in brackets; or empty.
+        values: for each further column, what it is sorted by and the text.
+    """
+
+    number: int
+    note: str
+    values: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A cell in the gallery: its number, its picture as a `data:` address, and whether it looks like a blast."""
+
+    number: int
+    address: str
+    looks: str
+
+
+@dataclass(frozen=True)
+class CellTable:
+    """What the template `cell_table` shows; cells most like a blast come first."""
+
+    has_scale: bool
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    crops: tuple[Crop, ...]
+    crop_side: int = CROP_SIDE
+
+
+@dataclass(frozen=True)
+class Download:
+    """A link to a file inside the page: its name, its `data:` address, and what it holds."""
+
+    file: str
+    address: str
+    content: str
+
+
+def cell_table(image: np.ndarray, field: Field) -> CellTable:
+    """The gallery and the table of the cells.
 
     Args:
         image: uint8, H × W × 3, RGB.
         field: its cells, one or more.
     """
-    order, known = field.order, field.blast_likeness is not None
-    shown = order[:MOST_CROPS]
-    return _LISTING.format(
-        order="White cells, most like a blast first" if known else "White cells, fullest nucleus first",
-        capped=f"<p>{len(shown)} of {len(order)} are shown; the table has all.</p>" if len(shown) < len(order) else "",
-        crops="".join(_crop(image, field, row) for row in shown),
-        unit="" if known else " The scale of this image is not known, so sizes are in pixels.",
-        head="".join(_heads(field)),
-        rows="".join(_row(field, row) for row in order),
+    columns = [
+        Column("Cell", "number in the picture; cut: by the border of the image"),
+        Column("Looks like a blast", _BLAST),
+        *(Column(title, _MEANINGS[name], field.unit(name)) for name, (title, _) in _DECIMALS.items()),
+    ]
+    return CellTable(
+        has_scale=field.blast_likeness is not None,
+        columns=tuple(columns),
+        rows=tuple(_row(field, index) for index in field.order),
+        crops=tuple(_crop(image, field, index) for index in field.order[:MAX_CROPS]),
     )
 
 
-def figures(field: Field) -> str:
-    """The same figures of the first cell alone."""
-    rows = [("Looks like a blast", _looks(field, 0), _BLAST)]
-    for name, (title, _) in _COLUMNS.items():
-        rows.append((title, f"{_figure(field, name, 0)} {field.unit(name)}", _MEANINGS[name].meaning))
-    return (
-        '<dl class="facts">'
-        + "".join(f'<div title="{html.escape(m)}"><dt>{title}</dt><dd>{value}</dd></div>' for title, value, m in rows)
-        + "</dl>"
-    )
+def measurements(field: Field) -> list[Fact]:
+    """The measurements of the first cell alone."""
+    facts = [Fact("Looks like a blast", _looks(field, 0), hint=_BLAST)]
+    for name, (title, _) in _DECIMALS.items():
+        facts.append(Fact(title, f"{_text(field, name, 0)} {field.unit(name)}", hint=_MEANINGS[name]))
+    return facts
 
 
-def download(field: Field, name: str) -> str:
-    """A link to everything that was measured, inside the page.
+def download(field: Field, name: str) -> Download:
+    """All measurements of all cells as CSV.
 
     Args:
         field: the cells.
-        name: of the image; may hold anything.
+        name: of the image; any text.
     """
-    file = re.sub(r"[^\w-]+", "-", PurePath(name).stem)[:60].strip("-") or "image"
-    address = f"data:text/csv;charset=utf-8,%EF%BB%BF{quote(field.as_csv(name), safe=',')}"  # the mark is for Excel
-    what = f"all {len(FEATURES)} figures of {with_count(len(field.table['id']), 'cell')} (CSV)"
-    return f'<p><a class="download" download="{file}-cells.csv" href="{address}">Download {what}</a></p>'
+    stem = re.sub(r"[^\w-]+", "-", PurePath(name).stem)[:60].strip("-") or "image"
+    byte_order_mark = "%EF%BB%BF"  # without it Excel does not read UTF-8
+    address = f"data:text/csv;charset=utf-8,{byte_order_mark}{quote(field.as_csv(name), safe=',')}"
+    content = f"all {len(FEATURES)} figures of {with_count(len(field.table['id']), 'cell')} (CSV)"
+    return Download(f"{stem}-cells.csv", address, content)
 
 
-def _crop(image: np.ndarray, field: Field, row: int) -> str:
-    label, says = int(field.table["id"][row]), _looks(field, row)
-    x0, y0, x1, y1 = (int(field.table[side][row]) for side in ("x0", "y0", "x1", "y1"))
-    half = round(max(x1 - x0, y1 - y0) * (0.5 + _ROUND))
-    padded = _window(image, (x0 + x1) // 2, (y0 + y1) // 2, half)
-    how = cv2.INTER_AREA if 2 * half > _CROP else cv2.INTER_CUBIC
-    address = data_urls.jpeg(cv2.resize(padded, (_CROP, _CROP), interpolation=how))
-    return (
-        f'<li><button type="button" data-cell="{label}" aria-pressed="false">'
-        f'<img src="{address}" alt="" width="{_CROP}" height="{_CROP}">'
-        f'<span class="number">Cell {label}</span><span class="looks">{says}</span></button></li>'
-    )
+def _crop(image: np.ndarray, field: Field, index: int) -> Crop:
+    x0, y0, x1, y1 = (int(field.table[side][index]) for side in ("x0", "y0", "x1", "y1"))
+    half = round(max(x1 - x0, y1 - y0) * (0.5 + _CROP_MARGIN))
+    window = _window(image, (x0 + x1) // 2, (y0 + y1) // 2, half)
+    interpolation = cv2.INTER_AREA if 2 * half > CROP_SIDE else cv2.INTER_CUBIC
+    address = data_urls.jpeg(cv2.resize(window, (CROP_SIDE, CROP_SIDE), interpolation=interpolation))
+    return Crop(int(field.table["id"][index]), address, _looks(field, index))
 
 
 def _window(image: np.ndarray, x: int, y: int, half: int) -> np.ndarray:
-    """The square around a point; beyond the image's border the border goes on."""
+    """The square around a point; outside the image the pixels of its border are repeated."""
     height, width = image.shape[:2]
     left, top, right, bottom = max(x - half, 0), max(y - half, 0), min(x + half, width), min(y + half, height)
-    beyond = top - (y - half), (y + half) - bottom, left - (x - half), (x + half) - right
-    return cv2.copyMakeBorder(image[top:bottom, left:right], *beyond, cv2.BORDER_REPLICATE)
+    outside = top - (y - half), (y + half) - bottom, left - (x - half), (x + half) - right
+    return cv2.copyMakeBorder(image[top:bottom, left:right], *outside, cv2.BORDER_REPLICATE)
 
 
-def _heads(field: Field) -> Iterator[str]:
-    heads = [("Cell", "number in the picture; cut: by the border of the image", ""), ("Looks like a blast", _BLAST, "")]
-    heads += [(title, _MEANINGS[name].meaning, field.unit(name)) for name, (title, _) in _COLUMNS.items()]
-    for title, meaning, unit in heads:
-        says = f"<span>{title}</span><small>{' ' + unit if unit else ''}</small>"
-        button = f'<button type="button" title="{html.escape(meaning)}">{says}</button>'
-        yield f'<th scope="col" aria-sort="none">{button}</th>'
+def _row(field: Field, index: int) -> Row:
+    number = int(field.table["id"][index])
+    likeness = -1 if field.blast_likeness is None else field.blast_likeness[index]
+    note = " (cut)" if field.table["touches_border"][index] else ""
+    if not field.close_up and number in field.left_out:
+        note = f" ({field.left_out[number]}, not counted)"
+    values = [(f"{likeness:.4f}", _looks(field, index))]
+    for name in _DECIMALS:
+        value = float(field.table[name][index])
+        values.append((str(value) if np.isfinite(value) else "", _text(field, name, index)))
+    return Row(number, note, tuple(values))
 
 
-def _row(field: Field, row: int) -> str:
-    label = int(field.table["id"][row])
-    blast_likeness = -1 if field.blast_likeness is None else field.blast_likeness[row]
-    cut = " (cut)" if field.table["touches_border"][row] else ""
-    if not field.close_up and label in field.left_out:
-        cut = f" ({field.left_out[label]}, not counted)"
-    cells = [
-        f'<th scope="row" data-value="{label}"><button type="button" data-cell="{label}" aria-pressed="false">'
-        f"{label}{cut}</button></th>",
-        f'<td data-value="{blast_likeness:.4f}">{_looks(field, row)}</td>',
-    ]
-    for name in _COLUMNS:
-        value = float(field.table[name][row])
-        cells.append(f'<td data-value="{value if np.isfinite(value) else ""}">{_figure(field, name, row)}</td>')
-    return f'<tr data-cell="{label}">{"".join(cells)}</tr>'
+def _text(field: Field, name: str, index: int) -> str:
+    value = float(field.table[name][index])
+    return f"{value:.{_DECIMALS[name][1]}f}" if np.isfinite(value) else "–"
 
 
-def _figure(field: Field, name: str, row: int) -> str:
-    value = float(field.table[name][row])
-    return f"{value:.{_COLUMNS[name][1]}f}" if np.isfinite(value) else "–"
-
-
-def _looks(field: Field, row: int) -> str:
-    like = field.blast_like(row)
-    if not field.table["lobes"][row]:
-        return "no nucleus seen"
-    return "scale unknown" if like is None else "like a blast" if like else "not like a blast"
+def _looks(field: Field, index: int) -> str:
+    blast_like = field.blast_like(index)
+    if not field.table["lobes"][index]:
+        return "no nucleus found"
+    return "scale unknown" if blast_like is None else "like a blast" if blast_like else "not like a blast"

@@ -1,13 +1,13 @@
-"""The examples of the page: drawn by this project, and real ones that the owner of a Space has put beside the app."""
+"""The examples on the page: images that this project draws, and real ones that the owner of a Space adds."""
 
 from __future__ import annotations
 
-import html
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,14 +15,16 @@ from PIL import Image
 from leuko.images import synthetic
 from leuko.images.decode import SUFFIXES, ImageError, decode
 from leuko.serving.tabs import data_urls
+from leuko.serving.tabs.rendering import render
 
-FOLDER = Path(__file__).parents[3] / "examples"
-MOST = 8  # of the owner's
-_THUMB = 120  # px
+FOLDER = Path(__file__).parents[3] / "examples"  # beside app.py
+MAX_ADDED = 8  # images of the owner, so that they do not push the page down
+_THUMBNAIL_SIDE = 120  # px
 
 _FIELD = {"width": 640, "height": 480, "um_per_px": 0.12}
 _SMALL = {"width": 224, "height": 224, "um_per_px": 0.42, "blur_um": 0.3}
-DRAWN: Mapping[str, tuple[str, dict]] = {
+# By file name: the caption, and how `leuko.images.synthetic.render` draws it.
+DRAWN: Mapping[str, tuple[str, dict[str, Any]]] = {
     "many-blasts.png": (
         "A field full of blasts",
         {**_SMALL, "seed": 3, "stain": "blue", "white_cells": {"blast": 10}, "touching": 0.4, "rouleaux": 0.4},
@@ -53,7 +55,7 @@ class Example:
     Attributes:
         path: of the file.
         caption: what it shows.
-        source: where it comes from, for whoever looks at it.
+        source: where it comes from, as shown to visitors.
     """
 
     path: Path
@@ -62,36 +64,39 @@ class Example:
 
     @cached_property
     def thumbnail(self) -> str:
-        """A small square of it as a `data:` address.
+        """Its middle as a small square, as a `data:` address.
 
         Raises:
-            leuko.images.decode.ImageError: the file cannot be used.
+            leuko.images.decode.ImageError: the file cannot be read.
         """
         image = decode(self.path)
         side = min(image.shape[:2])
         top, left = ((length - side) // 2 for length in image.shape[:2])
         square = Image.fromarray(image[top : top + side, left : left + side])
-        return data_urls.jpeg(np.asarray(square.resize((_THUMB, _THUMB), Image.Resampling.LANCZOS)))
+        thumbnail = square.resize((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+        return data_urls.jpeg(np.asarray(thumbnail))
 
 
 def gather(folder: Path = FOLDER) -> dict[str, Example]:
-    """All examples by the names of their files: the drawn ones, and those of a folder if it exists.
+    """All examples by file name: the drawn ones, then those of a folder, if it exists.
 
-    An image of the folder is taken if a text file of the same name says in one line what it is, where it comes from and
-    on what terms (`blasts.jpg`, `blasts.txt`): no image is shown to the public without that.
+    An image of the folder is shown only if a text file of the same stem (`blasts.jpg`, `blasts.txt`) says in one line
+    what it is, where it comes from and under which licence. `smear.png`, which the README's commands use, has none: it
+    is drawn like the examples here, and is not shown a second time.
     """
-    place = Path(tempfile.mkdtemp(prefix="leuko-examples-"))
+    drawn_folder = Path(tempfile.mkdtemp(prefix="leuko-examples-"))
     examples = {}
-    for name, (caption, how) in DRAWN.items():
-        drawn = Image.fromarray(synthetic.render(**how).image)
-        drawn.save(place / name, compress_level=1)  # packing it tightly would take a third of the time
-        examples[name] = Example(place / name, caption, "drawn")
-        _ = examples[name].thumbnail  # made where there is time for it
+    for name, (caption, options) in DRAWN.items():
+        image = Image.fromarray(synthetic.render(**options).image)
+        image.save(drawn_folder / name, compress_level=1)  # higher levels take a third of the time of drawing
+        examples[name] = Example(drawn_folder / name, caption, "drawn")
+        _ = examples[name].thumbnail  # made now, in the process that draws
     for file in sorted(folder.iterdir() if folder.is_dir() else ()):
-        told = file.with_suffix(".txt")
-        if file.suffix.lower() not in SUFFIXES or not told.is_file() or len(examples) >= len(DRAWN) + MOST:
+        source = file.with_suffix(".txt")
+        if file.suffix.lower() not in SUFFIXES or not source.is_file() or len(examples) >= len(DRAWN) + MAX_ADDED:
             continue
-        example = Example(file, file.stem.replace("-", " ").replace("_", " "), told.read_text("utf-8").strip())
+        caption = file.stem.replace("-", " ").replace("_", " ")
+        example = Example(file, caption, source.read_text("utf-8").strip())
         try:
             _ = example.thumbnail
         except ImageError:
@@ -102,17 +107,11 @@ def gather(folder: Path = FOLDER) -> dict[str, Example]:
 
 def gallery(examples: Mapping[str, Example]) -> str:
     """A button for each example."""
-    buttons = "".join(
-        f'<li><button type="button" data-example="{html.escape(name)}"><img src="{example.thumbnail}" alt="" '
-        f'width="{_THUMB}" height="{_THUMB}"><span>{html.escape(example.caption)}</span>'
-        f"<small>{html.escape(example.source)}</small></button></li>"
-        for name, example in examples.items()
-    )
-    return f'<h2 class="small">Or try an example</h2><ul class="examples">{buttons}</ul>'
+    return render("examples", examples=examples, side=_THUMBNAIL_SIDE)
 
 
 # Tells the server which example was chosen.
-JS = """
+SCRIPT = """
 element.addEventListener("click", (event) => {
   const chosen = event.target.closest("[data-example]");
   if (chosen) trigger("select", {name: chosen.dataset.example});

@@ -1,9 +1,10 @@
-"""The tab in which one image is read: a field or a single cell, one page for both."""
+"""The tab in which one image is analysed: a field or a single cell, on the same page."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -13,27 +14,29 @@ from leuko.inference.field import Field
 from leuko.inference.field_json import why_no_cells
 from leuko.networks import grad_cam
 from leuko.serving.analysis import Analysis, analyse
+from leuko.serving.gradio.errors import refusal
 from leuko.serving.gradio.upload_components import SmearImage, Upload
 from leuko.serving.tabs import decision_card, examples, field_view, heat_map
-from leuko.serving.tabs.adapt import Sessions
+from leuko.serving.tabs.adapted_models import AdaptedModels
+from leuko.serving.tabs.rendering import sections
 
-_SCRIPT = (Path(__file__).parent / "one_image.js").read_text("utf-8")
-# An answer below the window's edge is brought into it: on a phone the card lies under the examples. Where the button
-# that had the focus is gone (to remove the picture, to choose one), the next one takes it.
-_SHOW = """
+_DETAILS_SCRIPT = (Path(__file__).parent / "one_image.js").read_text("utf-8")
+# A new answer is scrolled into view: on a phone the card is below the examples. If the button that had the focus has
+# disappeared (to remove the picture, or to choose one), the next one gets it.
+_SCROLL_SCRIPT = """
 watch("value", () => {
   element.scrollIntoView({behavior: "smooth", block: "nearest"});
   if (document.activeElement === document.body) document.querySelector(".picture button")?.focus({preventScroll: true});
 });
 """
-# Tells the server that an earlier result is not wanted any more.
-_REMOVE = """
+# Tells the server that the earlier result is to be removed.
+_REMOVE_SCRIPT = """
 element.addEventListener("click", (event) => {
   if (event.target.closest(".remove-result")) trigger("select", {});
 });
 """
-# A result stays until there is a new one, and says meanwhile whose it is: it must not be taken for the new picture's.
-_MARK = """() => {
+# A result stays until there is a new one. Meanwhile it names its own file, so that nobody takes it for the new one's.
+_MARK_AS_EARLIER = """() => {
   document.querySelectorAll(".earlier").forEach((note) => note.remove());
   const card = document.querySelector("#card .verdict"), sections = document.querySelector("#details .sections");
   if (!card?.dataset.file) return;
@@ -44,24 +47,24 @@ _MARK = """() => {
   }
   MORE
 }"""
-_WAITING = _MARK.replace("WORDS", "The new picture is being judged.").replace("MORE", "")
-_REMOVED = _MARK.replace("WORDS", "No image yet in its place. ").replace(
+_MARK_WHILE_WAITING = _MARK_AS_EARLIER.replace("WORDS", "The new picture is being analysed.").replace("MORE", "")
+_MARK_AFTER_REMOVAL = _MARK_AS_EARLIER.replace("WORDS", "No image yet in its place. ").replace(
     "MORE",
     """
   const remove = {type: "button", className: "remove-result", textContent: "Remove this result"};
   card.querySelector(".earlier").append(Object.assign(document.createElement("button"), remove));
-  setTimeout(() => {  // the button that had the focus is gone by then
+  setTimeout(() => {  // by then the button that had the focus has disappeared
     const lost = document.activeElement === document.body;
     if (lost) document.querySelector(".picture button")?.focus({preventScroll: true});
   }, 100);""",
 )
 _UNMARK = """() => document.querySelectorAll(".earlier").forEach((note) => note.remove())"""
 _SHOWN_BY_BROWSERS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
-_LIVE = '<div aria-live="polite">${value}</div>'
+_LIVE_REGION = '<div aria-live="polite">${value}</div>'  # a template of Gradio, filled in the browser
 
 
-def add(classifier: Classifier, sessions: Sessions, offered: Mapping[str, examples.Example]) -> None:
-    """Put the tab's content, with the examples offered, into the block that is open."""
+def add(classifier: Classifier, adapted_models: AdaptedModels, offered: Mapping[str, examples.Example]) -> None:
+    """Add the tab's content, with these examples by file name, to the block that is being built."""
     with gr.Row(elem_classes="first"):
         with gr.Column(scale=5, min_width=300):
             image = SmearImage(
@@ -73,55 +76,54 @@ def add(classifier: Classifier, sessions: Sessions, offered: Mapping[str, exampl
                 elem_classes="picture",
             )
             example = gr.HTML(
-                examples.gallery(offered), apply_default_css=False, js_on_load=examples.JS, elem_id="examples"
+                examples.gallery(offered), apply_default_css=False, js_on_load=examples.SCRIPT, elem_id="examples"
             )
         with gr.Column(scale=6, min_width=300):
             card = gr.HTML(
-                decision_card.empty(),
+                decision_card.welcome(),
                 apply_default_css=False,
-                html_template=_LIVE,
-                js_on_load=_SHOW + _REMOVE,
+                html_template=_LIVE_REGION,
+                js_on_load=_SCROLL_SCRIPT + _REMOVE_SCRIPT,
                 elem_id="card",
             )
-    details = gr.HTML("", apply_default_css=False, js_on_load=_SCRIPT, elem_id="details")
+    details = gr.HTML("", apply_default_css=False, js_on_load=_DETAILS_SCRIPT, elem_id="details")
+    empty = None, decision_card.welcome(), ""
 
-    def judge(upload: Upload | None, request: gr.Request) -> tuple:
+    def analyse_upload(upload: Upload | None, request: gr.Request) -> tuple:
         if upload is None:
-            return nothing
-        own = sessions.of(request)
+            return empty
         try:
-            analysis = analyse(own.classifier if own else classifier, upload.path)
-        except ImageError as error:  # the answer to an earlier image must not stay beside this one
+            analysis = analyse(adapted_models.classifier_of(request) or classifier, upload.path)
+        except ImageError as error:  # also removes the result of an earlier image
             return None, decision_card.refused(str(error), upload.name), ""
-        seen = gr.skip() if upload.path.suffix.lower() in _SHOWN_BY_BROWSERS else grad_cam.shrink(analysis.image)
-        return seen, *_shown(analysis, upload.name)
+        is_shown = upload.path.suffix.lower() in _SHOWN_BY_BROWSERS
+        return gr.skip() if is_shown else grad_cam.shrink(analysis.image), *_result(analysis, upload.name)
 
-    def try_example(chosen: gr.EventData, request: gr.Request) -> tuple:
-        picked = offered.get(chosen.name)
-        if picked is None:
-            raise gr.Error("There is no such example.", title="Not possible", print_exception=False)
-        return str(picked.path), *judge(Upload(picked.path, picked.path.name), request)[1:]
+    def analyse_example(event: gr.EventData, request: gr.Request) -> tuple:
+        chosen = offered.get(event.name)
+        if chosen is None:
+            raise refusal("There is no such example.")
+        return str(chosen.path), *analyse_upload(Upload(chosen.path, chosen.path.name), request)[1:]
 
-    nothing = None, decision_card.empty(), ""
     results = [image, card, details]
-    how = {"api_visibility": "private", "show_progress": "full", "show_progress_on": [card]}
-    for event, answer, given in ((image.upload, judge, image), (example.select, try_example, None)):
-        event(None, None, None, js=_WAITING, api_visibility="private")
-        # The same result as before is not drawn anew, so that its mark has to be taken away.
-        event(answer, given, results, **how).success(None, None, None, js=_UNMARK, api_visibility="private")
-    image.clear(None, None, None, js=_REMOVED, api_visibility="private")
-    card.select(lambda: nothing, None, results, api_visibility="private", show_progress="hidden")
+    options: dict[str, Any] = {"api_visibility": "private", "show_progress": "full", "show_progress_on": [card]}
+    for event, function, inputs in ((image.upload, analyse_upload, image), (example.select, analyse_example, None)):
+        event(None, None, None, js=_MARK_WHILE_WAITING, api_visibility="private")
+        # A result equal to the earlier one is not drawn again, so the mark has to be removed.
+        event(function, inputs, results, **options).success(None, None, None, js=_UNMARK, api_visibility="private")
+    image.clear(None, None, None, js=_MARK_AFTER_REMOVAL, api_visibility="private")
+    card.select(lambda: empty, None, results, api_visibility="private", show_progress="hidden")
 
 
-def _shown(analysis: Analysis, name: str) -> tuple[str, str]:
-    """The decision, and all that it rests on; of an image that is not fit to be judged no more than the finding."""
-    reading, sections, what = analysis.reading, [], "not judged"
-    finding, found = reading.finding, reading.found
+def _result(analysis: Analysis, name: str) -> tuple[str, str]:
+    """The card, and the sections below it; of an image of low quality only the finding as JSON."""
+    result, finding = analysis.result, analysis.finding
+    parts, content = [], "not analysed"
     if finding.quality.usable:
-        sections, what = [heat_map.view(analysis)], "cells not found"
-        if found and not why_no_cells(finding.quality, found):
-            field = Field.of(analysis.image, found)
-            sections.append(field_view.view(analysis.image, field, name, finding))
-            what = "a single cell" if field.close_up else "a field"
-    sections.append(decision_card.raw(finding, name))
-    return decision_card.decision(reading, name, what), f'<div class="sections">{"".join(sections)}</div>'
+        parts, content = [heat_map.view(analysis)], "cells not found"
+        if result.found and not why_no_cells(finding.quality, result.found):
+            field = Field.of(analysis.image, result.found)
+            parts.append(field_view.view(analysis.image, field, name, finding))
+            content = "a single cell" if field.close_up else "a field"
+    parts.append(decision_card.finding_json(finding, name))
+    return decision_card.decision(result, name, content), sections(*parts)
