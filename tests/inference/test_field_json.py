@@ -156,7 +156,7 @@ def test_where_cells_and_network_contradict_each_other_neither_is_the_answer(num
             continue
         answered = reading((1 - network, network, 0, 0), LABELS[1:2], verdict)
         assert answered.finding.decision == "uncertain" and answered.finding.pattern is None
-        assert "contradict each other" in answered.finding.headline and 'class="bars"' not in decision_card.bars(
+        assert "contradict each other" in answered.finding.headline and 'class="bars"' not in decision_card.class_bars(
             answered
         )
 

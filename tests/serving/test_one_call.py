@@ -138,7 +138,9 @@ def test_calls_wait_in_a_line_that_ends(embedded, smear_file, monkeypatch):
 
     async def ask() -> list[httpx.Response]:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x", timeout=60) as web:
-            calls = (web.post("/api/classify", content=smear_file.read_bytes()) for _ in range(endpoints.MAX_PARALLEL + 5))
+            calls = (
+                web.post("/api/classify", content=smear_file.read_bytes()) for _ in range(endpoints.MAX_PARALLEL + 5)
+            )
             return await asyncio.gather(*calls)
 
     for _ in range(endpoints.MAX_PARALLEL):

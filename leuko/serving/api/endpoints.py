@@ -90,8 +90,9 @@ def add(classifier: Classifier) -> None:
         pixels = picture.pixels
         image_quality = quality.assess(pixels)
         segmentation = segment(pixels, um_per_px=picture.um_per_px) if image_quality.usable else None
-        has_cells = segmentation is not None and not field_json.why_no_cells(image_quality, segmentation)
-        drawn = cell_overlay.draw(pixels, segmentation) if has_cells else pixels
+        drawn = pixels
+        if segmentation and not field_json.why_no_cells(image_quality, segmentation):
+            drawn = cell_overlay.draw(pixels, segmentation)
         return field_json.field(image.name, pixels, segmentation, image_quality), drawn
 
     async def classify_batch(images: list[Upload], progress: gr.Progress = gr.Progress()) -> list[dict[str, Any]]:  # noqa: B008

@@ -16,8 +16,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.blocks import BlockFunction
-from gradio.components.file import ListFiles
-from gradio.data_classes import FileData, ImageData
+from gradio.data_classes import FileData, ImageData, ListFiles
 from gradio.processing_utils import save_base64_to_cache
 from gradio.queueing import Queue
 from gradio.route_utils import FnIndexInferError, compare_passwords_securely, get_root_url

@@ -37,7 +37,8 @@ as soon as the model is fitted."""
 
 def add(classifier: Classifier, adapted_models: AdaptedModels) -> None:
     """Add the tab's content to the block that is being built; it adapts the classifier's model."""
-    base = str(Path(classifier.model.origin).resolve())
+    assert isinstance(classifier.model.origin, Path)  # a model that is served was loaded from a folder
+    base = str(classifier.model.origin.resolve())
     gr.Markdown(_INTRODUCTION)
     with gr.Row():
         with gr.Column():

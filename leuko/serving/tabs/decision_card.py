@@ -117,8 +117,8 @@ def confidence(finding: Finding, verdict: Verdict) -> str:
     return "limited: by the network alone; the cell-based score is inconclusive"
 
 
-def class_probabilities(result: ClassificationResult) -> dict[str, object]:
-    """Values for the template `class_bars`: the classes, most probable first, or why they are not shown."""
+def class_bars(result: ClassificationResult) -> str:
+    """The network's probability of each class, most probable first, or why they are not shown."""
     finding, verdict = result.finding, result.verdict
     why_not = ""
     if verdict.basis != "network":
@@ -126,7 +126,8 @@ def class_probabilities(result: ClassificationResult) -> dict[str, object]:
             why_not = "Out of distribution: the network's pattern was not used and is not shown."
         elif verdict.network is not None:
             why_not = "Network and cells do not agree, so the pattern is not shown."
-    return {"why_not": why_not, "classes": sorted(finding.probabilities.items(), key=lambda pair: -pair[1])}
+    classes = sorted(finding.probabilities.items(), key=lambda pair: -pair[1])
+    return render("class_bars", why_not=why_not, classes=classes)
 
 
 def finding_json(finding: Finding, name: str) -> str:

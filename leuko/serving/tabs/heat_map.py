@@ -11,7 +11,7 @@ from leuko.inference.classifier import NO_HEAT_MAP
 from leuko.networks import grad_cam
 from leuko.serving.analysis import Analysis
 from leuko.serving.tabs import data_urls, decision_card
-from leuko.serving.tabs.rendering import render
+from leuko.serving.tabs.rendering import render, rendered
 
 _SIDE = 128  # px of a heat map as sent: it has about 7 × 7 values, and the browser smooths it further
 
@@ -27,9 +27,10 @@ class _Map:
 
 def view(analysis: Analysis) -> str:
     """The image under a heat map for each class, with a choice of class and opacity and a line to compare."""
-    classes = decision_card.class_probabilities(analysis.result)
+    class_bars = rendered(decision_card.class_bars(analysis.result))
     if not analysis.heat_maps:
-        return render("no_heat_map", reason=NO_HEAT_MAP.format(name=analysis.finding.model["name"]), **classes)
+        reason = NO_HEAT_MAP.format(name=analysis.finding.model["name"])
+        return render("no_heat_map", reason=reason, class_bars=class_bars)
     picture = grad_cam.shrink(analysis.image)
     maps = [
         _Map(
@@ -45,7 +46,7 @@ def view(analysis: Analysis) -> str:
         picture=data_urls.jpeg(picture),
         maps=maps,
         used=analysis.result.verdict.basis == "network",
-        **classes,
+        class_bars=class_bars,
     )
 
 

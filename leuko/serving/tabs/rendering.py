@@ -44,9 +44,14 @@ def render(template: str, **values: Any) -> str:
     return str.__str__(_TEMPLATES.get_template(f"{template}.html.jinja").render(values))
 
 
-def sections(*rendered: str) -> str:
+def rendered(html: str) -> Markup:
+    """HTML that `render` returned, to be put into another template as it is; never other text."""
+    return Markup(html)
+
+
+def sections(*parts: str) -> str:
     """Parts of the page, each from `render`, one below the other."""
-    return render("sections", sections=[Markup(part) for part in rendered])
+    return render("sections", sections=[rendered(part) for part in parts])
 
 
 def status_card(title: str, text: str, *items: str) -> str:
