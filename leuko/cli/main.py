@@ -23,14 +23,24 @@ def main(arguments: list[str] | None = None) -> int:
     return run_quietly(lambda: _run(arguments))
 
 
-def _run(arguments: list[str] | None) -> int:
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    return _parser_and_commands()[0]
+
+
+def _parser_and_commands() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     parser = argparse.ArgumentParser(prog="leuko", description="Reads blood-smear images. Research use only.")
     parser.add_argument("--version", action=Version)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_parser(subparsers)
+    return parser, dict(subparsers.choices)
+
+
+def _run(arguments: list[str] | None) -> int:
+    parser, commands = _parser_and_commands()
     parsed = parser.parse_args(arguments)
     try:
         return parsed.run(parsed)
     except UsageError as error:
-        subparsers.choices[parsed.command].error(str(error))
+        commands[parsed.command].error(str(error))
