@@ -3,7 +3,7 @@
     python -m benchmarks.ablation ../shared/data
 
 The stains are those of three other laboratories (BCCD, PBC, JTSC). Networks start from ImageNet weights, see
-`benchmarks.lite0_weights`. The results go to benchmarks/results/ablation.json.
+`scripts.write_imagenet_weights`. The results go to benchmarks/results/ablation.json.
 """
 
 from __future__ import annotations

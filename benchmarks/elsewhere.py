@@ -1,6 +1,6 @@
 """What the cells say and what is decided in other laboratories; and where the cells' weights come from.
 
-    python -m benchmarks.elsewhere fit ../shared/data                 prints WEIGHTS and BIAS of leuko.decision.cell_score
+    python -m benchmarks.elsewhere fit ../shared/data                 prints the weights of leuko.decision.cell_score
     python -m benchmarks.elsewhere scale ../shared/data --model DIR   adds the scale to a model folder written without
     python -m benchmarks.elsewhere measure ../shared/data             results/elsewhere.json
 
@@ -128,7 +128,9 @@ def measure(data: Data, model: Path | None) -> dict[str, dict]:
         "aria validation": lambda: data.aria("validation", 2),
         "aria test": lambda: data.aria("test"),
         **{
-            f"aria test, stain of {name}": lambda look=look: _changed(data, lambda image: reinhard_normalise(image, look))
+            f"aria test, stain of {name}": lambda look=look: _changed(
+                data, lambda image: reinhard_normalise(image, look)
+            )
             for name, look in looks.items()
         },
         "aria test, cells twice as large": lambda: _changed(data, _middle),
@@ -170,7 +172,9 @@ def _measure(classifier: Classifier, fields: Sequence[Field]) -> dict:
 
 def _without_cells(classifier: Classifier, reading: ClassificationResult) -> tuple[float, str]:
     """What the network alone would have said of an image; without cells their scale is not known either."""
-    strange = "" if classifier.model.metadata.familiarity.is_in_distribution(reading.output.features) else "in its features"
+    strange = (
+        "" if classifier.model.metadata.familiarity.is_in_distribution(reading.output.features) else "in its features"
+    )
     alone = Verdict(reading.verdict.point, reading.verdict.network, strange, None)
     return alone.probability, alone.decision
 

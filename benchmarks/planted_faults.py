@@ -13,7 +13,8 @@ Faults are planted with fixed seeds into copies of real images in a temporary fo
 Thresholds were chosen on images with odd row numbers with seeds 100 and up; near-duplicates are made from, and labels
 flipped among, images with even row numbers, with seeds 0 to 9. The embedded network was trained on Aria with its true
 labels, which flatters the figures on Aria's labels with its features; those with the features of EfficientNet-Lite0 as
-ImageNet left it (build/efficientnet_lite0.safetensors, see lite0_weights.py) are free of that, and so is PBC.
+ImageNet left it (build/efficientnet_lite0.safetensors, see scripts/write_imagenet_weights.py) are free of that, and so
+is PBC.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The recipe of the embedded default, frozen before its test part was opened.
 
 Chosen without the test part, in folds by group within training and validation part (split seed 0): as the images are,
-in the colours of three other laboratories, and under every corruption of `leuko.evaluation.corruptions` at middle strength.
+in the colours of three other laboratories, and under every corruption of `leuko.evaluation.corruptions` at middle
+strength.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def features(rows: Dataset) -> dict[str, np.ndarray]:
         if np.array_equal(kept["files"], files):
             return kept
     if not WEIGHTS.exists():
-        subprocess.run([sys.executable, "-m", "benchmarks.lite0_weights", str(WEIGHTS)], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-m", "scripts.write_imagenet_weights", str(WEIGHTS)], cwd=ROOT, check=True)
     prints, colours = Prints(len(rows)), []
     for i, row in enumerate(rows):
         image = open_image(row["image"])

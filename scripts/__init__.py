@@ -1,1 +1,1 @@
-"""Scripts that build what the repository holds: the embedded model, ImageNet weights, the example image, the wheel's check."""
+"""Scripts that build what the repository holds: the embedded model, ImageNet weights, the example image."""

@@ -1,6 +1,6 @@
 """Build the wheel, look at what is inside, install it into a clean environment, and use it there.
 
-    python -m scripts.check_wheel            needs an index of packages, as `pip install` does
+python -m scripts.check_wheel            needs an index of packages, as `pip install` does
 """
 
 from __future__ import annotations

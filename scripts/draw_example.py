@@ -1,6 +1,6 @@
 """Draw `examples/smear.png`, the image on which the commands of the README run.
 
-    python -m scripts.draw_example
+python -m scripts.draw_example
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def commands(file: Path) -> list[str]:
     """The commands of Deep Leuko in a document, as words after `leuko`, without comments."""
     found = []
     for block in blocks(file, "", "bash", "sh"):
-        for program, rest in COMMAND.findall(block):
+        for program, rest in COMMAND.findall(block.replace("\\\n", " ")):
             words = re.sub(r"\s#.*$", "", rest).replace("[", "").replace("]", "")
             found.append(words if program != "python train.py" else f"train {words}")
     return found
@@ -87,7 +87,7 @@ def test_modules_and_files_that_are_named_exist(file):
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), f"{name(file)} names {module}"
     for path in re.findall(r"`((?:leuko|tests|scripts|benchmarks|docs)/[\w./-]+)`", text):
-        assert (ROOT / path).exists(), f"{name(file)} names {path}"
+        assert "NAME" in path or (ROOT / path).exists(), f"{name(file)} names {path}"
 
 
 def test_the_readme_has_two_pages_and_describes_a_space():

@@ -12,7 +12,7 @@ from scipy.special import softmax
 from sklearn.metrics import log_loss
 from torch import nn
 
-from benchmarks.lite0_weights import imagenet
+from scripts.write_imagenet_weights import imagenet
 from leuko.decision.calibration import OperatingPoint, fit_temperature
 from leuko.decision.out_of_distribution import MahalanobisOOD
 from leuko.images.decode import decode

@@ -5,9 +5,9 @@ its tensors stand in timm's order, under other names. Online, `--weights auto` d
 tf_efficientnet_lite0. The embedded model takes them into efficientnet_lite0, which differs in padding, in batch norm
 and in how inputs are scaled: fine-tuned there, it serves single cells of another laboratory better (`adapt`).
 
-    python -m benchmarks.lite0_weights build/efficientnet_lite0.safetensors       # whole, for train.py
-    python -m benchmarks.lite0_weights build/tf_efficientnet_lite0.safetensors    # the same, for compare
-    python -m benchmarks.lite0_weights --trunk leuko/networks/general/efficientnet_lite0   # a folder, for adapt
+    python -m scripts.write_imagenet_weights build/efficientnet_lite0.safetensors       # whole, for train.py
+    python -m scripts.write_imagenet_weights build/tf_efficientnet_lite0.safetensors    # the same, for compare
+    python -m scripts.write_imagenet_weights --trunk leuko/networks/general/efficientnet_lite0   # a folder, for adapt
 """
 
 from __future__ import annotations

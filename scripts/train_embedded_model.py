@@ -22,12 +22,11 @@ from PIL import Image
 from benchmarks import crossvalidation
 from benchmarks.recipe import ROOT, options
 from leuko.evaluation import metrics, model_warnings
-from leuko.networks.model_folder import LEUKO
+from leuko.networks.model_folder import EMBEDDED, LEUKO
 from leuko.reports.cards.model_card import TERMS, write_card
 from leuko.reports.evaluation.evaluate import EMBEDDED as EMBEDDED_NAME
 from leuko.reports.evaluation.evaluate import Request, measure
 
-EMBEDDED = ROOT / "leuko" / "models" / "embedded"
 COLOURS = 96  # of a plot; with fewer, the classes' colours run together
 
 
@@ -97,7 +96,7 @@ COMMAND = f"""
 `make embedded` runs this and writes this card:
 
 ```
-python -m benchmarks.lite0_weights build/efficientnet_lite0.safetensors
+python -m scripts.write_imagenet_weights build/efficientnet_lite0.safetensors
 python train.py --dataset ../shared/data/aria {" ".join(options())} \\
   --seed 0 --output runs/seed-0
 ```
