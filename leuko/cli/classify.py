@@ -37,14 +37,14 @@ def run(arguments: argparse.Namespace) -> int:
     classifier = Classifier.load(arguments.model)
     if arguments.label:
         classifier.index(arguments.label)
-    if arguments.cam and not classifier.explains:
+    if arguments.cam and not classifier.has_heat_maps:
         raise ValueError(NO_HEAT_MAP.format(name=classifier.model.metadata.name))
     cam = PictureFolder(arguments.cam, "classify --cam", arguments.overwrite) if arguments.cam else None
 
     def classify(name: str, stem: str, picture: Picture) -> dict[str, Any]:
         if cam:
             cam.check_free(stem, (".png", ".npy"))
-        result = classifier.read(picture.pixels, not arguments.network_only, picture.um_per_px)
+        result = classifier.analyze(picture.pixels, use_cells=not arguments.network_only, um_per_px=picture.um_per_px)
         if cam:
             heat_map = classifier.heat_map(result, arguments.label or result.finding.label)
             cam.write_array(stem, grad_cam.upsample(heat_map, *picture.pixels.shape[:2]))

@@ -79,7 +79,7 @@ def predict_dataset(classifier: Classifier, rows: Dataset, progress: Progress = 
         except ImageError as error:
             errors[row] = str(error)
             continue
-        reading = classifier.read(image)
+        reading = classifier.analyze(image)
         distance = familiarity.distance(reading.output.features)
         read.append(row)
         findings.append(reading.finding)

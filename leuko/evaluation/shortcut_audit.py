@@ -139,7 +139,7 @@ def evaluate_views(
     for row in progress(range(len(rows)), "Changing images", len(rows)):
         image = open_image(rows[row]["image"])
         versions = {"as they are": image, **views(row, image)}
-        outputs = engine.run(np.stack([model.input_of(version) for version in versions.values()]))
+        outputs = engine.run(np.stack([model.prepare(version) for version in versions.values()]))
         answers = to_answer(softmax(np.stack([output.logits for output in outputs]).astype(np.float64), axis=1))
         familiar = familiarity.is_in_distribution(np.stack([output.features for output in outputs]))
         for (name, version), answer, seen in zip(versions.items(), answers, familiar, strict=True):

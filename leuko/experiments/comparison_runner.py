@@ -123,7 +123,7 @@ class ComparisonRunner:
         single_run.tell_origin(settings)
         model = model_folder.load(settings.output)
         engine = runtime_of(model)
-        latency = self._latency(lambda image: engine.run(model.input_of(image)[None])[0].logits)
+        latency = self._latency(lambda image: engine.run(model.prepare(image)[None])[0].logits)
         notes = {"part": "measured", "note": note, "train_seconds": seconds, "latency_ms": latency}
         notes["megabytes"] = sum(file.stat().st_size for file in (settings.output / "onnx").iterdir()) / 1e6
         logits = np.stack([output.logits for output in engine.run(measures.matrix[split.test])])

@@ -49,10 +49,10 @@ def grad_cam(network: Network, feature_map: torch.Tensor, class_index: int) -> n
         score = network.head(leaf)[0, class_index]
         (gradient,) = torch.autograd.grad(score, leaf)
     activation, gradient = network.spatial(leaf.detach())[0], network.spatial(gradient)[0]
-    return positive(torch.einsum("k,khw->hw", gradient.mean(dim=(1, 2)), activation).numpy())
+    return positive_part(torch.einsum("k,khw->hw", gradient.mean(dim=(1, 2)), activation).numpy())
 
 
-def positive(cam: np.ndarray) -> np.ndarray:
+def positive_part(cam: np.ndarray) -> np.ndarray:
     """What speaks for a class in a map, float32, h × w, scaled to a maximum of 1; all 0 where nothing does."""
     cam = np.maximum(cam, 0)
     return (cam / max(cam.max(), 1e-7)).astype(np.float32)

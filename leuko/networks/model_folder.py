@@ -87,7 +87,7 @@ class Model:
         """Whether the model is a network, and no classifier on measures."""
         return self.measures is None
 
-    def input_of(self, image: np.ndarray) -> np.ndarray:
+    def prepare(self, image: np.ndarray) -> np.ndarray:
         """What an engine runs on, float32, of an image, uint8, H × W × 3, RGB."""
         return self.measures(image) if self.measures else to_input(image, self.preprocessing)
 

@@ -54,7 +54,7 @@ class Runtime(Protocol):
     """Runs a model."""
 
     def run(self, inputs: np.ndarray) -> list[Output]:
-        """What the model makes of B inputs, float32, as `leuko.networks.model_folder.Model.input_of` gives them, stacked."""
+        """What the model makes of B inputs, float32, as `leuko.networks.model_folder.Model.prepare` gives them, stacked."""
 
 
 class OnnxRuntime:

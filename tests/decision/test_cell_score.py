@@ -158,9 +158,14 @@ def test_who_decides(network, strange, found, decision, probability):
 def test_the_scale_of_the_training_images_is_known_and_kept():
     scale = ScaleRange.fit(np.linspace(0.3, 0.5, 60))
     assert scale.relative_cell_size(0.4) == 1 and scale.relative_cell_size(0.3) == 1
-    assert scale.relative_cell_size(0.2) == pytest.approx(2, rel=0.1) and scale.relative_cell_size(0.8) == pytest.approx(0.5, rel=0.1)
+    assert scale.relative_cell_size(0.2) == pytest.approx(2, rel=0.1) and scale.relative_cell_size(
+        0.8
+    ) == pytest.approx(0.5, rel=0.1)
     assert ScaleRange.fit([0.4] * 5) is None
-    assert ScaleRange.fit([0.4] * 57 + [None] * 3) == ScaleRange.fit([0.4] * 57) and ScaleRange.fit([0.4] * 50 + [None] * 10) is None
+    assert (
+        ScaleRange.fit([0.4] * 57 + [None] * 3) == ScaleRange.fit([0.4] * 57)
+        and ScaleRange.fit([0.4] * 50 + [None] * 10) is None
+    )
     assert um_per_input_px(0.1, (448, 896, 3), (224, 224)) == pytest.approx(0.1 * 8**0.5)
     assert um_per_input_px(None, (10, 10), (5, 5)) is None
 
@@ -187,9 +192,9 @@ def test_an_unfamiliar_scale_takes_the_word_from_the_network(embedded):
 def test_a_section_of_tissue_is_no_smear(embedded, kind):
     rng = np.random.default_rng(3)
     for _ in range(4):
-        reading = embedded.read(section(rng, kind))
+        reading = embedded.analyze(section(rng, kind))
         assert reading.finding.decision == "uncertain"
-        assert reading.found is None or reading.found.um_per_px is None
+        assert reading.segmentation is None or reading.segmentation.um_per_px is None
 
 
 def test_a_field_out_of_focus_has_no_scale():
@@ -239,7 +244,7 @@ def test_healthy_fields_of_another_laboratory_are_never_suspicious_and_rarely_cl
     Nearly all of them show one white cell, or two. These are too few to clear anybody by.
     """
     files = [f for f in sorted((data / "bccd" / "JPEGImages").iterdir()) if int(f.stem[-5:]) % 2][::8]
-    readings = [embedded.read(decode(file)) for file in files]
+    readings = [embedded.analyze(decode(file)) for file in files]
     said = [reading.finding.decision for reading in readings]
     assert said.count("suspicious") <= 1
     for reading in readings:

@@ -66,10 +66,10 @@ def test_the_network_is_shown_the_disc_alone(field, embedded):
     near = through_eyepiece(field.image, (404, 404), (202, 202))
     far = through_eyepiece(field.image, (900, 1200), (500, 400), surround=(30, 25, 25))
     assert np.abs(to_input(near, how) - to_input(far, how)).mean() < 0.25
-    reading = embedded.read(far)
+    reading = embedded.analyze(far)
     heat = embedded.heat_map(reading, reading.finding.label)
     heat = cv2.resize(heat, far.shape[1::-1])
-    x0, y0, x1, y1 = (round(side) for side in reading.view.box)
+    x0, y0, x1, y1 = (round(side) for side in reading.field_of_view.box)
     assert heat[y0:y1, x0:x1].sum() > 0.95 * heat.sum()
 
 

@@ -171,8 +171,8 @@ def crowded() -> np.ndarray:
 
 
 def test_one_number_of_blasts_in_reasons_headline_share_table_and_json(embedded, crowded):
-    reading = embedded.read(crowded)
-    found, said = reading.verdict.cells, field_json.field("a.png", crowded, reading.found)
+    reading = embedded.analyze(crowded)
+    found, said = reading.verdict.cells, field_json.field("a.png", crowded, reading.segmentation)
     share = said["blast_share"]
     assert found.white_cells > found.nucleated, "the drawing has no cell that is cut"
     assert (share["blasts"], share["nucleated"]) == (found.blast_like, found.nucleated)
@@ -181,9 +181,10 @@ def test_one_number_of_blasts_in_reasons_headline_share_table_and_json(embedded,
     words = f"{found.blast_like} of {found.nucleated} white cells look like blasts"
     assert words in " ".join(reading.finding.reasons) and words in reading.finding.headline
     assert f"{found.white_cells - found.nucleated} more seen" in " ".join(reading.finding.reasons)
-    page = text(field_view.view(crowded, Field.of(crowded, reading.found), "a.png", reading.finding))
+    page = text(field_view.view(crowded, Field.of(crowded, reading.segmentation), "a.png", reading.finding))
     assert (
-        f"({found.blast_like} of {found.nucleated})" in page and f"{found.nucleated} counted, {found.white_cells} seen" in page
+        f"({found.blast_like} of {found.nucleated})" in page
+        and f"{found.nucleated} counted, {found.white_cells} seen" in page
     )
     assert page.count("not counted)") == found.white_cells - found.nucleated
     assert f"a.png was analysed by {embedded.model.metadata.name}" in page
@@ -224,9 +225,11 @@ def test_cells_that_were_not_reliably_found_are_not_shown(embedded, crowded):
 
 
 def test_a_scale_from_the_file_and_a_scale_that_contradicts_the_red_cells_are_told(embedded, crowded):
-    conflict = embedded.read(crowded, um_per_px=0.4)
+    conflict = embedded.analyze(crowded, um_per_px=0.4)
     assert any("0.4 µm per pixel" in reason for reason in conflict.finding.reasons)
-    assert any("0.4 µm" in sentence for sentence in field_json.field("a.png", crowded, conflict.found)["sentences"])
+    assert any(
+        "0.4 µm" in sentence for sentence in field_json.field("a.png", crowded, conflict.segmentation)["sentences"]
+    )
     bare = synthetic.render(5, width=640, height=480, white_cells={"blast": 4}, red_cover=0).image
     found = segment(bare, um_per_px=0.12)
     assert found.scale_source == "file"
@@ -244,9 +247,13 @@ def single_blast(seed: int) -> np.ndarray:
 @pytest.mark.parametrize("seed", range(8))
 def test_a_single_blast_is_cleared_nowhere(embedded, seed):
     image = single_blast(seed)
-    reading = embedded.read(image)
+    reading = embedded.analyze(image)
     assert reading.finding.decision != "not suspicious"
-    assert Field.of(image, reading.found).close_up == is_close_up(reading.found) == reading.verdict.cells.close_up
+    assert (
+        Field.of(image, reading.segmentation).close_up
+        == is_close_up(reading.segmentation)
+        == reading.verdict.cells.close_up
+    )
 
 
 def test_a_cell_cut_out_on_black_is_a_close_up(embedded):
@@ -263,7 +270,7 @@ def test_a_model_of_single_cells_speaks_of_the_cell_and_says_so(embedded):
     image = synthetic.render(2, width=240, height=240, um_per_px=0.1, white_cells={"lymphocyte": 1}).image
     known = replace(embedded.model.metadata, scale=None)
     known = replace(known, familiarity=replace(known.familiarity, bound=np.inf))
-    reading = Classifier(replace(embedded.model, metadata=known)).read(image)
+    reading = Classifier(replace(embedded.model, metadata=known)).analyze(image)
     assert reading.verdict.cells.close_up and reading.finding.in_distribution
     assert reading.finding.leukaemia_probability == reading.finding.evidence["network"]
     assert "A close-up of one cell, which says nothing of the slide." in reading.finding.headline

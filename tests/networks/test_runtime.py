@@ -60,8 +60,8 @@ def small(backbone: str, embedded: Classifier, place: Path) -> Path:
 
 def test_onnx_runtime_and_pytorch_say_the_same(embedded, smear):
     pixels = np.stack([to_input(view, embedded.model.preprocessing) for view in (smear, smear[::-1], smear[:150])])
-    assert isinstance(embedded.engine, runtime.OnnxRuntime)
-    pairs = zip(embedded.engine.run(pixels), runtime.TorchRuntime(embedded.model.network).run(pixels), strict=True)
+    assert isinstance(embedded.runtime, runtime.OnnxRuntime)
+    pairs = zip(embedded.runtime.run(pixels), runtime.TorchRuntime(embedded.model.network).run(pixels), strict=True)
     for fast, slow in pairs:
         assert np.allclose(fast.logits, slow.logits, atol=1e-4)
         assert np.allclose(fast.features, slow.features, atol=1e-4)
@@ -69,7 +69,7 @@ def test_onnx_runtime_and_pytorch_say_the_same(embedded, smear):
 
 
 def test_heat_maps_are_those_of_pytorch_grad_cam(embedded, smear):
-    reading = embedded.read(smear, cells=False)
+    reading = embedded.analyze(smear, use_cells=False)
     network = embedded.model.network.timm_model
     pixels = torch.from_numpy(to_input(smear, embedded.model.preprocessing))[None]
     trained = [p for p in network.parameters() if p.requires_grad]
@@ -89,8 +89,8 @@ def test_heat_maps_are_those_of_pytorch_grad_cam(embedded, smear):
 )
 def test_heads_of_all_kinds_are_explained(backbone, chain, embedded, smear, tmp_path):
     ours = Classifier.load(small(backbone, embedded, tmp_path / "model"))
-    reading = ours.read(smear, cells=False)
-    assert isinstance(ours.engine, runtime.OnnxRuntime) and (reading.output.cams is not None) == chain
+    reading = ours.analyze(smear, use_cells=False)
+    assert isinstance(ours.runtime, runtime.OnnxRuntime) and (reading.output.cams is not None) == chain
     with torch.no_grad():
         feature_map = ours.model.network.trunk(torch.from_numpy(to_input(smear, ours.model.preprocessing))[None])
     for number, label in enumerate(ours.labels):
@@ -110,7 +110,7 @@ def test_the_dense_layers_of_vgg_are_explained_as_by_pytorch_grad_cam(smear, tmp
         for number in range(4):
             theirs = oracle(torch.from_numpy(pixels), [ClassifierOutputTarget(number)] * 2)
             for output, their in zip(found, theirs, strict=True):
-                ours = grad_cam.upsample(grad_cam.positive(output.cams[number]), *their.shape)
+                ours = grad_cam.upsample(grad_cam.positive_part(output.cams[number]), *their.shape)
                 assert ours.max() < 1e-6 > their.max() or np.corrcoef(ours.ravel(), their.ravel())[0, 1] >= 0.999
 
 
@@ -119,7 +119,7 @@ def test_neither_the_command_line_nor_the_app_imports_what_is_heavy(tmp_path, sm
     code = f"""
 import sys, numpy as np, leuko, leuko.__main__
 classifier = leuko.load()
-reading = classifier.read(np.load({str(tmp_path / "smear.npy")!r}))
+reading = classifier.analyze(np.load({str(tmp_path / "smear.npy")!r}))
 classifier.heat_map(reading, "Early")
 print([name for name in {HEAVY} if name in sys.modules])
 from leuko.serving.tabs import examples
@@ -140,7 +140,7 @@ def test_a_model_without_onnx_is_exported_once(copied, cache, smear, embedded, c
     again = Classifier.load(copied)
     assert not caplog.records and len(list(cache.iterdir())) == 1
     for classifier in (first, again):
-        assert isinstance(classifier.engine, runtime.OnnxRuntime)
+        assert isinstance(classifier.runtime, runtime.OnnxRuntime)
         assert classifier.classify(smear).probabilities == pytest.approx(embedded.classify(smear).probabilities, 1e-3)
 
 
@@ -168,8 +168,8 @@ def test_a_folder_of_another_architecture_is_refused(copied):
 
 
 def test_the_network_alone_can_be_asked(embedded, smear):
-    alone, both = embedded.read(smear, cells=False), embedded.read(smear)
-    assert alone.found is None and both.found is not None
+    alone, both = embedded.analyze(smear, use_cells=False), embedded.analyze(smear)
+    assert alone.segmentation is None and both.segmentation is not None
     assert alone.finding.evidence["cells"] is None
     assert alone.finding.probabilities == pytest.approx(both.finding.probabilities)
 

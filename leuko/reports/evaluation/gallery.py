@@ -35,15 +35,15 @@ def wrong(classifier: Classifier, evaluated: EvaluatedDataset) -> list[Wrong]:
     for number in map(int, numbers):
         image = evaluated.image(number)
         why = error_analysis.likely(predictions, number, image, usual, bound)
-        reading = classifier.read(image)
+        reading = classifier.analyze(image)
         heat = image
-        if classifier.explains:
+        if classifier.has_heat_maps:
             heat = grad_cam.overlay(image, classifier.heat_map(reading, reading.finding.label))
         was, called = (evaluated.evaluation_set.labels[c[number]] for c in (evaluated.truth, evaluated.answer))
         said = f"{was}, called {called} ({percent(float(sure[number]))}); {reading.finding.decision}"
         pictured = Tile(thumbnail(image), evaluated.file(number), said)
         note = "; ".join(why)
-        title = "Grad-CAM" if classifier.explains else "No heat map of this model"
+        title = "Grad-CAM" if classifier.has_heat_maps else "No heat map of this model"
         looked = Tile(thumbnail(heat), title, f"{note[0].upper()}{note[1:]}.")
         shown.append(Wrong(number, why, (pictured, looked)))
     return shown

@@ -56,7 +56,9 @@ def add(classifier: Classifier) -> None:
             used where the decision is uncertain), evidence, label, probabilities, quality, model, …
         """
         image, picture = _picture(image)
-        return classifier.read(picture.pixels, cells, picture.um_per_px).finding.as_json(image.name)
+        return classifier.analyze(picture.pixels, use_cells=cells, um_per_px=picture.um_per_px).finding.as_json(
+            image.name
+        )
 
     def explain(image: Upload | None, class_name: str = "", opacity: float = 0.5) -> np.ndarray:
         """Show which parts of the image moved the network towards a class: Grad-CAM over the image.
@@ -71,7 +73,7 @@ def add(classifier: Classifier) -> None:
         """
         _, picture = _picture(image)
         try:
-            heat_map = _explain(classifier, picture.pixels, class_name)
+            heat_map = classifier.explain(picture.pixels, class_name or None)
         except ValueError as error:
             raise refusal(error) from error
         return grad_cam.overlay(grad_cam.shrink(picture.pixels), heat_map, opacity)
@@ -150,12 +152,6 @@ def _with_slot(function: Callable) -> Callable:
             return function(*inputs)
 
     return waiting
-
-
-def _explain(classifier: Classifier, image: np.ndarray, class_name: str) -> np.ndarray:
-    """The heat map of a class, or of the most probable one; no cell is segmented for it."""
-    result = classifier.read(image, cells=False)
-    return classifier.heat_map(result, class_name or result.finding.label)
 
 
 def _picture(upload: Upload | None) -> tuple[Upload, Picture]:
