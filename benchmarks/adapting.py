@@ -31,7 +31,7 @@ from leuko.adaptation.candidate_backbones import LOOKS, base_of, candidates, enl
 from leuko.adaptation.cross_validation import choose, estimate
 from leuko.adaptation.frozen_features import Head, digest_of, features, kept
 from leuko.data.cleaning.duplicates import Prints
-from leuko.data.load import load, open_image
+from leuko.data.load import load
 from leuko.data.splitting.groups import Groups, find_groups
 from leuko.data.splitting.split import split_rows
 from leuko.evaluation.shortcut_audit import colour_baseline
@@ -79,8 +79,8 @@ def foreign(image: np.ndarray, seed: int) -> np.ndarray:
 
 def aria(data: Path) -> Laboratory:
     rows = load(str(data / "aria"))["train"]
-    names = np.array(rows.features["label"].names)[rows["label"][:]]
-    originals = [open_image(row["image"]) for row in rows]
+    names = np.array(rows.label_names)
+    originals = [rows.open_image(row) for row in range(len(rows))]
     prints = Prints(len(rows))
     for number, image in enumerate(originals):
         prints.add(number, image)
@@ -118,7 +118,7 @@ def look(title: str, images: list[np.ndarray], truth: np.ndarray, draw: Callable
     trunks = [candidate.trunk for candidate in candidates(base, larger)]
     rng = np.random.default_rng(0)
     pool = np.concatenate([rng.permutation(np.flatnonzero(truth == c))[:POOL] for c in (0, 1)])
-    data = digest_of({"bytes": image.tobytes(), "path": None} for image in images)
+    data = digest_of(image.tobytes() for image in images)
     plain, viewed = [], []
     for trunk in trunks:
         key = f"{data} {trunk.digest()}"

@@ -24,7 +24,6 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.recipe import learnt
 from leuko.cells.segmentation import segment
-from leuko.data.load import open_image
 from leuko.decision import cell_score
 from leuko.decision.fusion import Verdict
 from leuko.images import synthetic
@@ -57,12 +56,12 @@ class Data:
     def __init__(self, data: Path) -> None:
         self.data = data
         self.rows, self.split = learnt(data)
-        self.benign = self.rows.features["label"].str2int(BENIGN)
+        self.benign = self.rows.class_names.index(BENIGN)
 
     def aria(self, part: str, every: int = 1) -> Iterator[Field]:
         """Fields of a part of the embedded model's split."""
-        for row in self.rows.select(getattr(self.split, part)[::every]):
-            yield Field(open_image(row["image"]), row["label"] != self.benign)
+        for row in getattr(self.split, part)[::every]:
+            yield Field(self.rows.open_image(row), self.rows.labels[row] != self.benign)
 
     def bccd(self, odd: bool) -> Iterator[Field]:
         """Healthy fields of another laboratory; the even-numbered ones took part in choosing and fitting."""
@@ -112,7 +111,7 @@ def add_scale(data: Data, model: Path) -> None:
     size = model_folder.load(model).preprocessing.size
     seed = json.loads((model / model_folder.LEUKO).read_text())["training"]["seed"]
     some = np.random.default_rng(seed).permutation(data.split.train)[:SCALE_IMAGES]
-    scale = scale_of((open_image(image) for image in data.rows.select(some)["image"]), size)
+    scale = scale_of((data.rows.open_image(row) for row in some), size)
     stored = json.loads((model / model_folder.LEUKO).read_text())
     familiarity = stored.pop("familiarity")
     stored |= {"scale": scale and asdict(scale), "familiarity": familiarity}

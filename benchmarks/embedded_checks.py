@@ -14,7 +14,6 @@ import numpy as np
 from sklearn.metrics import f1_score
 
 from benchmarks.recipe import learnt
-from leuko.data.load import open_image
 from leuko.images import scale_bar
 from leuko.images.decode import decode
 from leuko.inference.classifier import Classifier
@@ -26,7 +25,7 @@ def main(data: Path) -> None:
     classifier = Classifier.load()
     rows, split = learnt(data)
     test = rows.select(split.test)
-    images, truth = [open_image(image) for image in test["image"]], np.asarray(test["label"])
+    images, truth = [test.open_image(row) for row in range(len(test))], test.labels
     rng = np.random.default_rng(0)
     changes: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "as they are": lambda image: image,

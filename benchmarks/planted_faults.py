@@ -31,12 +31,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from datasets import Dataset
 from PIL import Image
 
 from leuko.data.cleaning.clean import Cleaning, inspect
 from leuko.data.cleaning.label_issues import colours, label_errors
-from leuko.data.load import load, open_image
+from leuko.data.image_table import ImageTable
+from leuko.data.load import load
 from leuko.evaluation.logits import predict
 from leuko.networks import model_folder
 from leuko.networks.backbones import create
@@ -84,11 +84,11 @@ def as_it_is(cleaning: Cleaning) -> dict[str, Any]:
     }
 
 
-def sheet(rows: Dataset, cleaning: Cleaning, side: int = 160, columns: int = 6) -> None:
+def sheet(rows: ImageTable, cleaning: Cleaning, side: int = 160, columns: int = 6) -> None:
     """Every set of near-duplicates that is more than exact copies, two images each."""
     pairs = sorted(set(cleaning.duplicates.near) - set(cleaning.duplicates.exact))
     tiles = [
-        np.hstack([cv2.resize(open_image(rows[r]["image"]), (side, side)) for r in pair[:2]] + [np.zeros((side, 8, 3))])
+        np.hstack([cv2.resize(rows.open_image(r), (side, side)) for r in pair[:2]] + [np.zeros((side, 8, 3))])
         for pair in pairs
     ]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
@@ -154,29 +154,29 @@ def spoil(jpeg: bytes, kind: str, rng: np.random.Generator) -> tuple[str, bytes]
     return ".jpg", file.getvalue()
 
 
-def near_duplicates(rows: Dataset, untouched: Cleaning) -> dict[str, Any]:
+def near_duplicates(rows: ImageTable, untouched: Cleaning) -> dict[str, Any]:
     """Changed copies among all of Aria."""
     rng = np.random.default_rng(1)
     chosen = rng.permutation(np.arange(0, len(rows), 2))[:COPIES]
     changes = [CHANGES[i % len(CHANGES)] for i in range(COPIES)]
-    names = rows.features["label"].names
+    names = rows.class_names
     with tempfile.TemporaryDirectory() as temporary:
         target = Path(temporary)
         for name in names:
             (target / name).mkdir()
         home = {}  # row of the untouched data behind every file
-        for row, value in enumerate(rows.select_columns(["image", "label"])):
-            file = target / names[value["label"]] / f"{row}.jpg"
-            file.symlink_to(Path(value["image"]["path"]).resolve())
+        for row, (image, name) in enumerate(zip(rows.images, rows.label_names, strict=True)):
+            file = target / name / f"{row}.jpg"
+            file.symlink_to(image.resolve())
             home[file.name] = row
         for row, what in zip(chosen.tolist(), changes, strict=True):
             name = f"{row}_{CHANGES.index(what)}.jpg"
-            image = Image.fromarray(change(open_image(rows[row]["image"]), what, rng))
-            image.save(target / names[rows[row]["label"]] / name, quality=60 if what == CHANGES[0] else 95)
+            image = Image.fromarray(change(rows.open_image(row), what, rng))
+            image.save(target / names[rows.labels[row]] / name, quality=60 if what == CHANGES[0] else 95)
             home[name] = row
         planted = load(str(target))["train"]
-        origin = np.array([home[Path(file).name] for file in planted["file"]])
-        copy = np.array(["_" in Path(file).name for file in planted["file"]])
+        origin = np.array([home[Path(file).name] for file in planted.files])
+        copy = np.array(["_" in Path(file).name for file in planted.files])
         found = inspect(planted).duplicates
     same = untouched.duplicates.picture[origin]
     pairs = [(a, b) for rows in found.near for a, b in combinations(rows, 2)]
@@ -185,7 +185,7 @@ def near_duplicates(rows: Dataset, untouched: Cleaning) -> dict[str, Any]:
     place = {int(origin[i]): i for i in np.flatnonzero(~copy)}
     hits = {what: [] for what in CHANGES}
     for i in np.flatnonzero(copy):
-        what = CHANGES[int(Path(planted[int(i)]["file"]).stem.split("_")[1])]
+        what = CHANGES[int(Path(planted.files[int(i)]).stem.split("_")[1])]
         hits[what].append(found.picture[i] == found.picture[place[int(origin[i])]])
     return {
         "planted": COPIES,
@@ -214,11 +214,11 @@ def change(image: np.ndarray, what: str, rng: np.random.Generator) -> np.ndarray
     return np.ascontiguousarray(image)
 
 
-def wrong_labels(rows: Dataset, network: str, name: str) -> dict[str, Any]:
+def wrong_labels(rows: ImageTable, network: str, name: str) -> dict[str, Any]:
     """Flipped labels among the images with even row numbers: means over the seeds."""
     features, hues = features_of(rows, network, name)
     even = np.arange(0, len(rows), 2)
-    truth, classes = np.asarray(rows["label"])[even], len(rows.features["label"].names)
+    truth, classes = rows.labels[even], len(rows.class_names)
     pictures = inspect(rows.select(even)).duplicates.picture
     recall, precision = [], []
     for seed in SEEDS:
@@ -241,7 +241,7 @@ def wrong_labels(rows: Dataset, network: str, name: str) -> dict[str, Any]:
     }
 
 
-def features_of(rows: Dataset, network: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+def features_of(rows: ImageTable, network: str, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Deep features, kept under build/ from run to run, and colour histograms."""
     cache = BUILD / "planted_faults" / f"{network}_{name}.npy"
     if not cache.exists():
@@ -253,7 +253,7 @@ def features_of(rows: Dataset, network: str, name: str) -> tuple[np.ndarray, np.
             cfg = trunk.timm_model.pretrained_cfg
             how = Preprocessing((224, 224), "bicubic", tuple(cfg["mean"]), tuple(cfg["std"]))
         np.save(cache, predict(trunk, rows, how)[1])
-    return np.load(cache), np.stack([colours(open_image(image)) for image in rows["image"]])
+    return np.load(cache), np.stack([colours(rows.open_image(row)) for row in range(len(rows))])
 
 
 if __name__ == "__main__":

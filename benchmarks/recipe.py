@@ -11,8 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
-
+from leuko.data.image_table import ImageTable
 from leuko.data.load import load
 from leuko.data.splitting.split import Split
 from leuko.networks.model_folder import EMBEDDED
@@ -41,10 +40,10 @@ def settings(data: str, output: Path, seed: int) -> Settings:
     return Settings(dataset=(data,), output=output, seed=seed, **RECIPE | {"weights": str(ROOT / RECIPE["weights"])})
 
 
-def learnt(data: Path) -> tuple[Dataset, Split]:
+def learnt(data: Path) -> tuple[ImageTable, Split]:
     """The images that cleaning left for the embedded model, and the split it was trained by."""
     file = EMBEDDED / "evaluation" / "split.json"
     known = json.loads(file.read_text(encoding="utf-8"))["files"]
     rows = load(str(data / "aria"))["train"]
-    rows = rows.select([row for row, name in enumerate(rows["file"][:]) if name in known])
-    return rows, Split.load(file, rows["file"][:])
+    rows = rows.select([row for row, name in enumerate(rows.files) if name in known])
+    return rows, Split.load(file, rows.files)

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from datasets import Dataset
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -26,7 +25,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from leuko.data.cleaning.duplicates import Prints
-from leuko.data.load import load, open_image
+from leuko.data.image_table import ImageTable
+from leuko.data.load import load
 from leuko.data.splitting.groups import Groups, find_groups
 from leuko.data.splitting.split import Split, class_shares_off, split_rows, verify
 from leuko.evaluation.logits import predict
@@ -52,8 +52,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data", help="the Aria images, one folder a class")
     rows = load(parser.parse_args().data)["train"]
-    labels = np.asarray(rows["label"])
-    names = np.array(rows.features["label"].names)[labels]
+    labels = rows.labels
+    names = np.array(rows.class_names)[labels]
     seen = features(rows)
     groups = find_groups(names, colours=seen["colours"], pictures=seen["pictures"])
 
@@ -91,9 +91,9 @@ def main() -> None:
     print(as_markdown(result))
 
 
-def features(rows: Dataset) -> dict[str, np.ndarray]:
+def features(rows: ImageTable) -> dict[str, np.ndarray]:
     """Deep features, colour statistics and picture numbers of the rows; kept in build/ for the next time."""
-    files = np.array(rows["file"][:])
+    files = np.array(rows.files)
     if CACHE.exists():
         kept = dict(np.load(CACHE))
         if np.array_equal(kept["files"], files):
@@ -101,11 +101,11 @@ def features(rows: Dataset) -> dict[str, np.ndarray]:
     if not WEIGHTS.exists():
         subprocess.run([sys.executable, "-m", "scripts.write_imagenet_weights", str(WEIGHTS)], cwd=ROOT, check=True)
     prints, colours = Prints(len(rows)), []
-    for i, row in enumerate(rows):
-        image = open_image(row["image"])
-        prints.add(i, image)
+    for row in range(len(rows)):
+        image = rows.open_image(row)
+        prints.add(row, image)
         colours.append(colour_statistics(image))
-    pictures = prints.find(lambda i: open_image(rows[i]["image"])).field
+    pictures = prints.find(rows.open_image).field
     network = create("efficientnet_lite0", 2, weights=str(WEIGHTS)).eval()
     normal = network.timm_model.pretrained_cfg
     how = Preprocessing((224, 224), "bicubic", tuple(normal["mean"]), tuple(normal["std"]))

@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset, concatenate_datasets
 
 from leuko.adaptation.candidate_backbones import ENOUGH, Sight, base_of, look, size_leak
 from leuko.adaptation.cross_validation import Estimate, choose, estimate
 from leuko.adaptation.frozen_features import Head
 from leuko.data import output_paths
+from leuko.data.image_table import ImageTable
 from leuko.data.labels.positive_classes import choose_positive, taken_for
-from leuko.data.load import count_classes, fingerprint, load
+from leuko.data.load import load
 from leuko.data.sources.folders import title_of
 from leuko.data.splitting.groups import Groups, find_groups
 from leuko.decision.calibration import OperatingPoint
@@ -60,15 +60,15 @@ def adapt(
         The report, as in `evaluation/metrics.json`.
 
     Raises:
-        leuko.data.load.DataError: the images are too few, of one class, or cannot be used; or the output is not free.
+        leuko.data.errors.DataError: the images are too few, of one class, or cannot be used; or the output is not free.
         leuko.networks.model_folder.ModelFolderError: the model cannot be used, or does not end in a linear layer.
     """
     output_paths.check_model(output, [source])
     base = base_of(model)
-    rows = concatenate_datasets(load(source, group_column=group_column, on_message=on_message).values())
+    rows = ImageTable.concatenate(list(load(source, group_column=group_column, on_message=on_message).values()))
     title = title_of(source)
-    labels = tuple(rows.features["label"].names)
-    counts = count_classes(rows)
+    labels = rows.class_names
+    counts = rows.class_counts()
     positive = choose_positive(labels, positive, counts)
     on_message(f"{title}: {len(rows)} images ({', '.join(f'{n} {name}' for name, n in counts.items())}).")
     on_message(taken_for(labels, positive))
@@ -103,7 +103,7 @@ def adapt(
             "views": seen.shape[1] - 1,
             "split": found.estimate.how,
             "images": report["images_per_class"],
-            "fingerprint": fingerprint(rows),
+            "fingerprint": rows.fingerprint(),
         },
         warnings=model_warnings.of_adapted(report),
     )
@@ -116,7 +116,7 @@ def adapt(
         metrics.plot(probabilities[asked], sight.truth[asked], labels, draft / "evaluation")
         sight.cleaning.save(draft / "evaluation" / "cleaning.json")
         adapted_card.write(draft / "README.md", metadata, chosen.backbone, labels, report)
-    doubtful = [rows[int(sight.kept[i])]["file"] for i in found.estimate.doubtful(sight.truth)]
+    doubtful = [rows.files[int(sight.kept[i])] for i in found.estimate.doubtful(sight.truth)]
     if doubtful:
         on_message(f"Look at these labels again, the other images speak against them: {', '.join(doubtful)}.")
     on_message(adapted_card.table(report))
@@ -132,14 +132,14 @@ class _Found:
     estimate: Estimate
 
 
-def _estimate(rows: Dataset, sight: Sight, positive: Sequence[str], seed: int) -> _Found:
+def _estimate(rows: ImageTable, sight: Sight, positive: Sequence[str], seed: int) -> _Found:
     some = rows.select(sight.kept)
-    names = rows.features["label"].names
+    names = rows.class_names
     groups = find_groups(
         np.array(names)[sight.truth],
-        given=some["group"][:] if "group" in some.column_names else None,
+        given=some.groups,
         colours=sight.colours,
-        sources=some["source"][:],
+        sources=some.sources,
         pictures=sight.cleaning.duplicates.field[sight.kept],
     )
     return _Found(groups, estimate(sight.features, sight.truth, sight.colours, groups, names, positive, seed))

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from datasets import Dataset
 from scipy.stats import binomtest
 from torch import nn
 
 from leuko.adaptation.frozen_features import Trunk, features
 from leuko.data.cleaning.clean import Cleaning, inspect
-from leuko.data.load import DataError, open_image
+from leuko.data.errors import DataError
+from leuko.data.image_table import ImageTable
 from leuko.decision.magnification import measure_scales
 from leuko.images.stain import colour_statistics
 from leuko.networks import model_folder
@@ -133,7 +133,7 @@ class Sight:
     cleaning: Cleaning
 
 
-def look(rows: Dataset, base: model_folder.Model, seed: int, on_message: Callable[[str], None]) -> Sight:
+def look(rows: ImageTable, base: model_folder.Model, seed: int, on_message: Callable[[str], None]) -> Sight:
     """Clean, and look at what remains."""
     on_message(f"Reading {len(rows)} images.")
     cleaning = inspect(rows)
@@ -141,11 +141,11 @@ def look(rows: Dataset, base: model_folder.Model, seed: int, on_message: Callabl
         if issue.action == "dropped":
             on_message(f"Left out: {issue.file}: {issue.message}")
     left = rows.select(cleaning.kept)
-    truth = np.asarray(left["label"][:], dtype=int)
-    _check_number(truth, cleaning.duplicates.picture[cleaning.kept], rows.features["label"].names)
+    truth = left.labels
+    _check_number(truth, cleaning.duplicates.picture[cleaning.kept], rows.class_names)
 
     def read(number: int) -> np.ndarray:
-        return open_image(left[number]["image"])
+        return left.open_image(number)
 
     larger = enlargement(read, len(left), base, seed)
     trunks = candidates(base, larger)

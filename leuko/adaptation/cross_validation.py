@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
 from leuko.adaptation.frozen_features import Head
-from leuko.data.load import DataError
+from leuko.data.errors import DataError
 from leuko.data.splitting.groups import Groups
 from leuko.data.splitting.split import folds
 from leuko.decision.calibration import fit_temperature

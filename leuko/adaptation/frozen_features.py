@@ -21,7 +21,7 @@ import onnxruntime
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from leuko.data.load import bytes_of
+from leuko.images.decode import read
 from leuko.networks.backbones import Network
 from leuko.networks.preprocessing import Preprocessing, to_input
 from leuko.training.augmentation import Augmentation, within
@@ -142,11 +142,11 @@ def kept(folder: Path, key: str, compute: Callable[[], np.ndarray]) -> np.ndarra
     return result
 
 
-def digest_of(values: Iterable[dict]) -> str:
-    """Of the undecoded images of a data set's `image` column, in their order."""
+def digest_of(images: Iterable[bytes | Path]) -> str:
+    """A digest of undecoded images, in their order."""
     digest = hashlib.sha256()
-    for value in values:
-        digest.update(hashlib.sha256(bytes_of(value)).digest())
+    for image in images:
+        digest.update(hashlib.sha256(read(image)).digest())
     return digest.hexdigest()
 
 

@@ -1,36 +1,31 @@
-"""Image folders, tables and Hub data sets, one or several, as one kind of `datasets.DatasetDict`.
+"""Load image folders, tables and Hub data sets, one or several, as one data set.
 
-Every split has the columns `image` (undecoded: `leuko.images.decode` is the only door for bytes), `label`
-(a `ClassLabel`), `file` (its name, unique), `source` (where it comes from) and, where patients, subjects or slides are
-known, `group`. Rows stand in the natural order of source, class and file. Images are opened one by one, when asked for,
-so that a data set may be larger than memory.
+Every split is an `ImageTable`. Its images stay undecoded, since `leuko.images.decode` is the only place that decodes.
+Rows are sorted by source, class and file name, with numbers in names compared as numbers.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import datasets
-import httpx2
 import numpy as np
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, concatenate_datasets
-from datasets.exceptions import DatasetNotFoundError
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
+from leuko.data.errors import DataError
+from leuko.data.image_table import ImageTable
 from leuko.data.labels.filename_conventions import listed, natural
 from leuko.data.labels.label_conflicts import refuse_contradictions
 from leuko.data.labels.positive_classes import one_spelling
 from leuko.data.sources.file_walk import is_hidden, is_image
-from leuko.data.sources.folders import DataError, Row, read_folder, title_of, warn
-from leuko.data.sources.hub_columns import TEXT, labels_of, tidy, with_column
+from leuko.data.sources.folders import Row, read_folder, title_of, warn
 from leuko.data.splitting.patient_ids import doubt, one_name
-from leuko.images.decode import ImageError, decode, read
-from leuko.networks import hub_errors
 from leuko.system.hub_ids import is_path
+
+Splits = dict[str, ImageTable]
 
 
 def load(
@@ -39,220 +34,161 @@ def load(
     group_column: str | None = None,
     one_class: bool = False,
     on_message: Callable[[str], None] = warn,
-) -> DatasetDict:
+) -> Splits:
     """Load one data set, or several as one, from folders and from the Hub.
 
     Args:
-        sources: paths of folders (see `leuko.data.sources.folders.read_folder`; parquet files too) and Hub ids (`USER/NAME`).
-            Of several sources the rows' `file` and `group` begin with the source's name.
-        group_column: the column that says which images belong together (patient, subject, slide); by default one that
-            is named like it, or what the file names carry.
-        one_class: whether images of a single class will do.
-        on_message: receives a line for everything that was taken for something (columns, parts, spellings) or is not used.
+        sources: paths of folders (see `leuko.data.sources.folders.read_folder`; parquet files too) and Hub ids
+            (`USER/NAME`). With several sources, `files` and `groups` begin with the source's name.
+        group_column: the column that tells which images belong together (patient, subject, slide); by default a column
+            that is named like it, or what the file names carry.
+        one_class: whether images of a single class are accepted.
+        on_message: receives a line for every guess (columns, parts, spellings) and for everything that is not used.
 
     Returns:
         Splits by name, test and validation before the others; only `train` where the sources have none. If there are
-        several, files begin with the split's name, as splits may share file names. Class names that differ in case,
-        spaces, hyphens or Unicode form alone are one class.
+        several, files begin with the split's name, as splits may share file names. Class names that differ only in
+        case, spaces, hyphens or Unicode form are one class.
 
     Raises:
-        DataError: no such source, no images, fewer than two classes, sources that do not go together, or files whose
+        DataError: no such source, no images, fewer than two classes, sources with different splits, or files whose
             names contradict their labels.
     """
     names = [sources] if isinstance(sources, str) else list(sources)
-    loaded = [_with_patients(_load_one(name, group_column, on_message), on_message) for name in names]
+    titles = _unique_titles(names)
+    loaded = [
+        _unify_group_names(_load_source(name, title, group_column, on_message), on_message)
+        for name, title in zip(names, titles, strict=True)
+    ]
     if len({frozenset(splits) for splits in loaded}) > 1:
         raise DataError(f"Of {', '.join(names)} only some have validation and test parts; give sources of one kind.")
-    titles = _titles(names)
-    spelling, said = one_spelling(label for splits in loaded for rows in splits.values() for label in labels_of(rows))
-    for line in said:
-        on_message(line)
-    for rows in (rows for splits in loaded for rows in splits.values()):  # classes without an image
-        spelling |= {name: name for name in rows.features["label"].names if name not in spelling}
-    labels = sorted(set(spelling.values()))
-    if len(labels) < 2 and not one_class:
-        raise DataError(f"{', '.join(names)}: there is only one class ({labels[0]}); at least two are needed.")
-    together = DatasetDict()
-    # Test first: of identical pictures cleaning keeps the first, and training must be the part that gives way.
+    spelling = _class_spelling(loaded, on_message)
+    class_names = tuple(sorted(set(spelling.values())))
+    if len(class_names) < 2 and not one_class:
+        raise DataError(f"{', '.join(names)}: there is only one class ({class_names[0]}); at least two are needed.")
+    joined: Splits = {}
+    # Test first: of identical pictures cleaning keeps the first, so that the training split loses its copy.
     for split in sorted(loaded[0], key=lambda split: (split != "test", split != "validation", split)):
-        parts = [
-            _of_source(s[split], title, labels, spelling, len(names) > 1)
-            for s, title in zip(loaded, titles, strict=True)
-        ]
-        together[split] = concatenate_datasets(_with_groups_alike(parts))
-        refuse_contradictions(together[split]["file"][:], labels_of(together[split]), labels)
+        tables = [_with_classes(splits[split], class_names, spelling) for splits in loaded]
+        if len(names) > 1:
+            tables = [_with_prefix(table, title) for table, title in zip(tables, titles, strict=True)]
+        table = ImageTable.concatenate([_sorted(table) for table in tables])
+        refuse_contradictions(table.files, table.label_names, class_names)
         if len(loaded[0]) > 1:
-            files = [f"{split}/{file}" for file in together[split]["file"]]
-            together[split] = with_column(together[split], "file", files)
-    if absent := set(labels) - set(labels_of(together["train"])):
-        raise DataError(f"The training images lack classes that other parts have: {', '.join(sorted(absent))}.")
-    _doubt_groups(loaded, titles, on_message)
-    return together
+            table = replace(table, files=[f"{split}/{file}" for file in table.files])
+        joined[split] = table
+    if missing := set(class_names) - set(joined["train"].label_names):
+        raise DataError(f"The training images lack classes that other parts have: {', '.join(sorted(missing))}.")
+    _warn_of_doubtful_groups(loaded, titles, on_message)
+    return joined
 
 
-def open_image(row_image: dict | None) -> np.ndarray:
-    """Decode one value of the `image` column to uint8, H × W × 3, RGB.
-
-    Raises:
-        leuko.images.decode.ImageError: the image cannot be used.
-    """
-    return decode(bytes_of(row_image))
-
-
-def bytes_of(row_image: dict | None) -> bytes:
-    """The undecoded file of one value of the `image` column.
-
-    Raises:
-        leuko.images.decode.ImageError: there is none, it is empty or too large, or it cannot be opened.
-    """
-    source = row_image and (row_image["bytes"] or row_image["path"])
-    if not source:
-        raise ImageError("There is no image in this row; add it or leave the row out.")
-    return read(source)
-
-
-def count_classes(rows: Dataset) -> dict[str, int]:
-    """The number of images of each class, in the order of the classes."""
-    count = Counter(labels_of(rows))
-    return {name: count[name] for name in rows.features["label"].names}
-
-
-def fingerprint(rows: Dataset) -> str:
-    """Digest of the file names and labels of a data set, in order: which data this is."""
-    digest = hashlib.sha256()
-    for file, label in zip(rows["file"], rows["label"], strict=True):
-        digest.update(f"{file}\t{label}\n".encode())
-    return digest.hexdigest()[:16]
-
-
-def _load_one(name: str, group_column: str | None, on_message: Callable[[str], None]) -> DatasetDict:
+def _load_source(name: str, title: str, group_column: str | None, on_message: Callable[[str], None]) -> Splits:
     folder = Path(name)
+    if folder.is_dir() and not _holds_parquet(folder):
+        rows = read_folder(folder, group_column, on_message)
+        return {split: _table_of_files(of_split, title) for split, of_split in rows.items()}
     if not folder.is_dir():
-        return tidy(_from_hub(name), name, group_column, on_message)
-    if _is_parquet(folder):
-        return tidy(_read(name), name, group_column, on_message)
-    return DatasetDict(
-        {split: _of_files(rows) for split, rows in read_folder(folder, group_column, on_message).items()}
-    )
+        _check_hub_id(name)
+    try:
+        from leuko.data.sources import hub_datasets
+    except ImportError as error:
+        raise DataError(
+            f"{name}: data sets of the Hub and parquet files need the package datasets; run "
+            '`pip install "leuko[train]"` (in a checkout, `make install`).'
+        ) from error
+    return hub_datasets.read(name, title, group_column, on_message)
 
 
-def _is_parquet(folder: Path) -> bool:
-    """Whether a folder holds a data set as parquet files, and not images with such a file among them."""
+def _holds_parquet(folder: Path) -> bool:
+    """Whether a folder holds a data set as parquet files, rather than images with such a file among them."""
     tables = [file for file in folder.rglob("*.parquet") if not any(map(is_hidden, file.relative_to(folder).parts))]
     return bool(tables) and sum(file.is_file() and is_image(file) for file in folder.rglob("*")) <= len(tables)
 
 
-def _of_files(rows: list[Row]) -> Dataset:
-    names = sorted({row.label for row in rows})
-    content: dict[str, list] = {
-        "image": [str(row.path) for row in rows],
-        "label": [names.index(row.label) for row in rows],
-        "file": [row.file for row in rows],
-        "condition": [row.condition for row in rows],
-        "group": [row.group or "" for row in rows],
-    }
-    features = {"image": Image(decode=False), "label": ClassLabel(names=names)}
-    return Dataset.from_dict(content, features=Features(features | dict.fromkeys(("file", "condition", "group"), TEXT)))
-
-
-def _with_patients(splits: DatasetDict, on_message: Callable[[str], None]) -> DatasetDict:
-    """Give the patients of a source one spelling each, in all parts alike; a column without any name is dropped."""
-    splits = DatasetDict(splits)
-    given = {split: rows["group"][:] for split, rows in splits.items() if "group" in rows.column_names}
-    if not given:
-        return splits
-    names, said = one_name([None if v is None else str(v) for values in given.values() for v in values])
-    if not any(names):
-        return DatasetDict({split: rows.remove_columns("group") for split, rows in splits.items()})
-    for line in said:
-        on_message(line)
-    start = 0
-    for split, values in given.items():
-        splits[split] = with_column(splits[split], "group", names[start : start + len(values)])
-        start += len(values)
-    return splits
-
-
-def _doubt_groups(loaded: list[DatasetDict], titles: list[str], on_message: Callable[[str], None]) -> None:
-    """Warn of groups that are no patients, and of patients that several sources name."""
-    groups = [[g for rows in of.values() if "group" in rows.column_names for g in rows["group"][:]] for of in loaded]
-    for title, names in zip(titles, groups, strict=True):
-        if warning := doubt(names):
-            on_message(f"{title}: {warning}" if len(titles) > 1 else warning)
-    count = Counter(name for names in groups for name in set(names) if name)
-    if shared := sorted(name for name, sources in count.items() if sources > 1):
-        on_message(
-            f"Patients named alike in several sources ({listed(shared, 5)}) count as different ones; if they are the "
-            "same, put the sources into one folder, or their images may stand in training and test."
-        )
-
-
-def _from_hub(name: str) -> DatasetDict:
+def _check_hub_id(name: str) -> None:
+    """Raise DataError for what is not a folder and cannot be a Hub id."""
     if Path(name).exists():
         raise DataError(f"{name!r} is a file; give a folder of images, or a data set of the Hub (USER/NAME).")
     if is_path(name):
         raise DataError(f"There is no folder {name!r}; check the path. A data set of the Hub is given as USER/NAME.")
     try:
         validate_repo_id(name)
-        with hub_errors.quiet(), hub_errors.cached_if_unreachable():
-            return _read(name)
     except HFValidationError as error:
         raise DataError(f"There is no folder {name!r}; give one, or a data set of the Hub (USER/NAME).") from error
-    except DatasetNotFoundError as error:
-        raise DataError(
-            f"There is no folder {name!r} and no such data set on the Hub; check the name and, if it is private, log "
-            "in with `hf auth login`."
-        ) from error
-    except (HfHubHTTPError, httpx2.HTTPError, OSError) as error:
-        status = getattr(getattr(error, "response", None), "status_code", None)
-        if status in (401, 403):
-            raise DataError(
-                f"There is no folder {name!r}, and the Hub lets this token read no such data set; check HF_TOKEN."
-            ) from error
-        raise DataError(
-            f"There is no folder {name!r}, and the Hub could not be reached for a data set; check the name and the "
-            "connection, then run again."
-        ) from error
 
 
-def _read(name: str) -> DatasetDict:
-    """What `datasets` reads, with its builders' many kinds of complaints about strange files as one."""
-    try:
-        return datasets.load_dataset(name)
-    except (DatasetNotFoundError, HfHubHTTPError, httpx2.HTTPError, OSError):
-        raise
-    except Exception as error:  # the builders raise what their parsers raise
-        raise DataError(f"{name} cannot be read as a data set of images; check its files.") from error
+def _table_of_files(rows: list[Row], title: str) -> ImageTable:
+    class_names = sorted({row.label for row in rows})
+    return ImageTable(
+        images=[row.path for row in rows],
+        labels=np.array([class_names.index(row.label) for row in rows], dtype=np.int64),
+        class_names=tuple(class_names),
+        files=[row.file for row in rows],
+        sources=[f"{title}/{row.condition}" if row.condition else title for row in rows],
+        groups=[row.group or "" for row in rows],
+    )
 
 
-def _titles(names: list[str]) -> list[str]:
-    """Short names of the sources: the folder's or the Hub id, with folders above it where two would be alike."""
+def _unify_group_names(splits: Splits, on_message: Callable[[str], None]) -> Splits:
+    """Give every patient of a source one spelling in all splits; `groups` without any name become None."""
+    names, messages = one_name([group for table in splits.values() for group in table.groups or ()])
+    if not any(names):
+        return {split: replace(table, groups=None) for split, table in splits.items()}
+    for line in messages:
+        on_message(line)
+    remaining = iter(names)
+    return {
+        split: replace(table, groups=table.groups and [next(remaining) for _ in table.groups])
+        for split, table in splits.items()
+    }
+
+
+def _class_spelling(loaded: list[Splits], on_message: Callable[[str], None]) -> dict[str, str]:
+    """The spelling to use for every class name of any source."""
+    tables = [table for splits in loaded for table in splits.values()]
+    spelling, messages = one_spelling(label for table in tables for label in table.label_names)
+    for line in messages:
+        on_message(line)
+    without_images = {name for table in tables for name in table.class_names} - set(spelling)
+    return spelling | {name: name for name in without_images}
+
+
+def _with_classes(table: ImageTable, class_names: tuple[str, ...], spelling: Mapping[str, str]) -> ImageTable:
+    """Number the classes of a table as `class_names` does."""
+    number = np.array([class_names.index(spelling[name]) for name in table.class_names], dtype=np.int64)
+    return replace(table, labels=number[table.labels], class_names=class_names)
+
+
+def _with_prefix(table: ImageTable, title: str) -> ImageTable:
+    """Put the source's name before files and groups, since several sources may use the same names."""
+    groups = table.groups and [group and f"{title}/{group}" for group in table.groups]
+    return replace(table, files=[f"{title}/{file}" for file in table.files], groups=groups)
+
+
+def _sorted(table: ImageTable) -> ImageTable:
+    return table.select(sorted(range(len(table)), key=lambda row: (table.labels[row], natural(table.files[row]))))
+
+
+def _warn_of_doubtful_groups(loaded: list[Splits], titles: list[str], on_message: Callable[[str], None]) -> None:
+    """Warn of groups that are hardly patients, and of patient names that several sources share."""
+    groups = [[group for table in splits.values() for group in table.groups or ()] for splits in loaded]
+    for title, names in zip(titles, groups, strict=True):
+        if warning := doubt(names):
+            on_message(f"{title}: {warning}" if len(titles) > 1 else warning)
+    sources_of = Counter(name for names in groups for name in set(names) if name)
+    if shared := sorted(name for name, count in sources_of.items() if count > 1):
+        on_message(
+            f"Patients with the same name in several sources ({listed(shared, 5)}) are treated as different patients; "
+            "if they are the same, put the sources into one folder, or their images may be in both training and test."
+        )
+
+
+def _unique_titles(names: list[str]) -> list[str]:
+    """Short names of the sources: the folder's name or the Hub id, with the folder above where two would be alike."""
     titles = [title_of(name) for name in names]
     if len(set(titles)) < len(titles):
         titles = ["/".join(Path(name).resolve().parts[-2:]) if Path(name).exists() else name for name in names]
     if len(set(titles)) < len(titles):
         raise DataError("A source is given twice; give each once.")
     return titles
-
-
-def _of_source(rows: Dataset, title: str, labels: list[str], spelling: dict[str, str], one_of_many: bool) -> Dataset:
-    """Mark rows with their source, number their classes as all sources together do, put them into natural order."""
-    given = [labels.index(spelling[name]) for name in rows.features["label"].names]
-    rows = with_column(rows, "label", [given[i] for i in rows["label"][:]], ClassLabel(names=labels))
-    conditions = rows["condition"][:] if "condition" in rows.column_names else [""] * len(rows)
-    rows = with_column(rows, "source", [f"{title}/{c}" if c else title for c in conditions])
-    for column in {"file", "group"} & set(rows.column_names):
-        values = [f"{title}/{value}" if value and one_of_many else str(value or "") for value in rows[column][:]]
-        rows = with_column(rows, column, values)
-    order = sorted(
-        range(len(rows)), key=lambda i, label=rows["label"][:], file=rows["file"][:]: (label[i], natural(file[i]))
-    )
-    columns = ["image", "label", "file", "source", "group"]
-    return rows.select_columns([column for column in columns if column in rows.column_names]).select(order)
-
-
-def _with_groups_alike(parts: list[Dataset]) -> list[Dataset]:
-    """Give all parts a column of groups if one has it; a row without a group has an empty one."""
-    if not any("group" in rows.column_names for rows in parts):
-        return parts
-    return [rows if "group" in rows.column_names else with_column(rows, "group", [""] * len(rows)) for rows in parts]

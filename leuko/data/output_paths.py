@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from leuko.data.sources.folders import DataError
+from leuko.data.errors import DataError
 from leuko.networks.model_folder import CONFIG, LEUKO, ONNX, RESULTS, WEIGHTS
 
 _OF_A_MODEL = {CONFIG, WEIGHTS, LEUKO, "README.md", "evaluation", Path(ONNX).parts[0], Path(RESULTS).parts[0]}

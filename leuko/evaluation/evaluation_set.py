@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from datasets import Dataset, concatenate_datasets
 
+from leuko.data.errors import DataError
+from leuko.data.image_table import ImageTable
 from leuko.data.labels.filename_conventions import near_key
 from leuko.data.labels.positive_classes import declared_classes, meanings, question, taken_for
-from leuko.data.load import fingerprint, load
-from leuko.data.sources.folders import DataError, title_of
+from leuko.data.load import load
+from leuko.data.sources.folders import title_of
 from leuko.data.splitting.groups import find_groups
 from leuko.networks.model_folder import ModelMetadata
 
@@ -28,7 +29,7 @@ class EvaluationSet:
 
     Attributes:
         name: of the data set.
-        rows: the images, with the columns of `leuko.data.load`.
+        rows: the images, as `leuko.data.load` gives them.
         truth: int, N: each image's place in `labels`.
         labels: the class names that answers are compared in: the model's, or `TWO_WAYS`.
         positive: those that mean leukaemia.
@@ -39,11 +40,11 @@ class EvaluationSet:
     """
 
     name: str
-    rows: Dataset
+    rows: ImageTable
     truth: np.ndarray
     labels: tuple[str, ...]
     positive: tuple[str, ...]
-    training: Dataset | None
+    training: ImageTable | None
     training_truth: np.ndarray
     known_groups: np.ndarray | None
     what: tuple[str, ...]
@@ -58,7 +59,7 @@ class EvaluationSet:
         if self.known_groups is not None:
             how = "the groups of the model's split" if self.training is not None else "the groups the data set names"
             return np.unique(self.known_groups, return_inverse=True)[1], how
-        found = find_groups(np.asarray(self.rows["label"]), colours=colours, sources=self.rows["source"][:])
+        found = find_groups(self.rows.labels, colours=colours, sources=self.rows.sources)
         return found.group, found.how
 
 
@@ -90,14 +91,14 @@ def gather(
         DataError: the data cannot be used, or their classes cannot be compared with the model's.
     """
     parts = load(source, group_column=group_column, one_class=True)
-    rows = concatenate_datasets([parts[part] for part in parts])
-    names = rows.features["label"].names
-    files = rows["file"][:]
-    known = metadata.training.get("fingerprint") == fingerprint(rows)
+    rows = ImageTable.concatenate(list(parts.values()))
+    names = rows.class_names
+    files = rows.files
+    known = metadata.training.get("fingerprint") == rows.fingerprint()
     parts, own = _parts(files, model_folder, title_of(source), split, known)
     part = np.array([parts[file][0] if file in parts else "" for file in files])
     places, in_words, how = _places(names, labels, metadata.positive, positive)
-    truth = np.array(places)[np.asarray(rows["label"][:], dtype=int)]
+    truth = np.array(places)[rows.labels]
     compared, meaning = (TWO_WAYS, TWO_WAYS[1:]) if how == "two" else (tuple(labels), metadata.positive)
     train = np.flatnonzero((part == "train") & own)
     groups = None
@@ -109,8 +110,8 @@ def gather(
         told = _own_words(split, len(kept), len(rows), int((part == "").sum()))
     else:
         kept = np.flatnonzero((part == "") | (part == "test"))
-        if "group" in rows.column_names:  # without a name: each its own
-            groups = np.array([group or f"\0{row}" for row, group in enumerate(rows["group"][:])], dtype=object)[kept]
+        if rows.groups is not None:  # without a name: each its own
+            groups = np.array([group or f"\0{row}" for row, group in enumerate(rows.groups)], dtype=object)[kept]
         told = _other_words(len(kept), len(rows), bool(parts))
     return EvaluationSet(
         name=title_of(source),

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from datasets import Dataset
 from tqdm import tqdm
 
-from leuko.data.load import open_image
+from leuko.data.image_table import ImageTable
 from leuko.evaluation.evaluation_set import EvaluationSet
 from leuko.evaluation.metrics import Decisions
 from leuko.images import quality
@@ -69,13 +68,13 @@ def _in_silence(items: Iterable, what: str, total: int) -> Iterable:
     return items
 
 
-def predict_dataset(classifier: Classifier, rows: Dataset, progress: Progress = _in_silence) -> DatasetPredictions:
+def predict_dataset(classifier: Classifier, rows: ImageTable, progress: Progress = _in_silence) -> DatasetPredictions:
     """Read every row with a model; rows that cannot be read are noted."""
     read, findings, numbers, colours, errors = [], [], [], [], {}
     familiarity = classifier.model.metadata.familiarity
     for row in progress(range(len(rows)), "Judging images", len(rows)):
         try:
-            image = open_image(rows[row]["image"])
+            image = rows.open_image(row)
         except ImageError as error:
             errors[row] = str(error)
             continue
@@ -145,8 +144,8 @@ class EvaluatedDataset:
 
     def image(self, number: int) -> np.ndarray:
         """One of the M images, uint8, H × W × 3, RGB."""
-        return open_image(self.evaluation_set.rows[int(self.predictions.rows[number])]["image"])
+        return self.evaluation_set.rows.open_image(int(self.predictions.rows[number]))
 
     def file(self, number: int) -> str:
         """Its name."""
-        return self.evaluation_set.rows[int(self.predictions.rows[number])]["file"]
+        return self.evaluation_set.rows.files[int(self.predictions.rows[number])]

@@ -22,12 +22,12 @@ def write(file: Path, evaluated: EvaluatedDataset, reasons: Mapping[int, Sequenc
     """
     evaluation_set, predictions = evaluated.evaluation_set, evaluated.predictions
     number_of = {int(row): number for number, row in enumerate(predictions.rows)}
-    labels = evaluation_set.rows.features["label"].names
+    labels = evaluation_set.rows.class_names
     classes = list(predictions.findings[0].probabilities)
     with file.open("w", newline="", encoding="utf-8") as lines:
         table = csv.writer(lines)
         table.writerow([*_START, *_ANSWER, *(f"p({name})" for name in classes), "likely_reason", "error"])
-        rows = zip(evaluation_set.rows["file"], evaluation_set.rows["label"], evaluation_set.truth, strict=True)
+        rows = zip(evaluation_set.rows.files, evaluation_set.rows.labels, evaluation_set.truth, strict=True)
         for row, (name, given, truth) in enumerate(rows):
             start = [name, labels[given], evaluation_set.labels[truth]]
             if row in predictions.errors:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from datasets import Dataset
 from scipy.special import softmax
 from scipy.stats import t as student
 from sklearn.metrics import accuracy_score, f1_score
@@ -14,7 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from leuko.data.load import open_image
+from leuko.data.image_table import ImageTable
 from leuko.data.splitting.split import Split
 from leuko.evaluation.predict_dataset import Progress
 from leuko.images.stain import colour_statistics
@@ -108,7 +107,7 @@ def accuracy_and_f1(
 
 def evaluate_views(
     model: Model,
-    rows: Dataset,
+    rows: ImageTable,
     views: Callable[[int, np.ndarray], Mapping[str, np.ndarray]],
     truth: np.ndarray,
     groups: np.ndarray,
@@ -137,7 +136,7 @@ def evaluate_views(
     said: dict[str, list] = {}
     engine, familiarity = runtime_of(model), model.metadata.familiarity
     for row in progress(range(len(rows)), "Changing images", len(rows)):
-        image = open_image(rows[row]["image"])
+        image = rows.open_image(row)
         versions = {"as they are": image, **views(row, image)}
         outputs = engine.run(np.stack([model.prepare(version) for version in versions.values()]))
         answers = to_answer(softmax(np.stack([output.logits for output in outputs]).astype(np.float64), axis=1))

@@ -21,13 +21,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset
 from PIL import Image
 from sklearn.metrics import f1_score
 
 from leuko.cells.segmentation import segment
-from leuko.data.load import load, open_image
-from leuko.data.sources.folders import DataError
+from leuko.data.errors import DataError
+from leuko.data.load import load
 from leuko.data.splitting.split import split_rows
 from leuko.evaluation.corruptions import GLASS
 from leuko.evaluation.shortcut_audit import mean_interval, nearest_neighbours
@@ -242,7 +241,7 @@ def _material(ablation: Ablation, seed: int) -> tuple[TrainingData, Views]:
     train, held = (rng.permutation(part) for part in (split.train, split.validation))
     split = replace(split, train=np.sort(train[: ablation.images]), validation=np.sort(held[: ablation.validation]))
     data = replace(whole, split=split, learning=split.train)
-    images = [open_image(image) for image in data.rows.select(split.validation)["image"]]
+    images = [data.rows.open_image(int(row)) for row in split.validation]
     views = {OWN: images}
     for lab, look in stains(ablation.references).items():
         for method, match in METHODS.items():
@@ -267,13 +266,12 @@ def _measured(views: Views, data: TrainingData, answer: Callable[[list[np.ndarra
 
 def _cells_alone(data: TrainingData, folder: Path) -> TrainingData:
     """The same task on images in which all but white cells is one grey; they are written to `folder`."""
-    images = list(data.rows["image"])
+    images = list(data.rows.images)
     for row in np.concatenate([data.split.train, data.split.validation]):
         file = folder / f"{row}.png"
-        Image.fromarray(white_cells(open_image(images[row]))).save(file)
-        images[row] = {"bytes": None, "path": str(file)}
-    content = {name: data.rows[name][:] for name in data.rows.column_names if name != "image"}
-    return replace(data, rows=Dataset.from_dict(content | {"image": images}, features=data.rows.features))
+        Image.fromarray(white_cells(data.rows.open_image(int(row)))).save(file)
+        images[row] = file
+    return replace(data, rows=replace(data.rows, images=images))
 
 
 def white_cells(image: np.ndarray) -> np.ndarray:

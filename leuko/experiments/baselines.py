@@ -16,7 +16,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from datasets import Dataset
 from sklearn.base import ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
@@ -27,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from leuko.data.load import open_image
+from leuko.data.image_table import ImageTable
 from leuko.data.splitting import balance
 from leuko.data.splitting.split import Split
 from leuko.networks.backbones import Network
@@ -64,7 +63,7 @@ class Measures:
 
 
 def measure(
-    rows: Dataset, describe: Describe, cache: Path, key: str, progress: Callable[[Iterable, str, int], Iterable]
+    rows: ImageTable, describe: Describe, cache: Path, key: str, progress: Callable[[Iterable, str, int], Iterable]
 ) -> Measures:
     """Measure every image, going on with what `cache` holds already.
 
@@ -78,7 +77,7 @@ def measure(
     done, seconds = _read(cache, key)
     todo = range(len(done), len(rows))
     for row in progress(todo, f"Measuring ({cache.stem})", len(todo)):
-        image = open_image(rows[row]["image"])
+        image = rows.open_image(row)
         start = time.perf_counter()
         done.append(np.asarray(describe(image), np.float32))
         seconds += time.perf_counter() - start

@@ -71,7 +71,7 @@ def compare(
     split = base.output / "split.json"
     data = single_run.load_training_data(replace(base, split=split if split.exists() else base.split), on_message)
     if not split.exists():
-        data.split.save(split, data.rows["file"][:])
+        data.split.save(split, data.rows.files)
     had: dict[str, str] = {}
     runs = [
         ComparisonRunner(replace(base, output=home), one, base.output / "features", tuple(weights), scratch, had)
@@ -118,7 +118,7 @@ def _training_folds(
         verify(split)
         home = base.output / f"fold-{number}"
         home.mkdir(exist_ok=True)
-        split.save(home / "split.json", data.rows["file"][:])
+        split.save(home / "split.json", data.rows.files)
         yield home, replace(data, split=split, learning=train)
 
 

@@ -16,8 +16,7 @@ import torch
 from scipy.special import softmax
 from tqdm import tqdm
 
-from leuko.data.load import open_image
-from leuko.data.sources.folders import DataError
+from leuko.data.errors import DataError
 from leuko.evaluation.logits import predict
 from leuko.experiments import baselines, finalize_classical, methods, single_run
 from leuko.networks import classical, ensemble, model_folder
@@ -109,7 +108,7 @@ class ComparisonRunner:
 
     def _on_measures(self, system: methods.FeatureClassifier) -> Row:
         describe, trunk, note = self._describe(system.measures)
-        images = hashlib.sha256("\n".join(self.data.rows["file"][:]).encode()).hexdigest()[:16]
+        images = hashlib.sha256("\n".join(self.data.rows.files).encode()).hexdigest()[:16]
         key = f"{images} {system.measures} {note} {('stored', self._given()) if trunk else ''}"
         cache = self.features / f"{system.measures.replace(' ', '-')}.npz"
         measures = baselines.measure(self.data.rows, describe, cache, key, _progress)
@@ -184,7 +183,7 @@ class ComparisonRunner:
 
     def _latency(self, answer: Callable[[np.ndarray], np.ndarray]) -> float:
         """Milliseconds from a decoded image to its answer, one image at a time; the median over some test images."""
-        images = [open_image(self.data.rows[int(row)]["image"]) for row in self.data.split.test[:TIMED]]
+        images = [self.data.rows.open_image(int(row)) for row in self.data.split.test[:TIMED]]
         taken = []
         for image in [images[0], *images]:  # the first is the warm-up
             start = time.perf_counter()

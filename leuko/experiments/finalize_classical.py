@@ -84,7 +84,7 @@ def finalize(
         (draft / "evaluation").mkdir()
         (draft / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
         metrics.plot(probabilities, truth[split.test], labels, draft / "evaluation", report)
-        split.save(draft / "evaluation" / "split.json", data.rows["file"][:])
+        split.save(draft / "evaluation" / "split.json", data.rows.files)
         if data.cleaning:
             data.cleaning.save(draft / "evaluation" / "cleaning.json")
         write_card(draft / "README.md", metadata, system.title, labels, report)

@@ -80,7 +80,7 @@ def load_training_data(settings: Settings, on_message: Callable[[str], None]) ->
     """The data of a run: loaded, cleaned, split by groups.
 
     Raises:
-        leuko.data.load.DataError: the data cannot be trained on.
+        leuko.data.errors.DataError: the data cannot be trained on.
     """
     return prepare(
         load(settings.dataset, group_column=settings.group_column, on_message=on_message), settings, on_message

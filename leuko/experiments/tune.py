@@ -21,7 +21,7 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from leuko.data.sources.folders import DataError
+from leuko.data.errors import DataError
 from leuko.experiments import single_run as training
 from leuko.reports import tuning
 from leuko.training.prepare_data import TrainingData
@@ -95,7 +95,7 @@ def tune(
     whole = training.load_training_data(replace(base, split=split if split.exists() else base.split), on_message)
     study = _open(base, search, full, whole)
     if not split.exists():
-        whole.split.save(split, whole.rows["file"][:])
+        whole.split.save(split, whole.rows.files)
     data = training.without_test(whole)
     study.set_user_attr("groups", len(np.unique(data.split.group[data.split.validation])))
     on_message(f"The {len(whole.split.test)} test images are left out; trials are judged by their validation loss.")

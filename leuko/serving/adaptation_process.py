@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from leuko.adaptation.zip_contents import IMAGES
+from leuko.data.errors import DataError
 from leuko.data.sources.archive import unpack
-from leuko.data.sources.folders import DataError
 from leuko.inference.classifier import Classifier
 from leuko.networks.model_folder import ModelFolderError
 

@@ -5,24 +5,39 @@ from __future__ import annotations
 import multiprocessing
 import sys
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset
+from torch.utils.data import Dataset
 
-from leuko.data.load import open_image
+from leuko.data.image_table import ImageTable
 
 
-def seen(rows: Dataset, view: Callable[[np.ndarray], Any]) -> Dataset:
-    """The data set as the Trainer takes it: `pixel_values`, made when they are asked for, and `labels`.
+@dataclass(frozen=True, eq=False)
+class ViewDataset(Dataset):
+    """A data set as the Trainer takes it: `pixel_values`, computed when an item is asked for, and `labels`.
 
-    Args:
-        rows: as `leuko.data.load` gives them.
-        view: what becomes of an image, uint8, H × W × 3, RGB: float32, 3 × height × width. It can be pickled.
+    Attributes:
+        rows: the images.
+        view: turns an image, uint8, H × W × 3, RGB, into the network's input, float32, 3 × height × width. It can be
+            pickled, for worker processes.
     """
-    return rows.with_transform(partial(_seen, view))
+
+    rows: ImageTable
+    view: Callable[[np.ndarray], Any]
+
+    def __len__(self) -> int:
+        """The number of images."""
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        """The view and the class number of an image."""
+        return {
+            "pixel_values": torch.as_tensor(self.view(self.rows.open_image(row))),
+            "labels": int(self.rows.labels[row]),
+        }
 
 
 def apart() -> str | None:
@@ -38,10 +53,3 @@ def apart() -> str | None:
     main = getattr(sys.modules["__main__"], "__spec__", None)
     multiprocessing.set_forkserver_preload([*needed, main.name] if main else needed)
     return "forkserver"
-
-
-def _seen(view: Callable[[np.ndarray], Any], rows: dict[str, list]) -> dict[str, list]:
-    return {
-        "pixel_values": [torch.as_tensor(view(open_image(image))) for image in rows["image"]],
-        "labels": rows["label"],
-    }

@@ -12,7 +12,6 @@ import torch
 from scipy.special import softmax
 from torch import nn
 
-from leuko.data.load import open_image
 from leuko.data.splitting import balance
 from leuko.decision.calibration import OperatingPoint, fit_temperature
 from leuko.decision.magnification import ScaleRange, measure_scales
@@ -58,7 +57,7 @@ def finalize(
             draft / "evaluation",
             report,
         )
-        split.save(draft / "evaluation" / "split.json", data.rows["file"][:])
+        split.save(draft / "evaluation" / "split.json", data.rows.files)
         if data.cleaning:
             data.cleaning.save(draft / "evaluation" / "cleaning.json")
         write_card(draft / "README.md", metadata, settings.backbone, data.labels, report)
@@ -97,7 +96,7 @@ def calibrate(
         familiarity=MahalanobisOOD.fit(training_features, validation_features, data.truth[some]),
         training=settings.record()
         | {"steps": steps, "split": data.split.how, "images": data.sizes, "fingerprint": data.fingerprint},
-        scale=scale_of((open_image(image) for image in rows.select(some[:SCALE_IMAGES])["image"]), how.size),
+        scale=scale_of((rows.open_image(int(row)) for row in some[:SCALE_IMAGES]), how.size),
     )
     return model_folder.Model(network.cpu(), settings.backbone, data.labels, how, metadata, version="")
 

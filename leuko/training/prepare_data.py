@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from leuko.data.cleaning import clean
+from leuko.data.errors import DataError
+from leuko.data.image_table import ImageTable
 from leuko.data.labels.positive_classes import choose_positive, taken_for
-from leuko.data.load import count_classes, fingerprint, open_image
-from leuko.data.sources.folders import DataError
 from leuko.data.splitting import balance
 from leuko.data.splitting.groups import Groups, find_groups
 from leuko.data.splitting.split import Split, class_shares_off, split_rows, verify
@@ -42,7 +41,7 @@ class TrainingData:
 
     labels: tuple[str, ...]
     positive: tuple[str, ...]
-    rows: Dataset
+    rows: ImageTable
     colours: np.ndarray
     split: Split
     learning: np.ndarray
@@ -52,12 +51,12 @@ class TrainingData:
     @property
     def truth(self) -> np.ndarray:
         """The label of every row."""
-        return np.asarray(self.rows["label"][:])
+        return self.rows.labels
 
     @property
     def digest(self) -> str:
         """Of the images by name, their labels, and the part that each is in: which task this is."""
-        digest, files = hashlib.sha256(self.fingerprint.encode()), self.rows["file"][:]
+        digest, files = hashlib.sha256(self.fingerprint.encode()), self.rows.files
         for part in PARTS:
             digest.update("\n".join([part, *(files[row] for row in getattr(self.split, part))]).encode())
         return digest.hexdigest()[:16]
@@ -68,7 +67,7 @@ class TrainingData:
         return {part: len(getattr(self.split, part)) for part in PARTS}
 
 
-def prepare(parts: DatasetDict, settings: Settings, on_message: Callable[[str], None]) -> TrainingData:
+def prepare(parts: Mapping[str, ImageTable], settings: Settings, on_message: Callable[[str], None]) -> TrainingData:
     """Clean, split and balance the data of a run, and say in a few lines what was done.
 
     Parts that the data set itself brings are kept, but for copies: a picture that also stands in the test part is taken
@@ -82,14 +81,14 @@ def prepare(parts: DatasetDict, settings: Settings, on_message: Callable[[str], 
     Raises:
         DataError: the data cannot be trained on.
     """
-    rows = concatenate_datasets([parts[part] for part in parts])
+    rows = ImageTable.concatenate(list(parts.values()))
     given = np.repeat(np.arange(len(parts)), [len(parts[part]) for part in parts])
-    labels = tuple(rows.features["label"].names)
-    counts = count_classes(rows)
+    labels = rows.class_names
+    counts = rows.class_counts()
     positive = choose_positive(labels, settings.positive, counts)
     on_message(f"{settings.title}: {len(rows)} images ({', '.join(f'{n} {name}' for name, n in counts.items())}).")
     on_message(taken_for(labels, positive))
-    digest = fingerprint(rows)
+    digest = rows.fingerprint()
 
     cleaning, pictures = None, np.arange(len(rows))
     if settings.clean:
@@ -97,23 +96,23 @@ def prepare(parts: DatasetDict, settings: Settings, on_message: Callable[[str], 
         on_message(cleaning.summary())
         pictures, given = cleaning.duplicates.field[cleaning.kept], given[cleaning.kept]
         rows = rows.select(cleaning.kept)
-        if gone := [name for i, name in enumerate(labels) if i not in set(rows["label"])]:
+        if gone := [name for i, name in enumerate(labels) if i not in set(rows.labels.tolist())]:
             raise DataError(
                 f"Cleaning leaves no image of class {', '.join(gone)}; `python -m leuko eda` shows why, --keep "
                 "overrides."
             )
     colours = _colours(rows)
-    truth = np.asarray(rows["label"][:])
+    truth = rows.labels
     if settings.split:
-        split = Split.load(settings.split, rows["file"][:])
+        split = Split.load(settings.split, rows.files)
     elif len(parts) > 1:
         split = _as_given(rows, list(parts), given, pictures, settings.seed)
     else:
         groups = find_groups(
             truth,
-            given=rows["group"][:] if "group" in rows.column_names else None,
+            given=rows.groups,
             colours=colours,
-            sources=rows["source"][:],
+            sources=rows.sources,
             pictures=pictures,
         )
         split = split_rows([labels[i] for i in truth], groups, settings.seed)
@@ -130,23 +129,23 @@ def prepare(parts: DatasetDict, settings: Settings, on_message: Callable[[str], 
     return data
 
 
-def _colours(rows: Dataset) -> np.ndarray:
+def _colours(rows: ImageTable) -> np.ndarray:
     colours = []
-    for row in rows.select_columns(["image", "file"]):
+    for row, file in enumerate(rows.files):
         try:
-            colours.append(colour_statistics(open_image(row["image"])))
+            colours.append(colour_statistics(rows.open_image(row)))
         except ImageError as error:
-            raise DataError(f"{row['file']}: {error} Cleaning would leave it out.") from error
+            raise DataError(f"{file}: {error} Cleaning would leave it out.") from error
     return np.stack(colours)
 
 
-def _deep_features(rows: Dataset) -> np.ndarray:
+def _deep_features(rows: ImageTable) -> np.ndarray:
     """Features of the embedded default, which knows smears and is always at hand."""
     model = model_folder.load()
     return predict(model.network, rows, model.preprocessing)[1]
 
 
-def _as_given(rows: Dataset, names: list[str], part: np.ndarray, pictures: np.ndarray, seed: int) -> Split:
+def _as_given(rows: ImageTable, names: list[str], part: np.ndarray, pictures: np.ndarray, seed: int) -> Split:
     """The split that the data set brings, less the copies that would cross it."""
     if set(names) != set(PARTS):
         raise DataError("Give train, validation and test folders, or class folders alone to have them split.")
@@ -159,8 +158,8 @@ def _as_given(rows: Dataset, names: list[str], part: np.ndarray, pictures: np.nd
     how = "Parts as the data set gives them"
     if len(left_out):
         how += f"; {len(left_out)} copies and overlapping fields of another part left out"
-    if "group" in rows.column_names:
-        pairs = {(group, p) for group, p in zip(rows["group"], part, strict=True) if group}
+    if rows.groups is not None:
+        pairs = {(group, p) for group, p in zip(rows.groups, part, strict=True) if group}
         crossing = len(pairs) - len({group for group, _ in pairs})
         if crossing:
             how += f"; beware: {crossing} of its own groups stand in several parts"

@@ -11,7 +11,7 @@ import torch
 from transformers import set_seed
 
 from leuko.data import output_paths
-from leuko.data.load import load, open_image
+from leuko.data.load import load
 from leuko.evaluation import model_warnings, tables
 from leuko.images.field_of_view import crop_to_field_of_view
 from leuko.images.stain import Normalisation, StainProfile, StainRange
@@ -43,7 +43,7 @@ def train(settings: Settings, on_message: Callable[[str], None] = print) -> dict
         The figures on the test split, as in `evaluation/metrics.json`; empty in processes other than the main one.
 
     Raises:
-        leuko.data.load.DataError: the data cannot be trained on, or the output is not free.
+        leuko.data.errors.DataError: the data cannot be trained on, or the output is not free.
         leuko.networks.backbones.WeightsError: the backbone or its initial weights cannot be had.
         leuko.images.decode.ImageError: an image cannot be used.
         TrainingError: the loss diverged, the network takes no images of that size or cannot be balanced as asked, or
@@ -62,7 +62,7 @@ def train(settings: Settings, on_message: Callable[[str], None] = print) -> dict
     set_seed(settings.seed)
     with state.main_process_first():  # what is fetched is fetched once
         parts = load(settings.dataset, group_column=settings.group_column, on_message=on_message)
-        classes = parts["train"].features["label"].num_classes
+        classes = len(parts["train"].class_names)
         network = create_network(settings, classes)
     if settings.balance == "smote":
         last_layer(network, settings)  # whether there is one, before hours are spent
@@ -124,7 +124,7 @@ def preprocessing(network: Network, data: TrainingData, settings: Settings) -> P
     stain = None
     if settings.normalise_stain != "none":
         some = np.random.default_rng(settings.seed).permutation(data.split.train)[:LOOKS]
-        looks = [StainProfile.of(crop_to_field_of_view(open_image(image))) for image in data.rows.select(some)["image"]]
+        looks = [StainProfile.of(crop_to_field_of_view(data.rows.open_image(int(row)))) for row in some]
         known = StainRange.of(looks) if settings.normalise_images == "foreign" else None
         stain = Normalisation(settings.normalise_stain, StainProfile.typical(looks), known)
     return Preprocessing((settings.image_size,) * 2, "bicubic", mean, std, stain)

@@ -109,8 +109,8 @@ def train_network(
             data_seed=settings.seed,
             report_to="none",
         ),
-        train_dataset=dataloading.seen(data.rows.select(data.learning), _augmentation(how, settings)),
-        eval_dataset=dataloading.seen(data.rows.select(data.split.validation), partial(to_input, how=how)),
+        train_dataset=dataloading.ViewDataset(data.rows.select(data.learning), _augmentation(how, settings)),
+        eval_dataset=dataloading.ViewDataset(data.rows.select(data.split.validation), partial(to_input, how=how)),
         compute_metrics=partial(_measured, loss),
         callbacks=[Patience(PATIENCE), *_logs(settings)],
     )

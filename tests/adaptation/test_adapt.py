@@ -24,8 +24,8 @@ from sklearn.metrics import roc_auc_score
 import leuko
 from leuko.adaptation.adapt import adapt
 from leuko.adaptation.candidate_backbones import base_of, candidates, enlargement, size_leak
+from leuko.data.errors import DataError
 from leuko.data.sources.archive import ArchiveError, unpack
-from leuko.data.sources.folders import DataError
 from leuko.decision.calibration import OperatingPoint
 from leuko.decision.out_of_distribution import MahalanobisOOD
 from leuko.images import synthetic

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from leuko.data.load import DataError
+from leuko.data.errors import DataError
 from leuko.data.splitting.balance import class_weights, resample, synthesise
 from leuko.data.splitting.groups import find_groups
 from leuko.data.splitting.split import folds

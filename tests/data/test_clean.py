@@ -14,7 +14,8 @@ from PIL import Image
 
 from leuko.data.cleaning.clean import ACTIONS, inspect
 from leuko.data.cleaning.duplicates import Prints
-from leuko.data.load import DataError, load
+from leuko.data.errors import DataError
+from leuko.data.load import load
 from leuko.data.splitting.groups import find_groups
 from leuko.images.decode import decode, format_of
 from leuko.images.synthetic import render
@@ -161,7 +162,7 @@ def test_near_duplicates_are_grouped(folder, drawn, change):
     ]
     assert Path(cleaning.issues[0].partner).name == "4.png"
     assert len(cleaning.kept) == 21
-    again, first = (next(i for i, f in enumerate(rows["file"]) if f.endswith(name)) for name in ("again.jpg", "4.png"))
+    again, first = (next(i for i, f in enumerate(rows.files) if f.endswith(name)) for name in ("again.jpg", "4.png"))
     assert cleaning.duplicates.picture[again] == first
     assert len(np.unique(cleaning.duplicates.picture)) == 20
 
@@ -205,10 +206,10 @@ def test_overlapping_fields_stay_and_are_kept_together(folder, large, x, y):
     assert len(cleaning.kept) == 22
     (issue,) = cleaning.issues
     assert issue.action == "grouped" and Path(issue.file).name == "b.png" and Path(issue.partner).name == "a.png"
-    a, b = (next(i for i, f in enumerate(rows["file"]) if f.endswith(name)) for name in ("a.png", "b.png"))
+    a, b = (next(i for i, f in enumerate(rows.files) if f.endswith(name)) for name in ("a.png", "b.png"))
     assert cleaning.duplicates.field[b] == cleaning.duplicates.field[a] == a
     assert len(np.unique(cleaning.duplicates.field)) == 21
-    groups = find_groups(rows["label"][:], given=[str(i) for i in range(22)], pictures=cleaning.duplicates.field)
+    groups = find_groups(rows.labels, given=[str(i) for i in range(22)], pictures=cleaning.duplicates.field)
     assert groups.group[a] == groups.group[b] and len(np.unique(groups.group)) == 21
 
 
@@ -281,7 +282,7 @@ def test_keep_overrides_by_kind_and_by_file(folder, drawn):
     dropped = {"copy.png": {("exact-duplicate", "dropped")}, "tiny.png": {("too-small", "dropped")}}
     assert findings(folder) == dropped
     assert findings(folder, keep=["exact-duplicate"]) == dropped | {"copy.png": {("exact-duplicate", "kept")}}
-    tiny = next(file for file in load(str(folder))["train"]["file"] if file.endswith("tiny.png"))
+    tiny = next(file for file in load(str(folder))["train"].files if file.endswith("tiny.png"))
     assert findings(folder, keep=[tiny]) == dropped | {"tiny.png": {("too-small", "kept")}}
     assert len(inspect(load(str(folder))["train"], keep=["exact-duplicate", tiny]).kept) == 22
 
@@ -294,7 +295,7 @@ def test_what_cannot_be_kept_is_said(folder):
         inspect(rows, keep=["unreadable"])
     (folder / "blast" / "empty.png").touch()
     rows = load(str(folder))["train"]
-    empty = next(file for file in rows["file"] if file.endswith("empty.png"))
+    empty = next(file for file in rows.files if file.endswith("empty.png"))
     (issue,) = inspect(rows, keep=[empty]).issues
     assert issue.action == "dropped" and "cannot be kept" in issue.message
 
@@ -325,9 +326,7 @@ def test_the_report_names_everything_and_the_files_are_untouched(folder, drawn, 
 
 def simple(rows) -> np.ndarray:
     """A coarse picture: enough to tell the drawn stains apart."""
-    return np.stack(
-        [cv2.resize(decode(i["path"]), (4, 4), interpolation=cv2.INTER_AREA).ravel() for i in rows["image"]]
-    )
+    return np.stack([cv2.resize(decode(image), (4, 4), interpolation=cv2.INTER_AREA).ravel() for image in rows.images])
 
 
 def test_wrong_labels_and_outliers_are_flagged(folder):

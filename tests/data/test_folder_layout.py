@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
+from leuko.data.errors import DataError
 from leuko.data.load import load
-from leuko.data.sources.folders import DataError
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(20)
 
@@ -31,10 +31,8 @@ def rows_of(folder: Path, said: list[str] | None = None, **options) -> dict[str,
     said = [] if said is None else said
     found = {}
     for part, rows in load(str(folder), on_message=said.append, **options).items():
-        names = rows.features["label"].names
-        groups = rows["group"][:] if "group" in rows.column_names else [""] * len(rows)
-        labels = [names[i] for i in rows["label"][:]]
-        found[part] = list(zip(rows["file"][:], labels, groups, rows["source"][:], strict=True))
+        groups = rows.groups or [""] * len(rows)
+        found[part] = list(zip(rows.files, rows.label_names, groups, rows.sources, strict=True))
     return found
 
 
@@ -394,7 +392,7 @@ def test_groups_of_one_image_each_are_doubted_and_patients_of_two_sources_named(
     rows_of(two, said := [])
     assert not any("one image each" in line for line in said)
     load([str(one), str(two)], on_message=said.append)
-    assert any("named alike in several sources (ALL0" in line for line in said)
+    assert any("with the same name in several sources (ALL0" in line for line in said)
 
 
 # Files
@@ -431,7 +429,7 @@ def test_a_class_that_is_spelled_twice_is_one_in_and_across_sources(tmp_path):
     first = fill(tmp_path / "a", "Ja\u0308hn/1.jpg", "Pre-B/1.jpg", "PreB/2.jpg", "PreB/3.jpg", "hem /1.jpg")
     second = fill(tmp_path / "b", "Jähn/1.jpg", "PRE_B/1.jpg", "Hem/1.jpg", "hem/2.jpg", "hem/3.jpg")
     rows = load([str(first), str(second)], on_message=(said := []).append)["train"]
-    assert rows.features["label"].names == ["Jähn", "PreB", "hem"] and len(rows) == 10
+    assert rows.class_names == ("Jähn", "PreB", "hem") and len(rows) == 10
     assert any(
         "3 ways, and is called PreB: 'PRE_B' (1 images), 'Pre-B' (1 images), 'PreB' (2 images)" in s for s in said
     )

@@ -14,9 +14,10 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as Picture
 
+from leuko.data.errors import DataError
 from leuko.data.labels.filename_conventions import Told, natural, told_by
 from leuko.data.labels.positive_classes import choose_positive, meanings
-from leuko.data.load import DataError, load, open_image
+from leuko.data.load import load
 from leuko.images.decode import ImageError
 from tests.clients import run
 from tests.standin_hub import StandInHub
@@ -42,9 +43,10 @@ def write_table(file: Path, header: list[str], *lines: list[str]) -> None:
 def rows_of(source: Path, **options) -> list[dict]:
     """Rows of the training part, with class names."""
     rows = load(str(source), **options)["train"]
-    assert open_image(rows[0]["image"]).shape == (48, 48, 3)
-    names = rows.features["label"].names
-    return [{**row, "label": names[row["label"]]} for row in rows.remove_columns("image")]
+    assert rows.open_image(0).shape == (48, 48, 3)
+    columns = {"file": rows.files, "label": rows.label_names, "source": rows.sources}
+    columns |= {"group": rows.groups} if rows.groups else {}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def test_class_folders_load_in_natural_order_with_and_without_splits(tmp_path, tile):
@@ -52,13 +54,13 @@ def test_class_folders_load_in_natural_order_with_and_without_splits(tmp_path, t
         fill(tmp_path / part, tile, *[f"{name}/Im{i}.png" for name in ("Benign", "Pro") for i in (1, 2, 10)])
     splits = load(str(tmp_path))
     assert set(splits) == {"train", "validation", "test"}
-    assert splits["train"]["file"][:3] == [f"train/Benign/Im{i}.png" for i in (1, 2, 10)]
-    assert splits["test"]["file"][3] == "test/Pro/Im1.png"
-    assert splits["test"].features["label"].names == ["Benign", "Pro"]
+    assert splits["train"].files[:3] == [f"train/Benign/Im{i}.png" for i in (1, 2, 10)]
+    assert splits["test"].files[3] == "test/Pro/Im1.png"
+    assert splits["test"].class_names == ("Benign", "Pro")
     rows = load(str(tmp_path / "train"))
-    assert rows["train"]["file"][0] == "Benign/Im1.png"
-    assert list(rows) == ["train"] and rows["train"].column_names == ["image", "label", "file", "source"]
-    assert set(rows["train"]["source"]) == {"train"}
+    assert rows["train"].files[0] == "Benign/Im1.png"
+    assert list(rows) == ["train"] and rows["train"].groups is None
+    assert set(rows["train"].sources) == {"train"}
     assert natural("b9") < natural("b10")
 
 
@@ -138,10 +140,10 @@ def test_parquet_gives_the_same_rows_as_the_folder(tmp_path, tile):
     (tmp_path / "table" / "data").mkdir(parents=True)
     Dataset.from_dict(content, features=features).to_parquet(tmp_path / "table/data/train-00000-of-00001.parquet")
     table, plain = load(str(tmp_path / "table"))["train"], load(str(folder))["train"]
-    assert list(table["file"]) == list(plain["file"])
-    assert list(table["label"]) == list(plain["label"]) and table.features["label"] == plain.features["label"]
-    assert list(table["group"]) == ["4", "4", "5"]
-    assert all((open_image(a) == open_image(b)).all() for a, b in zip(table["image"], plain["image"], strict=True))
+    assert table.files == plain.files
+    assert (table.labels == plain.labels).all() and table.class_names == plain.class_names
+    assert table.groups == ["4", "4", "5"]
+    assert all((table.open_image(row) == plain.open_image(row)).all() for row in range(3))
 
 
 @pytest.mark.parametrize(
@@ -174,9 +176,9 @@ def test_a_row_without_an_image_is_said_when_it_is_opened(tmp_path, tile):
     tile.save(tmp_path / "1.png")
     (tmp_path / "train.parquet").write_bytes(parquet({"bytes": None, "path": str(tmp_path / "1.png")}, None))
     rows = load(str(tmp_path))["train"]
-    assert open_image(rows[0]["image"]).shape == (48, 48, 3)
+    assert rows.open_image(0).shape == (48, 48, 3)
     with pytest.raises(ImageError, match="no image in this row"):
-        open_image(rows[1]["image"])
+        rows.open_image(1)
 
 
 def test_a_data_set_of_the_hub_reads_no_file_of_this_disk(tmp_path, tile):
@@ -198,8 +200,8 @@ def test_several_sources_become_one_and_every_row_keeps_its_own(tmp_path, tile):
     first = fill(tmp_path / "a" / "lab", tile, "blast/1.png", "healthy/2.png")
     second = fill(tmp_path / "b" / "lab", tile, "all/UID_1_1_1_all.png", "blast/1.png")
     rows = load([str(first), str(second)])["train"]
-    assert rows.features["label"].names == ["all", "blast", "healthy"]
-    assert list(zip(rows["source"], rows["file"], rows["group"], strict=True)) == [
+    assert rows.class_names == ("all", "blast", "healthy")
+    assert list(zip(rows.sources, rows.files, rows.groups, strict=True)) == [
         ("a/lab", "a/lab/blast/1.png", ""),
         ("a/lab", "a/lab/healthy/2.png", ""),
         ("b/lab", "b/lab/all/UID_1_1_1_all.png", "b/lab/1"),

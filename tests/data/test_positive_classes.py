@@ -6,8 +6,8 @@ import shlex
 
 import pytest
 
+from leuko.data.errors import DataError
 from leuko.data.labels.positive_classes import choose_positive, meanings, one_spelling, taken_for
-from leuko.data.sources.folders import DataError
 
 KNOWN = [  # leukaemia, its absence
     (["Early Pre-B", "PreB", "ProB"], ["Benign"]),

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from leuko.data.load import DataError
+from leuko.data.errors import DataError
 from leuko.data.splitting.groups import autocorrelation, find_groups
 from leuko.data.splitting.split import LeakError, Split, class_shares_off, folds, split_rows, verify
 from leuko.evaluation.shortcut_audit import shortcuts

@@ -17,7 +17,7 @@ from sklearn import metrics as sk
 from leuko.__main__ import main
 from leuko.cells.segmentation import segment
 from leuko.data.labels.positive_classes import meanings
-from leuko.data.load import fingerprint, load, open_image
+from leuko.data.load import load
 from leuko.evaluation import corruptions, error_analysis, shortcut_audit
 from leuko.evaluation.evaluation_set import gather
 from leuko.evaluation.predict_dataset import EvaluatedDataset, predict_dataset
@@ -54,12 +54,12 @@ def own(smears, tmp_path_factory) -> Path:
     parts = {"0": "test", "1": "train", "2": "validation"}  # by the first digit of a file's number: each fills a part
     files = {
         file: [parts[file[-6]], int(file[-6]) + 3 * label]
-        for file, label in zip(rows["file"], rows["label"], strict=True)
+        for file, label in zip(rows.files, rows.labels.tolist(), strict=True)
     }
     files |= {file: ["guard", group] for file, (_, group) in files.items() if file[-5] > "1" and group % 3 == 0}
     (model / "evaluation" / "split.json").write_text(json.dumps({"files": files}))
     content = json.loads((model / LEUKO).read_text())
-    content["training"]["fingerprint"] = fingerprint(rows)
+    content["training"]["fingerprint"] = rows.fingerprint()
     (model / LEUKO).write_text(json.dumps(content))
     return model
 
@@ -193,7 +193,7 @@ def test_patients_are_the_groups_where_the_data_name_them(embedded, tmp_path):
                 draw(i).save(tmp_path / name / f"{name}{patient}" / f"{i}.png")
     evaluation_set = gather(str(tmp_path), EMBEDDED, embedded.labels, embedded.model.metadata)
     groups, how = evaluation_set.groups(np.zeros((12, 9)))
-    names = [file.split("/")[1] for file in evaluation_set.rows["file"]]
+    names = [file.split("/")[1] for file in evaluation_set.rows.files]
     assert how == "the groups the data set names"
     assert len(set(zip(groups, names, strict=True))) == len(set(groups)) == 6
 
@@ -225,7 +225,7 @@ def test_what_a_model_has_learnt_from_is_left_out_of_other_data(own, smears, tmp
     for file in learnt:
         shutil.copy(smears / file, tmp_path / "smears" / file)
     evaluation_set = gather(str(tmp_path / "smears"), own, model.labels, model.model.metadata)
-    assert len(evaluation_set.rows) == 10 and not set(learnt) & set(evaluation_set.rows["file"])
+    assert len(evaluation_set.rows) == 10 and not set(learnt) & set(evaluation_set.rows.files)
     assert "10 of 14 images" in evaluation_set.what[0]
 
 
@@ -239,7 +239,7 @@ def test_a_model_of_several_sources_knows_its_images_in_each(own, smears, tmp_pa
     (tmp_path / "model" / LEUKO).write_text(json.dumps(content))
     model = Classifier.load(tmp_path / "model")
     evaluation_set = gather(str(smears), tmp_path / "model", model.labels, model.model.metadata)
-    assert set(evaluation_set.rows["file"]) == {file for file, (part, _) in files.items() if part == "test"}
+    assert set(evaluation_set.rows.files) == {file for file, (part, _) in files.items() if part == "test"}
     (tmp_path / "model" / "evaluation" / "split.json").unlink()
     evaluation_set = gather(str(smears), tmp_path / "model", model.labels, model.model.metadata)
     assert "is not known" in evaluation_set.what[0]
@@ -305,7 +305,7 @@ def test_colours_alone_are_shown_to_fail_where_colours_change(embedded, smears):
     """Two classes told apart by their stain alone: nearest neighbours are perfect, until all have one."""
     rows = load(str(smears))["train"].select(range(12))
     stains = np.arange(12) % 3 == 1
-    colours = np.array([colour_statistics(open_image(image)) for image in rows["image"]])
+    colours = np.array([colour_statistics(rows.open_image(row)) for row in range(len(rows))])
     found = shortcut_audit.evaluate_views(
         embedded.model,
         rows,
@@ -333,7 +333,7 @@ def test_what_stands_out_about_an_image_is_named(embedded: Classifier, tmp_path)
     evaluation_set = gather(str(tmp_path), EMBEDDED, embedded.labels, embedded.model.metadata)
     evaluated = EvaluatedDataset(evaluation_set, predict_dataset(embedded, evaluation_set.rows))
     usual, bound = error_analysis.Usual.of(evaluated), embedded.model.metadata.familiarity.bound
-    files = evaluation_set.rows["file"][:]
+    files = evaluation_set.rows.files
 
     def why(file: str) -> str:
         number = files.index(file)

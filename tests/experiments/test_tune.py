@@ -17,7 +17,7 @@ import optuna
 import pytest
 
 from leuko.__main__ import main
-from leuko.data.sources.folders import DataError
+from leuko.data.errors import DataError
 from leuko.experiments import single_run
 from leuko.experiments.tune import tune
 from leuko.reports.tuning import command
@@ -102,11 +102,11 @@ def test_no_trial_can_see_a_test_image(drawn, tmp_path):
     settings = Settings(dataset=(str(drawn),), output=tmp_path, clean=False)
     data = single_run.load_training_data(settings, lambda line: None)
     rest = single_run.without_test(data)
-    test = {data.rows["file"][int(row)] for row in data.split.test}
-    assert test and not test & set(rest.rows["file"]) and len(rest.split.test) == 0
+    test = {data.rows.files[int(row)] for row in data.split.test}
+    assert test and not test & set(rest.rows.files) and len(rest.split.test) == 0
     for part in ("train", "validation"):
         before, after = getattr(data.split, part), getattr(rest.split, part)
-        assert [data.rows["file"][int(row)] for row in before] == [rest.rows["file"][int(row)] for row in after]
+        assert [data.rows.files[int(row)] for row in before] == [rest.rows.files[int(row)] for row in after]
         assert np.array_equal(data.truth[before], rest.truth[after])
 
 

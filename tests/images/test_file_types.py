@@ -22,8 +22,8 @@ from PIL import Image
 from leuko import __version__
 from leuko.__main__ import main
 from leuko.cells.segmentation import segment
+from leuko.data.errors import DataError
 from leuko.data.load import load
-from leuko.data.sources.folders import DataError
 from leuko.images import synthetic
 from leuko.networks.model_folder import ModelFolderError, locate
 from leuko.serving import batch

@@ -80,11 +80,11 @@ def small(hub, tmp_path_factory) -> Path:
 
 LOAD = """
 import hashlib, json, sys
-from leuko.data.load import load, open_image
+from leuko.data.load import load
 rows = [load(name)["train"] for name in sys.argv[1:]]
-pixels = [[hashlib.md5(open_image(image)).hexdigest() for image in one["image"]] for one in rows]
-labels = [one.features["label"].int2str(one["label"][:]) for one in rows]
-print(json.dumps({"pixels": pixels, "labels": labels, "group": rows[1]["group"][:]}))
+pixels = [[hashlib.md5(one.open_image(row)).hexdigest() for row in range(len(one))] for one in rows]
+labels = [one.label_names for one in rows]
+print(json.dumps({"pixels": pixels, "labels": labels, "group": rows[1].groups}))
 """
 
 

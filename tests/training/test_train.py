@@ -24,8 +24,8 @@ from sklearn import metrics as sk
 from transformers import AutoModelForImageClassification, pipeline
 
 import train
+from leuko.data.errors import DataError
 from leuko.data.load import load
-from leuko.data.sources.folders import DataError
 from leuko.evaluation import metrics, model_warnings, shortcut_audit
 from leuko.images.decode import decode
 from leuko.inference.classifier import Classifier

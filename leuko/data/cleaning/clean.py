@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from datasets import Dataset
 
 from leuko.data.cleaning.duplicates import Duplicates, Prints
 from leuko.data.cleaning.label_issues import HUES, colours, label_errors, outliers
-from leuko.data.load import DataError, bytes_of, open_image
+from leuko.data.errors import DataError
+from leuko.data.image_table import ImageTable
 from leuko.images import masked_cell, quality
 from leuko.images.decode import SUFFIXES, ImageError, decode, format_of
 from leuko.images.field_of_view import crop_to_field_of_view
@@ -97,8 +97,8 @@ class Cleaning:
 
 
 def inspect(
-    rows: Dataset,
-    features: Callable[[Dataset], np.ndarray] | None = None,
+    rows: ImageTable,
+    features: Callable[[ImageTable], np.ndarray] | None = None,
     *,
     keep: Collection[str] = (),
     progress: Callable[[Iterable, str, int], Iterable] = lambda items, _what, _count: items,
@@ -109,25 +109,24 @@ def inspect(
     near-duplicates and overlapping fields are grouped; suspected outliers and label errors are flagged only.
 
     Args:
-        rows: the columns `image` (undecoded), `label` and `file`.
+        rows: the data set.
         features: gives the deep features, float, N × D, of rows that are left; without it, outliers and label errors
             are not looked for.
         keep: kinds of `ACTIONS` or files that are not to be dropped.
         progress: wraps what is iterated over, given what it is about and how many there are.
 
     Raises:
-        leuko.data.load.DataError: `keep` names what is neither a kind nor a file, or unreadable files.
+        leuko.data.errors.DataError: `keep` names what is neither a kind nor a file, or unreadable files.
     """
-    files, labels = list(rows["file"]), np.asarray(rows["label"])
-    inspector = _Inspector(files, labels, rows.features["label"].names, _checked(keep, files))
+    inspector = _Inspector(rows, _checked(keep, rows.files))
     prints, hues = Prints(len(rows)), np.zeros((len(rows), HUES), np.float16)
     for row in progress(range(len(rows)), "Reading images", len(rows)):
-        image = inspector.read(row, rows[row]["image"])
+        image = inspector.read(row)
         if image is not None:
             shown = _shown(image)
             prints.add(row, shown)
             hues[row] = colours(shown)
-    duplicates = prints.find(lambda row: _shown(open_image(rows[row]["image"])))
+    duplicates = prints.find(lambda row: _shown(rows.open_image(row)))
     inspector.judge_duplicates(duplicates)
     left = inspector.left()
     if features is not None and len(left):
@@ -140,7 +139,7 @@ def _shown(image: np.ndarray) -> np.ndarray:
     return masked_cell.crop_to_cell(crop_to_field_of_view(image))
 
 
-def _checked(keep: Collection[str], files: list[str]) -> set[str]:
+def _checked(keep: Collection[str], files: Sequence[str]) -> set[str]:
     if "unreadable" in keep:
         raise DataError("Unreadable files cannot be kept: there is nothing in them to train on.")
     if unknown := sorted(set(keep) - set(ACTIONS) - set(files)):
@@ -153,9 +152,7 @@ def _checked(keep: Collection[str], files: list[str]) -> set[str]:
 class _Inspector:
     """Collects findings and decides what is done about them."""
 
-    files: list[str]
-    labels: np.ndarray
-    names: list[str]
+    images: ImageTable
     keep: set[str]
 
     def __post_init__(self) -> None:
@@ -164,26 +161,28 @@ class _Inspector:
     def left(self) -> np.ndarray:
         """The rows that no finding dropped."""
         dropped = {issue.row for issue in self.issues if issue.action == "dropped"}
-        return np.array([row for row in range(len(self.files)) if row not in dropped], dtype=int)
+        return np.array([row for row in range(len(self.images.files)) if row not in dropped], dtype=int)
 
     def report(self, row: int, kind: str, message: str, **more: float | str) -> bool:
         """Note a finding; whether the row is dropped."""
-        file, action = self.files[row], ACTIONS[kind]
+        file, action = self.images.files[row], ACTIONS[kind]
         if action == "dropped" and kind != "unreadable" and self.keep & {file, kind}:
             action = "kept"
         self.issues.append(Issue(row, file, kind, message, action, **more))
         return action == "dropped"
 
-    def read(self, row: int, value: dict | None) -> np.ndarray | None:
+    def read(self, row: int) -> np.ndarray | None:
         """Decode a row and judge its quality; None if it is dropped."""
         try:
-            data = bytes_of(value)
+            data = self.images.read_bytes(row)
             image = decode(data)
         except ImageError as error:
-            unkept = " It cannot be kept, as nothing can be read from it." if self.files[row] in self.keep else ""
+            unkept = (
+                " It cannot be kept, as nothing can be read from it." if self.images.files[row] in self.keep else ""
+            )
             self.report(row, "unreadable", f"{error}{unkept}")
             return None
-        wanted, found = SUFFIXES.get(Path(self.files[row]).suffix.lower()), format_of(data)
+        wanted, found = SUFFIXES.get(Path(self.images.files[row]).suffix.lower()), format_of(data)
         if wanted and wanted != found:
             self.report(row, "wrong-suffix", f"The name says {wanted}, but the file is a {found}; rename it.")
         dropped = [self.report(row, kind, message) for kind, message in quality.assess(image).issues_by_kind.items()]
@@ -193,26 +192,26 @@ class _Inspector:
         """Report copies, and what a split must keep together; a picture under two labels is reported as that alone."""
         two = set()
         for rows in duplicates.near:
-            if len(set(self.labels[list(rows)])) > 1:
+            if len(set(self.images.labels[list(rows)])) > 1:
                 two.update(rows)
                 for row in rows:
-                    other = next(o for o in rows if self.labels[o] != self.labels[row])
+                    other = next(o for o in rows if self.images.labels[o] != self.images.labels[row])
                     self.report(
                         row,
                         "two-labels",
-                        f"Labelled {self._label(row)}, but {self.files[other]} shows the same picture and is labelled "
-                        f"{self._label(other)}.",
-                        partner=self.files[other],
+                        f"Labelled {self._label(row)}, but {self.images.files[other]} shows the same picture and is "
+                        f"labelled {self._label(other)}.",
+                        partner=self.images.files[other],
                     )
         copies = {row: rows[0] for rows in duplicates.exact for row in rows[1:]}
         for row, first in copies.items():
             if row not in two:
-                message = f"The same pixels as {self.files[first]}, of which one copy is enough."
-                self.report(row, "exact-duplicate", message, partner=self.files[first])
+                message = f"The same pixels as {self.images.files[first]}, of which one copy is enough."
+                self.report(row, "exact-duplicate", message, partner=self.images.files[first])
         near = {row: rows[0] for rows in duplicates.near for row in rows[1:] if row not in two and row not in copies}
         for row, first in near.items():
-            message = f"Shows the same picture as {self.files[first]}; a split must keep them together."
-            self.report(row, "near-duplicate", message, partner=self.files[first])
+            message = f"Shows the same picture as {self.images.files[first]}; a split must keep them together."
+            self.report(row, "near-duplicate", message, partner=self.images.files[first])
         self._judge_overlaps(duplicates, two | set(copies) | set(near))
 
     def _judge_overlaps(self, duplicates: Duplicates, reported: set[int]) -> None:
@@ -222,7 +221,7 @@ class _Inspector:
             if pair.b in reported:
                 continue
             reported.add(pair.b)
-            first, label, other = self.files[pair.a], self._label(pair.a), self._label(pair.b)
+            first, label, other = self.images.files[pair.a], self._label(pair.a), self._label(pair.b)
             message = f"Overlaps with {first}, which shows {pair.of_b:.0%} of it; a split must keep them together."
             if label != other:
                 message += f" Their labels differ: {label} and {other}."
@@ -233,10 +232,10 @@ class _Inspector:
         for row, score in zip(rows[found.rows], found.score, strict=True):
             message = f"Unlike all other images: {score:.1f} robust standard deviations farther from its neighbours."
             self.report(int(row), "outlier", message, score=round(float(score), 3))
-        found = label_errors(features, hues, self.labels[rows], pictures)
+        found = label_errors(features, hues, self.images.labels[rows], pictures)
         for row, score in zip(rows[found.rows], found.score, strict=True):
             message = f"The label {self._label(row)} is probably wrong: it has a probability of {score:.3f}."
             self.report(int(row), "label-error", message, score=round(float(score), 4))
 
     def _label(self, row: int) -> str:
-        return self.names[self.labels[row]]
+        return self.images.class_names[self.images.labels[row]]

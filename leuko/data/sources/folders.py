@@ -16,8 +16,6 @@ from leuko.data.sources.file_walk import Tree, walk
 from leuko.data.sources.folder_layout import Place, is_condition, is_magnification, is_person, part_of
 from leuko.data.sources.table_rows import Row, by_tables, groups_by_tables
 
-__all__ = ["DataError", "Row", "read_folder", "title_of", "warn"]
-
 _log = logging.getLogger(__name__)
 
 

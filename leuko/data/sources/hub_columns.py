@@ -1,72 +1,115 @@
-"""Data sets that `datasets` has read, of the Hub or of parquet files, with our names of splits and columns."""
+"""From the splits and columns of a `datasets.DatasetDict` to `ImageTable`s."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
+import numpy as np
 import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 from huggingface_hub import constants
 
 from leuko.data.errors import DataError
+from leuko.data.image_table import ImageTable
 from leuko.data.labels.filename_conventions import told_by
 from leuko.data.sources.columns import IMAGES, LABELS, choose_group, choose_label, is_group, like
 from leuko.data.sources.folder_layout import part_of
-from leuko.data.sources.folders import title_of
-
-TEXT = Value("string")
 
 
-def tidy(loaded: DatasetDict, name: str, group_column: str | None, on_message: Callable[[str], None]) -> DatasetDict:
-    """Name the splits and columns of a data set that `datasets` has read as ours are named."""
+@dataclass(frozen=True)
+class Columns:
+    """The names of the columns that are used; `group` is None if there is none."""
+
+    image: str
+    label: str
+    group: str | None
+
+
+@dataclass(frozen=True)
+class ImageCell:
+    """One cell of a column of images, read from the memory-mapped file when it is needed."""
+
+    rows: Dataset
+    column: str
+    row: int
+
+    def fetch(self) -> bytes | Path | None:
+        """The undecoded file or the path of a file; None if the cell is empty."""
+        cell = self.rows[self.row][self.column]
+        if not cell:
+            return None
+        return cell["bytes"] or (Path(cell["path"]) if cell["path"] else None)
+
+
+def tables_of(
+    loaded: DatasetDict, name: str, title: str, group_column: str | None, on_message: Callable[[str], None]
+) -> dict[str, ImageTable]:
+    """Find the columns of images, labels and groups, and make a table of every split.
+
+    Args:
+        loaded: all splits.
+        name: the folder or Hub id, for error messages.
+        title: the name for `ImageTable.sources`.
+        group_column: the column of groups; None to find it by name.
+        on_message: receives a line for every column that was chosen or is not used.
+
+    Raises:
+        DataError: there is no training split, a split twice, a column missing or ambiguous, or an image without label.
+    """
     parts = {split: part_of(split) or split for split in loaded}
     if len(set(parts.values())) < len(parts):
         raise DataError(f"The data set {name!r} has one part twice ({', '.join(parts)}); keep one of each.")
-    splits = DatasetDict({parts[split]: rows for split, rows in loaded.items()})
+    splits = {parts[split]: rows for split, rows in loaded.items()}
     if "train" not in splits:
         raise DataError(f"The data set {name!r} has no training split.")
+    columns = _choose_columns(splits, name, title, group_column, on_message)
+    return {split: _table(rows, columns, name, title) for split, rows in splits.items()}
+
+
+def _choose_columns(
+    splits: dict[str, Dataset], name: str, title: str, group_column: str | None, on_message: Callable[[str], None]
+) -> Columns:
     features = splits["train"].features
-    image, label = _image_column(features, name), _label_column(splits, name, on_message)
+    image, label = _image_column(features, name), _label_column(splits, name, title, on_message)
     if not image or not label:
         raise DataError(f"The data set {name!r} needs an image column and a label column.")
     others = [c for c, f in features.items() if c not in (image, label) and isinstance(f, (Value, ClassLabel))]
     values = {c: _texts(splits, c) if is_group(c) else [] for c in others}
-    group, said = choose_group(values, group_column, title_of(name), _texts(splits, label))
-    for line in said:
+    group, messages = choose_group(values, group_column, title, _texts(splits, label))
+    for line in messages:
         on_message(line)
-    splits = splits.select_columns([column for column in (image, label, group) if column])
-    splits = splits.rename_columns({image: "image", label: "label"} | ({group: "group"} if group else {}))
-    return DatasetDict(
-        {split: _named(rows.cast_column("image", Image(decode=False)), name) for split, rows in splits.items()}
-    )
+    return Columns(image, label, group)
 
 
 def _image_column(features: Features, name: str) -> str | None:
-    """The column of images; of several, the one that is called so.
+    """The column of images; of several, the one named like an image column.
 
     Raises:
         DataError: several hold images, and none is called `image`.
     """
-    found = [column for column, feature in features.items() if isinstance(feature, Image)]
-    usual = like(found, IMAGES)
-    if len(found) > 1 and not usual:
-        raise DataError(f"The data set {name!r} has several columns of images ({', '.join(found)}); call one 'image'.")
-    return next(iter(usual or found), None)
+    candidates = [column for column, feature in features.items() if isinstance(feature, Image)]
+    named = like(candidates, IMAGES)
+    if len(candidates) > 1 and not named:
+        raise DataError(
+            f"The data set {name!r} has several columns of images ({', '.join(candidates)}); call one 'image'."
+        )
+    return next(iter(named or candidates), None)
 
 
-def _label_column(splits: DatasetDict, name: str, on_message: Callable[[str], None]) -> str | None:
-    """The column of labels: the one that is called so, or else the only one of classes.
+def _label_column(splits: dict[str, Dataset], name: str, title: str, on_message: Callable[[str], None]) -> str | None:
+    """The column named like a label column, or else the only column of classes.
 
     Raises:
-        DataError: several could be it.
+        DataError: several columns could be it.
     """
     features = splits["train"].features
     named = [c for c in like(features, LABELS) if isinstance(features[c], (Value, ClassLabel))]
-    label, said = choose_label({column: _texts(splits, column) for column in named}, title_of(name))
-    for line in said:
+    label, messages = choose_label({column: _texts(splits, column) for column in named}, title)
+    for line in messages:
         on_message(line)
     classes = [column for column, feature in features.items() if isinstance(feature, ClassLabel)]
     if label is None and len(classes) > 1:
@@ -76,54 +119,77 @@ def _label_column(splits: DatasetDict, name: str, on_message: Callable[[str], No
     return label or next(iter(classes), None)
 
 
-def _texts(splits: DatasetDict, column: str) -> list[str]:
-    """The values of a column in all splits as text, classes by name; empty where there is none."""
+def _texts(splits: dict[str, Dataset], column: str) -> list[str]:
+    """The values of a column in all splits as text, classes by name; empty where there is no value."""
     feature = next(iter(splits.values())).features[column]
-    known = range(feature.num_classes) if isinstance(feature, ClassLabel) else ()
+    numbers = range(feature.num_classes) if isinstance(feature, ClassLabel) else ()
     values = [value for rows in splits.values() for value in rows[column][:]]
-    return ["" if value is None else feature.int2str(value) if value in known else str(value) for value in values]
+    return ["" if value is None else feature.int2str(value) if value in numbers else str(value) for value in values]
 
 
-def _named(rows: Dataset, name: str) -> Dataset:
-    """Make classes of the labels, add the files' names, and take groups from the names if none are given."""
-    images, given, classes = rows.data.table["image"], rows["label"][:], rows.features["label"]
-    known = range(classes.num_classes) if isinstance(classes, ClassLabel) else None
-    if missing := sum(v in (None, "") or v != v or (known is not None and v not in known) for v in given):
+def _table(rows: Dataset, columns: Columns, name: str, title: str) -> ImageTable:
+    cells = rows.data.table[columns.image]  # the column of a Dataset would read every image
+    paths = pc.struct_field(cells, "path").to_pylist()
+    embedded = pc.is_valid(pc.struct_field(cells, "bytes")).to_pylist()
+    _refuse_foreign_files(
+        name, (path for path, has_bytes in zip(paths, embedded, strict=True) if path and not has_bytes)
+    )
+    labels, class_names = _labels(rows, columns.label, name)
+    files = _file_names([class_names[label] for label in labels], paths)
+    images = rows.select_columns([columns.image]).cast_column(columns.image, Image(decode=False))
+    return ImageTable(
+        images=[ImageCell(images, columns.image, row) for row in range(len(rows))],
+        labels=labels,
+        class_names=class_names,
+        files=files,
+        sources=[title] * len(rows),
+        groups=_groups(rows, columns.group, files),
+    )
+
+
+def _labels(rows: Dataset, column: str, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Class numbers and class names.
+
+    Raises:
+        DataError: an image has no label.
+    """
+    feature, values = rows.features[column], rows[column][:]
+    numbers = range(feature.num_classes) if isinstance(feature, ClassLabel) else None
+    # A value that differs from itself is NaN.
+    if missing := sum(v in (None, "") or v != v or (numbers is not None and v not in numbers) for v in values):
         raise DataError(f"{missing} of the {len(rows)} images of {name!r} have no label; label them or leave them out.")
-    if known is None:
-        values = [str(value) for value in given]
-        classes = ClassLabel(names=sorted(set(values)))
-        rows = with_column(rows, "label", classes.str2int(values), classes)
-    labels = rows.features["label"].int2str(rows["label"][:])
-    paths = pc.struct_field(images, "path").to_pylist()  # the column itself would read every image
-    alone = pc.is_null(pc.struct_field(images, "bytes")).to_pylist()
-    _keep_within(name, (path for path, read_from_it in zip(paths, alone, strict=True) if path and read_from_it))
-    files = []
-    for i, (label, path) in enumerate(zip(labels, paths, strict=True)):
-        files.append(f"{label}/{Path(path).name if path else f'{i:06d}'}")
+    if isinstance(feature, ClassLabel):
+        return np.array(values, dtype=np.int64), tuple(feature.names)
+    class_names = sorted({str(value) for value in values})
+    return np.array([class_names.index(str(value)) for value in values], dtype=np.int64), tuple(class_names)
+
+
+def _file_names(labels: Sequence[str], paths: Sequence[str | None]) -> list[str]:
+    """Unique names `CLASS/FILE`; an image without a file name is called by its row, a repeated name gets it as well."""
+    files = [
+        f"{label}/{Path(path).name if path else f'{row:06d}'}"
+        for row, (label, path) in enumerate(zip(labels, paths, strict=True))
+    ]
     count = Counter(files)
-    files = [file if count[file] == 1 else f"{file}#{i}" for i, file in enumerate(files)]
-    told = [told_by(file) for file in files]
-    if "group" not in rows.column_names and all(name and name.group for name in told):
-        rows = with_column(rows, "group", [name.group for name in told if name])
-    return with_column(rows, "file", files)
+    return [file if count[file] == 1 else f"{file}#{row}" for row, file in enumerate(files)]
 
 
-def _keep_within(name: str, files: Iterable[str]) -> None:
-    """Refuse a data set of the Hub whose tables name images of this disk: `datasets` sees to all its other files."""
+def _groups(rows: Dataset, column: str | None, files: Sequence[str]) -> list[str] | None:
+    """The values of the column of groups or, without one, the subjects that all file names carry."""
+    if column is not None:
+        return ["" if value is None else str(value) for value in rows[column][:]]
+    subjects = [name.group for file in files if (name := told_by(file)) and name.group]
+    return subjects if len(subjects) == len(files) else None
+
+
+def _refuse_foreign_files(name: str, files: Iterable[str]) -> None:
+    """Refuse a Hub data set whose tables name files of this computer that do not belong to it.
+
+    `datasets` checks all other files. The tables of a local folder may name any file, since their owner wrote them.
+    """
     if Path(name).is_dir():
-        return  # its owner's tables may name what they like
-    homes = [Path(home).resolve() for home in (datasets.config.HF_DATASETS_CACHE, constants.HF_HUB_CACHE)]
+        return
+    caches = [Path(cache).resolve() for cache in (datasets.config.HF_DATASETS_CACHE, constants.HF_HUB_CACHE)]
     for file in files:
-        if not any(Path(file).resolve().is_relative_to(home) for home in homes):
+        if not any(Path(file).resolve().is_relative_to(cache) for cache in caches):
             raise DataError(f"The data set {name!r} names an image that is not its own ({file}), which is not read.")
-
-
-def with_column(rows: Dataset, name: str, values: list, feature: ClassLabel | Value = TEXT) -> Dataset:
-    """Add or replace a column; unlike a cast, this leaves the images where they are."""
-    return (rows.remove_columns(name) if name in rows.column_names else rows).add_column(name, values, feature=feature)
-
-
-def labels_of(rows: Dataset) -> list[str]:
-    """The class name of every row."""
-    return rows.features["label"].int2str(rows["label"][:])

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from imblearn.over_sampling import ADASYN, SMOTE, SVMSMOTE, BorderlineSMOTE
 
-from leuko.data.sources.folders import DataError
+from leuko.data.errors import DataError
 
 Synthesis = Literal["smote", "borderline", "svm", "adasyn"]
 NEIGHBOURS = 5  # between which SMOTE mixes, fewer in smaller classes

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from leuko.data.sources.folders import DataError
+from leuko.data.errors import DataError
 from leuko.data.splitting.group_assignment import assign, class_table, shares_off
 from leuko.data.splitting.groups import Groups, Series
 

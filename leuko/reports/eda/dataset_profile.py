@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from datasets import Dataset
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from leuko.data.cleaning.clean import Cleaning
+from leuko.data.image_table import ImageTable
 from leuko.data.splitting.groups import Groups
 from leuko.reports.eda.records import Records
 
@@ -39,7 +39,7 @@ class DatasetProfile:
 
     Attributes:
         name: of the data set, for the title.
-        rows: every row, broken ones too, with the columns of `leuko.data.load`.
+        rows: every row, broken ones too, as `leuko.data.load` gives them.
         cleaning: findings of `leuko.data.cleaning.clean.inspect` on `rows`.
         records: measures of `rows`.
         features: float32, N × D, deep features of `rows`; zero where a row cannot be read.
@@ -51,7 +51,7 @@ class DatasetProfile:
     """
 
     name: str
-    rows: Dataset
+    rows: ImageTable
     cleaning: Cleaning
     records: Records
     features: np.ndarray
@@ -63,27 +63,27 @@ class DatasetProfile:
     @cached_property
     def labels(self) -> np.ndarray:
         """int, N."""
-        return np.asarray(self.rows["label"])
+        return self.rows.labels
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """Names by label."""
-        return tuple(self.rows.features["label"].names)
+        return self.rows.class_names
 
     @cached_property
-    def files(self) -> list[str]:
+    def files(self) -> Sequence[str]:
         """Names of the rows' files."""
-        return self.rows["file"][:]
+        return self.rows.files
 
     @cached_property
     def sources(self) -> tuple[str, ...]:
         """Names of the sources, in their order of appearance."""
-        return tuple(dict.fromkeys(self.rows["source"]))
+        return tuple(dict.fromkeys(self.rows.sources))
 
     @cached_property
     def source(self) -> np.ndarray:
         """int, N, numbers of `sources`."""
-        return np.array([self.sources.index(name) for name in self.rows["source"]])
+        return np.array([self.sources.index(name) for name in self.rows.sources])
 
     @cached_property
     def readable(self) -> np.ndarray:

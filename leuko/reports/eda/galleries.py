@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from datasets import Dataset
 
 from leuko.data.cleaning.clean import Issue
-from leuko.data.load import open_image
+from leuko.data.image_table import ImageTable
 from leuko.images.decode import ImageError
 from leuko.reports.eda.dataset_profile import DatasetProfile
 
@@ -99,9 +98,9 @@ def _tile(survey: DatasetProfile, row: int, note: str = "") -> Tile:
     return Tile(_thumbnail(survey.rows, int(row)), survey.files[row], note)
 
 
-def _thumbnail(rows: Dataset, row: int) -> str | None:
+def _thumbnail(rows: ImageTable, row: int) -> str | None:
     try:
-        return thumbnail(open_image(rows[row]["image"]))
+        return thumbnail(rows.open_image(row))
     except ImageError:
         return None
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from datasets import Dataset
 
-from leuko.data.load import open_image
+from leuko.data.image_table import ImageTable
 from leuko.images import scale_bar
 from leuko.images.decode import ImageError
 from leuko.images.stain import colour_statistics
@@ -47,15 +46,14 @@ class Records:
     means: np.ndarray
 
 
-def measure(rows: Dataset, progress: Progress) -> Records:
+def measure(rows: ImageTable, progress: Progress) -> Records:
     """Decode every row once and keep its measures.
 
     Args:
-        rows: with the columns of `leuko.data.load`.
+        rows: as `leuko.data.load` gives them.
         progress: wraps an iterable, given what is done and how many there are.
     """
-    total, classes = len(rows), len(rows.features["label"].names)
-    labels = np.asarray(rows["label"])
+    total, classes = len(rows), len(rows.class_names)
     records = Records(
         colours=np.zeros((total, 9), np.float32),
         border=np.zeros((total, 180), np.uint8),
@@ -68,11 +66,11 @@ def measure(rows: Dataset, progress: Progress) -> Records:
     )
     for row in progress(range(total), "Measuring", total):
         try:
-            image = open_image(rows[row]["image"])
+            image = rows.open_image(row)
         except ImageError:
             continue
-        _record(records, row, labels[row], image)
-    count = np.maximum(np.bincount(labels[records.readable], minlength=classes), 1)
+        _record(records, row, rows.labels[row], image)
+    count = np.maximum(np.bincount(rows.labels[records.readable], minlength=classes), 1)
     records.histograms[:] /= count[:, None, None]
     records.means[:] /= count[:, None, None, None]
     return records

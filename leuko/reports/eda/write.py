@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from datasets import Dataset, concatenate_datasets
 from sklearn.model_selection import StratifiedKFold
 
 from leuko.data import output_paths
 from leuko.data.cleaning.clean import inspect
-from leuko.data.load import DataError, load
+from leuko.data.errors import DataError
+from leuko.data.image_table import ImageTable
+from leuko.data.load import load
 from leuko.data.splitting.groups import Groups, find_groups
 from leuko.data.splitting.split import LeakError, folds
 from leuko.evaluation.logits import predict
@@ -55,27 +56,27 @@ def survey(sources: Sequence[str], output: Path, *, model: str | None = None, gr
     """
     page.check(output)
     output_paths.check_apart(output, sources)
-    rows = concatenate_datasets(load(sources, group_column=group_column).values())
-    labels, place = np.asarray(rows["label"]), {file: row for row, file in enumerate(rows["file"])}
+    rows = ImageTable.concatenate(list(load(sources, group_column=group_column).values()))
+    labels, place = rows.labels, {file: row for row, file in enumerate(rows.files)}
     records = measure(rows, progress)
     if not records.readable.any():
         raise DataError(f"None of the {len(rows)} images can be read; is this the right folder?")
     network = model_folder.load(model)
     features = deep_features(network, rows, records.readable)
-    cleaning = inspect(rows, lambda some: features[[place[file] for file in some["file"]]], progress=progress)
+    cleaning = inspect(rows, lambda some: features[[place[file] for file in some.files]], progress=progress)
     kept = cleaning.kept
     if len(kept) < FEWEST:
         raise DataError(f"Only {len(kept)} of {len(rows)} images can be used; too few for a report.")
     groups = find_groups(
         labels[kept],
-        given=rows.select(kept)["group"][:] if "group" in rows.column_names else None,
+        given=rows.select(kept).groups,
         colours=records.colours[kept],
-        sources=rows.select(kept)["source"][:],
+        sources=rows.select(kept).sources,
         pictures=cleaning.duplicates.field[kept],
     )
     return page.write(
         DatasetProfile(
-            name=" + ".join(dict.fromkeys(rows["source"])),
+            name=" + ".join(dict.fromkeys(rows.sources)),
             rows=rows,
             cleaning=cleaning,
             records=records,
@@ -89,7 +90,7 @@ def survey(sources: Sequence[str], output: Path, *, model: str | None = None, gr
     )
 
 
-def deep_features(model: model_folder.Model, rows: Dataset, readable: np.ndarray) -> np.ndarray:
+def deep_features(model: model_folder.Model, rows: ImageTable, readable: np.ndarray) -> np.ndarray:
     """What the network makes of every row, batch by batch.
 
     Features of more than `DIMENSIONS` numbers are projected onto as many random directions, which keeps all distances
@@ -97,7 +98,7 @@ def deep_features(model: model_folder.Model, rows: Dataset, readable: np.ndarray
 
     Args:
         model: a loaded model folder.
-        rows: with the columns of `leuko.data.load`.
+        rows: as `leuko.data.load` gives them.
         readable: bool, N; the others stay zero.
 
     Returns:

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from leuko.data import output_paths
-from leuko.data.load import open_image
-from leuko.data.sources.folders import DataError
+from leuko.data.errors import DataError
 from leuko.data.splitting.groups import Groups
 from leuko.data.splitting.split import folds
 from leuko.evaluation import corruptions, metrics, predictions, shortcut_audit
@@ -203,7 +202,7 @@ def _reference(evaluation_set: EvaluationSet) -> shortcut_audit.Reference | None
     if evaluation_set.training is None:
         return None
     rows = progress(range(len(evaluation_set.training)), "Training images' colours", len(evaluation_set.training))
-    colours = [colour_statistics(open_image(evaluation_set.training[row]["image"])) for row in rows]
+    colours = [colour_statistics(evaluation_set.training.open_image(int(row))) for row in rows]
     return shortcut_audit.Reference(np.array(colours), evaluation_set.training_truth)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 
 from leuko.adaptation.zip_contents import Class, Survey, survey
+from leuko.data.errors import DataError
 from leuko.data.sources.archive import ArchiveError
-from leuko.data.sources.folders import DataError
 from leuko.inference.classifier import Classifier
 from leuko.networks.model_folder import ModelFolderError
 from leuko.reports.cards import adapted_card
