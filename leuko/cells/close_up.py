@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from leuko.cells.segmentation.pipeline import RED_CELL_UM, Segmentation
+from leuko.cells.red_cell_size import RED_CELL_AREA_UM2
+from leuko.cells.segmentation import Segmentation
 
-RED_CELL_AREA = np.pi / 4 * RED_CELL_UM**2  # µm²
 SMALLEST_FIELD = 30.0  # red cells' areas; an image that shows less is a close-up
 NEARLY = 1.4  # of that: an image that shows less is a close-up, too, if one white cell alone lies in its middle
 MIDDLE = 0.08  # of a side: how far from the image's centre that cell may lie
@@ -29,7 +29,7 @@ def is_close_up(found: Segmentation) -> bool:
     alone = found.white_cells.max(initial=0) == 1
     if not found.um_per_px:
         return bool(alone and np.count_nonzero(found.white_cells) > LARGE * found.area)
-    fields = found.area * found.um_per_px**2 / RED_CELL_AREA / SMALLEST_FIELD
+    fields = found.area * found.um_per_px**2 / RED_CELL_AREA_UM2 / SMALLEST_FIELD
     return bool(fields < 1 or (alone and fields < NEARLY and _in_the_middle(found.white_cells > 0)))
 
 

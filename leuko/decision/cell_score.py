@@ -18,9 +18,10 @@ import numpy as np
 from scipy.special import expit, logit, rel_entr
 
 from leuko.cells.blast_share import REFERENCE_LINES, describe_blast_like
-from leuko.cells.close_up import RED_CELL_AREA, is_close_up
+from leuko.cells.close_up import is_close_up
 from leuko.cells.counting import tally_white_cells
 from leuko.cells.features import morphology
+from leuko.cells.red_cell_size import RED_CELL_AREA_UM2
 from leuko.cells.segmentation import Segmentation
 
 Decision = Literal["suspicious", "not suspicious", "uncertain"]
@@ -181,7 +182,7 @@ def blast_likeness(table: Mapping[str, np.ndarray]) -> np.ndarray:
 
     Float, N, of a table of `leuko.cells.features.morphology` in micrometres; it orders cells and is no probability.
     """
-    size = table["nucleus_area"] / RED_CELL_AREA
+    size = table["nucleus_area"] / RED_CELL_AREA_UM2
     ratios = (
         size / NUCLEUS[0],
         NUCLEUS[1] / np.maximum(size, 1e-6),
@@ -204,7 +205,7 @@ def score_features(table: Mapping[str, np.ndarray], found: Segmentation) -> np.n
         found: the segmentation, with a known scale.
     """
     number, blast_like = len(table["lobes"]), looks_like_blast(table).sum()
-    red_cells = np.count_nonzero(found.red_cells) * found.um_per_px**2 / RED_CELL_AREA
+    red_cells = np.count_nonzero(found.red_cells) * found.um_per_px**2 / RED_CELL_AREA_UM2
     return np.array(
         [
             np.log((blast_like + 0.5) / (number - blast_like + 0.5)),

@@ -1,12 +1,14 @@
-"""White cells in figures: shape, nucleus, colour and texture. `leuko.cells.features.catalogue` says what each figure means.
+"""Morphology of white cells: shape, nucleus, colour and texture, as `leuko.cells.features.catalogue` defines them.
 
-They are those of the literature on leukaemic cells (Mohapatra et al. 2014, doi:10.1007/s00521-013-1438-3), and more.
+The features are those of the literature on leukaemic cells (Mohapatra et al. 2014, doi:10.1007/s00521-013-1438-3), and
+more.
 A table is a dictionary of columns, one value per cell: `table["lobes"][0]`, `pandas.DataFrame(table)`, `np.argsort`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -15,17 +17,35 @@ from scipy import ndimage
 
 from leuko.cells.features import shape_descriptors, texture
 from leuko.cells.features.catalogue import AREA, FEATURES, LENGTH, NAMES, SHAPES, TEXTURE_UM
-from leuko.cells.segmentation.masks import highest
+from leuko.cells.segmentation.masks import max_per_label
 
 if TYPE_CHECKING:
     from leuko.cells.segmentation import Segmentation
 
-_LOBE_SIDE = 48  # px, equivalent diameter to which a nucleus is brought before its lobes are counted
-_LOBE_ZOOM = 4  # at most: scattered crumbs must not become a huge picture
-_LOBE_RISE = 0.04  # of that diameter, by which a lobe is thicker (from its middle to the edge) than the neck beside it
-_FLOOD_STEPS = 5  # between two looks whether anything still moves, which cost as much as a step
+Window = tuple[slice, slice]
 _BOX = ("x0", "y0", "x1", "y1")
 _COUNTS = ("lobes",)
+_KERNEL = np.ones((3, 3), np.uint8)  # of the morphological reconstruction: one pixel in every direction
+
+
+@dataclass(frozen=True)
+class LobeParameters:
+    """How the lobes of a nucleus are counted.
+
+    Attributes:
+        diameter_px: equivalent diameter to which a nucleus is resized; lobes are then several pixels thick.
+        max_zoom: scattered debris must not become a huge image.
+        min_rise: of that diameter, by which a lobe is thicker (from its centre to the edge) than the neck beside it.
+        steps_per_check: reconstruction steps between two checks for changes, which cost as much as a step.
+    """
+
+    diameter_px: float = 48
+    max_zoom: float = 4
+    min_rise: float = 0.04
+    steps_per_check: int = 5
+
+
+LOBES = LobeParameters()
 
 
 def describe(image: np.ndarray, segmentation: Segmentation) -> dict[str, np.ndarray]:
@@ -33,7 +53,7 @@ def describe(image: np.ndarray, segmentation: Segmentation) -> dict[str, np.ndar
 
     Args:
         image: uint8, H × W × 3, RGB.
-        segmentation: what was found in it.
+        segmentation: of this image.
 
     Returns:
         Columns of length N, one row per white cell in the order of ids: `id` (int, from 1), `x0`, `y0`, `x1`, `y1`
@@ -45,18 +65,22 @@ def describe(image: np.ndarray, segmentation: Segmentation) -> dict[str, np.ndar
     """
     if image.shape[:2] != segmentation.white_cells.shape:
         raise ValueError(f"the image is {image.shape[:2]}, its segmentation {segmentation.white_cells.shape}")
-    return _table(segmentation, NAMES, lambda window, *masks: _measure(image[window], *masks, segmentation.um_per_px))
+
+    def measure(window: Window, cell: np.ndarray, nucleus: np.ndarray) -> dict[str, float]:
+        return _measure(image[window], cell, nucleus, segmentation.um_per_px)
+
+    return _table(segmentation, NAMES, measure)
 
 
 def shapes(segmentation: Segmentation) -> dict[str, np.ndarray]:
-    """The columns of `describe` that need no colour and no contour signature, in a fraction of its time."""
-    return _table(segmentation, SHAPES, lambda _, *masks: _shapes(*masks)[0])
+    """Only the columns of `describe` that need no colour and no contour signature, in a fraction of its time."""
+    return _table(segmentation, SHAPES, lambda _, cell, nucleus: _shapes(cell, nucleus)[0])
 
 
 def _table(
     segmentation: Segmentation,
     names: Sequence[str],
-    measure: Callable[[tuple[slice, slice], np.ndarray, np.ndarray], dict[str, float]],
+    measure: Callable[[Window, np.ndarray, np.ndarray], dict[str, float]],
 ) -> dict[str, np.ndarray]:
     """Measure every white cell, given its window and the masks (uint8, 0 or 1) of cell and nucleus, in pixels."""
     height, width = segmentation.white_cells.shape
@@ -88,7 +112,7 @@ def as_matrix(table: Mapping[str, np.ndarray]) -> tuple[tuple[str, ...], np.ndar
 def as_json(table: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     """One dictionary per cell for JSON: `id`, `bbox` [x0, y0, x1, y1], `touches_border` and the features.
 
-    Figures are given to six digits; what cannot be measured is None.
+    Values have six significant digits; what cannot be measured is None.
     """
 
     def plain(value: np.generic) -> float | int | None:
@@ -109,15 +133,15 @@ def as_json(table: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
 
 
 def _measure(image: np.ndarray, cell: np.ndarray, nucleus: np.ndarray, um_per_px: float | None) -> dict[str, float]:
-    """All features of one cell from its crop that can be measured, in pixels; masks are uint8, 0 or 1."""
+    """All measurable features of one cell from its crop, in pixels; masks are uint8, 0 or 1."""
     figures, outlines = _shapes(cell, nucleus)
     if outlines:
         figures |= _contour(nucleus, outlines, figures["nucleus_diameter"], figures["nucleus_feret"])
-    return figures | _stain(image, cell, nucleus, um_per_px)
+    return figures | _colour_and_texture(image, cell, nucleus, um_per_px)
 
 
 def _shapes(cell: np.ndarray, nucleus: np.ndarray) -> tuple[dict[str, float], list[np.ndarray]]:
-    """The features of `SHAPES` that can be measured, in pixels, and the outlines of the nucleus."""
+    """The measurable features of `SHAPES`, in pixels, and the outlines of the nucleus."""
     figures = _shape("cell", cell, shape_descriptors.trace(cell))
     outlines = shape_descriptors.trace(nucleus)
     figures |= _shape("nucleus", nucleus, outlines) if outlines else {"nucleus_area": 0.0}
@@ -129,7 +153,7 @@ def _shapes(cell: np.ndarray, nucleus: np.ndarray) -> tuple[dict[str, float], li
 
 
 def _shape(part: str, mask: np.ndarray, outlines: list[np.ndarray]) -> dict[str, float]:
-    """The features named after a part, in pixels."""
+    """The shape features of a part (cell or nucleus), in pixels."""
     moments = cv2.moments(mask, binaryImage=True)
     size = moments["m00"]
     # A pixel is a square and not a point: each adds 1/12 of its own.
@@ -191,26 +215,28 @@ def count_lobes(nucleus: np.ndarray) -> int:
     if not size:
         return 0
     diameter = np.sqrt(4 * size / np.pi)
-    zoom = min(_LOBE_SIDE / diameter, _LOBE_ZOOM)
+    zoom = min(LOBES.diameter_px / diameter, LOBES.max_zoom)
     shape = [max(1, round(side * zoom)) for side in nucleus.shape[::-1]]
-    way = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
-    resized = cv2.resize(np.where(nucleus > 0, 255, 0).astype(np.uint8), shape, interpolation=way)
+    interpolation = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
+    resized = cv2.resize(np.where(nucleus > 0, 255, 0).astype(np.uint8), shape, interpolation=interpolation)
     inside = cv2.copyMakeBorder((resized > 127).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    rise = _LOBE_RISE * zoom * diameter
+    rise = LOBES.min_rise * zoom * diameter
     # Morphological reconstruction: the peaks, cut off by the rise, flood down to where they meet.
     flooded, previous = distance - rise, None
     while previous is None or not np.array_equal(flooded, previous):
         previous = flooded
-        for _ in range(_FLOOD_STEPS):
-            flooded = np.minimum(cv2.dilate(flooded, None), distance)
+        for _ in range(LOBES.steps_per_check):
+            flooded = np.minimum(cv2.dilate(flooded, _KERNEL), distance)
     domes = distance - flooded
     count, labels = cv2.connectedComponents((domes > 1e-4).astype(np.uint8))
-    heights = highest(domes, labels, count)[1:]
+    heights = max_per_label(domes, labels, count)[1:]
     return max(1, int((heights >= rise - 1e-4).sum()))
 
 
-def _stain(image: np.ndarray, cell: np.ndarray, nucleus: np.ndarray, um_per_px: float | None) -> dict[str, float]:
+def _colour_and_texture(
+    image: np.ndarray, cell: np.ndarray, nucleus: np.ndarray, um_per_px: float | None
+) -> dict[str, float]:
     """Colour and texture of nucleus and cytoplasm."""
     zoom = min(um_per_px / TEXTURE_UM, 1) if um_per_px else 1
     if zoom < 1:
@@ -222,7 +248,8 @@ def _stain(image: np.ndarray, cell: np.ndarray, nucleus: np.ndarray, um_per_px: 
     lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     levels = (lab[..., 0] * (texture.LEVELS / 100)).astype(np.intp).clip(0, texture.LEVELS - 1)
     patterns = texture.binary_patterns(lab[..., 0]) if min(cell.shape) > 2 else None
-    figures, means = {}, {}
+    figures: dict[str, float] = {}
+    means: dict[str, np.ndarray] = {}
     for part, mask in (("nucleus", nucleus), ("cytoplasm", cell & ~nucleus)):
         pixels = lab[mask > 0]
         if not len(pixels):
@@ -236,6 +263,6 @@ def _stain(image: np.ndarray, cell: np.ndarray, nucleus: np.ndarray, um_per_px: 
             lbp = texture.pattern_statistics(patterns, mask)
             figures |= {f"{part}_lbp_{name}": value for name, value in lbp.items()}
     if len(means) == 2:
-        apart = means["cytoplasm"] - means["nucleus"]
-        figures |= {"contrast_l": apart[0], "contrast_colour": float(np.sqrt((apart**2).sum()))}
+        contrast = means["cytoplasm"] - means["nucleus"]
+        figures |= {"contrast_l": contrast[0], "contrast_colour": float(np.sqrt((contrast**2).sum()))}
     return figures

@@ -121,7 +121,7 @@ def descriptors(values: np.ndarray) -> np.ndarray:
     return spectrum[1 : DESCRIPTORS + 1] / spectrum[0]
 
 
-def box_dimension(points: np.ndarray, sizes: Sequence[float]) -> float:
+def box_dimension(points: np.ndarray, sizes: Sequence[float] | np.ndarray) -> float:
     """Box-counting estimate of the Hausdorff dimension of a set of points.
 
     The slope of log N(s) over log 1/s, where N(s) is the number of boxes of side s that hold a point, as a mean over
@@ -136,16 +136,16 @@ def box_dimension(points: np.ndarray, sizes: Sequence[float]) -> float:
     Returns:
         0 for a point, 1 for a smooth line, 2 for an area, about 1.26 for Koch's curve.
     """
-    sizes = np.asarray(sizes, float)
-    scaled = (points - points.min(axis=0)) / sizes[:, None, None]  # sizes × N × 2
+    sides = np.asarray(sizes, float)
+    scaled = (points - points.min(axis=0)) / sides[:, None, None]  # sizes × N × 2
     column = (scaled[:, None, :, 0] + _SHIFT_X[:, None]).astype(np.int64)
     row = (scaled[:, None, :, 1] + _SHIFT_Y[:, None]).astype(np.int64)
     wide, high = column.max() + 1, row.max() + 1
-    grid = np.arange(len(sizes) * _SHIFTS).reshape(len(sizes), _SHIFTS, 1)
-    taken = np.zeros((len(sizes) * _SHIFTS, high * wide), bool)
+    grid = np.arange(len(sides) * _SHIFTS).reshape(len(sides), _SHIFTS, 1)
+    taken = np.zeros((len(sides) * _SHIFTS, high * wide), bool)
     taken[grid, row * wide + column] = True
-    counts = taken.sum(axis=1).reshape(len(sizes), _SHIFTS).mean(axis=1)
-    return float(-np.polyfit(np.log(sizes), np.log(counts), 1)[0])
+    counts = taken.sum(axis=1).reshape(len(sides), _SHIFTS).mean(axis=1)
+    return float(-np.polyfit(np.log(sides), np.log(counts), 1)[0])
 
 
 def border_dimension(chains: Sequence[np.ndarray], extent: float) -> float:

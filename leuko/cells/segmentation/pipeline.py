@@ -1,249 +1,274 @@
 """From a smear image to its cells: fuzzy two-stage colour segmentation, then shape.
 
-Stage one sorts the colours of the whole image into glass, red cells and stained material; stage two sorts those around
-and inside every white cell into surroundings, cytoplasm and nucleus; shapes part what touches. No size in pixels is
-fixed: the image is brought to the scale at which nuclei have a known size, and red cells, about 7.5 µm wide, give the
+Stage one clusters the colours of the whole image into background, red cells and stained material. Stage two clusters
+those around and inside every white cell into surroundings, cytoplasm and nucleus; shapes separate what touches. No size
+in pixels is fixed: the image is resized so that nuclei have a known size, and red cells, about 7.5 µm wide, give the
 scale in micrometres. After the two-stage fuzzy segmentation of the paper "Deep Leuko", built anew.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
 
 import cv2
 import numpy as np
 from scipy import ndimage
 
-from leuko.cells.segmentation import nuclei
-from leuko.cells.segmentation.clustering import Method, fuzzy_c_means, k_means, otsu
+from leuko.cells.red_cell_size import RED_CELL_DIAMETER_UM
+from leuko.cells.segmentation.clustering import METHODS, ClusteringMethod
 from leuko.cells.segmentation.colour_space import Colours
-from leuko.cells.segmentation.masks import parts, usual, usual_area
-from leuko.cells.segmentation.plausibility import are_red_cells, scale_conflict, why_unreliable
-from leuko.cells.segmentation.red_cells import red_area, red_cells
-from leuko.cells.segmentation.white_cells import nucleus_of, white_cells
+from leuko.cells.segmentation.masks import components, mean_area_by_area, typical_area
+from leuko.cells.segmentation.nuclei import find_nuclei, find_stained, foregrounds
+from leuko.cells.segmentation.plausibility import are_red_cells, describe_scale_conflict, why_unreliable
+from leuko.cells.segmentation.red_cells import find_red_cells, red_cell_area
+from leuko.cells.segmentation.result import ScaleSource, Segmentation
+from leuko.cells.segmentation.white_cells import find_nucleus, find_white_cells
 from leuko.images import field_of_view, masked_cell
 from leuko.images.field_of_view import FieldOfView
 
-METHODS: dict[str, Method] = {"fuzzy": fuzzy_c_means, "k-means": k_means, "otsu": otsu}
-RED_CELL_UM = 7.5  # Bain, Blood Cells: A Practical Guide
-GLANCE = 384  # px, longer side at which the scale is looked for
-NUCLEUS_PX = (11.0, 32.0)  # radius of a typical nucleus at the working scale; the image is resized if it lies outside
-NEARLY = 0.1  # by which the scale may be off: one that is so close to the first look's is not worth a second
-LARGEST = 1400  # px, longer side at the working scale
-MAGNIFY = 2.0  # at most; more adds no detail
-SMALL_WHITE = 0.75  # of a red cell's diameter: stained things that are smaller are platelets
-SMALL_NUCLEUS = 0.3  # of a red cell's area: smaller stained things, on a red cell too, are platelets
-SLIVER = 0.75  # red cells' area: less of a white cell that the border cuts is not one to be judged
-SLIVER_AMONG_WHITE = 0.25  # of the typical white cell's area, the same where the red cells' is not known
-SMALL_AMONG_WHITE = 0.4  # of the typical white cell's diameter, the same where the red cells' is not known
+
+@dataclass(frozen=True)
+class WorkingScaleParameters:
+    """The scale at which an image is segmented.
+
+    Attributes:
+        first_side_px: longer side at which the size of the nuclei is first measured; enough for a rough size.
+        min_radius_px, max_radius_px: of a typical nucleus; the image is resized if it lies outside. Smaller nuclei lose
+            their shape, larger ones only cost time.
+        tolerance: relative difference to the first scale that is not worth a second segmentation.
+        max_side_px: longer side, which bounds the time.
+        max_enlargement: more adds no detail.
+    """
+
+    first_side_px: int = 384
+    min_radius_px: float = 11.0
+    max_radius_px: float = 32.0
+    tolerance: float = 0.1
+    max_side_px: int = 1400
+    max_enlargement: float = 2.0
 
 
 @dataclass(frozen=True)
-class Segmentation:
-    """What was found in an image, as maps of its size; 0 is none, ids run from 1 without gaps.
+class SizeParameters:
+    """What is too small for a white cell: by red cells where their size is known, else by the typical white cell.
 
     Attributes:
-        nuclei: int32, H × W: the id of the white cell that a nucleus belongs to.
-        white_cells: int32, H × W: whole white cells, nucleus and cytoplasm.
-        red_cells: int32, H × W.
-        platelets: int32, H × W.
-        um_per_px: the scale, by the size of red cells or as the file states it; None where neither is known.
-        scale_source: where the scale comes from: `red cells`, or `file` where too few red cells lie alone to tell.
-        scale_conflict: a sentence where red cells and the file differ by over 20 %.
-        red_cells_plausible: whether what was taken for red cells looks like them; False in what is out of focus or no
-            smear; None where there is nothing to judge it by.
-        reliable: False where what was found is obviously not cells, so that counts, sizes and crops mean nothing.
-        unreliable_reason: the reason, a sentence; empty where the cells are reliable.
-        masked_cell: whether the image shows a single cell cut out of its surroundings, as in C-NMC: no field, no red
-            cells and no scale are to be expected.
-        surround: bool, H × W: what lies outside the field of view, as around an eyepiece's disc; None where all is in.
+        min_diameter: of a red cell's diameter; smaller stained objects are platelets.
+        min_nucleus: of a red cell's area; objects with a smaller nucleus are platelets, on a red cell too.
+        min_fragment: of a red cell's area; a smaller part of a white cell at the border is not counted as a cell.
+        min_diameter_by_white: of the typical white cell's diameter, where red cells give no size.
+        min_fragment_by_white: of the typical white cell's area, where red cells give no size.
+    """
+
+    min_diameter: float = 0.75
+    min_nucleus: float = 0.3
+    min_fragment: float = 0.75
+    min_diameter_by_white: float = 0.4
+    min_fragment_by_white: float = 0.25
+
+
+WORKING_SCALE = WorkingScaleParameters()
+SIZES = SizeParameters()
+
+
+@dataclass(frozen=True)
+class _Objects:
+    """The objects of a field at the working scale.
+
+    Attributes:
+        nuclei: bool, h × w.
+        white_cells, red_cells, platelets: labels, int32, h × w.
+        red_diameter: px, None where it cannot be measured.
+        red_cells_plausible: as of `Segmentation`.
     """
 
     nuclei: np.ndarray
     white_cells: np.ndarray
     red_cells: np.ndarray
     platelets: np.ndarray
-    um_per_px: float | None
-    scale_source: Literal["red cells", "file"] | None = None
-    scale_conflict: str | None = None
-    red_cells_plausible: bool | None = None
-    reliable: bool = True
-    unreliable_reason: str = ""
-    masked_cell: bool = False
-    surround: np.ndarray | None = None
-
-    @property
-    def area(self) -> int:
-        """Pixels within the field of view."""
-        return self.nuclei.size - (0 if self.surround is None else int(np.count_nonzero(self.surround)))
-
-    def mask(self) -> np.ndarray:
-        """One picture of all: uint8, H × W, nucleus 255, cytoplasm 128, red cells 64, else 0."""
-        mask = np.where(self.red_cells > 0, 64, 0).astype(np.uint8)
-        mask[self.white_cells > 0] = 128
-        mask[self.nuclei > 0] = 255
-        return mask
-
-    def boxes(self, kind: str) -> list[dict[str, Any]]:
-        """The red cells (`red_cell`) or platelets (`platelet`) as `id`, `kind`, `bbox` and `touches_border`."""
-        labels = {"red_cell": self.red_cells, "platelet": self.platelets}[kind]
-        height, width = labels.shape
-        found = []
-        for label, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
-            box = [columns.start, rows.start, columns.stop, rows.stop]
-            cut = box[0] == 0 or box[1] == 0 or box[2] == width or box[3] == height
-            found.append({"id": label, "kind": kind, "bbox": box, "touches_border": cut})
-        return found
+    red_diameter: float | None
+    red_cells_plausible: bool | None
 
 
 def segment(image: np.ndarray, method: str = "fuzzy", um_per_px: float | None = None) -> Segmentation:
-    """Find the cells of a smear, a whole field or a single cell.
+    """Segment the cells of a smear, of a whole field or of a single cell.
 
     Args:
         image: uint8, H × W × 3, RGB.
-        method: how colours are sorted, one of `METHODS`; all else is the same.
+        method: how colours are clustered, one of `METHODS`; all else is the same.
         um_per_px: the size of a pixel that the file states, if any; used where red cells give no scale.
+
+    Raises:
+        KeyError: there is no such method.
     """
-    sort = METHODS[method]
+    clustering = METHODS[method]
     view = field_of_view.find(image)
     if view is not None:
-        return _embedded(_field(view.crop(image), sort, um_per_px), view)
+        return _embed(_segment_field(view.crop(image), clustering, um_per_px), view)
     cell = masked_cell.find(image)
-    return _field(image, sort, um_per_px) if cell is None else _single(image, cell, sort, um_per_px)
+    if cell is not None:
+        return _segment_masked_cell(image, cell, clustering, um_per_px)
+    return _segment_field(image, clustering, um_per_px)
 
 
-def _field(image: np.ndarray, sort: Method, um_per_px: float | None) -> Segmentation:
-    """What `segment` gives for an image all of which shows a smear."""
+def _segment_field(image: np.ndarray, method: ClusteringMethod, um_per_px: float | None) -> Segmentation:
+    """The segmentation of an image all of which shows a smear."""
     height, width = image.shape[:2]
-    glance = min(1.0, max(GLANCE / max(height, width), 1 / min(height, width)))  # of a strip a pixel is left
-    colours, stained = _seen(image, glance, sort)
-    factor = _working_scale(stained, glance, max(height, width))
-    if factor != glance:
-        colours, stained = _seen(image, factor, sort)
-    (inside, white, red, platelets), diameter, plausible = _find(colours, stained, sort)
-    white, red, platelets = (
-        _numbered(cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST))
-        for labels in (white, red, platelets)
+    first_scale = min(1.0, max(WORKING_SCALE.first_side_px / max(height, width), 1 / min(height, width)))
+    colours, stained = _find_stained(image, first_scale, method)
+    scale = _working_scale(stained, first_scale, max(height, width))
+    if scale != first_scale:
+        colours, stained = _find_stained(image, scale, method)
+    objects = _find_objects(colours, stained, method)
+    white_cells, red_cells, platelets = (
+        _renumber(_resize_labels(labels, (width, height)))
+        for labels in (objects.white_cells, objects.red_cells, objects.platelets)
     )
-    inside = cv2.resize(inside.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-    unreliable = why_unreliable(white, plausible)
-    measured = RED_CELL_UM * factor / diameter if diameter and plausible else None
+    nuclei = _resize_labels(objects.nuclei.astype(np.uint8), (width, height))
+    plausible = objects.red_cells_plausible
+    measured = RED_CELL_DIAMETER_UM * scale / objects.red_diameter if objects.red_diameter and plausible else None
+    source: ScaleSource | None = "red cells" if measured else "file" if um_per_px else None
+    unreliable_reason = why_unreliable(white_cells, plausible)
     return Segmentation(
-        np.where(inside > 0, white, 0).astype(np.int32),
-        white,
-        red,
+        np.where(nuclei > 0, white_cells, 0).astype(np.int32),
+        white_cells,
+        red_cells,
         platelets,
         measured or um_per_px,
-        scale_source="red cells" if measured else "file" if um_per_px else None,
-        scale_conflict=scale_conflict(measured, um_per_px),
+        scale_source=source,
+        scale_conflict=describe_scale_conflict(measured, um_per_px),
         red_cells_plausible=plausible,
-        reliable=not unreliable,
-        unreliable_reason=unreliable,
+        reliable=not unreliable_reason,
+        unreliable_reason=unreliable_reason,
     )
 
 
-def _embedded(found: Segmentation, view: FieldOfView) -> Segmentation:
-    """What was found in an eyepiece's disc, on the whole frame; without what lies beyond the disc."""
+def _embed(segmentation: Segmentation, view: FieldOfView) -> Segmentation:
+    """The segmentation of an eyepiece's disc on the whole image, without objects outside the disc."""
     inside = view.inside()
-    maps = {
-        name: view.embed(_numbered(np.where(inside, getattr(found, name), 0)))
-        for name in ("white_cells", "red_cells", "platelets")
-    }
-    whole = view.embed(np.where(inside & (found.nuclei > 0), 1, 0).astype(np.int32))
-    return replace(found, **maps, nuclei=whole * maps["white_cells"], surround=view.surround())
+    white_cells, red_cells, platelets = (
+        view.embed(_renumber(np.where(inside, labels, 0)))
+        for labels in (segmentation.white_cells, segmentation.red_cells, segmentation.platelets)
+    )
+    in_nucleus = view.embed(np.where(inside & (segmentation.nuclei > 0), 1, 0).astype(np.int32))
+    return replace(
+        segmentation,
+        nuclei=in_nucleus * white_cells,
+        white_cells=white_cells,
+        red_cells=red_cells,
+        platelets=platelets,
+        surround=view.surround(),
+    )
 
 
-def _single(image: np.ndarray, cell: np.ndarray, sort: Method, um_per_px: float | None) -> Segmentation:
-    """A cell, bool, H × W, that was cut out of its surroundings, and its nucleus."""
+def _segment_masked_cell(
+    image: np.ndarray, cell: np.ndarray, method: ClusteringMethod, um_per_px: float | None
+) -> Segmentation:
+    """The nucleus of a single cell, bool, H × W, that was cut out of its surroundings."""
     (window,) = ndimage.find_objects(cell.astype(np.uint8))
     mask = cell[window]
-    factor = min(1.0, NUCLEUS_PX[1] / np.sqrt(mask.sum() / np.pi))
-    small = _resized(np.where(mask[..., None], image[window], np.uint8(255)), factor)
-    inside = cv2.resize(mask.astype(np.uint8), small.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
-    found = nucleus_of(Colours.of(small), np.s_[:, :], inside, sort).astype(np.uint8)
-    none, nuclei = np.zeros(cell.shape, np.int32), np.zeros(cell.shape, np.int32)
-    nuclei[window] = mask & (cv2.resize(found, mask.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0)
-    source = "file" if um_per_px else None
+    scale = min(1.0, WORKING_SCALE.max_radius_px / np.sqrt(mask.sum() / np.pi))
+    small = _resize(np.where(mask[..., None], image[window], np.uint8(255)), scale)
+    small_height, small_width = small.shape[:2]
+    inside = _resize_labels(mask.astype(np.uint8), (small_width, small_height)) > 0
+    nucleus = find_nucleus(Colours.from_image(small), np.s_[:, :], inside, method).astype(np.uint8)
+    height, width = mask.shape
+    nuclei = np.zeros(cell.shape, np.int32)
+    nuclei[window] = mask & (_resize_labels(nucleus, (width, height)) > 0)
     return Segmentation(
-        nuclei, cell.astype(np.int32), none, none.copy(), um_per_px, source, masked_cell=True, surround=~cell
+        nuclei,
+        white_cells=cell.astype(np.int32),
+        red_cells=np.zeros(cell.shape, np.int32),
+        platelets=np.zeros(cell.shape, np.int32),
+        um_per_px=um_per_px,
+        scale_source="file" if um_per_px else None,
+        masked_cell=True,
+        surround=~cell,
     )
 
 
-def _seen(image: np.ndarray, factor: float, sort: Method) -> tuple[Colours, np.ndarray]:
-    """The colours of an image resized by a factor, and what is stained in it; bool, H × W."""
-    colours = Colours.of(_resized(image, factor))
-    return colours, nuclei.stained(colours, sort)
+def _find_stained(image: np.ndarray, scale: float, method: ClusteringMethod) -> tuple[Colours, np.ndarray]:
+    """The colours of an image resized by a factor, and its stained material, bool, h × w."""
+    colours = Colours.from_image(_resize(image, scale))
+    return colours, find_stained(colours, method)
 
 
-def _working_scale(stained: np.ndarray, glance: float, longer: int) -> float:
-    """By how much to resize an image, so that its nuclei have the radius for which the shape rules are made.
+def _working_scale(stained: np.ndarray, first_scale: float, longer_side: int) -> float:
+    """The factor by which to resize an image, so that its nuclei have the radius that the shape rules are made for.
 
     Args:
-        stained: bool, what is stained in the image as it was first looked at.
-        glance: by how much it had been resized for that.
-        longer: side of the image, px.
+        stained: bool: stained material at the first scale.
+        first_scale: factor at which it was found.
+        longer_side: of the image, px.
     """
-    seeds = nuclei.nuclei(stained)
+    seeds = find_nuclei(stained)
     if not seeds.any():
-        return glance
-    radius = np.sqrt(usual_area(seeds) / np.pi)
-    factor = min(np.clip(1.0, *(glance * bound / radius for bound in NUCLEUS_PX)), MAGNIFY, LARGEST / longer)
-    return glance if abs(factor - glance) < NEARLY * glance else factor
+        return first_scale
+    radius = np.sqrt(mean_area_by_area(seeds) / np.pi)
+    low, high = (first_scale * px / radius for px in (WORKING_SCALE.min_radius_px, WORKING_SCALE.max_radius_px))
+    scale = min(np.clip(1.0, low, high), WORKING_SCALE.max_enlargement, WORKING_SCALE.max_side_px / longer_side)
+    return first_scale if abs(scale - first_scale) < WORKING_SCALE.tolerance * first_scale else scale
 
 
-def _find(
-    colours: Colours, stained: np.ndarray, sort: Method
-) -> tuple[tuple[np.ndarray, ...], float | None, bool | None]:
-    """Nuclei (bool), white cells, red cells and platelets (labels); the diameter of a red cell, None where too few lie
-    alone to tell; and whether what was taken for red cells looks like them, None where there is none."""
-    seeds = nuclei.nuclei(stained)
-    none = np.zeros(seeds.shape, np.int32)
-    around, matter = nuclei.foregrounds(colours, seeds, sort)
-    white, inside = none, none
+def _find_objects(colours: Colours, stained: np.ndarray, method: ClusteringMethod) -> _Objects:
+    """White cells, red cells and platelets of a field at the working scale."""
+    seeds = find_nuclei(stained)
+    empty = np.zeros(seeds.shape, np.int32)
+    white_foreground, red_foreground = foregrounds(colours, seeds, method)
+    white, nuclei = empty, empty
     if seeds.any():
-        area, tiny = red_area(matter, seeds)
-        if not tiny:
-            white, inside = white_cells(colours, seeds, around, area, sort)
-    crumbs = stained & (white == 0)
-    nucleus = np.sqrt(usual(np.bincount(inside.ravel())[1:]) / np.pi) if white.any() else None
-    red, diameter, edged = red_cells(colours.green, matter, (white > 0) | crumbs, nucleus)
-    dwarfs, slivers = _no_white_cells(white, inside, diameter)
-    platelets = none.copy()
-    for number, part in enumerate(parts(crumbs | dwarfs, 6), start=1):
-        platelets[part.window][part.mask] = number
-    white = np.where(dwarfs | slivers, 0, white)
-    inside = (inside > 0) & (white > 0)
-    plausible = edged and are_red_cells(colours.lab, red, inside) if red.any() else None
-    return (inside, white, red, platelets), diameter, plausible
+        area, are_platelets = red_cell_area(red_foreground, seeds)
+        if not are_platelets:
+            white, nuclei = find_white_cells(colours, seeds, white_foreground, area, method)
+    debris = stained & (white == 0)
+    nucleus_radius = np.sqrt(typical_area(np.bincount(nuclei.ravel())[1:]) / np.pi) if white.any() else None
+    red = find_red_cells(colours.green_transmittance, red_foreground, (white > 0) | debris, nucleus_radius)
+    undersized, border_fragments = _too_small(white, nuclei, red.diameter)
+    platelets = empty.copy()
+    for number, component in enumerate(components(debris | undersized, 6), start=1):
+        platelets[component.window][component.mask] = number
+    white = np.where(undersized | border_fragments, 0, white)
+    in_nucleus = (nuclei > 0) & (white > 0)
+    plausible = None
+    if red.labels.any():
+        plausible = red.plausible_edges and are_red_cells(colours.lab, red.labels, in_nucleus)
+    return _Objects(in_nucleus, white, red.labels, platelets, red.diameter, plausible)
 
 
-def _no_white_cells(white: np.ndarray, inside: np.ndarray, red_diameter: float | None) -> tuple[np.ndarray, np.ndarray]:
-    """What is too small for a white cell: platelets, and slivers of cells beyond the border; bool masks."""
+def _too_small(white: np.ndarray, nuclei: np.ndarray, red_diameter: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """What is too small for a white cell: platelets, and fragments of cells beyond the border; bool masks."""
     if not white.any():
         return white > 0, white > 0
     area = np.bincount(white.ravel())[1:]
-    typical = np.median(area)
     if red_diameter:
-        red = np.pi / 4 * red_diameter**2
-        nucleus = np.bincount(inside.ravel(), minlength=len(area) + 1)[1:]
-        least, seen, bare = SMALL_WHITE * red_diameter, SLIVER * red, nucleus < SMALL_NUCLEUS * red
+        red_area = np.pi / 4 * red_diameter**2
+        min_diameter, min_fragment = SIZES.min_diameter * red_diameter, SIZES.min_fragment * red_area
+        nucleus_area = np.bincount(nuclei.ravel(), minlength=len(area) + 1)[1:]
+        without_nucleus = nucleus_area < SIZES.min_nucleus * red_area
     else:
-        least, seen, bare = SMALL_AMONG_WHITE * 2 * np.sqrt(typical / np.pi), SLIVER_AMONG_WHITE * typical, False
+        typical = np.median(area)
+        min_diameter = SIZES.min_diameter_by_white * 2 * np.sqrt(typical / np.pi)
+        min_fragment = SIZES.min_fragment_by_white * typical
+        without_nucleus = np.zeros(len(area), bool)
     edge = np.unique(np.concatenate([white[0], white[-1], white[:, 0], white[:, -1]]))
     ids = np.arange(1, len(area) + 1)
-    sliver = (area < seen) & np.isin(ids, edge)
-    dwarf = ((2 * np.sqrt(area / np.pi) < least) | bare) & ~sliver
-    return np.isin(white, ids[dwarf]), np.isin(white, ids[sliver])
+    fragment = (area < min_fragment) & np.isin(ids, edge)
+    undersized = ((2 * np.sqrt(area / np.pi) < min_diameter) | without_nucleus) & ~fragment
+    return np.isin(white, ids[undersized]), np.isin(white, ids[fragment])
 
 
-def _resized(image: np.ndarray, factor: float) -> np.ndarray:
-    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    return image if factor == 1 else cv2.resize(image, None, fx=factor, fy=factor, interpolation=how)
+def _resize(image: np.ndarray, factor: float) -> np.ndarray:
+    interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return image if factor == 1 else cv2.resize(image, None, fx=factor, fy=factor, interpolation=interpolation)
 
 
-def _numbered(labels: np.ndarray) -> np.ndarray:
-    """The same labels, counted from 1 without gaps."""
+def _resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Labels resized to a width and height."""
+    return cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
+
+
+def _renumber(labels: np.ndarray) -> np.ndarray:
+    """The same labels, numbered from 1 without gaps."""
     present = np.flatnonzero(np.bincount(labels.ravel()))
     new = np.zeros(labels.max() + 1, np.int32)
     new[present[present > 0]] = np.arange(1, (present > 0).sum() + 1)

@@ -1,191 +1,301 @@
-"""Red cells: what is no glass and no white cell, its pale middles filled, and heaps divided where cells are seen."""
+"""Red cells: the foreground without white cells, its pale centres filled, and clumps divided into single cells."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from leuko.cells.segmentation.hough_circles import Edges
-from leuko.cells.segmentation.masks import Part, distance, fill, labelled, opened, parts, solidity, usual_area
-
-SMALLEST = 0.1  # of a red cell's area: less is debris
-THICKNESS = 1.1  # radius of a disc as large as a red cell, over the largest circle within the cell
-ENOUGH = 3  # red cells lying alone and alike, for their median to be the size of one
-NEAR = 1.8  # between the areas that lone cells and heaps speak of, which then count together
-HEAPS = 3  # lone cells that heaps count as much as
-SPREAD = 1.5  # between the areas of red cells that are alike
-LEAST, MOST = 0.5, 1.4  # radii of a typical nucleus within which the radius of a red cell lies
-CRUMBS = 0.2  # of the radius that heaps speak of: what lies alone and is smaller are no red cells
-TINY = 3.4  # radii of a nucleus that none is smaller by than red cells or their heaps are thick
-SCARCE = 0.035  # of the red cells' area: more stained material than this is not platelets alone
-THIN = 0.4  # of the thickest places in heaps: thinner ones are no cell's middle
-MANY = 8  # thick places in heaps, for their thickness to tell the scale
-PALLOR = 0.5  # of a red cell's area: larger holes are gaps between cells
-SINGLE = 1.4  # red cells' areas up to which a compact part is one large cell
-COMPACT = 0.93  # solidity of one
-ROUND = 0.98  # solidity of one that is counted as one, less
-JAGGED = 0.33  # over its radius in pixels, since edges are stairs
-RIM = 1.12  # radius of a mask over that at which light changes most
-ROUNDNESS = 0.75  # how much edges count for the size of a cell; the rest is areas
-BEYOND = 0.7  # radii beyond the border: as far out lie middles of cells of which enough is seen to count
-ROUNDS = 5  # of k-means
-SAMPLE = 60  # pixels a cell that what is too large is divided by
+from leuko.cells.segmentation.hough_circles import CircleEdges
+from leuko.cells.segmentation.masks import (
+    Component,
+    components,
+    distance_to_outside,
+    fill_holes,
+    label_components,
+    mean_area_by_area,
+    open_mask,
+    solidity,
+)
 
 
-def red_cells(
-    light: np.ndarray, matter: np.ndarray, white: np.ndarray, nucleus: float | None
-) -> tuple[np.ndarray, float | None, bool]:
-    """Find red cells.
+@dataclass(frozen=True)
+class RedCellSizeParameters:
+    """How the typical size of a red cell is estimated; areas, radii and ratios without unit.
+
+    Attributes:
+        min_solidity: of an object that may be a single cell.
+        min_single_cells: single cells of about one size, for their median to be the size of a red cell.
+        max_spread: ratio of the areas of red cells that are alike.
+        max_disagreement: ratio of the areas by single cells and by clumps up to which the single cells alone are used.
+        clump_weight: single cells that the estimate by clumps is worth when both are combined.
+        min_radius, max_radius: of a red cell, in radii of a typical nucleus.
+        debris_radius: of the radius by clumps; single objects that are smaller are debris.
+        platelet_ratio: largest ratio of red-cell to nucleus radius; above it, the "nuclei" are platelets.
+        scarce_stain: stained area over red area, below which clumps are measured without a nucleus.
+        thickness_ratio: radius of a disc of a red cell's area over the largest circle within the cell: pale centres and
+            dents make cells thinner than discs.
+        min_thickness: of the thickest places in clumps; thinner ones are no cell's centre.
+        min_places: thick places in clumps, for their thickness to give the scale.
+    """
+
+    min_solidity: float = 0.93
+    min_single_cells: int = 3
+    max_spread: float = 1.5
+    max_disagreement: float = 1.8
+    clump_weight: int = 3
+    min_radius: float = 0.5
+    max_radius: float = 1.4
+    debris_radius: float = 0.2
+    platelet_ratio: float = 3.4
+    scarce_stain: float = 0.035
+    thickness_ratio: float = 1.1
+    min_thickness: float = 0.4
+    min_places: int = 8
+
+
+@dataclass(frozen=True)
+class RedCellParameters:
+    """How red cells are separated.
+
+    Attributes:
+        size: how their size is estimated.
+        min_area: of a red cell's area; less is debris.
+        max_pallor: of a red cell's area; larger holes are gaps between cells.
+        max_single_area: of a red cell's area, up to which a compact object is one large cell.
+        single_solidity: of such an object, less
+        solidity_loss: over its radius in pixels, since digital edges are staircases.
+        rim_ratio: radius of a mask over the radius at which light changes most.
+        edge_weight: weight of the edges in the size of a cell, 0 to 1; the rest is the weight of areas.
+        border_radii: beyond the image's border: as far out lie centres of cells of which enough is visible to count.
+        k_means_rounds: enough for the few centres of one clump.
+        sample_per_cell: pixels a cell by which a large object is divided.
+    """
+
+    size: RedCellSizeParameters = RedCellSizeParameters()
+    min_area: float = 0.1
+    max_pallor: float = 0.5
+    max_single_area: float = 1.4
+    single_solidity: float = 0.98
+    solidity_loss: float = 0.33
+    rim_ratio: float = 1.12
+    edge_weight: float = 0.75
+    border_radii: float = 0.7
+    k_means_rounds: int = 5
+    sample_per_cell: int = 60
+
+
+DEFAULTS = RedCellParameters()
+
+
+@dataclass(frozen=True)
+class RedCells:
+    """The red cells of a field.
+
+    Attributes:
+        labels: int32, H × W, ids from 1.
+        diameter: of a red cell in pixels; None where too few are sharp and separate to measure it.
+        plausible_edges: whether they have the edges of red cells.
+    """
+
+    labels: np.ndarray
+    diameter: float | None
+    plausible_edges: bool
+
+
+def find_red_cells(
+    light: np.ndarray,
+    foreground: np.ndarray,
+    white_cells: np.ndarray,
+    nucleus_radius: float | None,
+    parameters: RedCellParameters = DEFAULTS,
+) -> RedCells:
+    """Find the red cells of a field.
 
     Args:
-        light: float32, H × W: what light comes through.
-        matter: bool, H × W: what is no glass.
-        white: bool, H × W: white cells and platelets.
-        nucleus: radius of a typical nucleus of the white cells, in pixels, or None if there is none; it bounds what
-            size a red cell may have.
-
-    Returns:
-        int32, H × W, ids from 1; the diameter of one in pixels, or None where too few lie alone to tell; and whether
-        they have the edges of red cells.
+        light: float32, H × W: transmitted light.
+        foreground: bool, H × W.
+        white_cells: bool, H × W: white cells and platelets.
+        nucleus_radius: of a typical nucleus of the white cells, in pixels, or None without nuclei; it bounds the size
+            that a red cell may have.
+        parameters: how red cells are separated.
     """
-    mask = opened(matter & ~white, 1)
-    area, sure = _typical(mask, white, nucleus)
+    mask = open_mask(foreground & ~white_cells, 1)
+    area, reliable = _typical_area(mask, white_cells, nucleus_radius, parameters.size)
     labels = np.zeros(mask.shape, np.int32)
     if not area:
-        return labels, None, False
+        return RedCells(labels, None, False)
     radius = np.sqrt(area / np.pi)
-    mask = opened(fill(mask, PALLOR * area) & ~white, 0.2 * radius)
+    mask = open_mask(fill_holes(mask, parameters.max_pallor * area) & ~white_cells, 0.2 * radius)
     if not mask.any():
-        return labels, 2 * radius if sure else None, False
-    edges = Edges.of(light, mask, white, radius)
-    met = edges.usual_radius()
-    if met:
-        radius *= (RIM * met / radius) ** ROUNDNESS
+        return RedCells(labels, 2 * radius if reliable else None, False)
+    edges = CircleEdges.detect(light, mask, white_cells, radius)
+    edge_radius = edges.typical_radius()
+    if edge_radius:
+        radius *= (parameters.rim_ratio * edge_radius / radius) ** parameters.edge_weight
         area = np.pi * radius**2
-    middles = np.zeros(mask.shape, bool)
-    middles[tuple(edges.middles(radius).T)] = True
-    depth = distance(mask)
-    # How much of a cell each pixel is; those at the image's border stand for what lies beyond it, too.
-    share = np.full(mask.shape, 1 / area)
-    for edge in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
-        share[edge] += BEYOND * radius / area
-    for part in parts(mask, SMALLEST * area):
-        at = part.window
-        alone = part.area < SINGLE * area and solidity(part.mask) > ROUND - JAGGED / radius
-        pieces = np.ones(part.area, int) if alone else _divide(part, middles[at], depth[at], share[at])
-        labels[at][part.mask] = labels.max() + pieces
-    return labels, 2 * radius if sure else None, met is not None and edges.bear_out(met)
+    centres = np.zeros(mask.shape, bool)
+    centres[tuple(edges.centres(radius).T)] = True
+    depth = distance_to_outside(mask)
+    cell_share = _cell_share(mask.shape, area, parameters.border_radii * radius)
+    min_solidity = parameters.single_solidity - parameters.solidity_loss / radius
+    for component in components(mask, parameters.min_area * area):
+        window = component.window
+        single = component.area < parameters.max_single_area * area and solidity(component.mask) > min_solidity
+        if single:
+            pieces = np.ones(component.area, int)
+        else:
+            pieces = _divide(component, centres[window], depth[window], cell_share[window], parameters)
+        labels[window][component.mask] = labels.max() + pieces
+    plausible = edge_radius is not None and edges.is_plausible(edge_radius)
+    return RedCells(labels, 2 * radius if reliable else None, plausible)
 
 
-def red_area(matter: np.ndarray, nuclei: np.ndarray) -> tuple[float | None, bool]:
-    """Pixels of a red cell, in what is neither glass nor nucleus, None if there is none; and whether what seemed to be
-    nuclei are platelets."""
-    radius = np.sqrt(usual_area(nuclei) / np.pi)
-    area = _typical(opened(matter & ~nuclei, 1), nuclei, radius)[0]
-    return area or None, area > np.pi * (TINY * radius) ** 2
+def red_cell_area(
+    foreground: np.ndarray, nuclei: np.ndarray, parameters: RedCellParameters = DEFAULTS
+) -> tuple[float | None, bool]:
+    """Pixels of a red cell in the foreground without nuclei, None if there is none; and whether the seeming nuclei are
+    platelets."""
+    radius = np.sqrt(mean_area_by_area(nuclei) / np.pi)
+    area = _typical_area(open_mask(foreground & ~nuclei, 1), nuclei, radius, parameters.size)[0]
+    return area or None, area > np.pi * (parameters.size.platelet_ratio * radius) ** 2
 
 
-def _typical(mask: np.ndarray, stained: np.ndarray, nucleus: float | None) -> tuple[float, bool]:
-    """The area of a red cell, by lone ones and by heaps; and whether enough of them agree on it.
+def _typical_area(
+    mask: np.ndarray, stained: np.ndarray, nucleus_radius: float | None, parameters: RedCellSizeParameters
+) -> tuple[float, bool]:
+    """The area of a red cell, combined from single cells and clumps; and whether enough of them agree on it.
 
     Args:
-        mask: bool, H × W: red cells, with their pale middles open.
+        mask: bool, H × W: red cells, with their pale centres open.
         stained: bool, H × W: what is left out of it.
-        nucleus: as for `red_cells`.
+        nucleus_radius: as for `find_red_cells`.
+        parameters: how the size is estimated.
     """
-    filled = fill(mask)
-    alone = np.array([p.area for p in parts(filled, 12) if not p.cut and solidity(p.mask) > COMPACT])
-    area = _lone_area(alone)
-    scarce = stained.sum() < SCARCE * mask.sum()  # where there is little stained, heaps tell too
-    rough = _heaped_area(filled, None)[0] if scarce else 0.0
-    if area < CRUMBS**2 * rough:
+    filled = fill_holes(mask)
+    singles = np.array(
+        [c.area for c in components(filled, 12) if not c.touches_border and solidity(c.mask) > parameters.min_solidity]
+    )
+    area = _area_by_single_cells(singles, parameters)
+    scarce = stained.sum() < parameters.scarce_stain * mask.sum()  # platelets alone: clumps are measured too
+    rough = _area_by_clumps(filled, None, parameters)[0] if scarce else 0.0
+    if area < parameters.debris_radius**2 * rough:
         area = 0.0
-    if nucleus and (area or rough) > np.pi * (TINY * nucleus) ** 2:
-        nucleus = None  # what seemed to be white cells are platelets
-    if nucleus and area < np.pi * (LEAST * nucleus) ** 2:
-        area = 0.0  # crumbs, not red cells
-    heaped, many = _heaped_area(filled if nucleus is None else fill(mask, np.pi * (MOST * nucleus) ** 2), nucleus)
-    if area and not 1 / NEAR < area / max(heaped, 1e-9) < NEAR:
+    if nucleus_radius and (area or rough) > np.pi * (parameters.platelet_ratio * nucleus_radius) ** 2:
+        nucleus_radius = None
+    if nucleus_radius and area < np.pi * (parameters.min_radius * nucleus_radius) ** 2:
+        area = 0.0
+    if nucleus_radius is not None:
+        filled = fill_holes(mask, np.pi * (parameters.max_radius * nucleus_radius) ** 2)
+    by_clumps, enough_clumps = _area_by_clumps(filled, nucleus_radius, parameters)
+    agree = 1 / parameters.max_disagreement < area / max(by_clumps, 1e-9) < parameters.max_disagreement
+    if area and not agree:
         return area, True
-    if not heaped:
+    if not by_clumps:
         return 0.0, False
-    alike = _within(alone, area, SPREAD) if area else _within(alone, heaped, NEAR)
-    both = np.exp((np.log(alike).sum() + HEAPS * np.log(heaped)) / (len(alike) + HEAPS))
-    return float(both), bool(area) or many
+    if area:
+        alike = _within(singles, area, parameters.max_spread)
+    else:
+        alike = _within(singles, by_clumps, parameters.max_disagreement)
+    weight = parameters.clump_weight
+    combined = np.exp((np.log(alike).sum() + weight * np.log(by_clumps)) / (len(alike) + weight))
+    return float(combined), bool(area) or enough_clumps
 
 
-def _lone_area(alone: np.ndarray) -> float:
-    """The area of a red cell by those of compact things that lie alone; 0 where there are too few.
+def _area_by_single_cells(areas: np.ndarray, parameters: RedCellSizeParameters) -> float:
+    """The area of a red cell by compact separate objects; 0 where too few agree on it.
 
-    It is the area that as much of their area lies below as above (crumbs are many, but small), if enough agree on it.
+    It is near the area that halves the total area (debris is frequent but small).
     """
-    if not len(alone):
+    if not len(areas):
         return 0.0
-    alone = np.sort(alone)
-    middle = alone[np.searchsorted(np.cumsum(alone), alone.sum() / 2)]
-    like = _within(alone, middle, SPREAD)
-    return float(np.median(like)) if len(like) >= ENOUGH else 0.0
+    areas = np.sort(areas)
+    middle = areas[np.searchsorted(np.cumsum(areas), areas.sum() / 2)]
+    alike = _within(areas, middle, parameters.max_spread)
+    return float(np.median(alike)) if len(alike) >= parameters.min_single_cells else 0.0
+
+
+def _area_by_clumps(
+    mask: np.ndarray, nucleus_radius: float | None, parameters: RedCellSizeParameters
+) -> tuple[float, bool]:
+    """The area of a red cell by the thickness of clumps, 0 where there are none; and whether they are enough."""
+    depth = distance_to_outside(mask)
+    peaks = (depth == cv2.dilate(depth, np.ones((5, 5), np.uint8))) & (depth >= 2) & (depth < min(mask.shape) / 2)
+    _, first = np.unique(label_components(peaks)[0][peaks], return_index=True)  # an even ridge is one place
+    thickness = depth[peaks][first]
+    if nucleus_radius is not None:
+        low, high = parameters.min_radius * nucleus_radius, parameters.max_radius * nucleus_radius
+        thickness = thickness[(thickness >= low) & (thickness <= high)]
+    if not len(thickness):
+        return 0.0, False
+    thick = thickness[thickness >= parameters.min_thickness * np.quantile(thickness, 0.95)]
+    radius = parameters.thickness_ratio * np.median(thick)
+    return float(np.pi * radius**2), len(thickness) >= parameters.min_places
 
 
 def _within(areas: np.ndarray, middle: float, factor: float) -> np.ndarray:
+    """The areas that differ from a middle one by less than a factor."""
     return areas[(areas > middle / factor) & (areas < middle * factor)]
 
 
-def _heaped_area(mask: np.ndarray, nucleus: float | None) -> tuple[float, bool]:
-    """The area of a red cell by how thick heaps are, 0 where there is nothing; and whether they are enough to tell."""
-    depth = distance(mask)
-    peaks = (depth == cv2.dilate(depth, np.ones((5, 5), np.uint8))) & (depth >= 2) & (depth < min(mask.shape) / 2)
-    _, first = np.unique(labelled(peaks)[0][peaks], return_index=True)  # a ridge of even depth is one place
-    thick = depth[peaks][first]
-    if nucleus is not None:
-        thick = thick[(thick >= LEAST * nucleus) & (thick <= MOST * nucleus)]
-    if not len(thick):
-        return 0.0, False
-    radius = THICKNESS * np.median(thick[thick >= THIN * np.quantile(thick, 0.95)])
-    return float(np.pi * radius**2), len(thick) >= MANY
+def _cell_share(shape: tuple[int, ...], area: float, beyond: float) -> np.ndarray:
+    """How much of a cell each pixel is, H × W; border pixels also stand for the `beyond` pixels outside."""
+    share = np.full(shape, 1 / area)
+    for edge in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
+        share[edge] += beyond / area
+    return share
 
 
-def _divide(heap: Part, middles: np.ndarray, depth: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Divide a heap into cells by their middles, and what is too large for one cell by its area.
+def _divide(
+    clump: Component,
+    centres: np.ndarray,
+    depth: np.ndarray,
+    cell_share: np.ndarray,
+    parameters: RedCellParameters,
+) -> np.ndarray:
+    """Divide a clump into cells by their centres, and what is too large for one cell by its area.
 
     Args:
-        heap: N pixels.
-        middles: bool, of the window's size.
+        clump: of N pixels.
+        centres: bool, of the window's size.
         depth: float32, of the window's size: distance to the edge of the mask.
-        share: of the window's size: how much of a cell each pixel is.
+        cell_share: of the window's size: how much of a cell each pixel is.
+        parameters: how red cells are separated.
 
     Returns:
-        int, N, one per pixel of the heap in the order of its mask: ids from 1.
+        int, N, one per pixel of the clump in the order of its mask: ids from 1.
     """
-    middles = middles & heap.mask
-    if not middles.any():
-        middles[np.unravel_index(np.where(heap.mask, depth, 0).argmax(), depth.shape)] = True
-    pieces = _nearest(middles)[heap.mask]
-    numbers = np.rint(np.bincount(pieces, share[heap.mask])).astype(int)
-    if numbers.max() < 2:
+    centres = centres & clump.mask
+    if not centres.any():
+        centres[np.unravel_index(np.where(clump.mask, depth, 0).argmax(), depth.shape)] = True
+    pieces = _nearest_centre(centres)[clump.mask]
+    cells = np.rint(np.bincount(pieces, cell_share[clump.mask])).astype(int)  # in each piece, by its area
+    if cells.max() < 2:
         return pieces
-    pixels, weight = np.argwhere(heap.mask), depth[heap.mask]
-    for piece in np.flatnonzero(numbers > 1):
-        own = pieces == piece
-        middles[tuple(pixels[own & middles[heap.mask]].T)] = False
-        middles[tuple(_spread(pixels[own], weight[own], numbers[piece]).T)] = True
-    return _nearest(middles)[heap.mask]
+    pixels, weight = np.argwhere(clump.mask), depth[clump.mask]
+    for piece in np.flatnonzero(cells > 1):
+        inside = pieces == piece
+        centres[tuple(pixels[inside & centres[clump.mask]].T)] = False
+        centres[tuple(_spread_centres(pixels[inside], weight[inside], cells[piece], parameters).T)] = True
+    return _nearest_centre(centres)[clump.mask]
 
 
-def _nearest(middles: np.ndarray) -> np.ndarray:
-    """For every pixel the number of the middle nearest to it, from 1."""
-    return cv2.distanceTransformWithLabels((~middles).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1]
+def _nearest_centre(centres: np.ndarray) -> np.ndarray:
+    """For every pixel the number of the centre nearest to it, from 1."""
+    outside = (~centres).view(np.uint8)
+    return cv2.distanceTransformWithLabels(outside, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1]
 
 
-def _spread(pixels: np.ndarray, weight: np.ndarray, number: int) -> np.ndarray:
-    """So many middles among pixels, far from one another and from the edge: k-means with weights."""
-    few = slice(None, None, max(len(pixels) // (SAMPLE * number), 1))
-    sample, weight = pixels[few].astype(float), weight[few]
-    middles = sample[[weight.argmax()]]
+def _spread_centres(pixels: np.ndarray, weight: np.ndarray, number: int, parameters: RedCellParameters) -> np.ndarray:
+    """A number of centres among pixels, far from one another and from the edge: weighted k-means."""
+    step = slice(None, None, max(len(pixels) // (parameters.sample_per_cell * number), 1))
+    sample, weight = pixels[step].astype(float), weight[step]
+    centres = sample[[weight.argmax()]]
     for _ in range(number - 1):
-        middles = np.concatenate([middles, sample[[(cdist(sample, middles).min(axis=1) * weight).argmax()]]])
-    for _ in range(ROUNDS):
-        counts = np.eye(number)[cdist(sample, middles).argmin(axis=1)] * weight[:, None]
-        middles = counts.T @ sample / np.maximum(counts.sum(axis=0), 1e-9)[:, None]
-    return middles.round().astype(int)
+        centres = np.concatenate([centres, sample[[(cdist(sample, centres).min(axis=1) * weight).argmax()]]])
+    for _ in range(parameters.k_means_rounds):
+        counts = np.eye(number)[cdist(sample, centres).argmin(axis=1)] * weight[:, None]
+        centres = counts.T @ sample / np.maximum(counts.sum(axis=0), 1e-9)[:, None]
+    return centres.round().astype(int)

@@ -1,236 +1,251 @@
-"""Stage two: the cell around every nucleus, cytoplasm by what it is not, and touching cells parted by their shape."""
+"""Stage two: the white cell around every nucleus, its cytoplasm, and touching cells separated by their shape."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import cv2
 import numpy as np
 from scipy import ndimage
 
-from leuko.cells.segmentation.clustering import Method
+from leuko.cells.segmentation.clustering import ClusteringMethod
 from leuko.cells.segmentation.colour_space import Colours
-from leuko.cells.segmentation.masks import around, closed, fill, keep, labelled, opened, parts, solidity, split
-from leuko.cells.segmentation.star_convex import star_shaped
-
-REACH = 2.4  # radii of the nucleus: how far from it cytoplasm is looked for
-FAR = 1.5  # radii: beyond this, what is no glass is red cells
-CYTOPLASM = 0.35  # least membership of cytoplasm against red cells
-COMPACT = 0.93  # solidity from which a region is one cell, whatever its colours
-HUES = (0.5, 1.0, 1.0)  # how L*, a* and b* count between cytoplasm and red cells
-TINTS = 6  # groups of colours among cytoplasm and red cells
-DIFFERENT = 0.1  # by how much colours near nuclei must differ from those away for there to be cytoplasm
-CLOSE = 0.35  # radii from a nucleus within which most is cytoplasm
-NUCLEUS = 0.19  # least membership of nucleus inside a cell
-TONE = (-0.0053, 0.0016, 0.0025)  # of L*, a* and b* beside the root of green light: the line that parts nuclei best
-GRAIN = 0.035  # radii of the cell, sigma: chromatin is coarser than noise, and its lights belong to the nucleus
-OWN = 1.2  # of a red cell's area: what is stained and larger is a nucleus of its own and no lobe
-CLUMP = 1.6  # of a red cell's area: no usual nucleus is larger, though all that are seen may be clumps
-OWN_AMONG = 0.6  # of the typical stained piece's area, the same where the red cells' is not known
-WHOLE = 0.91  # solidity of a cell that was cut in halves
-SHARED = 0.7  # greatest share of nuclei in a cell that was cut in halves
-HOLE = 1.0  # of a nucleus' area: larger holes are gaps between cells
-GAP = 0.3  # of a nucleus' radius: gaps in matter that are no wider belong to a cell
-GLASS = 0.6  # what glass and foreign nuclei speak against belonging to a cell
-SAMPLE = 1500  # pixels that groups are found from; more change nothing
-# Shares and memberships were chosen on the even-numbered files of JTSC and BCCD.
+from leuko.cells.segmentation.masks import (
+    close_mask,
+    components_touching,
+    fill_holes,
+    label_components,
+    open_mask,
+    remove_small,
+    solidity,
+)
+from leuko.cells.segmentation.nucleus_grouping import NucleusGroup, group_nuclei
+from leuko.cells.segmentation.star_convex import star_convex_regions
 
 
-def white_cells(
-    colours: Colours, seeds: np.ndarray, matter: np.ndarray, red_area: float | None, method: Method
+@dataclass(frozen=True)
+class WhiteCellParameters:
+    """Parameters of stage two; shares and memberships were chosen on the even-numbered files of JTSC and BCCD.
+
+    Attributes:
+        red_cell_distance: in radii of the nucleus; foreground that is farther from nuclei is red cells.
+        cytoplasm_distance: in radii of the nucleus; foreground that is nearer is mostly cytoplasm.
+        min_cytoplasm: smallest membership of cytoplasm against red cells.
+        lab_weights: of L*, a* and b* between cytoplasm and red cells: brightness varies with thickness.
+        tints: clusters of colours among cytoplasm and red cells.
+        min_difference: by which colours near nuclei must differ from those far away for there to be cytoplasm.
+        min_nucleus: smallest membership of the nucleus inside a cell.
+        tone: weights of L*, a* and b* beside the root of green light: the line that separates nuclei best.
+        chromatin_radius: in radii of the cell, sigma; chromatin is coarser than noise, and its light spots belong to
+            the nucleus.
+        joined_solidity: smallest solidity of a cell that was cut in halves,
+        joined_nucleus: and the largest share of nuclei in it.
+        max_hole: of a nucleus' area; larger holes of the foreground are gaps between cells.
+        max_gap: of a nucleus' radius; gaps of the foreground that are no wider belong to a cell.
+        background_cost: of a pixel of background or of another nucleus inside a cell.
+        sample: pixels from which clusters are found; more change nothing.
+    """
+
+    red_cell_distance: float = 1.5
+    cytoplasm_distance: float = 0.35
+    min_cytoplasm: float = 0.35
+    lab_weights: tuple[float, float, float] = (0.5, 1.0, 1.0)
+    tints: int = 6
+    min_difference: float = 0.1
+    min_nucleus: float = 0.19
+    tone: tuple[float, float, float] = (-0.0053, 0.0016, 0.0025)
+    chromatin_radius: float = 0.035
+    joined_solidity: float = 0.91
+    joined_nucleus: float = 0.7
+    max_hole: float = 1.0
+    max_gap: float = 0.3
+    background_cost: float = 0.6
+    sample: int = 1500
+
+
+DEFAULTS = WhiteCellParameters()
+
+
+def find_white_cells(
+    colours: Colours,
+    seeds: np.ndarray,
+    foreground: np.ndarray,
+    red_area: float | None,
+    method: ClusteringMethod,
+    parameters: WhiteCellParameters = DEFAULTS,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Stage two: the cell around every nucleus, and the nucleus within the cell.
 
     Args:
         colours: of the image.
-        seeds: bool, H × W, from `nuclei`, not empty.
-        matter: bool, H × W: what is no glass.
+        seeds: bool, H × W, not empty: nuclei of stage one.
+        foreground: bool, H × W.
         red_area: pixels of a red cell, where known: it tells nuclei from lobes of one.
         method: of clustering.
+        parameters: of this stage.
 
     Returns:
         White cells and their nuclei, int32, H × W, ids from 1.
     """
-    typical = np.sqrt(np.median(labelled(seeds)[1][1:]) / np.pi)
-    matter = fill(matter, HOLE * np.pi * typical**2)
-    groups = list(_together(seeds, matter, typical, red_area))
-    plasm = _plasm(colours, matter & ~seeds, groups, method)
-    gains = [_gain(group, plasm, seeds, matter) for group in groups]
+    radius = np.sqrt(np.median(label_components(seeds)[1][1:]) / np.pi)
+    foreground = fill_holes(foreground, parameters.max_hole * np.pi * radius**2)
+    groups = group_nuclei(seeds, foreground, radius, red_area)
+    cytoplasm = _cytoplasm(colours, foreground & ~seeds, groups, method, parameters)
+    gains = [_gain(group, cytoplasm, seeds, foreground, parameters) for group in groups]
     centres, reaches = np.array([group.centre for group in groups]), np.array([group.reach for group in groups])
-    outlines = star_shaped(gains, centres, reaches)
-    filled = closed(matter, GAP * typical)
-    owner, nearest = np.zeros(seeds.shape, np.int32), np.full(seeds.shape, np.inf, np.float32)
-    for number, (group, mask) in enumerate(zip(groups, outlines, strict=True), start=1):
-        here, far = (mask & filled[group.window]) | group.lobes, group.away
-        here &= far < nearest[group.window]  # what two cells claim belongs to the nearer nucleus
-        owner[group.window][here] = number
-        nearest[group.window][here] = far[here]
-    _join(owner, seeds)
-    cells, inside = np.zeros(seeds.shape, np.int32), np.zeros(seeds.shape, np.int32)
-    for number, window in enumerate(ndimage.find_objects(owner), start=1):
-        if window is None:
-            continue
-        window = tuple(slice(max(side.start - 2, 0), side.stop + 2) for side in window)
-        piece = owner[window] == number
-        lobes = piece & seeds[window]
-        piece = around(fill(opened(piece, 0.12 * typical)) | lobes, lobes) & (cells[window] == 0)
-        if piece.any():
-            cells[window][piece] = number
-            inside[window][nucleus_of(colours, window, piece, method)] = number
-    return cells, inside
+    outlines = star_convex_regions(gains, centres, reaches)
+    owner = _assign_pixels(groups, outlines, close_mask(foreground, parameters.max_gap * radius))
+    _join_halves(owner, seeds, parameters)
+    return _finish(colours, owner, seeds, radius, method, parameters)
 
 
-def _join(owner: np.ndarray, seeds: np.ndarray) -> None:
-    """Undo cuts through a cell, in place: halves that make a compact whole with much cytoplasm are one."""
-    windows = dict(enumerate(ndimage.find_objects(owner), start=1))
-    beside = [(owner[:, 1:], owner[:, :-1]), (owner[1:], owner[:-1])]
-    pairs = np.concatenate([np.stack([a[a != b], b[a != b]], axis=1) for a, b in beside])
-    for one, other in np.unique(np.sort(pairs[pairs.all(axis=1)], axis=1), axis=0):
-        sides = zip(windows[one], windows[other], strict=True)
-        window = tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in sides)
-        both = (owner[window] == one) | (owner[window] == other)
-        if seeds[window][both].mean() < SHARED and solidity(both) > WHOLE:
-            owner[window][both] = other
-            windows[other] = window
+def find_nucleus(
+    colours: Colours,
+    window: tuple[slice, slice],
+    cell: np.ndarray,
+    method: ClusteringMethod,
+    parameters: WhiteCellParameters = DEFAULTS,
+) -> np.ndarray:
+    """The nucleus in a cell: the cluster that transmits less green light and is more violet.
 
-
-@dataclass(frozen=True)
-class _Group:
-    """The lobes of one cell's nucleus, in a window of the image as wide as the cell may reach.
-
-    Attributes:
+    Args:
+        colours: of the image.
         window: of the image.
-        lobes: bool, of the window's size.
-        centre: row and column in the window.
-        radius: px, of a disc as large as the nucleus, or half its extent if that is more.
-        piece: bool, of the window's size: the compact piece of matter in which it lies and which then is the cell;
-            None if there is none.
+        cell: bool, of the window's size.
+        method: of clustering.
+        parameters: of this stage.
+
+    Returns:
+        bool, of the window's size.
     """
-
-    window: tuple[slice, slice]
-    lobes: np.ndarray
-    centre: tuple[float, float]
-    radius: float
-    piece: np.ndarray | None
-
-    @property
-    def reach(self) -> float:
-        return REACH * self.radius
-
-    @classmethod
-    def of(cls, number: int, belongs: np.ndarray, window: tuple[slice, slice], body: int, bodies: np.ndarray) -> _Group:
-        """The lobes with a number in a map, int32, within a window of it, and the body they lie in (0: none)."""
-        ys, xs = np.nonzero(belongs[window] == number)
-        radius = max(np.sqrt(len(ys) / np.pi), 0.8 * max(np.ptp(ys), np.ptp(xs)) / 2)
-        sides = zip(window, (ys, xs), strict=True)
-        centre = [side.start + (along.min() + along.max()) / 2 for side, along in sides]
-        window = tuple(slice(max(int(c - REACH * radius) - 2, 0), int(c + REACH * radius) + 3) for c in centre)
-        centre = centre[0] - window[0].start, centre[1] - window[1].start
-        return cls(window, belongs[window] == number, centre, radius, bodies[window] == body if body else None)
-
-    @cached_property
-    def away(self) -> np.ndarray:
-        """Distance of the window's pixels from the lobes in radii."""
-        return cv2.distanceTransform((~self.lobes).astype(np.uint8), cv2.DIST_L2, 5) / self.radius
+    light, lab = colours.green_transmittance[window], colours.lab[window]
+    area = cell.sum()
+    radius = np.sqrt(area / np.pi)
+    tone = np.sqrt(light) + lab @ np.array(parameters.tone, np.float32)
+    sigma = parameters.chromatin_radius * radius
+    inside = cell.astype(np.float32)
+    weight = np.maximum(cv2.GaussianBlur(inside, (0, 0), sigma), 1e-3)
+    tone = cv2.GaussianBlur(tone * inside, (0, 0), sigma) / weight
+    values = tone[cell][:, None]
+    start = np.percentile(values, [80, 20])[:, None]
+    dark = np.zeros(cell.shape, bool)
+    sample = values[:: max(len(values) // parameters.sample, 1)]
+    dark[cell] = method(sample, np.ones(len(sample)), start)(values)[:, 1] > parameters.min_nucleus
+    nucleus = open_mask(fill_holes(dark, 0.04 * area), 0.06 * radius) & cell
+    return remove_small(nucleus, 0.02 * area)
 
 
-def _together(seeds: np.ndarray, matter: np.ndarray, typical: float, red_area: float | None) -> Iterator[_Group]:
-    """The nuclei cell by cell.
+def _cytoplasm(
+    colours: Colours,
+    beside: np.ndarray,
+    groups: Sequence[NucleusGroup],
+    method: ClusteringMethod,
+    parameters: WhiteCellParameters,
+) -> np.ndarray:
+    """How likely foreground outside nuclei is cytoplasm by its colour: float32, H × W, 0 to 1.
 
-    Seeds are parted where they are narrow. What is large is a nucleus of its own; what is small is a lobe and goes with
-    other lobes that lie close. All that lies in one compact piece of matter is one cell.
+    The colours are clustered; each cluster is cytoplasm as far as it is more frequent close to nuclei than far from
+    them, where red cells are.
     """
-    pieces, areas = np.zeros(seeds.shape, np.int32), [0]
-    single = min(typical, np.sqrt(CLUMP * red_area / np.pi)) if red_area else typical
-    for part in parts(seeds):
-        found = split(part.mask, 0.5 * single)
-        for piece in range(1, found.max() + 1):
-            pieces[part.window][found == piece] = len(areas)
-            areas.append(int((found == piece).sum()))
-    bodies = np.zeros(seeds.shape, np.int32)
-    for number, body in enumerate(parts(opened(matter, 0.3 * typical), np.pi * typical**2), start=1):
-        if solidity(body.mask) > COMPACT:
-            bodies[body.window][body.mask] = number
-    shared = np.bincount(
-        pieces.ravel() * (bodies.max() + 1) + bodies.ravel(), minlength=len(areas) * (bodies.max() + 1)
-    )
-    shared = shared.reshape(len(areas), -1)
-    shared[:, 0] = 0
-    home = np.where(shared.max(axis=1) > 0.8 * np.array(areas), shared.argmax(axis=1), 0)
-    home[0] = 0
-    large = np.array(areas) >= (OWN * red_area if red_area else OWN_AMONG * np.pi * typical**2)
-    large &= home == 0
-    large[0] = False
-    homes, of_home = np.unique(home, return_inverse=True)  # 0 is the first
-    number = np.where(large, len(homes) - 1 + np.cumsum(large), of_home)  # of each piece's group
-    lobes = seeds & (number == 0)[pieces]
-    heaps = labelled(closed(lobes, 0.3 * typical) & ~large[pieces])[0]
-    belongs = np.where(lobes & (heaps > 0), heaps + number.max(), number[pieces]).astype(np.int32)
-    for group, window in enumerate(ndimage.find_objects(belongs), start=1):
-        if window is not None:  # closing may fill a corner that holds no nucleus
-            body = homes[group] if group < len(homes) else 0
-            yield _Group.of(group, belongs, window, body, bodies)
-
-
-def _plasm(colours: Colours, beside: np.ndarray, groups: list[_Group], method: Method) -> np.ndarray:
-    """How much the colours of what is neither glass nor nucleus speak for cytoplasm: float32, H × W, 0 to 1.
-
-    The colours are sorted into groups; each speaks for cytoplasm as far as it is commoner close to nuclei than away
-    from them, where red cells are.
-    """
-    far = np.full(beside.shape, np.inf, np.float32)
+    distance = np.full(beside.shape, np.inf, np.float32)
     for group in groups:
-        far[group.window] = np.minimum(far[group.window], group.away)
-    close, away = beside & (far < CLOSE), beside & (far > FAR)
-    if not close.any() or away.mean() < 0.02:
+        distance[group.window] = np.minimum(distance[group.window], group.distance)
+    close, far = beside & (distance < parameters.cytoplasm_distance), beside & (distance > parameters.red_cell_distance)
+    if not close.any() or far.mean() < 0.02:
         return np.ones(beside.shape, np.float32)
-    colour, size = colours.index, len(colours.palette)
-    here, there = (np.bincount(colour[where], minlength=size) / where.sum() for where in (close, away))
-    weights = here + there
-    points = colours.palette * HUES
+    colour, size = colours.palette_index, len(colours.palette)
+    share_close, share_far = (np.bincount(colour[where], minlength=size) / where.sum() for where in (close, far))
+    weights = share_close + share_far
+    points = colours.palette * parameters.lab_weights
     middle = np.average(points, axis=0, weights=weights)
-    axis = np.average(points, axis=0, weights=here) - np.average(points, axis=0, weights=there)
-    along = (points - middle) @ axis / max(axis @ axis, 1e-9)
+    axis = np.average(points, axis=0, weights=share_close) - np.average(points, axis=0, weights=share_far)
+    along = (points - middle) @ axis / max(float(axis @ axis), 1e-9)
     order = np.argsort(along)
-    steps = np.searchsorted(np.cumsum(weights[order]), weights.sum() * (np.arange(TINTS) + 0.5) / TINTS)
+    tints = parameters.tints
+    steps = np.searchsorted(np.cumsum(weights[order]), weights.sum() * (np.arange(tints) + 0.5) / tints)
     memberships = method(points, weights, middle + along[order][steps][:, None] * axis)(points)
-    near, distant = here @ memberships, there @ memberships
-    speaks = memberships @ (near / np.maximum(near + distant, 1e-9))
-    low, high = there @ speaks, here @ speaks
-    return np.clip((speaks - low) / max(high - low, DIFFERENT), 0, 1).astype(np.float32)[colour]
+    close_tints, far_tints = share_close @ memberships, share_far @ memberships
+    likelihood = memberships @ (close_tints / np.maximum(close_tints + far_tints, 1e-9))
+    low, high = share_far @ likelihood, share_close @ likelihood
+    return np.clip((likelihood - low) / max(high - low, parameters.min_difference), 0, 1).astype(np.float32)[colour]
 
 
-def _gain(group: _Group, plasm: np.ndarray, seeds: np.ndarray, matter: np.ndarray) -> np.ndarray:
-    """What speaks for each pixel around the lobes of a nucleus being of its cell: float32, of the group's window.
+def _gain(
+    group: NucleusGroup,
+    cytoplasm: np.ndarray,
+    seeds: np.ndarray,
+    foreground: np.ndarray,
+    parameters: WhiteCellParameters,
+) -> np.ndarray:
+    """What each pixel around the lobes of a nucleus adds to its cell: float32, of the group's window.
 
-    Glass and other nuclei speak against it, matter for it, the more the less it is like the red cells.
+    Background and other nuclei count against the cell, foreground counts for it the less it resembles red cells.
     """
-    window = group.window
-    if group.piece is None:
-        gain = np.where(matter[window], plasm[window] - CYTOPLASM, -GLASS).astype(np.float32)
+    window, cost = group.window, -parameters.background_cost
+    if group.body is None:
+        gain = np.where(foreground[window], cytoplasm[window] - parameters.min_cytoplasm, cost).astype(np.float32)
     else:
-        gain = np.where(group.piece, 1, -GLASS).astype(np.float32)
-    gain[seeds[window]] = -GLASS
+        gain = np.where(group.body, 1, cost).astype(np.float32)
+    gain[seeds[window]] = cost
     gain[group.lobes] = 1
     return gain
 
 
-def nucleus_of(colours: Colours, window: tuple[slice, slice], cell: np.ndarray, method: Method) -> np.ndarray:
-    """The nucleus in a cell: the group that lets less green light through and is more violet; bool, of the window's
-    size, as is `cell`."""
-    light, lab = colours.green[window], colours.lab[window]
-    area = cell.sum()
-    radius = np.sqrt(area / np.pi)
-    tone = np.sqrt(light) + lab @ np.float32(TONE)
-    soft = GRAIN * radius
-    inside = cell.astype(np.float32)
-    tone = cv2.GaussianBlur(tone * inside, (0, 0), soft) / np.maximum(cv2.GaussianBlur(inside, (0, 0), soft), 1e-3)
-    values = tone[cell][:, None]
-    start = np.percentile(values, [80, 20])[:, None]
-    dark = np.zeros(cell.shape, bool)
-    sample = values[:: max(len(values) // SAMPLE, 1)]
-    dark[cell] = method(sample, np.ones(len(sample)), start)(values)[:, 1] > NUCLEUS
-    nucleus = opened(fill(dark, 0.04 * area), 0.06 * radius) & cell
-    return keep(nucleus, 0.02 * area)
+def _assign_pixels(
+    groups: Sequence[NucleusGroup], outlines: Sequence[np.ndarray], foreground: np.ndarray
+) -> np.ndarray:
+    """The cell of each pixel, int32, H × W; where two outlines overlap, it is that of the nearer nucleus."""
+    owner = np.zeros(foreground.shape, np.int32)
+    nearest = np.full(foreground.shape, np.inf, np.float32)
+    for number, (group, outline) in enumerate(zip(groups, outlines, strict=True), start=1):
+        distance = group.distance
+        mine = (outline & foreground[group.window]) | group.lobes
+        mine &= distance < nearest[group.window]
+        owner[group.window][mine] = number
+        nearest[group.window][mine] = distance[mine]
+    return owner
+
+
+def _join_halves(owner: np.ndarray, seeds: np.ndarray, parameters: WhiteCellParameters) -> None:
+    """Join cells that were cut in halves, in place: two halves that form a compact whole with much cytoplasm."""
+    windows = dict(enumerate(ndimage.find_objects(owner), start=1))
+    beside = [(owner[:, 1:], owner[:, :-1]), (owner[1:], owner[:-1])]
+    pairs = np.concatenate([np.stack([a[a != b], b[a != b]], axis=1) for a, b in beside])
+    for one, other in np.unique(np.sort(pairs[pairs.all(axis=1)], axis=1), axis=0):
+        (rows, columns), (other_rows, other_columns) = windows[one], windows[other]
+        window = (
+            slice(min(rows.start, other_rows.start), max(rows.stop, other_rows.stop)),
+            slice(min(columns.start, other_columns.start), max(columns.stop, other_columns.stop)),
+        )
+        both = (owner[window] == one) | (owner[window] == other)
+        if seeds[window][both].mean() < parameters.joined_nucleus and solidity(both) > parameters.joined_solidity:
+            owner[window][both] = other
+            windows[other] = window
+
+
+def _finish(
+    colours: Colours,
+    owner: np.ndarray,
+    seeds: np.ndarray,
+    radius: float,
+    method: ClusteringMethod,
+    parameters: WhiteCellParameters,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Smooth every cell, drop parts without a lobe, and find the nucleus; labels as of `find_white_cells`."""
+    cells, nuclei = np.zeros(owner.shape, np.int32), np.zeros(owner.shape, np.int32)
+    for number, found in enumerate(ndimage.find_objects(owner), start=1):
+        if found is None:
+            continue
+        rows, columns = found
+        window = (
+            slice(max(rows.start - 2, 0), rows.stop + 2),
+            slice(max(columns.start - 2, 0), columns.stop + 2),
+        )
+        cell = owner[window] == number
+        lobes = cell & seeds[window]
+        cell = components_touching(fill_holes(open_mask(cell, 0.12 * radius)) | lobes, lobes) & (cells[window] == 0)
+        if cell.any():
+            cells[window][cell] = number
+            nuclei[window][find_nucleus(colours, window, cell, method, parameters)] = number
+    return cells, nuclei

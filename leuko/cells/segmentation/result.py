@@ -1,0 +1,69 @@
+"""The result of a segmentation: label maps of all cells, the scale, and how reliable they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy import ndimage
+
+ScaleSource = Literal["red cells", "file"]
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The cells of an image, as label maps of its size; 0 is none, ids run from 1 without gaps.
+
+    Attributes:
+        nuclei: int32, H × W: the id of the white cell that a nucleus belongs to.
+        white_cells: int32, H × W: whole white cells, nucleus and cytoplasm.
+        red_cells: int32, H × W.
+        platelets: int32, H × W.
+        um_per_px: the scale, by the size of red cells or as the file states it; None where neither is known.
+        scale_source: `red cells`, or `file` where red cells give no scale.
+        scale_conflict: a sentence where the scales of red cells and file differ by over 20 %.
+        red_cells_plausible: whether the red cells look like red cells; False in images that are out of focus or no
+            smear; None where there are no red cells.
+        reliable: False where the objects are obviously not cells, so that counts, sizes and crops are meaningless.
+        unreliable_reason: the reason, a sentence; empty where the cells are reliable.
+        masked_cell: whether the image shows a single cell cut out of its surroundings, as in C-NMC: no field, no red
+            cells and no scale are to be expected.
+        surround: bool, H × W: what lies outside the field of view, as around an eyepiece's disc; None where all is in.
+    """
+
+    nuclei: np.ndarray
+    white_cells: np.ndarray
+    red_cells: np.ndarray
+    platelets: np.ndarray
+    um_per_px: float | None
+    scale_source: ScaleSource | None = None
+    scale_conflict: str | None = None
+    red_cells_plausible: bool | None = None
+    reliable: bool = True
+    unreliable_reason: str = ""
+    masked_cell: bool = False
+    surround: np.ndarray | None = None
+
+    @property
+    def area(self) -> int:
+        """Pixels within the field of view."""
+        return self.nuclei.size - (0 if self.surround is None else int(np.count_nonzero(self.surround)))
+
+    def mask(self) -> np.ndarray:
+        """One image of all: uint8, H × W, nucleus 255, cytoplasm 128, red cells 64, else 0."""
+        mask = np.where(self.red_cells > 0, 64, 0).astype(np.uint8)
+        mask[self.white_cells > 0] = 128
+        mask[self.nuclei > 0] = 255
+        return mask
+
+    def boxes(self, kind: Literal["red_cell", "platelet"]) -> list[dict[str, Any]]:
+        """The red cells or platelets as `id`, `kind`, `bbox` and `touches_border`."""
+        labels = {"red_cell": self.red_cells, "platelet": self.platelets}[kind]
+        height, width = labels.shape
+        boxes = []
+        for label, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+            box = [columns.start, rows.start, columns.stop, rows.stop]
+            touches = box[0] == 0 or box[1] == 0 or box[2] == width or box[3] == height
+            boxes.append({"id": label, "kind": kind, "bbox": box, "touches_border": touches})
+        return boxes
