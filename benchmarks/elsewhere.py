@@ -23,6 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.recipe import learnt
+from leuko.cells.features.morphology import Measurements
 from leuko.cells.segmentation import segment
 from leuko.decision import cell_score
 from leuko.decision.fusion import Verdict
@@ -103,7 +104,7 @@ def _figures(image: np.ndarray) -> np.ndarray | None:
     found = segment(image)
     if cell_score.score_field(found).probability is None:
         return None
-    return cell_score.score_features(cell_score.nucleated_cells(found), found)
+    return cell_score.score_features(cell_score.nucleated_cells(Measurements(found)), found)
 
 
 def add_scale(data: Data, model: Path) -> None:

@@ -20,7 +20,7 @@ from scipy.special import expit, logit, rel_entr
 from leuko.cells.blast_share import REFERENCE_LINES, describe_blast_like
 from leuko.cells.close_up import is_close_up
 from leuko.cells.counting import tally_white_cells
-from leuko.cells.features import morphology
+from leuko.cells.features.morphology import Measurements
 from leuko.cells.red_cell_size import RED_CELL_AREA_UM2
 from leuko.cells.segmentation import Segmentation
 
@@ -128,12 +128,18 @@ def bounds(blast_like: int, nucleated: int) -> tuple[float, float]:
     return -against, blast_like * log(1 / MAX_SHARE_WITHOUT)
 
 
-def score_field(found: Segmentation) -> CellScore:
-    """The evidence of a field's cells: of those that count, so that there is one number of blast-like cells."""
-    return replace(_score_field(found), not_a_smear=found.red_cells_plausible is False)
+def score_field(found: Segmentation, measurements: Measurements | None = None) -> CellScore:
+    """The evidence of a field's cells: of those that count, so that there is one number of blast-like cells.
+
+    Args:
+        found: the segmentation of the field.
+        measurements: of its cells; made here if they are not given.
+    """
+    score = _score_field(found, measurements or Measurements(found))
+    return replace(score, not_a_smear=found.red_cells_plausible is False)
 
 
-def _score_field(found: Segmentation) -> CellScore:
+def _score_field(found: Segmentation, measurements: Measurements) -> CellScore:
     seen, um = int(found.white_cells.max(initial=0)), found.um_per_px
     if not found.reliable:
         return CellScore(seen, 0, 0, None, "white cells were not reliably found")
@@ -141,7 +147,7 @@ def _score_field(found: Segmentation) -> CellScore:
         nucleated = int(np.count_nonzero(np.bincount(found.nuclei.ravel())[1:]))
         no_score_reason = "the image shows a cell and not a field" if nucleated else "there is no nucleated cell"
         return CellScore(seen, nucleated, 0, None, no_score_reason, close_up=True)
-    table = nucleated_cells(found)
+    table = nucleated_cells(measurements)
     number = len(table["lobes"])
     if not number:
         no_score_reason = "no white cell with a nucleus was counted" if seen else "there is no nucleated cell"
@@ -165,10 +171,10 @@ def scale_notes(found: Segmentation) -> tuple[str, ...]:
     return (found.scale_conflict,) if found.scale_conflict else ()
 
 
-def nucleated_cells(found: Segmentation) -> dict[str, np.ndarray]:
-    """The rows of `leuko.cells.features.morphology.shapes` that have a nucleus and count (`leuko.cells.counting`)."""
-    table = morphology.shapes(found)
-    counted = (table["lobes"] > 0) & ~np.isin(table["id"], tally_white_cells(found).left_out)
+def nucleated_cells(measurements: Measurements) -> dict[str, np.ndarray]:
+    """The rows of `Measurements.shapes` that have a nucleus and count (`leuko.cells.counting`)."""
+    table = measurements.shapes
+    counted = (table["lobes"] > 0) & ~np.isin(table["id"], tally_white_cells(measurements.segmentation).left_out)
     return {name: column[counted] for name, column in table.items()}
 
 

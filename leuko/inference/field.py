@@ -11,8 +11,8 @@ import numpy as np
 
 from leuko.cells.close_up import is_close_up
 from leuko.cells.counting import Counts, count
-from leuko.cells.features import morphology
 from leuko.cells.features.catalogue import FEATURES
+from leuko.cells.features.morphology import Measurements
 from leuko.cells.segmentation import Segmentation
 from leuko.decision import cell_score
 from leuko.system.csv_safety import escape_formula
@@ -27,7 +27,8 @@ class Field:
     Attributes:
         found: where they lie.
         table: what was measured of them, `leuko.cells.features.morphology.describe`.
-        blast_likeness: float, N, how much each looks like a blast (`leuko.decision.cell_score.blast_likeness`); None without a scale.
+        blast_likeness: float, N, how much each looks like a blast (`leuko.decision.cell_score.blast_likeness`); None
+            without a scale.
         counts: how many cells there are, and the share of blasts in a field where red cells give a scale.
         close_up: whether the image shows a cell and not a field, so that there is nothing to count.
     """
@@ -39,9 +40,15 @@ class Field:
     close_up: bool
 
     @classmethod
-    def of(cls, image: np.ndarray, found: Segmentation) -> Field:
-        """Measure the cells found in an image, uint8, H × W × 3, RGB."""
-        table = morphology.describe(image, found)
+    def of(cls, image: np.ndarray, found: Segmentation, measurements: Measurements | None = None) -> Field:
+        """Measure the cells found in an image.
+
+        Args:
+            image: uint8, H × W × 3, RGB.
+            found: its segmentation.
+            measurements: of the same segmentation, if some were made already; none is made twice.
+        """
+        table = (measurements or Measurements(found)).describe(image)
         blast_likeness = cell_score.blast_likeness(table) if found.um_per_px else None
         if blast_likeness is not None:
             blast_likeness = np.where(table["lobes"] > 0, np.nan_to_num(blast_likeness), 0.0)

@@ -7,8 +7,9 @@ A table is a dictionary of columns, one value per cell: `table["lobes"][0]`, `pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -48,60 +49,98 @@ class LobeParameters:
 LOBES = LobeParameters()
 
 
-def describe(image: np.ndarray, segmentation: Segmentation) -> dict[str, np.ndarray]:
-    """Measure every white cell.
+@dataclass(frozen=True)
+class _Cell:
+    """A white cell: its window in the image, its masks (uint8, 0 or 1), and what was measured of them in pixels.
 
-    Args:
-        image: uint8, H × W × 3, RGB.
-        segmentation: of this image.
-
-    Returns:
-        Columns of length N, one row per white cell in the order of ids: `id` (int, from 1), `x0`, `y0`, `x1`, `y1`
-        (int, pixels, the box that holds the cell, x1 and y1 just outside), `touches_border` (bool) and one column
-        per feature in `leuko.cells.features.catalogue.FEATURES` (float, `lobes` int; NaN where it cannot be measured).
-
-    Raises:
-        ValueError: image and segmentation differ in size.
+    Attributes:
+        label: its id in the segmentation.
+        window: rows and columns of the image.
+        cell, nucleus: the masks, as large as the window.
+        shapes: the features of `SHAPES` that can be measured.
+        outlines: of the nucleus.
     """
-    if image.shape[:2] != segmentation.white_cells.shape:
-        raise ValueError(f"the image is {image.shape[:2]}, its segmentation {segmentation.white_cells.shape}")
 
-    def measure(window: Window, cell: np.ndarray, nucleus: np.ndarray) -> dict[str, float]:
-        return _measure(image[window], cell, nucleus, segmentation.um_per_px)
+    label: int
+    window: Window
+    cell: np.ndarray
+    nucleus: np.ndarray
+    shapes: dict[str, float]
+    outlines: list[np.ndarray]
 
-    return _table(segmentation, NAMES, measure)
+
+class Measurements:
+    """The measurements of the white cells of one image: each is made once, when it is first needed.
+
+    Attributes:
+        segmentation: of the image.
+    """
+
+    def __init__(self, segmentation: Segmentation) -> None:
+        self.segmentation = segmentation
+
+    @cached_property
+    def _cells(self) -> list[_Cell]:
+        cells = []
+        for label, window in enumerate(ndimage.find_objects(self.segmentation.white_cells), start=1):
+            if window is None:
+                continue
+            cell = (self.segmentation.white_cells[window] == label).astype(np.uint8)
+            nucleus = (self.segmentation.nuclei[window] == label).astype(np.uint8) & cell
+            cells.append(_Cell(label, window, cell, nucleus, *_shapes(cell, nucleus)))
+        return cells
+
+    @cached_property
+    def shapes(self) -> dict[str, np.ndarray]:
+        """The columns of `describe` that need no colour and no contour signature, in a fraction of its time."""
+        return self._table(SHAPES, [cell.shapes for cell in self._cells])
+
+    def describe(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """All features of every white cell.
+
+        Args:
+            image: uint8, H × W × 3, RGB.
+
+        Returns:
+            Columns of length N, one row per white cell in the order of ids: `id` (int, from 1), `x0`, `y0`, `x1`, `y1`
+            (int, pixels, the box that holds the cell, x1 and y1 just outside), `touches_border` (bool) and one column
+            per feature in `leuko.cells.features.catalogue.FEATURES` (float, `lobes` int; NaN where it cannot be
+            measured).
+
+        Raises:
+            ValueError: image and segmentation differ in size.
+        """
+        if image.shape[:2] != self.segmentation.white_cells.shape:
+            raise ValueError(f"the image is {image.shape[:2]}, its segmentation {self.segmentation.white_cells.shape}")
+        um = self.segmentation.um_per_px
+        return self._table(NAMES, [_all_features(image, cell, um) for cell in self._cells])
+
+    def _table(self, names: Sequence[str], features: Sequence[dict[str, float]]) -> dict[str, np.ndarray]:
+        """The columns of these names, in micrometres where the scale is known, from each cell's features in pixels."""
+        height, width = self.segmentation.white_cells.shape
+        um = self.segmentation.um_per_px or 1
+        unit = {LENGTH: um, AREA: um**2}
+        factors = {feature.name: unit.get(feature.unit, 1) for feature in FEATURES}
+        rows = []
+        for cell, in_pixels in zip(self._cells, features, strict=True):
+            y, x = cell.window
+            box = dict(zip(_BOX, (x.start, y.start, x.stop, y.stop), strict=True))
+            touches_border = x.start == 0 or y.start == 0 or x.stop == width or y.stop == height
+            measured = {name: in_pixels.get(name, np.nan) * factors[name] for name in names}
+            rows.append({"id": cell.label, **box, "touches_border": touches_border, **measured})
+        kinds: dict[str, type] = {"id": int, **dict.fromkeys(_BOX, int), "touches_border": bool}
+        kinds |= dict.fromkeys(names, float) | dict.fromkeys(_COUNTS, int)
+        return {name: np.array([row[name] for row in rows], dtype=kind) for name, kind in kinds.items()}
+
+
+def describe(image: np.ndarray, segmentation: Segmentation) -> dict[str, np.ndarray]:
+    """Measure every white cell; see `Measurements.describe`."""
+    return Measurements(segmentation).describe(image)
 
 
 def shapes(segmentation: Segmentation) -> dict[str, np.ndarray]:
-    """Only the columns of `describe` that need no colour and no contour signature, in a fraction of its time."""
-    return _table(segmentation, SHAPES, lambda _, cell, nucleus: _shapes(cell, nucleus)[0])
-
-
-def _table(
-    segmentation: Segmentation,
-    names: Sequence[str],
-    measure: Callable[[Window, np.ndarray, np.ndarray], dict[str, float]],
-) -> dict[str, np.ndarray]:
-    """Measure every white cell, given its window and the masks (uint8, 0 or 1) of cell and nucleus, in pixels."""
-    height, width = segmentation.white_cells.shape
-    um = segmentation.um_per_px or 1
-    unit = {LENGTH: um, AREA: um**2}
-    factors = {feature.name: unit.get(feature.unit, 1) for feature in FEATURES}
-    cells = []
-    for label, window in enumerate(ndimage.find_objects(segmentation.white_cells), start=1):
-        if window is None:
-            continue
-        rows, columns = window
-        cell = (segmentation.white_cells[window] == label).astype(np.uint8)
-        nucleus = (segmentation.nuclei[window] == label).astype(np.uint8) & cell
-        box = columns.start, rows.start, columns.stop, rows.stop
-        cut = columns.start == 0 or rows.start == 0 or columns.stop == width or rows.stop == height
-        figures = measure(window, cell, nucleus)
-        measured = {name: figures.get(name, np.nan) * factors[name] for name in names}
-        cells.append({"id": label, **dict(zip(_BOX, box, strict=True)), "touches_border": cut, **measured})
-    kinds = {"id": int, **dict.fromkeys(_BOX, int), "touches_border": bool, **dict.fromkeys(names, float)}
-    kinds |= dict.fromkeys(_COUNTS, int)
-    return {name: np.array([cell[name] for cell in cells], dtype=kind) for name, kind in kinds.items()}
+    """The columns of `describe` that need no colour and no contour signature, in a fraction of its time."""
+    return Measurements(segmentation).shapes
 
 
 def as_matrix(table: Mapping[str, np.ndarray]) -> tuple[tuple[str, ...], np.ndarray]:
@@ -132,12 +171,12 @@ def as_json(table: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     ]
 
 
-def _measure(image: np.ndarray, cell: np.ndarray, nucleus: np.ndarray, um_per_px: float | None) -> dict[str, float]:
-    """All measurable features of one cell from its crop, in pixels; masks are uint8, 0 or 1."""
-    figures, outlines = _shapes(cell, nucleus)
-    if outlines:
-        figures |= _contour(nucleus, outlines, figures["nucleus_diameter"], figures["nucleus_feret"])
-    return figures | _colour_and_texture(image, cell, nucleus, um_per_px)
+def _all_features(image: np.ndarray, cell: _Cell, um_per_px: float | None) -> dict[str, float]:
+    """All features of one cell that can be measured, in pixels."""
+    features = dict(cell.shapes)
+    if cell.outlines:
+        features |= _contour(cell.nucleus, cell.outlines, features["nucleus_diameter"], features["nucleus_feret"])
+    return features | _stain(image[cell.window], cell.cell, cell.nucleus, um_per_px)
 
 
 def _shapes(cell: np.ndarray, nucleus: np.ndarray) -> tuple[dict[str, float], list[np.ndarray]]:
