@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 from scipy.special import softmax
 
+from leuko.cells.features.morphology import Measurements
 from leuko.cells.segmentation import Segmentation, segment
 from leuko.decision import cell_score
 from leuko.decision.fusion import Verdict
@@ -44,6 +45,7 @@ class ClassificationResult:
         output: of the network; heat maps are drawn from it.
         segmentation: the cells; None if they were not segmented, as in an image that is not good enough.
         field_of_view: the disc of an eyepiece, which is all that the network saw; None where it saw the whole image.
+        measurements: of the cells; None without a segmentation.
     """
 
     finding: Finding
@@ -51,6 +53,7 @@ class ClassificationResult:
     output: Output
     segmentation: Segmentation | None
     field_of_view: FieldOfView | None
+    measurements: Measurements | None = None
 
 
 class Classifier:
@@ -127,16 +130,17 @@ class Classifier:
             segmentation = None
         elif segmentation is None:
             segmentation = segment(image, um_per_px=um_per_px)
+        measurements = Measurements(segmentation) if segmentation else None
         output = running.result()
         probabilities = softmax(output.logits.astype(np.float64))
         view = field_of_view.find(image)
         verdict = self._decide(
-            view.size if view else image.shape, probabilities, output.features, segmentation, quality
+            view.size if view else image.shape, probabilities, output.features, measurements, quality
         )
         by_label = dict(zip(self.labels, map(float, probabilities), strict=True))
         notes = cell_score.scale_notes(segmentation) if segmentation else ()
         finding = Finding.of(by_label, self.model.metadata.positive, verdict, quality, self._signature(), notes)
-        return ClassificationResult(finding, verdict, output, segmentation, view)
+        return ClassificationResult(finding, verdict, output, segmentation, view, measurements)
 
     def explain(self, image: np.ndarray, label: str | None = None) -> np.ndarray:
         """Grad-CAM of one image; only the network is run.
@@ -234,14 +238,15 @@ class Classifier:
         shape: tuple[int, ...],
         probabilities: np.ndarray,
         features: np.ndarray,
-        segmentation: Segmentation | None,
+        measurements: Measurements | None,
         quality: Quality,
     ) -> Verdict:
         metadata = self.model.metadata
+        segmentation = measurements.segmentation if measurements else None
         network = score = None
         if metadata.positive:  # without them, neither network nor cells can speak of leukaemia
             network = float(leukaemia_probability(probabilities, self.labels, metadata.positive))
-            score = cell_score.score_field(segmentation) if segmentation else None
+            score = cell_score.score_field(segmentation, measurements) if segmentation else None
         reason = self._ood_reason(shape, features, segmentation)
         return Verdict(metadata.operating_point, network, reason, score, quality.issues)
 

@@ -176,7 +176,7 @@ def _all_features(image: np.ndarray, cell: _Cell, um_per_px: float | None) -> di
     features = dict(cell.shapes)
     if cell.outlines:
         features |= _contour(cell.nucleus, cell.outlines, features["nucleus_diameter"], features["nucleus_feret"])
-    return features | _stain(image[cell.window], cell.cell, cell.nucleus, um_per_px)
+    return features | _colour_and_texture(image[cell.window], cell.cell, cell.nucleus, um_per_px)
 
 
 def _shapes(cell: np.ndarray, nucleus: np.ndarray) -> tuple[dict[str, float], list[np.ndarray]]:

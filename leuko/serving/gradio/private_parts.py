@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
+from gradio import component_meta
 from gradio.blocks import BlockFunction
 from gradio.data_classes import FileData, ImageData, ListFiles
 from gradio.processing_utils import save_base64_to_cache
@@ -53,6 +54,9 @@ __all__ = [
     "waiting_calls",
     "waiting_inputs",
 ]
+
+# Gradio writes a type stub beside the components of this project too, which type checkers would read in their place.
+component_meta.create_or_modify_pyi = lambda *_: None
 
 UnknownEndpointError = FnIndexInferError  # Gradio raises it where a request names an endpoint that does not exist
 

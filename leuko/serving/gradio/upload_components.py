@@ -43,7 +43,7 @@ class SmearImage(gr.Image):
 
     is_template = True  # it uses the browser part of its base class
 
-    def preprocess(self, payload: ImageData | None) -> Upload | None:  # type: ignore[override]  # no pixels
+    def preprocess(self, payload: ImageData | None) -> Upload | None:
         """The uploaded file, not opened; None if there is none."""
         return None if payload is None or not payload.path else Upload.of(payload)
 
@@ -57,7 +57,7 @@ class SmearFiles(gr.File):
         """The schema that clients see. Gradio's own contains references, which do not work within MCP schemas."""
         return {"type": "array", "items": deepcopy(_IMAGE_SCHEMA), "additional_description": None}
 
-    def preprocess(self, payload: ListFiles | FileData | None) -> list[Upload]:  # type: ignore[override]  # not opened
+    def preprocess(self, payload: ListFiles | FileData | None) -> list[Upload]:
         """The uploaded files, not opened; empty if there are none."""
         files = payload if isinstance(payload, ListFiles) else [payload] if payload else []
         return [Upload.of(file) for file in files]

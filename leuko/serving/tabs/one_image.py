@@ -122,7 +122,7 @@ def _result(analysis: Analysis, name: str) -> tuple[str, str]:
     if finding.quality.usable:
         parts, content = [heat_map.view(analysis)], "cells not found"
         if result.segmentation and not why_no_cells(finding.quality, result.segmentation):
-            field = Field.of(analysis.image, result.segmentation)
+            field = Field.of(analysis.image, result.segmentation, result.measurements)
             parts.append(field_view.view(analysis.image, field, name, finding))
             content = "a single cell" if field.close_up else "a field"
     parts.append(decision_card.finding_json(finding, name))
