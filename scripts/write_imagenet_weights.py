@@ -40,7 +40,7 @@ def write_trunk(folder: Path) -> None:
         whole = Path(scratch) / "whole.safetensors"
         save_file(imagenet(), whole)
         network = create("efficientnet_lite0", 2, weights=str(whole)).eval().requires_grad_(False)
-    model_folder.round_to_half_precision(network)
+    network.round_to_half_precision()
     folder.mkdir(parents=True, exist_ok=True)
     preprocessing = model_folder.load().preprocessing
     model_folder.write_network_files(folder, network, ("first", "second"), preprocessing)

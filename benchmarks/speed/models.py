@@ -27,7 +27,7 @@ def write(place: Path) -> None:
         torch.manual_seed(0)
         own = name == embedded.backbone
         network = embedded.network if own else backbones.create(name, len(embedded.labels), weights="none").eval()
-        model_folder.round_to_half_precision(network)
+        network.round_to_half_precision()
         how = Preprocessing((224, 224), "bicubic", embedded.preprocessing.mean, embedded.preprocessing.std)
         metadata = embedded.metadata
         if not own:
@@ -35,4 +35,4 @@ def write(place: Path) -> None:
             everything = MahalanobisOOD(np.zeros((1, width), "f"), np.eye(1, width, dtype="f"), np.ones(2, "f"), np.inf)
             metadata = replace(metadata, familiarity=everything, training={"steps": 1})
         with model_folder.new_folder(place / name) as draft:
-            model_folder.save(draft, network, embedded.labels, how, metadata)
+            model_folder.write_network(draft, network, embedded.labels, how, metadata)

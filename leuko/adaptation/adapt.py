@@ -31,7 +31,7 @@ from leuko.decision.calibration import OperatingPoint
 from leuko.evaluation import metrics, model_warnings
 from leuko.inference.classifier import leukaemia_probability
 from leuko.networks import model_folder
-from leuko.networks.backbones import Network
+from leuko.networks.network import Network
 from leuko.reports.cards import adapted_card
 
 
@@ -83,7 +83,7 @@ def adapt(
     chosen = sight.trunks[recipe.trunk]
     network, how = chosen.trunk.network, chosen.trunk.how
     _put(network, head, found.estimate.temperature)
-    model_folder.round_to_half_precision(network)
+    network.round_to_half_precision()
 
     report = _report(found, sight, labels, positive)
     metadata = model_folder.ModelMetadata(
@@ -108,7 +108,7 @@ def adapt(
         warnings=model_warnings.of_adapted(report),
     )
     with model_folder.new_folder(output) as draft:
-        model_folder.save(draft, network, labels, how, metadata)
+        model_folder.write_network(draft, network, labels, how, metadata)
         (draft / "evaluation").mkdir()
         (draft / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
         probabilities = found.estimate.mean
@@ -197,4 +197,4 @@ def _put(network: Network, head: Head, temperature: float) -> None:
         last.weight.copy_(torch.from_numpy(head.weight))
         last.bias.copy_(torch.from_numpy(head.bias))
     network.eval().requires_grad_(False)
-    model_folder.fold_temperature(network, temperature)
+    network.fold_temperature(temperature)

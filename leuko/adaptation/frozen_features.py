@@ -22,7 +22,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from leuko.images.decode import read
-from leuko.networks.backbones import Network
+from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing, to_input
 from leuko.training.augmentation import Augmentation, within
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from leuko.data.image_table import ImageTable
-from leuko.networks.backbones import Network
+from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing, to_input
 
 

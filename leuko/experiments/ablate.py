@@ -33,7 +33,7 @@ from leuko.evaluation.shortcut_audit import mean_interval, nearest_neighbours
 from leuko.evaluation.tables import in_full
 from leuko.experiments import single_run
 from leuko.images.stain import StainProfile, colour_statistics, macenko_normalise, reinhard_normalise
-from leuko.networks.backbones import Network
+from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing, to_input
 from leuko.reports.evaluation.evaluate import stains
 from leuko.training.finalize import refit_last_layer

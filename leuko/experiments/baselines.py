@@ -29,8 +29,9 @@ from sklearn.tree import DecisionTreeClassifier
 from leuko.data.image_table import ImageTable
 from leuko.data.splitting import balance
 from leuko.data.splitting.split import Split
-from leuko.networks.backbones import Network
-from leuko.networks.classical import LEAST, Describe
+from leuko.networks.classical_features import DescribeImage
+from leuko.networks.classical_onnx import LEAST
+from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing, to_input
 
 Classifier = Literal["svm", "forest", "tree", "neighbours"]
@@ -38,7 +39,7 @@ Classifier = Literal["svm", "forest", "tree", "neighbours"]
 SAVED = 100  # images after which measures are saved
 
 
-def trunk(network: Network, how: Preprocessing) -> Describe:
+def trunk(network: Network, how: Preprocessing) -> DescribeImage:
     """A function that gives a network's pooled features of an image; the network is put into evaluation mode."""
     network.eval()
 
@@ -63,7 +64,7 @@ class Measures:
 
 
 def measure(
-    rows: ImageTable, describe: Describe, cache: Path, key: str, progress: Callable[[Iterable, str, int], Iterable]
+    rows: ImageTable, describe: DescribeImage, cache: Path, key: str, progress: Callable[[Iterable, str, int], Iterable]
 ) -> Measures:
     """Measure every image, going on with what `cache` holds already.
 

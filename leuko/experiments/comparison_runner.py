@@ -19,8 +19,9 @@ from tqdm import tqdm
 from leuko.data.errors import DataError
 from leuko.evaluation.logits import predict
 from leuko.experiments import baselines, finalize_classical, methods, single_run
-from leuko.networks import classical, ensemble, model_folder
-from leuko.networks.backbones import Network, WeightsError, create
+from leuko.networks import classical_features, ensemble, model_folder
+from leuko.networks.backbones import WeightsError, create
+from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing, to_input
 from leuko.networks.runtime import runtime_of
 from leuko.reports import comparison
@@ -129,18 +130,18 @@ class ComparisonRunner:
         return Row(system, softmax(logits.astype(np.float64), axis=1), notes)
 
     def _describe(
-        self, measured: classical.Measured
-    ) -> tuple[classical.Describe, tuple[Network, Preprocessing] | None, str]:
+        self, measured: classical_features.FeatureSet
+    ) -> tuple[classical_features.DescribeImage, tuple[Network, Preprocessing] | None, str]:
         """How an image is measured, the network of which that is done, if any, and a note."""
         if measured != "deep":
-            return classical.MEASURES[measured], None, ""
+            return classical_features.FEATURES[measured], None, ""
         weights = self._weights(methods.FROZEN)
         if weights == "none":
             raise WeightsError(
                 f"the ImageNet weights of {methods.FROZEN} could not be had; give them as {methods.FROZEN}.safetensors"
             )
         network = create(methods.FROZEN, 2, weights=weights).eval()
-        model_folder.round_to_half_precision(network)
+        network.round_to_half_precision()
         how = replace(train.preprocessing(network, self.data, self.base), stain=None)
         return baselines.trunk(network, how), (network, how), f"{RIPE}, {self.base.image_size} px"
 

@@ -15,8 +15,8 @@ from leuko.evaluation.shortcut_audit import colour_baseline
 from leuko.experiments.baselines import Fitted
 from leuko.experiments.methods import FeatureClassifier
 from leuko.inference.classifier import leukaemia_probability
-from leuko.networks import classical, model_folder
-from leuko.networks.backbones import Network
+from leuko.networks import classical_onnx, model_folder
+from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing
 from leuko.reports.cards.model_card import write_card
 from leuko.stats.calibration_metrics import unscaled_probabilities
@@ -78,9 +78,9 @@ def finalize(
         network=probabilities.argmax(axis=1),
     )
     metadata = replace(metadata, warnings=model_warnings.of_trained(report))
-    model = classical.as_onnx(fitted.prepare, fitted.classifier, len(labels), temperature)
+    model = classical_onnx.as_onnx(fitted.prepare, fitted.classifier, len(labels), temperature)
     with model_folder.new_folder(settings.output) as draft:
-        classical.save(draft, model, system.name, system.measures, labels, metadata, trunk)
+        model_folder.write_classical(draft, model, system.name, system.measures, labels, metadata, trunk)
         (draft / "evaluation").mkdir()
         (draft / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
         metrics.plot(probabilities, truth[split.test], labels, draft / "evaluation", report)

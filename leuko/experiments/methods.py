@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from itertools import product
 
 from leuko.experiments.baselines import Classifier
-from leuko.networks.classical import Measured
+from leuko.networks.classical_features import FeatureSet
 
 FROZEN = "tf_efficientnet_lite0"  # whose trunk gives the deep features; timm's name of Google's own network
 
@@ -27,7 +27,7 @@ class FeatureClassifier:
 
     name: str
     title: str
-    measures: Measured
+    measures: FeatureSet
     classifier: Classifier
     smote: bool = False
 
@@ -67,7 +67,7 @@ class ProbabilityAverage:
 Method = FeatureClassifier | TrainedNetwork | ProbabilityAverage
 
 _CLASSIFIERS: dict[Classifier, str] = {"svm": "SVM", "forest": "random forest", "tree": "decision tree"}
-_KINDS: dict[Measured, str] = {"cells": "cells and colours", "deep": f"frozen {FROZEN}"}
+_KINDS: dict[FeatureSet, str] = {"cells": "cells and colours", "deep": f"frozen {FROZEN}"}
 
 
 def _on_measures() -> Iterable[FeatureClassifier]:

@@ -24,7 +24,7 @@ from leuko.data.splitting.groups import Groups
 from leuko.data.splitting.split import Split
 from leuko.evaluation.logits import predict
 from leuko.networks import ensemble
-from leuko.networks.backbones import Network
+from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing
 from leuko.training import train as training_run
 from leuko.training.finalize import finalize

@@ -62,7 +62,7 @@ def publish_model(source: Path, repo: str, force: bool = False) -> str:
             f"the same with `python -m leuko publish model {source} {repo} --force`."
         )
     check_login(repo)
-    if not model.measures:
+    if model.is_network:
         _ = model.network  # it is read only when asked for
     again = f"python -m leuko publish model {source} {repo}{' --force' * force}"
     with _in_one_sentence(repo, then=f"`{again}` finishes"):

@@ -1,8 +1,6 @@
-"""Any timm image classifier, cut once into a trunk and a head.
+"""Making networks: any timm architecture, with pretrained weights, those of a file, or none.
 
-The trunk turns an image into a feature map, the head turns the feature map into logits. Everything else in the
-project stands on that cut: Grad-CAM goes back through the head alone, a frozen trunk is run once, and serving may
-run the trunk elsewhere.
+Importing this module makes the project's own architectures known to timm: `alexnet`, `compact_cnn` and ensembles.
 """
 
 from __future__ import annotations
@@ -11,127 +9,20 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import timm
-import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file
 from timm.models._hub import check_cached_file
 from torch import nn
 
-from leuko.networks import architectures, ensemble, hub_errors  # noqa: F401  (two are registered with timm)
-
-FineTuning = Literal["frozen", "partial", "full"]
-_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+from leuko.networks import architectures, ensemble_network, hub_errors  # noqa: F401  (two are registered with timm)
+from leuko.networks.network import Network
 
 
 class WeightsError(ValueError):
     """Initial weights that cannot be had or do not fit; the message says what to do."""
-
-
-class Network(nn.Module):
-    """A timm classifier seen as `head(trunk(x))`.
-
-    Attributes:
-        timm_model: the network itself; its `state_dict` is what a model folder holds.
-        frozen: the modules that rest, most of them because their parameters do not learn; they stay in evaluation mode,
-            so that their batch-norm statistics and dropout do not move (`transformers.Trainer` sets train mode at every
-            step).
-    """
-
-    def __init__(self, timm_model: nn.Module) -> None:
-        super().__init__()
-        self.timm_model = timm_model
-        self.frozen: list[nn.Module] = []
-
-    def trunk(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Feature map of normalised images, float, B × 3 × H × W; its layout is the backbone's own."""
-        return self.timm_model.forward_features(pixels)
-
-    def head(self, feature_map: torch.Tensor) -> torch.Tensor:
-        """Logits, B × classes, of a feature map from `trunk`."""
-        return self.timm_model.forward_head(feature_map)
-
-    def pooled(self, feature_map: torch.Tensor) -> torch.Tensor:
-        """The head's input to its last linear layer, B × features."""
-        return self.timm_model.forward_head(feature_map, pre_logits=True).flatten(1)
-
-    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Logits, B × classes, of normalised images, float, B × 3 × H × W."""
-        return self.head(self.trunk(pixel_values))
-
-    def spatial(self, feature_map: torch.Tensor) -> torch.Tensor:
-        """The feature map as B × channels × h × w, whatever its layout: NCHW, NHWC or tokens of a square grid."""
-        if feature_map.ndim == 4:
-            last = getattr(self.timm_model, "output_fmt", "NCHW") == "NHWC"
-            return feature_map.permute(0, 3, 1, 2) if last else feature_map
-        tokens = feature_map[:, getattr(self.timm_model, "num_prefix_tokens", 0) :]
-        side = int(tokens.shape[1] ** 0.5)
-        return tokens.transpose(1, 2).reshape(tokens.shape[0], -1, side, side)
-
-    def freeze(self, mode: FineTuning) -> None:
-        """Choose what learns.
-
-        `frozen`: the last linear layer alone. `partial`: the last stages, those behind the middle entry of timm's
-        `feature_info` (for ResNet-50 layers 3 and 4, for VGG-16 blocks 4 and 5 and the dense layers), as in the
-        paper. `full`: everything.
-        """
-        self.requires_grad_(True)
-        self.frozen = []
-        if mode == "frozen":
-            learning = set(self.timm_model.get_classifier().parameters())
-        elif mode == "partial":
-            learning = set(self._behind_the_middle())
-        else:
-            return
-        for parameter in self.parameters():
-            parameter.requires_grad_(parameter in learning)
-        # A module rests if nothing in it learns; a parameter-free one (dropout) rests with a resting trunk.
-        self.frozen = [
-            module
-            for module in self.timm_model.modules()
-            if (own := list(module.parameters())) and not any(p.requires_grad for p in own)
-        ]
-        self.train(self.training)
-
-    def rest_batch_norms(self) -> int:
-        """Keep all batch-norm layers on the statistics they have; scale and shift learn as before. How many changed."""
-        moving = [m for m in self.timm_model.modules() if isinstance(m, _BATCH_NORMS) and m not in set(self.frozen)]
-        self.frozen += moving
-        self.train(self.training)
-        return len(moving)
-
-    def _behind_the_middle(self) -> list[nn.Parameter]:
-        stages = [stage["module"] for stage in self.timm_model.feature_info]
-        middle = self.timm_model.get_submodule(stages[(len(stages) - 1) // 2])
-        before = set(middle.parameters())
-        parameters = list(self.timm_model.parameters())
-        # Parameters come in the order of the network. A stage may end in a module without any (a ReLU): then what
-        # counts is the place of that module among all modules.
-        if not before:
-            for module in self.timm_model.modules():
-                if module is middle:
-                    break
-                before.update(module.parameters(recurse=False))
-        cut = max(i for i, parameter in enumerate(parameters) if parameter in before)
-        return parameters[cut + 1 :]
-
-    def train(self, mode: bool = True) -> Network:
-        """Set train or evaluation mode; what is frozen stays in evaluation mode."""
-        super().train(mode)
-        for module in self.frozen:
-            module.eval()
-        return self
-
-    def frozen_batch_norms(self) -> dict[str, nn.Module]:
-        """The batch-norm layers whose running statistics must not move, by name."""
-        resting = set(self.frozen)
-        return {
-            name: module
-            for name, module in self.timm_model.named_modules()
-            if isinstance(module, _BATCH_NORMS) and module in resting
-        }
 
 
 def create(backbone: str, classes: int, *, weights: str = "auto", dropout: float = 0.0) -> Network:
@@ -173,6 +64,20 @@ def create(backbone: str, classes: int, *, weights: str = "auto", dropout: float
     if new:
         for parameter in timm_model.get_classifier().parameters():
             nn.init.zeros_(parameter)
+    return Network(timm_model)
+
+
+def read_network(file: Path, backbone: str, classes: int, arguments: dict[str, Any]) -> Network:
+    """Read a network from a safetensors file, in single precision.
+
+    Args:
+        file: all weights, under timm's names.
+        backbone: timm's name.
+        classes: number of classes.
+        arguments: further ones of `timm.create_model`.
+    """
+    timm_model = timm.create_model(backbone, num_classes=classes, **arguments)
+    timm_model.load_state_dict(load_file(file))  # copied into single precision
     return Network(timm_model)
 
 

@@ -1,137 +1,19 @@
-"""Several networks that answer as one, by the mean of their probabilities.
-
-As Ding et al. and Shi et al. averaged networks on the C-NMC cells (ISBI 2019 C-NMC Challenge,
-doi:10.1007/978-981-15-0798-4). To everything else an ensemble is one timm network with a trunk
-and a head, so that a model folder holds it, and `leuko.load`, Grad-CAM, ONNX and the Hub know no difference. Strangers
-need this package, and `import leuko.networks.backbones` before timm or transformers load the folder.
-"""
+"""Making one network of several trained ones, which predicts the mean of their probabilities."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 import timm
 import torch
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
-from torch import nn
-from torch.nn import functional
 
-if TYPE_CHECKING:
-    from leuko.networks.backbones import Network
-    from leuko.networks.model_folder import Model
-    from leuko.networks.preprocessing import Preprocessing
+from leuko.networks.ensemble_network import NAME, EnsembleError, largest
+from leuko.networks.model import Model
+from leuko.networks.network import Network
+from leuko.networks.preprocessing import Preprocessing
 
-NAME = "leuko_ensemble"
-
-
-class EnsembleError(ValueError):
-    """Networks that cannot answer as one; the message says why."""
-
-
-class _Sharpness(nn.Module):
-    """Multiplies the log-probabilities; 1 until a temperature is folded in."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(1))
-
-    def forward(self, log_probabilities: torch.Tensor) -> torch.Tensor:
-        return log_probabilities * self.weight
-
-
-class _Resize(nn.Module):
-    """Resizes images as Pillow does, with antialiasing: a weighted mean along columns, then along rows.
-
-    The weights are two matrices, so that the exported network needs no operation but multiplication.
-    """
-
-    def __init__(self, given: tuple[int, int], wanted: tuple[int, int]) -> None:
-        super().__init__()
-        self.same = given == wanted
-        for name, before, after in zip(("rows", "columns"), given, wanted, strict=True):
-            one = torch.eye(before)[None, None]
-            weights = functional.interpolate(one, (after, before), mode="bicubic", antialias=True)[0, 0]
-            self.register_buffer(name, weights, persistent=False)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x if self.same else self.rows @ x @ self.columns.T
-
-
-def largest(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """The input size of an ensemble, (height, width): that of its largest members."""
-    return max(size[0] for size in sizes), max(size[1] for size in sizes)
-
-
-class Ensemble(nn.Module):
-    """The mean of several classifiers' probabilities, as one timm network.
-
-    The feature map of an ensemble is that of its members one after the other, each flattened, since they may differ in
-    size and layout; `split` undoes that. Logits are the logarithms of the mean probabilities, so that softmax gives
-    these back.
-
-    Args:
-        members: for each member `architecture` (timm's name), `args` (of `timm.create_model`), `mean` and `std` (of
-            its input; the ensemble takes that of the first), `size` (of its input; the ensemble takes the largest) and
-            `shape` (of its feature map for one image).
-        num_classes: of all members.
-        in_chans: 3.
-        drop_rate: given to no member; they are trained already.
-    """
-
-    def __init__(
-        self,
-        members: Sequence[dict[str, Any]] = (),
-        num_classes: int = 2,
-        in_chans: int = 3,
-        drop_rate: float = 0.0,
-    ) -> None:
-        super().__init__()
-        if not members:
-            raise EnsembleError(f"{NAME} has no members; make one of trained model folders.")
-        self.num_classes = num_classes
-        self.shapes = [tuple(member["shape"]) for member in members]
-        self.members = nn.ModuleList(
-            timm.create_model(member["architecture"], num_classes=num_classes, **member["args"]) for member in members
-        )
-        own_mean, own_std = (torch.tensor(members[0][key]) for key in ("mean", "std"))
-        mean, std = (torch.tensor([member[key] for member in members]) for key in ("mean", "std"))
-        self.register_buffer("input_scale", own_std / std)
-        self.register_buffer("input_shift", (own_mean - mean) / std)
-        sizes = [tuple(member["size"]) for member in members if "size" in member]
-        self.resizing = nn.ModuleList(_Resize(largest(sizes), size) for size in sizes)
-        self.sharpness = _Sharpness()
-        self.num_features = self.head_hidden_size = sum(member.head_hidden_size for member in self.members)
-
-    def forward_features(self, x: torch.Tensor) -> torch.Tensor:
-        """The members' feature maps, B × sum of their sizes, of images, B × 3 × H × W, normalised for the first."""
-        scales, shifts = self.input_scale[..., None, None], self.input_shift[..., None, None]
-        resizing = self.resizing or [nn.Identity()] * len(self.members)  # older folders name no sizes: they are all one
-        views = zip(self.members, resizing, scales, shifts, strict=True)
-        return torch.cat([member.forward_features(r(x) * s + t).flatten(1) for member, r, s, t in views], dim=1)
-
-    def split(self, feature_map: torch.Tensor) -> list[torch.Tensor]:
-        """The members' feature maps as they were, each B × its own shape."""
-        sizes = [torch.Size(shape).numel() for shape in self.shapes]
-        parts = feature_map.split(sizes, dim=1)
-        return [part.unflatten(1, shape) for part, shape in zip(parts, self.shapes, strict=True)]
-
-    def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
-        """Logarithms of the mean probabilities, B × classes, or the members' pooled features side by side."""
-        pairs = list(zip(self.members, self.split(x), strict=True))
-        if pre_logits:
-            return torch.cat([member.forward_head(part, pre_logits=True).flatten(1) for member, part in pairs], dim=1)
-        each = torch.stack([member.forward_head(part).log_softmax(dim=1) for member, part in pairs])
-        return self.sharpness(each.logsumexp(dim=0) - torch.tensor(len(pairs)).log())
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logarithms of the mean probabilities, B × classes, of images, B × 3 × H × W."""
-        return self.forward_head(self.forward_features(x))
-
-    def get_classifier(self) -> nn.Module:
-        """What a temperature is folded into."""
-        return self.sharpness
+__all__ = ["NAME", "EnsembleError", "combine"]
 
 
 def combine(models: Sequence[Model]) -> tuple[Network, Preprocessing]:
@@ -146,8 +28,6 @@ def combine(models: Sequence[Model]) -> tuple[Network, Preprocessing]:
     Raises:
         EnsembleError: too few, or they do not agree.
     """
-    from leuko.networks.backbones import Network  # late: it needs this module to be known to timm
-
     if len(models) < 2:
         raise EnsembleError("An ensemble needs two trained networks or more.")
     first = models[0]
@@ -174,12 +54,3 @@ def combine(models: Sequence[Model]) -> tuple[Network, Preprocessing]:
         own.load_state_dict(model.network.timm_model.state_dict())
     how = replace(first.preprocessing, size=largest([model.preprocessing.size for model in models]))
     return Network(ensemble).eval().requires_grad_(False), how
-
-
-default_cfgs = generate_default_cfgs({f"{NAME}.untrained": {"input_size": (3, 224, 224), "num_classes": 2}})
-
-
-@register_model
-def leuko_ensemble(pretrained: bool = False, **arguments: Any) -> Ensemble:
-    """An average ensemble; see `Ensemble` for its arguments."""
-    return build_model_with_cfg(Ensemble, NAME, pretrained, **arguments)

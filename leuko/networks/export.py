@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxscript import optimizer
 from torch import nn
 
-from leuko.networks.backbones import Network
+from leuko.networks.network import Network
 
 
 class _Served(nn.Module):

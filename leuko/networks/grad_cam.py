@@ -17,8 +17,8 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-    from leuko.networks.backbones import Network
-    from leuko.networks.ensemble import Ensemble
+    from leuko.networks.ensemble_network import Ensemble
+    from leuko.networks.network import Network
 
 OVERLAY_SIDE = 1024  # pixels; a heat map of 7 × 7 shows nothing more on a larger picture
 
@@ -40,7 +40,7 @@ def grad_cam(network: Network, feature_map: torch.Tensor, class_index: int) -> n
     """
     import torch  # late: most models need none to be explained
 
-    from leuko.networks.ensemble import Ensemble
+    from leuko.networks.ensemble_network import Ensemble
 
     if isinstance(network.timm_model, Ensemble):
         return _mean_cam(network.timm_model, feature_map, class_index)
@@ -61,7 +61,7 @@ def positive_part(cam: np.ndarray) -> np.ndarray:
 def _mean_cam(ensemble: Ensemble, feature_map: torch.Tensor, class_index: int) -> np.ndarray:
     import torch
 
-    from leuko.networks.backbones import Network
+    from leuko.networks.network import Network
 
     members = [Network(member) for member in ensemble.members]
     maps = ensemble.split(feature_map.detach())

@@ -17,12 +17,12 @@ import numpy as np
 import onnxruntime
 
 from leuko.networks.linear_head import with_free_input_size
-from leuko.networks.model_folder import Model, ModelFolderError
+from leuko.networks.model import Model, ModelFolderError
 from leuko.system import extras
 from leuko.system.threads import cores
 
 if TYPE_CHECKING:
-    from leuko.networks.backbones import Network
+    from leuko.networks.network import Network
 
 _log = logging.getLogger("leuko")
 # Of what was exported here, by the weights' version.
@@ -54,7 +54,7 @@ class Runtime(Protocol):
     """Runs a model."""
 
     def run(self, inputs: np.ndarray) -> list[Output]:
-        """What the model makes of B inputs, float32, as `leuko.networks.model_folder.Model.prepare` gives them, stacked."""
+        """What the model makes of B inputs, float32, as `leuko.networks.model.Model.prepare` gives them, stacked."""
 
 
 class OnnxRuntime:
@@ -113,7 +113,7 @@ def runtime_of(model: Model) -> Runtime:
     Raises:
         ModelFolderError: the model must be exported, and PyTorch is not installed.
     """
-    if not isinstance(model.origin, Path):
+    if not isinstance(model.weights, Path):
         return TorchRuntime(model.network)
     try:
         return _open_onnx(model)[1]
@@ -147,7 +147,7 @@ def _open_onnx(model: Model) -> tuple[Path, OnnxRuntime]:
 
 def _export(model: Model, target: Path) -> Path:
     """Export a network; the file that was written: `target`, or a temporary one where `target` cannot be written."""
-    if not model.preprocessing:
+    if not model.is_network:
         raise ModelFolderError(f"The ONNX file of {model.metadata.name} cannot be read; copy the folder again.")
     _log.warning("%s has no ONNX file that can be used: exporting it, once.", model.metadata.name)
     try:
@@ -158,7 +158,7 @@ def _export(model: Model, target: Path) -> Path:
     draft = Path(tempfile.mkdtemp(prefix="leuko-onnx-")) / target.name
     atexit.register(shutil.rmtree, draft.parent, ignore_errors=True)
     try:
-        export_onnx(model.network, model.preprocessing.size, draft)
+        export_onnx(model.network, model.input_size, draft)
     except ModelFolderError:
         raise
     except Exception as error:  # the exporter raises many kinds

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from leuko.networks.linear_head import LinearHead, LinearHeadError, read_head
-from leuko.networks.model_folder import CONFIG, EMBEDDED, ONNX, WEIGHTS, Model, ModelFolderError
+from leuko.networks.model import Model, ModelFolderError
+from leuko.networks.model_folder.files import CONFIG, GENERAL, ONNX, WEIGHTS, digest
 from leuko.networks.runtime import OnnxRuntime, onnx_file_of
-
-GENERAL = EMBEDDED.parent / "general"  # trunks that were trained on no smears, one folder for each backbone
 
 
 @dataclass(frozen=True)
@@ -48,15 +46,15 @@ class TrunkFiles:
             f"{model.metadata.name} does not end in one linear layer, which is what adapting fits anew; give a model "
             "with another backbone (resnet50, efficientnet_lite0, …)."
         )
-        if not isinstance(model.origin, Path) or not model.is_network:
+        if not isinstance(model.weights, Path) or not model.folder or not model.is_network:
             raise refusal
         onnx = onnx_file_of(model)
         try:
             layer, head = read_head(onnx)
         except LinearHeadError as error:
             raise refusal from error
-        name, folder = model.metadata.name, model.origin
-        return cls(name, model.version, folder / CONFIG, folder / WEIGHTS, onnx, layer, head)
+        config = model.folder / CONFIG
+        return cls(model.metadata.name, model.version, config, model.weights, onnx, layer, head)
 
     @classmethod
     def general(cls, backbone: str) -> TrunkFiles | None:
@@ -64,7 +62,7 @@ class TrunkFiles:
         folder = GENERAL / backbone
         if not (folder / WEIGHTS).is_file():
             return None
-        version = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:12]
+        version = digest(folder / WEIGHTS)[:12]
         name = f"{backbone} of ImageNet"
         return cls(name, version, folder / CONFIG, folder / WEIGHTS, folder / ONNX, *read_head(folder / ONNX))
 

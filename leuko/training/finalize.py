@@ -22,7 +22,7 @@ from leuko.evaluation.predict_dataset import DatasetPredictions, predict_dataset
 from leuko.evaluation.shortcut_audit import colour_baseline
 from leuko.inference.classifier import Classifier, leukaemia_probability
 from leuko.networks import model_folder
-from leuko.networks.backbones import Network
+from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing
 from leuko.reports.cards.model_card import write_card
 from leuko.stats.calibration_metrics import unscaled_probabilities
@@ -47,7 +47,7 @@ def finalize(
     metadata = replace(model.metadata, warnings=(*settings.warnings, *model_warnings.of_trained(report)))
     split = data.split
     with model_folder.new_folder(settings.output) as draft:
-        model_folder.save(draft, network, data.labels, how, metadata)
+        model_folder.write_network(draft, network, data.labels, how, metadata)
         (draft / "evaluation").mkdir()
         (draft / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
         metrics.plot(
@@ -72,7 +72,7 @@ def calibrate(
     Raises:
         TrainingError: the network's answers are not numbers.
     """
-    model_folder.round_to_half_precision(network)
+    network.round_to_half_precision()
     network.eval().requires_grad_(False)
     split, rows = data.split, data.rows
     logits, _ = predict(network, rows.select(split.validation), how)
@@ -80,8 +80,8 @@ def calibrate(
         raise TrainingError("Training diverged (the network's answers are not numbers); use a lower --lr.")
     truth = data.truth[split.validation]
     temperature = fit_temperature(logits, truth)
-    model_folder.fold_temperature(network, temperature)
-    model_folder.round_to_half_precision(network)
+    network.fold_temperature(temperature)
+    network.round_to_half_precision()
 
     logits, validation_features = predict(network, rows.select(split.validation), how)
     ill = np.isin(truth, [data.labels.index(name) for name in data.positive])

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from leuko.data.sources.folders import title_of
 from leuko.images.stain import Method
-from leuko.networks.backbones import FineTuning
+from leuko.networks.network import FineTuning
 from leuko.training.augmentation import Kind
 from leuko.training.losses import LossName
 

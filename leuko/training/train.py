@@ -15,7 +15,8 @@ from leuko.data.load import load
 from leuko.evaluation import model_warnings, tables
 from leuko.images.field_of_view import crop_to_field_of_view
 from leuko.images.stain import Normalisation, StainProfile, StainRange
-from leuko.networks.backbones import Network, create
+from leuko.networks.backbones import create
+from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing
 from leuko.stats import small_sample_intervals
 from leuko.training.distributed import processes

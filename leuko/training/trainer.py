@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from leuko.data.splitting import balance
-from leuko.networks.backbones import Network
+from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing, to_input
 from leuko.system import memory
 from leuko.training import checkpoints, dataloading

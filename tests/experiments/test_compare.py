@@ -25,7 +25,7 @@ from leuko.data.splitting.split import Split
 from leuko.experiments import baselines, methods
 from leuko.images.decode import decode
 from leuko.images.stain import colour_statistics
-from leuko.networks import classical
+from leuko.networks import classical_features, classical_onnx
 from leuko.networks.model_folder import ModelFolderError
 from leuko.networks.runtime import OnnxRuntime
 from leuko.serving.analysis import analyse
@@ -266,7 +266,7 @@ def test_the_file_says_what_scikit_learn_says(kind, classes, tmp_path):
     split = Split(np.arange(0, 60), np.arange(60, 90), np.arange(90, 120), np.array([], int), groups, "", 0)
     fitted = baselines.fit(kind, measures, truth, split, smote=False, seed=0)
     file = tmp_path / "model.onnx"
-    file.write_bytes(classical.as_onnx(fitted.prepare, fitted.classifier, classes, 1.7))
+    file.write_bytes(classical_onnx.as_onnx(fitted.prepare, fitted.classifier, classes, 1.7))
     found = OnnxRuntime(file).run(measures[split.test])
     assert np.stack([o.logits for o in found]) == pytest.approx(fitted.logits(measures[split.test]) / 1.7, abs=1e-4)
     prepared = fitted.prepare.transform(measures[split.test])
@@ -301,14 +301,14 @@ def test_smote_and_scales_see_the_training_part_alone():
 
 
 def test_measures_of_cells_are_pooled_over_whole_cells(smear):
-    pooled = classical.cells_and_colours(smear)
+    pooled = classical_features.cells_and_colours(smear)
     found = segment(smear)
     assert len(pooled) == 3 * len(NAMES) + 4 + 9
     white, red, platelets, _ = pooled[3 * len(NAMES) :][:4]
     assert (white, red, platelets) == (found.white_cells.max(), found.red_cells.max(), found.platelets.max())
     area = NAMES.index("nucleus_area")
     assert pooled[2 * len(NAMES) + area] >= pooled[area]  # the largest nucleus, and the mean
-    blank = classical.cells_and_colours(np.full((96, 96, 3), 230, np.uint8))
+    blank = classical_features.cells_and_colours(np.full((96, 96, 3), 230, np.uint8))
     assert np.isnan(blank[: 3 * len(NAMES)]).all() and np.isfinite(blank[3 * len(NAMES) :]).all()
 
 

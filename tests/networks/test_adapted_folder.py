@@ -13,7 +13,8 @@ import torch
 from transformers import AutoModelForImageClassification
 
 import leuko
-from leuko.decision.calibration import MahalanobisOOD, OperatingPoint
+from leuko.decision.calibration import OperatingPoint
+from leuko.decision.out_of_distribution import MahalanobisOOD
 from leuko.networks import backbones, model_folder
 from leuko.networks.linear_head import LinearHead, LinearHeadError, read_head, replace_head
 from leuko.networks.preprocessing import Preprocessing
@@ -50,14 +51,14 @@ np.savez(target / "expected.npz", inputs=inputs, features=features, logits=head(
 def write_network(folder: Path, backbone: str) -> backbones.Network:
     torch.manual_seed(0)
     network = backbones.create(backbone, 2, weights="none").eval().requires_grad_(False)
-    model_folder.round_to_half_precision(network)
+    network.round_to_half_precision()
     features = np.eye(2, network.timm_model.head_hidden_size)
     metadata = model_folder.ModelMetadata(
         "Base", ("b",), 1.0, OperatingPoint(0.5, (0.2, 0.8), ""), MahalanobisOOD.fit(features, features), {"steps": 1}
     )
     with model_folder.new_folder(folder) as draft:
         preprocessing = Preprocessing((64, 64), "bicubic", (0.5,) * 3, (0.25,) * 3)
-        model_folder.save(draft, network, ("a", "b"), preprocessing, metadata)
+        model_folder.write_network(draft, network, ("a", "b"), preprocessing, metadata)
     return network
 
 
@@ -103,7 +104,7 @@ def test_what_was_written_without_pytorch_is_read_by_timm_transformers_and_onnx_
     # The same network written with PyTorch has the same configuration and the same tensors.
     again = tmp_path / "again"
     with model_folder.new_folder(again) as draft:
-        model_folder.save(draft, model.network, LABELS, model.preprocessing, model.metadata)
+        model_folder.write_network(draft, model.network, LABELS, model.preprocessing, model.metadata)
     assert json.loads((target / "config.json").read_text()) == json.loads((again / "config.json").read_text())
     exported = OnnxRuntime(again / model_folder.ONNX).run(inputs)
     for ours, theirs in zip(outputs, exported, strict=True):
@@ -133,4 +134,4 @@ def test_input_sizes_that_a_network_does_not_take_are_refused():
 def test_a_model_that_does_not_end_in_a_linear_layer_is_refused(tmp_path):
     model = leuko.load().model
     with pytest.raises(model_folder.ModelFolderError, match="linear layer"):
-        TrunkFiles.of_model(replace(model, measures=np.ravel))
+        TrunkFiles.of_model(replace(model, describe_image=np.ravel))

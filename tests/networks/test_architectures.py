@@ -17,8 +17,9 @@ from transformers import AutoModelForImageClassification
 import leuko
 from leuko.decision.calibration import OperatingPoint
 from leuko.decision.out_of_distribution import MahalanobisOOD
-from leuko.networks import ensemble, grad_cam, model_folder
-from leuko.networks.backbones import Network, create
+from leuko.networks import ensemble, ensemble_network, grad_cam, model_folder
+from leuko.networks.backbones import create
+from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing, to_input
 from tests.conftest import ROOT
 
@@ -76,7 +77,7 @@ def model(backbone: str, mean: float, seed: int) -> model_folder.Model:
     network = create(backbone, len(LABELS), weights="none").eval().requires_grad_(False)
     with torch.no_grad():  # answers that differ, as those of trained networks do
         network.timm_model.get_classifier().weight.mul_(20)
-    model_folder.round_to_half_precision(network)
+    network.round_to_half_precision()
     how = Preprocessing((64, 64), "bicubic", (mean,) * 3, (0.5 * mean,) * 3)
     features = np.random.default_rng(0).normal(
         size=(30, network.pooled(network.trunk(torch.zeros(1, 3, 64, 64))).shape[1])
@@ -106,7 +107,7 @@ def saved(members, tmp_path_factory):
     metadata = replace(members[0].metadata, name="two", familiarity=MahalanobisOOD.fit(features, features))
     target = tmp_path_factory.mktemp("models") / "two"
     with model_folder.new_folder(target) as draft:
-        model_folder.save(draft, network, LABELS, how, metadata)
+        model_folder.write_network(draft, network, LABELS, how, metadata)
     return target
 
 
@@ -175,7 +176,7 @@ def test_a_temperature_sharpens_the_mean(members, smear):
     with torch.no_grad():
         pixels = torch.from_numpy(to_input(smear, how))[None]
         before = network(pixels)
-        model_folder.fold_temperature(network, 0.5)
+        network.fold_temperature(0.5)
         assert torch.allclose(network(pixels), 2 * before)
 
 
@@ -194,6 +195,6 @@ def test_what_does_not_belong_together_is_refused(members):
 def test_a_member_of_another_size_sees_the_image_as_pillow_makes_it_smaller(smear):
     large = Image.fromarray(smear).resize((224, 224), Image.Resampling.BICUBIC)
     small = np.asarray(large.resize((96, 96), Image.Resampling.BICUBIC), np.float32)
-    resize = ensemble._Resize((224, 224), (96, 96))
+    resize = ensemble_network._Resize((224, 224), (96, 96))
     found = resize(torch.from_numpy(np.array(large, np.float32)).permute(2, 0, 1)[None])[0].permute(1, 2, 0)
     assert np.abs(found.clamp(0, 255).numpy() - small).max() < 1.5  # Pillow rounds in between

@@ -12,13 +12,13 @@ from scipy.special import softmax
 from sklearn.metrics import log_loss
 from torch import nn
 
-from scripts.write_imagenet_weights import imagenet
 from leuko.decision.calibration import OperatingPoint, fit_temperature
 from leuko.decision.out_of_distribution import MahalanobisOOD
 from leuko.images.decode import decode
 from leuko.networks import backbones, grad_cam, model_folder
 from leuko.networks.preprocessing import to_input
 from leuko.networks.trunk_files import GENERAL, TrunkFiles
+from scripts.write_imagenet_weights import imagenet
 
 # For each backbone the module whose output is the last feature map, where the oracle hooks in.
 LAST = {

@@ -45,7 +45,7 @@ def small(backbone: str, embedded: Classifier, place: Path) -> Path:
     """A folder with a network of random weights at 64 pixels."""
     torch.manual_seed(0)
     network = backbones.create(backbone, 4, weights="none").eval()
-    model_folder.round_to_half_precision(network)
+    network.round_to_half_precision()
     known = embedded.model.metadata
     familiarity = replace(
         known.familiarity, mean=np.zeros((1, network.timm_model.head_hidden_size), "f"), directions=np.zeros((0, 1))
@@ -54,7 +54,7 @@ def small(backbone: str, embedded: Classifier, place: Path) -> Path:
     how = Preprocessing((64, 64), "bicubic", (0.5,) * 3, (0.5,) * 3)
     with model_folder.new_folder(place) as draft:
         metadata = replace(known, familiarity=familiarity, training={"steps": 1})
-        model_folder.save(draft, network, embedded.labels, how, metadata)
+        model_folder.write_network(draft, network, embedded.labels, how, metadata)
     return place
 
 

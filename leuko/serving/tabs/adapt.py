@@ -37,8 +37,8 @@ as soon as the model is fitted."""
 
 def add(classifier: Classifier, adapted_models: AdaptedModels) -> None:
     """Add the tab's content to the block that is being built; it adapts the classifier's model."""
-    assert isinstance(classifier.model.origin, Path)  # a model that is served was loaded from a folder
-    base = str(classifier.model.origin.resolve())
+    assert classifier.model.folder  # a model that is served was loaded from a folder
+    base = str(classifier.model.folder.resolve())
     gr.Markdown(_INTRODUCTION)
     with gr.Row():
         with gr.Column():
