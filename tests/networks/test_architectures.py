@@ -163,7 +163,7 @@ def test_an_ensembles_heat_map_is_the_weighed_mean_of_its_members(members, saved
 def test_networks_of_other_layouts_can_be_averaged(members, smear):
     torch.manual_seed(0)
     swin = Network(timm.create_model("swinv2_cr_tiny_224", num_classes=3, img_size=64, window_size=2).eval())
-    pair = [members[0], replace(members[0], origin=swin, backbone="swinv2_cr_tiny_224")]
+    pair = [members[0], replace(members[0], weights=swin, backbone="swinv2_cr_tiny_224")]
     network, how = ensemble.combine(pair)
     with torch.no_grad():
         pixels = torch.from_numpy(to_input(smear, how))[None]
