@@ -18,6 +18,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from leuko.system.about import RESEARCH_NOTICE, VERSION
+
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
@@ -32,9 +34,7 @@ if TYPE_CHECKING:
 # slower); asleep they cost nothing measurable. OpenMP reads this when torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-__version__ = "0.1.0"
-
-RESEARCH_NOTICE = "Research use only. Not a medical device and not a diagnosis."
+__version__ = VERSION
 
 __all__ = [
     "RESEARCH_NOTICE",

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from leuko import __version__
+from leuko.system.about import VERSION
 
 if TYPE_CHECKING:
     from leuko.training.settings import Settings
@@ -37,7 +37,7 @@ class Version(argparse.Action):
         """Print the versions and exit."""
         from importlib.metadata import PackageNotFoundError, version  # slow to import
 
-        lines = [f"Deep Leuko {__version__}", f"Python {platform.python_version()}"]
+        lines = [f"Deep Leuko {VERSION}", f"Python {platform.python_version()}"]
         for package in _PACKAGES:
             try:
                 lines.append(f"{package} {version(package)}")

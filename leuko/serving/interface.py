@@ -8,7 +8,6 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from leuko import RESEARCH_NOTICE
 from leuko.inference.classifier import Classifier
 from leuko.serving import theme
 from leuko.serving.api import endpoints
@@ -20,6 +19,7 @@ from leuko.serving.tabs import adapt, many_images, one_image
 from leuko.serving.tabs.adapted_models import AdaptedModels
 from leuko.serving.tabs.examples import Example
 from leuko.serving.tabs.rendering import render
+from leuko.system.about import RESEARCH_NOTICE
 
 # Writes the date of printing, which is shown on paper only.
 _DATE_SCRIPT = """

@@ -1,1 +1,1 @@
-"""What the operating system and the Hub's naming ask for: threads, memory, paths."""
+"""What all rooms need: the version, threads, memory, Hub ids, and optional packages."""

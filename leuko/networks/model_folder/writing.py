@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leuko import __version__
 from leuko.networks.metadata import ModelMetadata
 from leuko.networks.model_folder.files import CLASSICAL, CONFIG, LEUKO, ONNX, TRUNK, WEIGHTS, digest
 from leuko.networks.preprocessing import Preprocessing
+from leuko.system.about import VERSION
 
 if TYPE_CHECKING:
     from leuko.networks.linear_head import LinearHead
@@ -190,7 +190,7 @@ def _write_metadata(
         packages: whose versions are noted, if they are installed.
         own_fields: of this kind of model.
     """
-    versions = {"leuko": __version__}
+    versions = {"leuko": VERSION}
     for package in packages:
         with suppress(PackageNotFoundError):
             versions[package] = version(package)

@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from leuko import RESEARCH_NOTICE, __version__
 from leuko.evaluation import tables
 from leuko.networks.model_folder import ModelMetadata
 from leuko.reports.cards.model_card import TAGS, beware, how_to_use
+from leuko.system.about import RESEARCH_NOTICE, VERSION
 
 FIGURES = {
     "accuracy": "Accuracy",
@@ -76,7 +76,7 @@ def write(file: Path, metadata: ModelMetadata, backbone: str, labels: Sequence[s
 {base["name"]} (version `{base["version"]}`, {backbone}), adapted to one laboratory: its last layer was fitted anew to
 {report["images"]} images ({counts}); the rest of the network is as it was. It sorts blood-smear images into
 {", ".join(labels)}. Leukaemic classes: {", ".join(metadata.positive) or "none known"}.
-Written by Deep Leuko {__version__}.
+Written by Deep Leuko {VERSION}.
 {beware(metadata)}
 ## Use
 

@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, eval_result_entries_to_yaml
 
-from leuko import RESEARCH_NOTICE, __version__
 from leuko.evaluation import tables
 from leuko.networks.model_folder import RESULTS, ModelMetadata
+from leuko.system.about import RESEARCH_NOTICE, VERSION
 
 DERIVED = ("dataset", "steps", "split", "images", "fingerprint")  # of a run, but no options
 TAGS = ["timm", "transformers", "leuko", "medical", "leukemia", "blood-smear"]
@@ -96,7 +96,7 @@ def write_card(
 
 {"A classifier on measures of the image" if measured else "A network"} ({backbone}) that sorts blood-smear images into
 {", ".join(labels)}. Leukaemic classes:
-{", ".join(metadata.positive) or "none"}. Written by Deep Leuko {__version__}.
+{", ".join(metadata.positive) or "none"}. Written by Deep Leuko {VERSION}.
 {beware(metadata)}
 ## Intended use
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from leuko import RESEARCH_NOTICE, __version__
 from leuko.data import output_paths
 from leuko.reports.eda import figures, findings
 from leuko.reports.eda.dataset_profile import DatasetProfile
 from leuko.reports.eda.sections import build
+from leuko.system.about import RESEARCH_NOTICE, VERSION
 
 REPORT = "report.html"
 _KIND = "data report"
@@ -43,7 +43,7 @@ def render(kind: str, **content: Any) -> str:
         loader=PackageLoader("leuko.reports.eda", "."), autoescape=True, undefined=StrictUndefined
     ).get_template(REPORT)
     titles = {section.key: section.title for section in content["sections"]}
-    common = {"generator": _generator(kind), "notice": RESEARCH_NOTICE, "version": __version__}
+    common = {"generator": _generator(kind), "notice": RESEARCH_NOTICE, "version": VERSION}
     return template.render(kind=kind, titles=titles, **common, **content)
 
 
