@@ -428,6 +428,11 @@ def test_what_is_said_of_the_examples_fits_their_captions(embedded):
     assert decided == dict.fromkeys(examples.DRAWN, "uncertain") | expected
 
 
+def test_the_image_of_the_readme_is_not_offered_beside_the_drawn_examples():
+    assert (examples.FOLDER / "smear.png").is_file()
+    assert set(examples.gather()) == set(examples.DRAWN)
+
+
 def test_an_owner_adds_examples_that_name_their_source(tmp_path, smear):
     for name in ("good", "nameless"):
         Image.fromarray(smear).save(tmp_path / f"{name}.png")

@@ -43,16 +43,16 @@ def add(classifier: Classifier, adapted_models: AdaptedModels) -> None:
     with gr.Row():
         with gr.Column():
             archive = gr.File(label="Zip of labelled images", file_types=[".zip"], height=160, elem_id="lab-zip")
-            contents = gr.State(None)
+            contents_state = gr.State(None)
 
-            @gr.render(inputs=[contents], show_progress="hidden")
-            def ask(found: Survey | None) -> None:
-                answers = [_question(each) for each in found.classes] if found else []
+            @gr.render(inputs=[contents_state], show_progress="hidden")
+            def ask(contents: Survey | None) -> None:
+                answers = [_question(each) for each in contents.classes] if contents else []
                 start = gr.Button("Adapt", variant="primary")
                 start.click(
                     run,
-                    [archive, contents, *answers],
-                    [archive, contents, state, figures, *download_parts],
+                    [archive, contents_state, *answers],
+                    [archive, contents_state, state, figures, *download_parts],
                     api_visibility="private",
                     concurrency_limit=1,
                     show_progress="full",
@@ -73,15 +73,15 @@ def add(classifier: Classifier, adapted_models: AdaptedModels) -> None:
 
     def inspect(path: str) -> tuple:
         try:
-            found = survey(path)
+            contents = survey(path)
         except (ArchiveError, DataError) as error:
             Path(path).unlink(missing_ok=True)
             return None, None, status_card("Not adapted", str(error))
-        return gr.skip(), found, _contents_card(found)
+        return gr.skip(), contents, _contents_card(contents)
 
     def run(
         path: str | None,
-        found: Survey | None,
+        contents: Survey | None,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
         *answers: str | None,
@@ -102,13 +102,13 @@ def add(classifier: Classifier, adapted_models: AdaptedModels) -> None:
 
         if path is None:
             return refuse("No zip yet", "Choose a zip with one folder for each class.")
-        if found is None or found.archive != path or len(answers) != len(found.classes):
+        if contents is None or contents.archive != path or len(answers) != len(contents.classes):
             text = "The zip is still being inspected; press Adapt once its classes are listed."
             return refuse("Not yet", text, keep_zip=True)
-        if unanswered := [each.name for each, answer in zip(found.classes, answers, strict=True) if answer is None]:
+        if unanswered := [each.name for each, answer in zip(contents.classes, answers, strict=True) if answer is None]:
             text = f"Say for each class whether it means leukaemia; not answered: {', '.join(unanswered)}."
             return refuse("Not adapted yet", text, keep_zip=True)
-        positive = [each.name for each, answer in zip(found.classes, answers, strict=True) if answer == LEUKAEMIA]
+        positive = [each.name for each, answer in zip(contents.classes, answers, strict=True) if answer == LEUKAEMIA]
         try:
             adapted_models.expect(request)
             progress(0, desc="Unpacking the zip.")
@@ -144,8 +144,10 @@ def add(classifier: Classifier, adapted_models: AdaptedModels) -> None:
         card = status_card("No adapted model", "The common model is in use again, the same for all visitors.")
         return card, "", *_download_updates(False)
 
-    archive.upload(inspect, archive, [archive, contents, state], api_visibility="private", show_progress_on=[state])
-    archive.clear(lambda: None, None, contents, api_visibility="private", show_progress="hidden")
+    archive.upload(
+        inspect, archive, [archive, contents_state, state], api_visibility="private", show_progress_on=[state]
+    )
+    archive.clear(lambda: None, None, contents_state, api_visibility="private", show_progress="hidden")
     pack.click(prepare_download, None, [download, pack], api_visibility="private", show_progress="hidden")
     back.click(
         use_common_model, None, [state, figures, *download_parts], api_visibility="private", show_progress="hidden"
@@ -158,16 +160,17 @@ def _question(each: Class) -> gr.Radio:
     return gr.Radio(
         [LEUKAEMIA, NO_LEUKAEMIA],
         value=answer,
+        interactive=True,  # a name may mislead; Gradio would lock an answered question
         label=f"{each.name} ({each.images} images)",
         info=None if answer else "Its name does not say for certain whether it means leukaemia.",
     )
 
 
-def _contents_card(found: Survey) -> str:
-    counts = ", ".join(f"{each.images} {each.name}" for each in found.classes)
-    unknown = ", ".join(each.name for each in found.classes if each.leukaemia is None)
+def _contents_card(contents: Survey) -> str:
+    counts = ", ".join(f"{each.images} {each.name}" for each in contents.classes)
+    unknown = ", ".join(each.name for each in contents.classes if each.leukaemia is None)
     task = f"Say whether {unknown} means leukaemia" if unknown else "Check what the classes mean"
-    return status_card("Before adapting", f"The zip contains {counts}. {task}, then press Adapt.", *found.notes)
+    return status_card("Before adapting", f"The zip contains {counts}. {task}, then press Adapt.", *contents.notes)
 
 
 def _beginning(messages: Sequence[str], *beginnings: str) -> list[str]:

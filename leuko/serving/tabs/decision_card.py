@@ -78,7 +78,7 @@ def decision(result: ClassificationResult, name: str, content: str) -> str:
         above=f"{name} · {content}",
         file=name,
         title=verdict.title,
-        seen=verdict.cell_summary,
+        summary=verdict.cell_summary,
         advice=advice(finding),
         scale=_scale(verdict),
         facts=list(_facts(finding, verdict)),

@@ -1,12 +1,13 @@
-// Runs once for each part of the page that shows a result; `element` stays, what is in it comes and goes.
+// Runs once, when the page is loaded. `element` is the part of the page with the details; its content changes with each
+// result, so events are handled by `element` itself.
 
 const all = (selector) => [...element.querySelectorAll(selector)];
 const one = (selector) => element.querySelector(selector);
 
-// A cell is the same in the picture, among the crops and in the table.
+// Marks a cell in the picture, in the gallery and in the table; choosing it again removes the mark.
 function choose(cell) {
   const note = one(".chosen-note");
-  if (!note) return; // one cell alone needs no choice
+  if (!note) return; // a page with one cell has nothing to choose
   const chosen = cell !== null && !one(`g.cell[data-cell="${cell}"].chosen`) ? cell : null;
   for (const part of all("[data-cell]")) {
     const match = part.dataset.cell === chosen;
@@ -18,7 +19,7 @@ function choose(cell) {
   note.textContent = chosen === null ? note.dataset.invitation : tell(chosen);
 }
 
-// Scrolls the list alone, and only as far as needed; the page stays where it is.
+// Scrolls the list, but not the page, as far as needed to show a part of it.
 function reveal(part) {
   const list = part.closest(".gallery, .scroll");
   const head = list.querySelector("thead")?.offsetHeight ?? 0;
@@ -46,7 +47,7 @@ function sort(head) {
   one("tbody").append(...rows);
 }
 
-// The heat map: which class, how strong, and how much of the image is left bare.
+// Applies the controls of the heat map: class, opacity, and how much of the image is shown without it.
 function mix() {
   const stage = one(".heat .stage");
   if (!stage) return;
