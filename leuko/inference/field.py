@@ -25,37 +25,38 @@ class Field:
     """The white cells of an image.
 
     Attributes:
-        found: where they lie.
-        table: what was measured of them, `leuko.cells.features.morphology.describe`.
-        blast_likeness: float, N, how much each looks like a blast (`leuko.decision.cell_score.blast_likeness`); None
-            without a scale.
-        counts: how many cells there are, and the share of blasts in a field where red cells give a scale.
-        close_up: whether the image shows a cell and not a field, so that there is nothing to count.
+        segmentation: of the image.
+        table: all measurements, see `leuko.cells.features.morphology.Measurements.describe`.
+        blast_likeness: float, N, how much each cell looks like a blast; None without a scale. See
+            `leuko.decision.cell_score.blast_likeness`.
+        counts: of all cells; with the share of blasts if the image is a field whose red cells give the scale.
+        close_up: whether the image is a close-up of single cells, of which nothing is counted.
     """
 
-    found: Segmentation
+    segmentation: Segmentation
     table: dict[str, np.ndarray]
     blast_likeness: np.ndarray | None
     counts: Counts
     close_up: bool
 
     @classmethod
-    def of(cls, image: np.ndarray, found: Segmentation, measurements: Measurements | None = None) -> Field:
-        """Measure the cells found in an image.
+    def of(cls, image: np.ndarray, segmentation: Segmentation, measurements: Measurements | None = None) -> Field:
+        """Measure the cells of an image.
 
         Args:
             image: uint8, H × W × 3, RGB.
-            found: its segmentation.
+            segmentation: its segmentation.
             measurements: of the same segmentation, if some were made already; none is made twice.
         """
-        table = (measurements or Measurements(found)).describe(image)
-        blast_likeness = cell_score.blast_likeness(table) if found.um_per_px else None
+        table = (measurements or Measurements(segmentation)).describe(image)
+        blast_likeness = cell_score.blast_likeness(table) if segmentation.um_per_px else None
         if blast_likeness is not None:
             blast_likeness = np.where(table["lobes"] > 0, np.nan_to_num(blast_likeness), 0.0)
-        close_up = is_close_up(found)
-        no_share = blast_likeness is None or close_up or cell_score.lacks_plausible_red_cells(found)
-        blasts = None if no_share else (blast_likeness >= 1).astype(float)
-        return cls(found, table, blast_likeness, count(found, blasts), close_up)
+        close_up = is_close_up(segmentation)
+        blasts = None
+        if blast_likeness is not None and not close_up and not cell_score.lacks_plausible_red_cells(segmentation):
+            blasts = (blast_likeness >= 1).astype(float).tolist()
+        return cls(segmentation, table, blast_likeness, count(segmentation, blasts), close_up)
 
     @property
     def order(self) -> np.ndarray:
@@ -77,7 +78,7 @@ class Field:
 
     def unit(self, feature: str) -> str:
         """Of a feature: in pixels where there is no scale."""
-        return _UNITS[feature] if self.found.um_per_px else _UNITS[feature].replace("µm", "px")
+        return _UNITS[feature] if self.segmentation.um_per_px else _UNITS[feature].replace("µm", "px")
 
     def as_csv(self, name: str) -> str:
         """The whole table, a line for each cell.

@@ -89,7 +89,7 @@ def view(image: np.ndarray, field: Field, name: str, finding: Finding) -> str:
         layers=_LAYERS,
         close_up=_close_up(field) if field.close_up else None,
         counts=_counts(field.counts),
-        cautions=(*finding.quality.warnings, *scale_notes(field.found)),
+        cautions=(*finding.quality.warnings, *scale_notes(field.segmentation)),
         table=cell_table.cell_table(image, field) if has_table else None,
         download=cell_table.download(field, name) if number else None,
         file=name,
@@ -99,7 +99,7 @@ def view(image: np.ndarray, field: Field, name: str, finding: Finding) -> str:
 
 def _outlines(field: Field, scale: float) -> _Outlines:
     """The outlines of all cells; `scale` leads from the image's pixels to the picture's."""
-    segmentation = field.found
+    segmentation = field.segmentation
     layers = []
     for kind in ("red_cells", "platelets"):
         labels = getattr(segmentation, kind)
@@ -123,7 +123,7 @@ def _outlines(field: Field, scale: float) -> _Outlines:
 
 def _font_size(field: Field) -> float:
     """The height of the numbers in pixels of the image: readable, and no cell is hidden by its own number."""
-    side = max(field.found.white_cells.shape)
+    side = max(field.segmentation.white_cells.shape)
     sizes = np.maximum(field.table["x1"] - field.table["x0"], field.table["y1"] - field.table["y0"])
     typical = np.median(sizes) * _FONT_SIZE_OF_CELL if len(sizes) else 0
     return float(np.clip(typical, *(limit * side for limit in _FONT_SIZE_OF_IMAGE)))
