@@ -99,11 +99,11 @@ def why(old: Finding, new: Finding) -> str:
     if old["in_distribution"] != new["in_distribution"]:
         return "the network knows the image now" if new["in_distribution"] else "the network does not know it any more"
     kinds = {
-        "nothing to judge by": "no white cell counts, so there is nothing to judge by",
-        "a cell and not a field": "a close-up: the cell was weighed as a field",
-        "too few cells to say": "too few cells to clear anybody by",
+        "No white cell was counted": "no white cell is counted",
+        "a single cell and not a field": "a close-up: the cell was weighed as a field",
+        "too few cells for a decision": "too few cells to exclude leukaemia",
         "no white cell with a nucleus": "the only white cells are cut by the border and do not count",
-        "leaves it open": "the share of blast-like cells is not clear enough for so few cells",
+        "score is inconclusive": "the share of blast-like cells is not clear enough for so few cells",
     }
     for words, reason in kinds.items():
         if words in says and now == "uncertain":

@@ -13,31 +13,30 @@ from scipy.special import log_softmax
 
 from leuko.decision.cell_score import CLEAR_ODDS, Decision
 
-SENSITIVITY = 0.98
-SPECIFICITY = 0.98
-PRIOR = 0.3  # standard deviation of log T
+SENSITIVITY = 0.98  # of the two-way threshold on validation images; one missed case in fifty
+SPECIFICITY = 0.98  # of the upper abstention bound on validation images
+LOG_TEMPERATURE_SD = 0.3  # of the prior: T is 0.55 to 1.8 in 95 of 100 networks
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The most probable temperature.
+    """Fit the temperature by which logits are divided to calibrate them (maximum a posteriori).
 
     Guo et al., "On Calibration of Modern Neural Networks", 2017, arXiv:1706.04599, section 4.2, with a normal prior on
-    log T: on a validation split without a single error the likelihood alone grows without end as T goes to 0, and the
-    network would be made certain of everything because few images were at hand.
+    log T: on a validation split without a single error the likelihood alone grows without limit as T goes to 0, and the
+    network would become certain of everything because the images were few.
 
     Args:
         logits: float, N × classes.
         labels: int, N, 0 to classes − 1.
 
     Returns:
-        T, by which logits are to be divided.
+        T, above 0.
     """
-
-    from scipy.optimize import minimize_scalar  # late: half a second, and serving fits nothing
+    from scipy.optimize import minimize_scalar  # imported late: it takes half a second, and serving fits nothing
 
     def loss(log_t: float) -> float:
         likelihood = log_softmax(logits / np.exp(log_t), axis=1)[np.arange(len(labels)), labels].sum()
-        return (log_t / PRIOR) ** 2 / 2 - likelihood
+        return (log_t / LOG_TEMPERATURE_SD) ** 2 / 2 - likelihood
 
     return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
 
@@ -47,9 +46,9 @@ class OperatingPoint:
     """How a leukaemia probability becomes a decision.
 
     Attributes:
-        threshold: two-way decision: suspicious at or above it.
-        abstain: (low, high): below low not suspicious, at or above high suspicious, uncertain between.
-        chosen: how, in words.
+        threshold: of the two-way decision: suspicious at or above it.
+        abstain: low and high: not suspicious below low, suspicious from high on, uncertain between.
+        chosen: how the point was chosen, in words.
     """
 
     threshold: float
@@ -60,8 +59,8 @@ class OperatingPoint:
     def fit(cls, probability: np.ndarray, positive: np.ndarray) -> OperatingPoint:
         """Choose the operating point on validation images.
 
-        The threshold is the largest one up to 0.5 that finds 98 % of the positives. The upper bound is the smallest
-        from 0.5 up that clears 98 % of the negatives; between the bounds lie at least all odds from 1:3 to 3:1.
+        The threshold is the largest one up to 0.5 with a sensitivity of 98 %. The upper bound is the smallest one from
+        0.5 on with a specificity of 98 %. Between the bounds lie at least all odds from 1:3 to 3:1.
 
         Args:
             probability: float, N, calibrated probability of leukaemia, 0 to 1.

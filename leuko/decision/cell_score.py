@@ -1,10 +1,11 @@
-"""What the cells of a field say about leukaemia, by three figures that know neither stain nor camera nor pixel.
+"""The cell-based score: how much the white cells of a field speak for leukaemia, by three features.
 
-Blasts of acute lymphoblastic leukaemia are cells whose one solid nucleus is larger than a red cell and nearly fills
-them, and they are many (Bain, *Blood Cells: A Practical Guide*). A network learns all that sets two sets of images
-apart, the laboratory first of all; these figures are few, are measured against the red cells beside them, and each can
-only speak for leukaemia the larger it is. They are no differential: lymphocytes of a healthy person, of a child above
-all, and the haematogones of a recovering marrow look much the same, one by one.
+Blasts of acute lymphoblastic leukaemia are cells with one large solid nucleus that nearly fills them, and they are many
+(Bain, *Blood Cells: A Practical Guide*). A network learns everything that differs between two sets of images, the
+laboratory first of all. These features are few and do not depend on stain, camera or pixel size: they are measured
+against the red cells of the same field, and each can only speak for leukaemia the larger it is. The score is no
+differential count: lymphocytes of a healthy person, above all of a child, and the haematogones of a recovering marrow
+look much the same, one by one.
 """
 
 from __future__ import annotations
@@ -25,44 +26,63 @@ from leuko.cells.red_cell_size import RED_CELL_AREA_UM2
 from leuko.cells.segmentation import Segmentation
 
 Decision = Literal["suspicious", "not suspicious", "uncertain"]
-CLEAR_ODDS = 3.0  # a probability within 1:3 and 3:1 is no answer, of the cells as of a network
+CLEAR_ODDS = 3.0  # a probability between odds of 1:3 and 3:1 is no decision, of the cells as of a network
 
-# A cell looks like a blast if its nucleus is as large as a red cell or larger (a small lymphocyte's is as large as
-# one; beyond five lie heaps), in one lobe without a dent, and takes up most of the cell.
-NUCLEUS = (1.0, 5.0)  # of a red cell's area
-SOLID = 0.93  # solidity of the nucleus
-FULL = 0.6  # the nucleus' share of the cell's area
 
-WITHIN = (0.3, 0.9)  # shares of the cell's area that a typical nucleus has; beyond lie errors
-UNSEEN = 20.0  # red cells, added to those seen, so that small fields do not make dense ones
+@dataclass(frozen=True)
+class BlastCriteria:
+    """When a cell looks like a blast (Bain, *Blood Cells*): in one lobe, and within these bounds.
+
+    Attributes:
+        min_nucleus_area: of a red cell's area; a small lymphocyte's nucleus is about as large as a red cell.
+        max_nucleus_area: of a red cell's area; beyond lie clumps.
+        min_solidity: of the nucleus, which has no dent.
+        min_nucleus_share: of the cell's area: the nucleus nearly fills the cell.
+    """
+
+    min_nucleus_area: float = 1.0
+    max_nucleus_area: float = 5.0
+    min_solidity: float = 0.93
+    min_nucleus_share: float = 0.6
+
+
+BLAST_CRITERIA = BlastCriteria()
+
+NUCLEUS_SHARE_RANGE = (0.3, 0.9)  # of the cell's area, that a typical nucleus takes up; beyond lie errors
+EXTRA_RED_CELLS = 20.0  # added to the red cells of a field, so that small fields do not become dense ones
 
 # Logistic regression on Aria's training part (B-ALL against haematogones) and the even-numbered BCCD fields (healthy),
-# half of them in foreign stains, leukaemia as heavy as the rest: `python -m benchmarks.elsewhere fit` prints it. Fitted
-# when the cells that the right and lower border cut counted too; 23 of 518 of these fields are decided otherwise since.
+# half of them in foreign stains, leukaemia with the same total weight as the rest: `python -m benchmarks.elsewhere fit`
+# prints it. It was fitted when cells cut by the right and lower border were counted too; without them, 23 of 518 of
+# these fields are decided differently.
 WEIGHTS = (1.013, 1.153, 2.058)
 BIAS = 2.142
 
-# Shares of cells that look like blasts: with leukaemia MIN_SHARE_WITH_LEUKAEMIA and more (WHO 2022, `leuko.cells.blast_share`), without it MAX_SHARE_WITHOUT
-# and less: of 52 Benign fields of Aria's training part, full of haematogones and half of them in foreign stains, 44.
-MIN_SHARE_WITH_LEUKAEMIA, MAX_SHARE_WITHOUT = REFERENCE_LINES[1], 0.6
-MIN_CELLS_TO_CLEAR = ceil(
-    log(CLEAR_ODDS) / log(1 / (1 - MIN_SHARE_WITH_LEUKAEMIA))
-)  # cells; fewer can clear no field, whatever they look like
+# Shares of blast-like cells: at least this with leukaemia (WHO 2022, `leuko.cells.blast_share`),
+MIN_SHARE_WITH_LEUKAEMIA = REFERENCE_LINES[1]
+# and at most this without: 44 of 52 Benign fields of Aria's training part, full of haematogones and half of them in
+# foreign stains, have less.
+MAX_SHARE_WITHOUT = 0.6
+# Fewer cells cannot exclude leukaemia in a field, whatever they look like.
+MIN_CELLS_TO_CLEAR = ceil(log(CLEAR_ODDS) / log(1 / (1 - MIN_SHARE_WITH_LEUKAEMIA)))
+
+UNKNOWN_CELL_SIZE = "cell size could not be measured, with too few sharp red cells (out of focus, or not a smear)"
+NO_NUCLEUS = "no white cell with a nucleus was found"
 
 
 @dataclass(frozen=True)
 class CellScore:
-    """What the cells of one field say.
+    """The cell-based score of one field.
 
     Attributes:
-        white_cells: white cells in the image.
-        nucleated: those that count (`leuko.cells.counting`) and have a nucleus.
+        white_cells: number of white cells in the image.
+        nucleated: those that are counted (`leuko.cells.counting`) and have a nucleus.
         blast_like: those of the nucleated that look like blasts.
-        score: log-odds of leukaemia by three figures, where it is as frequent as its absence, however few cells there
-            are; None if the cells say nothing.
-        silent: why they say nothing, in words, or empty.
+        score: log-odds of leukaemia by three features, for a prior of one half, not yet bounded by
+            the number of cells; None without a score.
+        no_score_reason: why there is no score, in words; else empty.
         close_up: whether the image is a close-up and no field.
-        not_a_smear: whether what was taken for red cells does not look like them, as in tissue or out of focus.
+        not_a_smear: whether the red cells do not look like red cells, as in tissue or out of focus.
     """
 
     white_cells: int
@@ -75,14 +95,14 @@ class CellScore:
 
     @property
     def probability(self) -> float | None:
-        """Of leukaemia, 0 to 1: the score, within what so many cells can say; None without a score."""
+        """Probability of leukaemia, 0 to 1: the score, bounded by the number of cells; None without a score."""
         if self.score is None:
             return None
-        return float(expit(np.clip(self.score, *bounds(self.blast_like, self.nucleated))))
+        return float(expit(np.clip(self.score, *score_bounds(self.blast_like, self.nucleated))))
 
     @property
     def decision(self) -> Decision:
-        """What the cells alone call the field."""
+        """The decision by the cells alone."""
         if self.probability is None:
             return "uncertain"
         if self.probability >= CLEAR_ODDS / (1 + CLEAR_ODDS):
@@ -90,89 +110,90 @@ class CellScore:
         return "not suspicious" if self.probability <= 1 / (1 + CLEAR_ODDS) else "uncertain"
 
     @property
-    def too_few(self) -> bool:
-        """Whether the cells leave it open because they are few."""
+    def too_few_cells(self) -> bool:
+        """Whether the score is inconclusive because there are too few cells."""
         return self.score is not None and self.decision == "uncertain" and self.nucleated < MIN_CELLS_TO_CLEAR
 
     @property
     def sentence(self) -> str:
-        """The evidence, for a reader."""
+        """The score in words."""
         if self.score is None:
-            return f"The cells say nothing: {self.no_score_reason}."
-        says = "too few cells to say" if self.too_few else "that leaves it open"
+            return f"No cell-based score: {self.no_score_reason}."
+        result = "too few cells for a decision" if self.too_few_cells else "the cell-based score is inconclusive"
         if self.decision != "uncertain":
-            says = f"that counts as {self.decision}"
+            result = f"the cell-based score is {self.decision}"
+        cells = describe_blast_like(self.blast_like, self.nucleated)
         others = self.white_cells - self.nucleated
-        more = f" ({others} more seen: cut by the border, without a nucleus or of impossible size)" if others else ""
+        if others:
+            cells += f" ({others} more not counted: cut by the border, without a nucleus, or of implausible size)"
         return (
-            f"The cells: {describe_blast_like(self.blast_like, self.nucleated)}{more}; {says}. A cell looks like a blast if it "
-            "has a large, solid nucleus that nearly fills it."
+            f"{cells[0].upper()}{cells[1:]}; {result}. A cell looks like a blast if its nucleus is large and compact "
+            "and nearly fills the cell."
         )
 
 
-def bounds(blast_like: int, nucleated: int) -> tuple[float, float]:
-    """How far so many cells can move the log-odds of leukaemia from even odds: down to, and up to.
+def score_bounds(blast_like: int, nucleated: int) -> tuple[float, float]:
+    """How far so many cells can move the log-odds of leukaemia from 0: lower and upper bound.
 
-    For leukaemia, a cell that looks like a blast can raise the odds 1 / `MAX_SHARE_WITHOUT` times, since of fields without leukaemia
-    some hold so many: one or two of them settle nothing. Against leukaemia speaks only what a slide with `MIN_SHARE_WITH_LEUKAEMIA` blasts
-    would hardly show: the bound is the logarithm of the likelihood ratio of the share seen to `MIN_SHARE_WITH_LEUKAEMIA`, n times their
-    Kullback–Leibler divergence for n cells (Wilks 1938, doi:10.1214/aoms/1177732360), and 0 from `MIN_SHARE_WITH_LEUKAEMIA` on. Without a
-    blast-like cell it is n · log(1 / (1 − `MIN_SHARE_WITH_LEUKAEMIA`)): four cells cannot reach odds of 1:3, five can.
+    For leukaemia: each blast-like cell raises the odds at most 1 / `MAX_SHARE_WITHOUT` times, since some fields without
+    leukaemia hold that share; one or two such cells prove nothing. Against leukaemia: the log-likelihood ratio of the
+    observed share to `MIN_SHARE_WITH_LEUKAEMIA`, which is their Kullback-Leibler divergence times the number of cells
+    (Wilks 1938, doi:10.1214/aoms/1177732360); 0 from that share on. Without a blast-like cell it is
+    n · log(1 / (1 − `MIN_SHARE_WITH_LEUKAEMIA`)): four cells cannot reach odds of 1:3, five can.
     """
-    share = blast_like / nucleated if nucleated else MIN_SHARE_WITH_LEUKAEMIA
-    against = (
-        nucleated * float(rel_entr(share, MIN_SHARE_WITH_LEUKAEMIA) + rel_entr(1 - share, 1 - MIN_SHARE_WITH_LEUKAEMIA))
-        if share < MIN_SHARE_WITH_LEUKAEMIA
-        else 0.0
-    )
+    share, reference = blast_like / max(nucleated, 1), MIN_SHARE_WITH_LEUKAEMIA
+    against = 0.0
+    if share < reference:
+        against = nucleated * float(rel_entr(share, reference) + rel_entr(1 - share, 1 - reference))
     return -against, blast_like * log(1 / MAX_SHARE_WITHOUT)
 
 
-def score_field(found: Segmentation, measurements: Measurements | None = None) -> CellScore:
-    """The evidence of a field's cells: of those that count, so that there is one number of blast-like cells.
+def score_field(segmentation: Segmentation, measurements: Measurements | None = None) -> CellScore:
+    """The cell-based score of a field, by the cells that are counted.
 
     Args:
-        found: the segmentation of the field.
-        measurements: of its cells; made here if they are not given.
+        segmentation: of the field.
+        measurements: of its cells; None: they are measured.
     """
-    score = _score_field(found, measurements or Measurements(found))
-    return replace(score, not_a_smear=found.red_cells_plausible is False)
+    score = _score_field(segmentation, measurements or Measurements(segmentation))
+    return replace(score, not_a_smear=segmentation.red_cells_plausible is False)
 
 
-def _score_field(found: Segmentation, measurements: Measurements) -> CellScore:
-    seen, um = int(found.white_cells.max(initial=0)), found.um_per_px
-    if not found.reliable:
-        return CellScore(seen, 0, 0, None, "white cells were not reliably found")
-    if is_close_up(found):
-        nucleated = int(np.count_nonzero(np.bincount(found.nuclei.ravel())[1:]))
-        no_score_reason = "the image shows a cell and not a field" if nucleated else "there is no nucleated cell"
-        return CellScore(seen, nucleated, 0, None, no_score_reason, close_up=True)
+def _score_field(segmentation: Segmentation, measurements: Measurements) -> CellScore:
+    white_cells = int(segmentation.white_cells.max(initial=0))
+    if not segmentation.reliable:
+        return CellScore(white_cells, 0, 0, None, "the white cells were not found reliably")
+    if is_close_up(segmentation):
+        nucleated = int(np.count_nonzero(np.bincount(segmentation.nuclei.ravel())[1:]))
+        reason = "the image shows a single cell and not a field" if nucleated else NO_NUCLEUS
+        return CellScore(white_cells, nucleated, 0, None, reason, close_up=True)
     table = nucleated_cells(measurements)
     number = len(table["lobes"])
     if not number:
-        no_score_reason = "no white cell with a nucleus was counted" if seen else "there is no nucleated cell"
-        return CellScore(seen, 0, 0, None, no_score_reason)
-    if not um or lacks_plausible_red_cells(found):
-        return CellScore(seen, number, 0, None, "there are too few clear red cells to tell the scale by")
+        reason = "no white cell with a nucleus was counted" if white_cells else NO_NUCLEUS
+        return CellScore(white_cells, 0, 0, None, reason)
+    if not segmentation.um_per_px or lacks_plausible_red_cells(segmentation):
+        return CellScore(white_cells, number, 0, None, UNKNOWN_CELL_SIZE)
     blast_like = int(looks_like_blast(table).sum())
-    score = float(BIAS + np.dot(WEIGHTS, score_features(table, found)))
-    return CellScore(seen, number, blast_like, score)
+    score = float(BIAS + np.dot(WEIGHTS, score_features(table, segmentation)))
+    return CellScore(white_cells, number, blast_like, score)
 
 
-def lacks_plausible_red_cells(found: Segmentation) -> bool:
-    """Whether there are no red cells that look like them: a scale that the file states makes no smear of a picture."""
-    return found.red_cells_plausible is False or (found.scale_source == "file" and not found.red_cells_plausible)
+def lacks_plausible_red_cells(segmentation: Segmentation) -> bool:
+    """Whether no plausible red cells confirm that the image is a smear; a scale in the file does not confirm it."""
+    plausible = segmentation.red_cells_plausible
+    return plausible is False or (segmentation.scale_source == "file" and not plausible)
 
 
-def scale_notes(found: Segmentation) -> tuple[str, ...]:
+def scale_notes(segmentation: Segmentation) -> tuple[str, ...]:
     """What to know about the scale, in sentences."""
-    if found.scale_source == "file":
-        return ("The scale comes from the file's metadata and not from red cells.",)
-    return (found.scale_conflict,) if found.scale_conflict else ()
+    if segmentation.scale_source == "file":
+        return ("The scale is taken from the file's metadata, not from the red cells.",)
+    return (segmentation.scale_conflict,) if segmentation.scale_conflict else ()
 
 
 def nucleated_cells(measurements: Measurements) -> dict[str, np.ndarray]:
-    """The rows of `Measurements.shapes` that have a nucleus and count (`leuko.cells.counting`)."""
+    """The rows of `Measurements.shapes` of counted cells with a nucleus."""
     table = measurements.shapes
     counted = (table["lobes"] > 0) & ~np.isin(table["id"], tally_white_cells(measurements.segmentation).left_out)
     return {name: column[counted] for name, column in table.items()}
@@ -184,38 +205,43 @@ def looks_like_blast(table: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def blast_likeness(table: Mapping[str, np.ndarray]) -> np.ndarray:
-    """How much each cell looks like a blast: the bound it misses by most, as a ratio; 1 and more: it looks like one.
+    """How much each cell looks like a blast: its worst ratio to a criterion; from 1 on, it looks like one.
 
-    Float, N, of a table of `leuko.cells.features.morphology` in micrometres; it orders cells and is no probability.
+    Float, N, of a table of `leuko.cells.features.morphology` in micrometres. It ranks cells and is no probability.
     """
     size = table["nucleus_area"] / RED_CELL_AREA_UM2
     ratios = (
-        size / NUCLEUS[0],
-        NUCLEUS[1] / np.maximum(size, 1e-6),
+        size / BLAST_CRITERIA.min_nucleus_area,
+        BLAST_CRITERIA.max_nucleus_area / np.maximum(size, 1e-6),
         1 / np.maximum(table["lobes"], 1),
-        np.nan_to_num(table["nucleus_solidity"]) / SOLID,
-        table["nucleus_share"] / FULL,
+        np.nan_to_num(table["nucleus_solidity"]) / BLAST_CRITERIA.min_solidity,
+        table["nucleus_share"] / BLAST_CRITERIA.min_nucleus_share,
     )
     return np.min(ratios, axis=0)
 
 
-def score_features(table: Mapping[str, np.ndarray], found: Segmentation) -> np.ndarray:
-    """What is weighed; float, 3, each larger in leukaemia.
+def score_features(table: Mapping[str, np.ndarray], segmentation: Segmentation) -> np.ndarray:
+    """The features of the score; float, 3, each larger in leukaemia, and each a logarithm of odds.
 
-    The odds of looking like a blast; the density of nucleated cells, per red cell; the share of the cell that the
-    nucleus takes up, in the median cell; each as a logarithm of odds. A field is one where there was a white cell to be
-    seen: that one says nothing of how dense they lie, and only the others count.
+    They are the odds that a cell looks like a blast; the density of nucleated cells, per red cell; and the share of the
+    cell that the nucleus takes up, in the median cell. Fields are photographed where there is a white cell, so one cell
+    is not counted in the density.
 
     Args:
         table: of the nucleated cells, one or more, from `leuko.cells.features.morphology`, in micrometres.
-        found: the segmentation, with a known scale.
+        segmentation: with a known scale.
+
+    Raises:
+        ValueError: the scale is not known.
     """
+    if segmentation.um_per_px is None:
+        raise ValueError("the features of the cell-based score need the scale of the image; give um_per_px")
     number, blast_like = len(table["lobes"]), looks_like_blast(table).sum()
-    red_cells = np.count_nonzero(found.red_cells) * found.um_per_px**2 / RED_CELL_AREA_UM2
+    red_cells = np.count_nonzero(segmentation.red_cells) * segmentation.um_per_px**2 / RED_CELL_AREA_UM2
     return np.array(
         [
             np.log((blast_like + 0.5) / (number - blast_like + 0.5)),
-            np.log((number - 1 + 0.5) / (red_cells + UNSEEN)),
-            logit(np.clip(np.median(table["nucleus_share"]), *WITHIN)),
+            np.log((number - 1 + 0.5) / (red_cells + EXTRA_RED_CELLS)),
+            logit(np.clip(np.median(table["nucleus_share"]), *NUCLEUS_SHARE_RANGE)),
         ]
     )

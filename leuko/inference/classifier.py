@@ -16,7 +16,7 @@ from leuko.cells.features.morphology import Measurements
 from leuko.cells.segmentation import Segmentation, segment
 from leuko.decision import cell_score
 from leuko.decision.fusion import Verdict
-from leuko.decision.magnification import um_per_input_px
+from leuko.decision.out_of_distribution import ood_reason
 from leuko.images import field_of_view
 from leuko.images.field_of_view import FieldOfView
 from leuko.images.quality import Quality, assess
@@ -247,18 +247,12 @@ class Classifier:
         if metadata.positive:  # without them, neither network nor cells can speak of leukaemia
             network = float(leukaemia_probability(probabilities, self.labels, metadata.positive))
             score = cell_score.score_field(segmentation, measurements) if segmentation else None
-        reason = self._ood_reason(shape, features, segmentation)
+        reason = ood_reason(
+            metadata.familiarity,
+            features,
+            metadata.scale,
+            segmentation,
+            shape,
+            self.model.preprocessing.size if self.model.preprocessing else (0, 0),
+        )
         return Verdict(metadata.operating_point, network, reason, score, quality.issues)
-
-    def _ood_reason(self, shape: tuple[int, ...], features: np.ndarray, segmentation: Segmentation | None) -> str:
-        """Why the network does not know such images, in words; empty if it does."""
-        metadata = self.model.metadata
-        if segmentation and metadata.scale:
-            if not segmentation.um_per_px or cell_score.lacks_plausible_red_cells(segmentation):
-                return "the size of its cells is not known: too few clear red cells; it is out of focus or not a smear"
-            larger = metadata.scale.relative_cell_size(
-                um_per_input_px(segmentation.um_per_px, shape, self.model.preprocessing.size)
-            )
-            if larger != 1:
-                return f"the network sees its cells at {100 * larger:.0f}\u00a0% of the size it knows"
-        return "" if metadata.familiarity.is_in_distribution(features) else "in its look"

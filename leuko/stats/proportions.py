@@ -9,7 +9,7 @@ TAIL = 0.025  # probability on either side of a 95 % interval
 Interval = dict[str, float]  # `value`, `low` and `high`
 
 
-def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
+def wilson_interval(successes: float, trials: float) -> tuple[float, float]:
     """95 % interval of a share; without trials, anything from 0 to 1.
 
     Wilson, "Probable inference, the law of succession, and statistical inference", 1927,

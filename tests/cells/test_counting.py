@@ -49,7 +49,7 @@ def test_cells_cut_by_the_left_and_upper_border_count_and_the_others_do_not():
         assert (tally.total, tally.counted) == (6, 3)
         assert tally.excluded["cut"] == (3, 4, 5)
     assert RULE in counts.sentences[0]
-    assert "Of 6 white cells seen, not counted: 3 cut." in counts.sentences
+    assert "Of 6 white cells found, not counted: 3 cut." in counts.sentences
 
 
 def test_fields_side_by_side_count_every_cell_once():
@@ -104,7 +104,7 @@ def test_four_of_eight_is_22_to_78_per_cent():
     assert (share.blasts, share.nucleated, share.share) == (4, 8, 0.5)
     text = " ".join(counts.sentences)
     assert "4 of 8 nucleated cells look like blasts: 50 % (95 % interval 22 to 78 %)." in text
-    assert "8 cells is little to go by" in text
+    assert "8 cells are too few" in text
     assert "5 %" in text and "20 %" in text and "do not hold for blood" in text and "not a diagnosis" in text
 
 
@@ -112,7 +112,7 @@ def test_one_blast_reads_well_and_many_cells_are_not_called_few():
     one = count(field(white=grid(1)), [1.0]).blast_share.sentences
     assert one[0].startswith("1 of 1 nucleated cell looks like a blast: 100 %")
     many = count(field(white=grid(200, size=2, step=4), side=100), [0.0] * 200).blast_share
-    assert many.nucleated == 200 and not any("little to go by" in line for line in many.sentences)
+    assert many.nucleated == 200 and not any("too few to assess" in line for line in many.sentences)
 
 
 def test_only_counted_cells_with_a_nucleus_enter_the_share():

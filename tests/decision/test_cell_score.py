@@ -47,7 +47,7 @@ def test_blasts_and_normal_cells_are_told_apart_under_every_objective_and_stain(
     ill, well = weigh(field(1, BLASTS, um_per_px, stain)), weigh(field(1, NORMAL, um_per_px, stain))
     assert ill.decision == "suspicious" and well.decision == "not suspicious"
     assert 5 <= ill.blast_like <= 11 and well.blast_like <= 1
-    assert "look like blasts" in ill.sentence and "counts as suspicious" in ill.sentence
+    assert "look like blasts" in ill.sentence and "score is suspicious" in ill.sentence
 
 
 def test_the_size_of_the_picture_changes_little():
@@ -66,7 +66,7 @@ def test_the_size_of_the_picture_changes_little():
         ),
         (
             synthetic.render(5, width=640, height=480, white_cells={"blast": 4}, red_cover=0).image,
-            "too few clear red cells",
+            "too few sharp red cells",
         ),
     ],
     ids=["no white cell", "one cell", "no red cells"],
@@ -85,8 +85,10 @@ def test_few_cells_never_make_a_field_suspicious_nor_clear_one():
     """However sure the figures are, 10 or −10 as log-odds."""
     assert [cells(n, n, 10).decision for n in (1, 2, 3)] == ["uncertain", "uncertain", "suspicious"]
     assert [cells(n, 0, -10).decision for n in (1, 2, 4, 5)] == ["uncertain"] * 3 + ["not suspicious"]
-    assert cells(1, 0, -10).sentence.endswith("too few cells to say. A cell looks like a blast if it has a large, "
-                                              "solid nucleus that nearly fills it.")  # fmt: skip
+    assert cells(1, 0, -10).sentence.endswith(
+        "too few cells for a decision. A cell looks like a blast if its nucleus is large and compact and nearly fills "
+        "the cell."
+    )
     assert cells(9, 3, -10).decision == "uncertain"  # a third of the cells look like blasts: nobody is cleared
     assert cells(6, 1, -10).decision == "uncertain" and cells(30, 1, -10).decision == "not suspicious"
     assert cells(9, 9, -10).probability == 0.5  # nor do blasts speak against leukaemia, or others for it
@@ -109,8 +111,8 @@ def test_how_far_cells_move_the_probability_is_bounded_by_their_number(number, d
 def test_one_white_cell_is_too_little_to_go_by(embedded, kind, seen):
     finding = embedded.classify(field(4, {kind: 1}))
     assert finding.decision == "uncertain" and 0.4 < finding.evidence["cells"] < 0.65
-    assert finding.headline.startswith("Uncertain: too few cells to say.") and seen in finding.headline
-    assert "so few cells say little of the slide" in finding.headline
+    assert finding.headline.startswith("Uncertain: too few cells for a decision.") and seen in finding.headline
+    assert "too few cells to assess the slide" in finding.headline
 
 
 def test_more_and_fuller_cells_always_speak_for_leukaemia():
@@ -118,8 +120,8 @@ def test_more_and_fuller_cells_always_speak_for_leukaemia():
 
 
 ILL, WELL, OPEN = cells(9, 8, 3.0), cells(16, 1, -3.5), cells(2, 1, 0.4)
-ONE = CellScore(1, 1, 0, None, "the image shows a cell and not a field", close_up=True)
-NONE = CellScore(0, 0, 0, None, "there is no nucleated cell")
+ONE = CellScore(1, 1, 0, None, "the image shows a single cell and not a field", close_up=True)
+NONE = CellScore(0, 0, 0, None, "no white cell with a nucleus was found")
 P_ILL, P_WELL, P_OPEN = (each.probability for each in (ILL, WELL, OPEN))
 
 
@@ -138,7 +140,7 @@ P_ILL, P_WELL, P_OPEN = (each.probability for each in (ILL, WELL, OPEN))
         (0.99, "in its colours", WELL, "not suspicious", P_WELL),  # one that does not is not asked
         (0.01, "in its colours", ILL, "suspicious", P_ILL),
         (0.99, "in its colours", OPEN, "uncertain", P_OPEN),
-        (0.01, "in its colours", ONE, "uncertain", 0.01),  # a close-up clears nobody
+        (0.01, "in its colours", ONE, "uncertain", 0.01),  # a close-up cannot exclude leukaemia
         (0.99, "in its colours", None, "uncertain", 0.99),
     ],
 )
@@ -147,12 +149,12 @@ def test_who_decides(network, strange, found, decision, probability):
     assert verdict.decision == decision
     assert verdict.probability == probability
     said = " ".join(verdict.reasons)
-    assert ("unlike the training images" in said) == bool(strange)
+    assert ("Out of distribution" in said) == bool(strange)
     assert ("contradict" in said) == (
         not strange and found in (ILL, WELL) and decision == "uncertain" and network != 0.5
     )
     assert found is None or found.sentence in said
-    assert ("network gives leukaemia" in said) == (not strange)  # what does not count is not told as an answer
+    assert ("network's leukaemia probability" in said) == (not strange)  # what does not count is not told as an answer
 
 
 def test_the_scale_of_the_training_images_is_known_and_kept():
@@ -211,7 +213,7 @@ def test_without_a_scale_a_network_that_knows_its_own_does_not_count(embedded):
         replace(embedded.model, metadata=replace(embedded.model.metadata, familiarity=known))
     ).classify(image)
     assert finding.decision == "uncertain" and not finding.in_distribution
-    assert "too few clear red cells" in finding.reasons[0]
+    assert "too few sharp red cells" in finding.reasons[0]
 
 
 def test_a_model_without_a_class_of_leukaemia_decides_nothing_by_cells(embedded, smear):
@@ -229,7 +231,7 @@ def test_an_image_that_is_not_fit_is_not_searched_for_cells(embedded, smear):
     finding = embedded.classify(cv2.GaussianBlur(smear, (0, 0), 6))
     assert not finding.quality.usable and finding.decision == "uncertain"
     assert finding.evidence["cells"] is None and "cells" not in " ".join(finding.reasons)
-    assert finding.headline == "Not fit to be judged." and finding.reasons == finding.quality.issues
+    assert finding.headline == "Image quality too low." and finding.reasons == finding.quality.issues
     assert json.loads(json.dumps(finding.as_json("a.png")))["evidence"]["cells"] is None
 
 
@@ -251,7 +253,7 @@ def test_healthy_fields_of_another_laboratory_are_never_suspicious_and_rarely_cl
         counted = reading.verdict.cells.nucleated
         if not reading.finding.in_distribution and counted < cell_score.MIN_CELLS_TO_CLEAR:
             assert reading.finding.decision != "not suspicious"
-            assert reading.verdict.cells.no_score_reason or "too few cells to say" in reading.finding.headline
+            assert reading.verdict.cells.no_score_reason or "too few cells for a decision" in reading.finding.headline
 
 
 def test_cells_alone_tell_leukaemia_from_haematogones(data):

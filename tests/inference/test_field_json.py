@@ -33,7 +33,7 @@ LABELS = ("Benign", "Early", "Pre", "Pro")
 POINT = OperatingPoint(0.5, (0.25, 0.75), "by hand")
 FIT, UNFIT = Quality(), Quality({"dark": "The image is too dark; raise the light and take it again."})
 WARNED = Quality({}, {"dark": "The image is dim."})
-SILENT = ("there is no nucleated cell", "the image shows a cell and not a field", "there are too few clear red cells")
+SILENT = (cell_score.NO_NUCLEUS, "the image shows a single cell and not a field", cell_score.UNKNOWN_CELL_SIZE)
 
 
 def cells(number: int, blasts: int, score: float) -> CellScore:
@@ -67,7 +67,7 @@ def readings(draw) -> tuple[ClassificationResult, tuple[str, ...]]:
     point = replace(POINT, abstain=(draw(st.floats(0, 0.25)), draw(st.floats(0.75, 1))))
     fit = draw(st.sampled_from([FIT, UNFIT, WARNED]))
     looked = draw(found()) if fit.usable and positive else None
-    verdict = Verdict(point, network, draw(st.sampled_from(["", "in its look"])), looked, fit.issues)
+    verdict = Verdict(point, network, draw(st.sampled_from(["", "appearance"])), looked, fit.issues)
     return reading(probabilities, positive, verdict, fit), positive
 
 
@@ -75,7 +75,7 @@ def text(part: str) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", part)).split())
 
 
-SURE_OF_NOTHING = Verdict(POINT, 0.0005, "in its look", cells(9, 9, 5))
+SURE_OF_NOTHING = Verdict(POINT, 0.0005, "appearance", cells(9, 9, 5))
 
 
 @given(readings())
@@ -119,7 +119,7 @@ def test_no_answer_contradicts_itself(drawn):
     if not decided:
         assert "%" not in card.split("Confidence")[0].split("Leukaemia probability")[-1]
     if not finding.in_distribution and verdict.network is not None and finding.quality.usable:
-        assert "gives leukaemia a probability" not in card + table["reason"]
+        assert "network's leukaemia probability" not in card + table["reason"]
         assert "By the network not used: out of distribution" in card
     # Confidence.
     assert "%" not in confidence and (confidence.startswith("none") == (not decided))
@@ -131,13 +131,13 @@ def test_no_answer_contradicts_itself(drawn):
         "suspicious": "This cell is suspicious for ALL" if alone else "Suspicious for ALL",
         "not suspicious": "This cell is not suspicious for ALL" if alone else "Not suspicious for ALL",
     }
-    assert answer["headline"].startswith(opening.get(answer["decision"], ("Uncertain: ", "Not fit to be judged")))
+    assert answer["headline"].startswith(opening.get(answer["decision"], ("Uncertain: ", "Image quality too low")))
     if finding.quality.usable and p is not None:
         assert verdict.title in card and verdict.cell_summary in card
         if verdict.cells and verdict.cells.probability is not None:
             k, n = verdict.cells.blast_like, verdict.cells.nucleated
             assert (f"{k} of {n} white cell" if k else f"o blast-like cell among {n} white cell") in answer["headline"]
-            assert "say little of the slide" in answer["headline"]
+            assert "too few cells to assess the slide" in answer["headline"]
         assert table["reason"].startswith(answer["headline"])
     assert "Some model, version 0123abcd" in card and table["model"] == "Some model, version 0123abcd"
     # Quality.
@@ -180,7 +180,7 @@ def test_one_number_of_blasts_in_reasons_headline_share_table_and_json(embedded,
     assert sum(bool(cell["looks_like_blast"]) for cell in counted) == found.blast_like
     words = f"{found.blast_like} of {found.nucleated} white cells look like blasts"
     assert words in " ".join(reading.finding.reasons) and words in reading.finding.headline
-    assert f"{found.white_cells - found.nucleated} more seen" in " ".join(reading.finding.reasons)
+    assert f"{found.white_cells - found.nucleated} more not counted" in " ".join(reading.finding.reasons)
     page = text(field_view.view(crowded, Field.of(crowded, reading.segmentation), "a.png", reading.finding))
     assert (
         f"({found.blast_like} of {found.nucleated})" in page
@@ -273,7 +273,7 @@ def test_a_model_of_single_cells_speaks_of_the_cell_and_says_so(embedded):
     reading = Classifier(replace(embedded.model, metadata=known)).analyze(image)
     assert reading.verdict.cells.close_up and reading.finding.in_distribution
     assert reading.finding.leukaemia_probability == reading.finding.evidence["network"]
-    assert "A close-up of one cell, which says nothing of the slide." in reading.finding.headline
+    assert "A close-up of one cell, which does not represent the slide." in reading.finding.headline
     if reading.finding.decision != "uncertain":
         assert "by the network alone" in reading.finding.headline
 

@@ -214,7 +214,7 @@ def test_an_image_unfit_to_be_judged_gets_advice_and_no_figures(visit):
     try_example(page, "many")
     try_example(page, "blurred")
     card = page.locator(".verdict")
-    assert "Not fit to be judged" in card.inner_text() and "refocus" in card.inner_text()
+    assert "Image quality too low" in card.inner_text() and "refocus" in card.inner_text()
     assert "%" not in card.inner_text() and not page.locator("#cells, #overlay").count()
 
 
