@@ -29,7 +29,8 @@ from leuko.decision import cell_score
 from leuko.decision.fusion import Verdict
 from leuko.images import synthetic
 from leuko.images.decode import decode
-from leuko.images.stain import StainProfile, reinhard_normalise
+from leuko.images.stain_normalisation import reinhard_normalise
+from leuko.images.stain_profile import StainProfile
 from leuko.inference.classifier import ClassificationResult, Classifier
 from leuko.networks import model_folder
 from leuko.stats.proportions import wilson_interval
@@ -73,7 +74,7 @@ class Data:
     def look(self, laboratory: str) -> StainProfile:
         """How a laboratory's images look."""
         files = sorted(file for file in (self.data / laboratory).rglob("*") if file.suffix in (".jpg", ".bmp"))
-        return StainProfile.typical([StainProfile.of(decode(file)) for file in files[:: len(files) // LOOKS]])
+        return StainProfile.median([StainProfile.from_image(decode(file)) for file in files[:: len(files) // LOOKS]])
 
 
 def fit(data: Data) -> None:

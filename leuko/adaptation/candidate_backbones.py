@@ -15,7 +15,7 @@ from leuko.data.cleaning.clean import Cleaning, inspect
 from leuko.data.errors import DataError
 from leuko.data.image_table import ImageTable
 from leuko.decision.magnification import measure_scales
-from leuko.images.stain import colour_statistics
+from leuko.images.colour_statistics import colour_statistics
 from leuko.networks import model_folder
 from leuko.networks.backbones import create
 

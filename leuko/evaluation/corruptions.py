@@ -15,7 +15,8 @@ import numpy as np
 
 from leuko.cells.segmentation import segment
 from leuko.images.scale_bar import CORNER
-from leuko.images.stain import StainProfile, recolour_dyes, reinhard_normalise
+from leuko.images.stain_normalisation import recolour_dyes, reinhard_normalise
+from leuko.images.stain_profile import StainProfile
 
 BORDER = 1 / 16  # of each side: what the border alone shows
 MARGIN_UM = 1.0  # around white cells, left out of the background with them
@@ -49,16 +50,16 @@ def brightness(image: np.ndarray, strength: float, rng: np.random.Generator) -> 
 def stain(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
     """Other dyes: the amount of each by a factor of up to 1 + `strength`, their hues turned by up to 40 ° × `strength`.
 
-    Amounts and dyes are those of `leuko.images.stain`; the glass stays as it is.
+    Amounts and dyes are those of `leuko.images.stain_normalisation`; the glass stays as it is.
     """
-    own = StainProfile.of(image)
+    own = StainProfile.from_image(image)
     amount = (1 + strength) ** rng.uniform(-1, 1, size=(2, 1))
     towards = rng.uniform(-1, 1, size=(2, 3))
     dyes = np.maximum(
         own.dyes + np.tan(np.radians(40 * strength)) * towards / np.linalg.norm(towards, axis=1)[:, None], 0.01
     )
     dyes = dyes / np.linalg.norm(dyes, axis=1)[:, None] * amount
-    return recolour_dyes(image, own, StainProfile(own.glass, own.mean, own.spread, dyes, own.strength))
+    return recolour_dyes(image, own, StainProfile(own.background, own.mean, own.spread, dyes, own.strength))
 
 
 def scale(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:

@@ -13,8 +13,8 @@ from leuko.data.image_table import ImageTable
 from leuko.evaluation.evaluation_set import EvaluationSet
 from leuko.evaluation.metrics import Decisions
 from leuko.images import quality
+from leuko.images.colour_statistics import colour_statistics
 from leuko.images.decode import ImageError
-from leuko.images.stain import colour_statistics
 from leuko.inference.classifier import Classifier, Finding, leukaemia_probability
 from leuko.networks.model_folder import ModelMetadata
 from leuko.stats.calibration_metrics import unscaled_probabilities
@@ -31,7 +31,7 @@ class DatasetPredictions:
         findings: M.
         distance: float, M: of their features from the training images' (`leuko.decision.out_of_distribution.MahalanobisOOD`).
         colours: float, M × 9: their colour statistics.
-        contrast, sharpness: float, M: from `leuko.images.quality.measure`.
+        contrast, sharpness: float, M: from `leuko.images.quality.contrast_and_sharpness`.
         errors: why a row cannot be read, by its number.
     """
 
@@ -82,7 +82,7 @@ def predict_dataset(classifier: Classifier, rows: ImageTable, progress: Progress
         distance = familiarity.distance(reading.output.features)
         read.append(row)
         findings.append(reading.finding)
-        numbers.append((float(distance), *quality.measure(image)))
+        numbers.append((float(distance), *quality.contrast_and_sharpness(image)))
         colours.append(colour_statistics(image))
     distance, contrast, sharpness = np.array(numbers).reshape(-1, 3).T
     return DatasetPredictions(np.array(read, int), findings, distance, np.array(colours), contrast, sharpness, errors)

@@ -32,7 +32,9 @@ from leuko.evaluation.corruptions import GLASS
 from leuko.evaluation.shortcut_audit import mean_interval, nearest_neighbours
 from leuko.evaluation.tables import in_full
 from leuko.experiments import single_run
-from leuko.images.stain import StainProfile, colour_statistics, macenko_normalise, reinhard_normalise
+from leuko.images.colour_statistics import colour_statistics
+from leuko.images.stain_normalisation import macenko_normalise, reinhard_normalise
+from leuko.images.stain_profile import StainProfile
 from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing, to_input
 from leuko.reports.evaluation.evaluate import stains

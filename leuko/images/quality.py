@@ -1,4 +1,4 @@
-"""Whether an image is fit to be judged: size, exposure, contrast, colour, focus, and whether it is a smear at all."""
+"""Image quality: size, exposure, contrast, colour, focus, and whether the image is a smear at all."""
 
 from __future__ import annotations
 
@@ -11,70 +11,73 @@ import cv2
 import numpy as np
 
 from leuko.images import field_of_view, masked_cell
+from leuko.images.image_statistics import absolute_laplacian, channel_range, edge_strength, quantiles
+from leuko.images.smear_check import is_stained_smear
 
-WORKING_SIDE = 512  # pixels; larger images are measured at this size, so that the measures mean the same
+WORKING_SIDE = 512  # pixels; larger images are measured at this size, so that the measures are comparable
 
-# What cannot be judged. Each bound lies outside nearly everything seen in a sample of nine sources, as they are and at
-# 0.6 to 1.4 times their light (`python -m benchmarks.refusals` counts what is refused of all of them).
-MIN_SIDE = 64
-MIN_WHITE = 76  # 99th percentile of grey: the background of a bright field
-MAX_BLACK = 240  # 0.1st percentile of grey: the darkest cell
-MIN_CONTRAST = 22  # grey levels between these two
-MIN_COLOUR = 8  # 99.5th percentile of max − min over the channels
-MIN_SHARPNESS = 0.0195  # strongest Laplacian relative to the usual contrast
-YELLOWEST = 0.31  # weakest channel of the lamp over its strongest: it is white, or yellow at most
-MIN_STAINED = 0.003  # share of pixels in the dyes' colour; the rest is glass. Or, in pale or sparse fields:
-ABSORBING = 0.03, 0.5  # density of green, and share of the densest's, of what is looked at instead:
-LIKE_DYES = 0.3  # of it, the share in which green is absorbed by a tenth more than blue
-MAX_FOREIGN = 0.07  # share of pixels in colours that blood dyes do not make
-MAX_FLAT = 0.78  # share of pixels exactly as bright as their neighbours, as drawings have them
-MAX_STEEP = 0.25  # share of steps over 30 % of the contrast from one pixel to the next, as in noise
-PLAIN = 0.5, 0.02  # shares of flat and of steep that together only print and screens have
-MAX_EDGE = 14  # strongest steps relative to the usual ones: hard lines on smooth ground
-CLIPPED = 250, 0.05  # grey of glass too bright for the camera; share of such pixels from which they are left out
-MOSTLY_CLIPPED = 0.6  # share of such pixels from which little but nuclei is left, so that hard edges tell nothing, and
-STEEP_CLIPPED = (
-    0.5  # the share of steep steps among the rest, which thin print exceeds and 99 of 100 such smears do not
-)
-INVERTED = 0.8, 0.6  # share of stained pixels, and depth of the median of grey below white, that together no field has
 
-# What can be judged, but better from a better image.
-SMALL_SIDE = 96
-DIM_WHITE = 120  # 99th percentile of grey
-BRIGHT_BLACK = 225  # 1st percentile of grey
-LOW_CONTRAST = 35  # grey levels between 1st and 99th percentile
-PALE_COLOUR = 6  # mean of max − min over the channels
-SOFT_SHARPNESS = 0.022
+@dataclass(frozen=True)
+class QualityParameters:
+    """Bounds of image quality, for images of at most `WORKING_SIDE` pixels.
 
-_SENTENCES = MappingProxyType(
+    Each `min` and `max` lies outside nearly all images of nine sources, as they are and at 0.6 to 1.4 times their light
+    (`python -m benchmarks.refusals` counts what is refused of all of them). The others only lead to a warning.
+
+    Attributes:
+        min_side: of the original image, px; a warning below `small_side`.
+        min_white: 99th percentile of grey: the background of a bright field; a warning below `dim_white`.
+        max_black: 0.1st percentile of grey: the darkest cell; a warning above `bright_black` (1st percentile).
+        min_contrast: grey levels between these two; a warning below `low_contrast` (1st to 99th percentile).
+        min_colour: 99.5th percentile of the range of the channels; a warning below `pale_colour` (mean).
+        min_sharpness: strongest Laplacian over the contrast; a warning below `soft_sharpness`.
+    """
+
+    min_side: int = 64
+    small_side: int = 96
+    min_white: float = 76
+    dim_white: float = 120
+    max_black: float = 240
+    bright_black: float = 225
+    min_contrast: float = 22
+    low_contrast: float = 35
+    min_colour: float = 8
+    pale_colour: float = 6
+    min_sharpness: float = 0.0195
+    soft_sharpness: float = 0.022
+
+
+DEFAULTS = QualityParameters()
+
+_ISSUES = MappingProxyType(
     {
-        "dark": "The image is too dark; raise the light and take it again.",
-        "over-exposed": "The image is over-exposed; lower the light and take it again.",
+        "dark": "The image is too dark; increase the light and take it again.",
+        "over-exposed": "The image is over-exposed; reduce the light and take it again.",
         "blank": "The image is almost blank; choose a field with cells.",
-        "no-colour": "The image has no colour; the stain is needed to judge it.",
+        "no-colour": "The image has no colour; the assessment needs the colours of the stain.",
         "blurred": "The image is out of focus; refocus and take it again.",
-        "not-a-smear": "The image does not look like a stained smear; choose a picture of blood or marrow.",
+        "not-a-smear": "The image does not look like a stained smear; choose an image of blood or bone marrow.",
     }
 )
 _WARNINGS = MappingProxyType(
     {
-        "dark": "The image is dim; with more light the answer is more reliable.",
-        "over-exposed": "The image is very bright; with less light the answer is more reliable.",
+        "dark": "The image is dim; with more light the result is more reliable.",
+        "over-exposed": "The image is very bright; with less light the result is more reliable.",
         "blank": "The image has little contrast, so pale cells may be missed.",
         "no-colour": "The image has little colour, so pale cells may be missed.",
-        "blurred": "The image is slightly out of focus; a sharper one makes the answer more reliable.",
+        "blurred": "The image is slightly out of focus; a sharper image gives a more reliable result.",
     }
 )
-KINDS = ("too-small", *_SENTENCES)
+KINDS = ("too-small", *_ISSUES)
 
 
 @dataclass(frozen=True)
 class Quality:
-    """The verdict on an image.
+    """The quality of an image.
 
     Attributes:
-        issues_by_kind: every issue by its kind, one of `KINDS`, in words for a user; an image with one cannot be judged.
-        warnings_by_kind: every warning in the same way: the image can be judged, but a better one would be more reliable.
+        issues_by_kind: every issue, a sentence by its kind, one of `KINDS`; an image with an issue is not assessed.
+        warnings_by_kind: every warning in the same way: the image is assessed, but a better one would be more reliable.
     """
 
     issues_by_kind: Mapping[str, str] = field(default_factory=dict)
@@ -82,7 +85,7 @@ class Quality:
 
     @property
     def usable(self) -> bool:
-        """Whether to judge the image: no issue was found."""
+        """Whether the image can be assessed: it has no issue."""
         return not self.issues_by_kind
 
     @property
@@ -96,11 +99,11 @@ class Quality:
         return tuple(self.warnings_by_kind.values())
 
     def as_json(self) -> dict[str, Any]:
-        """As it stands in the JSON of a finding and of a field."""
+        """As in the JSON of a finding and of a field."""
         return {"usable": self.usable, "issues": list(self.issues), "warnings": list(self.warnings)}
 
 
-def assess(image: np.ndarray) -> Quality:
+def assess(image: np.ndarray, parameters: QualityParameters = DEFAULTS) -> Quality:
     """Assess the technical quality of a smear image.
 
     Focus is the 99th percentile of the absolute Laplacian of Gaussian over the contrast, after Pech-Pacheco et al.,
@@ -108,9 +111,10 @@ def assess(image: np.ndarray) -> Quality:
 
     Args:
         image: uint8, H × W × 3, RGB.
+        parameters: the bounds.
 
     Returns:
-        The verdict: `too-small` and the first of the other kinds that applies.
+        Its issues are `too-small` and the first of the other kinds that applies.
     """
     view = field_of_view.find(image)
     if view is not None:
@@ -118,161 +122,78 @@ def assess(image: np.ndarray) -> Quality:
     else:
         cell = masked_cell.find(image, on_white=True)
         if cell is not None:
-            return _of_cut_out(image, cell)
+            return _assess_masked_cell(image, cell, parameters)
     height, width = image.shape[:2]
-    image = _at_working_size(image)
-    found, warned = _of_size(height, width)
-    kind, doubts = _worst(image)
-    if kind and not (found and kind == "not-a-smear"):  # cells of few pixels have edges as hard as print
-        found[kind] = _SENTENCES[kind]
-    return Quality(found, {} if found else {**warned, **{doubt: _WARNINGS[doubt] for doubt in doubts}})
+    issues, warnings = _assess_size(height, width, parameters)
+    kind, doubts = _assess_content(_at_working_size(image), parameters)
+    if kind and not (issues and kind == "not-a-smear"):  # cells of few pixels have edges as hard as print
+        issues[kind] = _ISSUES[kind]
+    return Quality(issues, {} if issues else {**warnings, **{doubt: _WARNINGS[doubt] for doubt in doubts}})
 
 
-def _of_size(height: int, width: int) -> tuple[dict[str, str], dict[str, str]]:
-    """What is wrong with a size, in pixels: issues and warnings."""
-    small = f"The image is very small ({width} × {height}); upload it at full resolution."
-    if min(height, width) < MIN_SIDE:
-        return {"too-small": small}, {}
-    return {}, {"too-small": small} if min(height, width) < SMALL_SIDE else {}
-
-
-def _of_cut_out(image: np.ndarray, cell: np.ndarray) -> Quality:
-    """The verdict on a single cell, bool, H × W, without surroundings: its size and focus can be told, no more."""
-    rows, columns = (np.flatnonzero(cell.any(axis=axis)) for axis in (1, 0))
-    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    part, inside = _at_working_size(image[window]), cell[window].astype(np.uint8)
-    inside = cv2.resize(inside, part.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-    inside = cv2.erode(inside, np.ones((5, 5), np.uint8), borderValue=0) > 0  # the cut is sharp, whatever the cell is
-    found, warned = _of_size(*image.shape[:2])
-    grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
-    if inside.any():
-        low, high = np.quantile(grey[inside], (0.01, 0.99))
-        edges = np.quantile(_laplacian(grey.astype(np.float32))[inside], 0.99)
-        if edges < SOFT_SHARPNESS * max(high - low, 1):
-            warned["blurred"] = _WARNINGS["blurred"]
-    return Quality(found, {} if found else warned)
-
-
-def measure(image: np.ndarray) -> tuple[float, float]:
+def contrast_and_sharpness(image: np.ndarray) -> tuple[float, float]:
     """Contrast in grey levels and sharpness (see `assess`) of an image, uint8, H × W × 3, RGB."""
     grey = cv2.cvtColor(_at_working_size(image), cv2.COLOR_RGB2GRAY)
-    contrast = float(np.subtract(*_quantiles(grey, 0.99, 0.01)))
-    return contrast, _edges(grey.astype(np.float32)) / max(contrast, 1.0)
+    white, black = quantiles(grey, 0.99, 0.01)
+    return white - black, edge_strength(grey.astype(np.float32)) / max(white - black, 1.0)
 
 
-def _at_working_size(image: np.ndarray) -> np.ndarray:
-    shrink = WORKING_SIDE / max(image.shape[:2])
-    return image if shrink >= 1 else cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+def _assess_size(height: int, width: int, parameters: QualityParameters) -> tuple[dict[str, str], dict[str, str]]:
+    """Issues and warnings of a size in pixels."""
+    small = {"too-small": f"The image is very small ({width} × {height}); upload it at full resolution."}
+    if min(height, width) < parameters.min_side:
+        return small, {}
+    return {}, small if min(height, width) < parameters.small_side else {}
 
 
-def _edges(grey: np.ndarray) -> float:
-    """The strongest Laplacian of Gaussian of grey values, float32, H × W."""
-    (strongest,) = _quantiles(_laplacian(grey), 0.99)
-    return strongest
+def _assess_masked_cell(image: np.ndarray, cell: np.ndarray, parameters: QualityParameters) -> Quality:
+    """The quality of a single cell, bool, H × W, without surroundings: only its size and focus can be assessed."""
+    rows, columns = (np.flatnonzero(cell.any(axis=axis)) for axis in (1, 0))
+    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    part = _at_working_size(image[window])
+    mask = cv2.resize(cell[window].astype(np.uint8), (part.shape[1], part.shape[0]), interpolation=cv2.INTER_NEAREST)
+    # The cut is sharp, whatever the cell is, so the border is left out.
+    inside = np.asarray(cv2.erode(mask, np.ones((5, 5), np.uint8), borderValue=0)) > 0
+    issues, warnings = _assess_size(image.shape[0], image.shape[1], parameters)
+    if inside.any():
+        grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
+        low, high = np.quantile(grey[inside], (0.01, 0.99))
+        edges = np.quantile(absolute_laplacian(grey.astype(np.float32))[inside], 0.99)
+        if edges < parameters.soft_sharpness * max(high - low, 1):
+            warnings["blurred"] = _WARNINGS["blurred"]
+    return Quality(issues, {} if issues else warnings)
 
 
-def _laplacian(grey: np.ndarray) -> np.ndarray:
-    return np.abs(cv2.Laplacian(cv2.GaussianBlur(grey, (0, 0), 0.7), cv2.CV_32F))
-
-
-def _quantiles(values: np.ndarray, *shares: float) -> list[float]:
-    """As `np.quantile`, several times as fast, of uint8 or float32.
-
-    Of bytes a histogram holds all ranks; and NumPy has a quick way to find one rank of an array, not several.
-    """
-    up_to = np.cumsum(cv2.calcHist([values], [0], None, [256], [0, 256])) if values.dtype == np.uint8 else None
-    found = []
-    for share in shares:
-        rank = share * (values.size - 1)
-        low = int(rank)
-        if up_to is not None:
-            below, above = (float(np.searchsorted(up_to, place, side="right")) for place in (low, np.ceil(rank)))
-        else:
-            ordered = np.partition(values, low, axis=None)
-            below = float(ordered[low])
-            above = float(ordered[low + 1 :].min()) if rank > low else below
-        found.append(below + (rank - low) * (above - below))
-    return found
-
-
-def _worst(image: np.ndarray) -> tuple[str | None, list[str]]:
+def _assess_content(image: np.ndarray, parameters: QualityParameters) -> tuple[str | None, list[str]]:
     """The first kind of issue that applies, and all kinds of warnings."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    darkest, black, white = _quantiles(grey, 0.001, 0.01, 0.99)
-    most, contrast = white - darkest, white - black
-    doubts = {"dark": white < DIM_WHITE, "over-exposed": black > BRIGHT_BLACK, "blank": contrast < LOW_CONTRAST}
-    if white < MIN_WHITE:
+    darkest, black, white = quantiles(grey, 0.001, 0.01, 0.99)
+    full_contrast, contrast = white - darkest, white - black
+    if white < parameters.min_white:
         return "dark", []
-    if darkest > MAX_BLACK:
+    if darkest > parameters.max_black:
         return "over-exposed", []
-    if most < MIN_CONTRAST:
+    if full_contrast < parameters.min_contrast:
         return "blank", []
-    colour = _colour(image)
-    if _quantiles(colour, 0.995)[0] < MIN_COLOUR:
+    colour = channel_range(image)
+    if quantiles(colour, 0.995)[0] < parameters.min_colour:
         return "no-colour", []
-    doubts["no-colour"] = colour.mean() < PALE_COLOUR
-    edges = _edges(grey.astype(np.float32))
-    if edges < MIN_SHARPNESS * contrast:
+    edges = edge_strength(grey.astype(np.float32))
+    if edges < parameters.min_sharpness * contrast:
         return "blurred", []
-    doubts["blurred"] = edges < SOFT_SHARPNESS * contrast
-    deep = (white - _quantiles(grey, 0.5)[0]) / most
-    if not _dyed(image, deep) or _drawn(grey, most):
+    depth = (white - quantiles(grey, 0.5)[0]) / full_contrast
+    if not is_stained_smear(image, grey, full_contrast, depth):
         return "not-a-smear", []
+    doubts = {
+        "dark": white < parameters.dim_white,
+        "over-exposed": black > parameters.bright_black,
+        "blank": contrast < parameters.low_contrast,
+        "no-colour": colour.mean() < parameters.pale_colour,
+        "blurred": edges < parameters.soft_sharpness * contrast,
+    }
     return None, [kind for kind, applies in doubts.items() if applies]
 
 
-def _colour(image: np.ndarray) -> np.ndarray:
-    """Max − min over the channels; uint8, H × W."""
-    red, green, blue = cv2.split(image)
-    return cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
-
-
-def _dyed(image: np.ndarray, deep: float) -> bool:
-    """Whether light passed through blood dyes: a light ground, and on it what absorbs green more than blue.
-
-    Densities are decadic, relative to the lamp. Nothing on a smear is opaque, and neither red cells nor nuclei let
-    green through better than the other channels, or red far worse; dense things never absorb blue most. In a negative
-    nearly all seems stained, and is much darker than the brightest; `deep` says how much, as a share of the contrast.
-    """
-    soft = cv2.split(cv2.GaussianBlur(image, (0, 0), 1.5)[::2, ::2])
-    light = [_quantiles(channel, 0.99)[0] for channel in soft]
-    if min(light) < YELLOWEST * max(light):
-        return False
-    values = np.arange(1, 257, dtype=np.float32)
-    red, green, blue = (
-        cv2.LUT(channel, -np.log10(np.minimum(values / (lamp + 1), 1)))
-        for channel, lamp in zip(soft, light, strict=True)
-    )
-    foreign = (blue > green) & (red + green + blue > 0.6)  # yellow, brown, orange
-    foreign |= green < np.minimum(red, blue) - 0.03  # green
-    foreign |= red > green + 0.3  # cyan and pure blue
-    foreign |= np.minimum(np.minimum(red, green), blue) > 0.5  # black
-    if foreign.mean() > MAX_FOREIGN:
-        return False
-    stained = (green > 0.08) & (green > blue + 0.04)
-    if stained.mean() >= MIN_STAINED:
-        return not (stained.mean() > INVERTED[0] and deep > INVERTED[1])
-    absorbing = green > max(ABSORBING[0], ABSORBING[1] * _quantiles(green, 0.999)[0])
-    return bool(absorbing.any() and (green > 1.1 * blue)[absorbing].mean() >= LIKE_DYES)
-
-
-def _drawn(grey: np.ndarray, contrast: float) -> bool:
-    """Whether brightness moves in hard steps between flat areas, as in print and charts, or is all steps, as noise.
-
-    Glass that is brighter than the camera can tell is flat in smears too, so clipped pixels are left out.
-    """
-    if min(grey.shape) < 2:
-        return False
-    corner = grey[:-1, :-1]
-    step = cv2.max(cv2.absdiff(grey[:-1, 1:], corner), cv2.absdiff(grey[1:, :-1], corner))
-    clipped = corner >= CLIPPED[0]
-    bright = clipped.mean()
-    if CLIPPED[1] < bright < 1:
-        step = step[~clipped]
-    usual, strong = _quantiles(step, 0.9, 0.995)
-    flat, steep = (step == 0).mean(), (step > 0.3 * contrast).mean()
-    if flat > MAX_FLAT or (flat > PLAIN[0] and steep > PLAIN[1]):
-        return True
-    if bright > MOSTLY_CLIPPED:
-        return bool(steep > STEEP_CLIPPED)
-    return bool(steep > MAX_STEEP or strong > MAX_EDGE * max(usual, 0.5))
+def _at_working_size(image: np.ndarray) -> np.ndarray:
+    factor = WORKING_SIDE / max(image.shape[:2])
+    return image if factor >= 1 else cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)

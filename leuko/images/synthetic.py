@@ -26,17 +26,17 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True)
 class Stain:
-    """The look of a stain: 8-bit RGB colours (1-255) of empty glass and of one layer of each thing on it."""
+    """The look of a stain: 8-bit RGB colours (1-255) of the empty background and of one layer of each thing on it."""
 
-    glass: RGB
+    background: RGB
     red_cell: RGB
     nucleus: RGB
     cytoplasm: RGB  # the deep blue one of a blast
 
     def transmit(self, dyes: np.ndarray) -> np.ndarray:
         """Light, H × W × 3, 0-255, that passes dye amounts, H × W × 3: red cell, nucleus, cytoplasm."""
-        absorbance = np.log(np.divide(self.glass, [self.red_cell, self.nucleus, self.cytoplasm]))
-        return self.glass * np.exp(-dyes @ absorbance)
+        absorbance = np.log(np.divide(self.background, [self.red_cell, self.nucleus, self.cytoplasm]))
+        return self.background * np.exp(-dyes @ absorbance)
 
 
 STAINS: Mapping[str, Stain] = MappingProxyType(

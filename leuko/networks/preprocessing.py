@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from leuko.images import field_of_view
-from leuko.images.stain import Normalisation
+from leuko.images.stain_normalisation import StainNormaliser
 
 _RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 MAX_INPUT = 4096  # pixels of a side
@@ -36,7 +36,7 @@ class Preprocessing:
     interpolation: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    stain: Normalisation | None = None
+    stain: StainNormaliser | None = None
 
     def as_timm(self) -> dict[str, Any]:
         """As timm and transformers read it from `config.json`."""
@@ -87,6 +87,6 @@ def to_input(image: np.ndarray, how: Preprocessing) -> np.ndarray:
         )
     )
     if how.stain:
-        resized = how.stain(resized)
+        resized = how.stain.transform(resized)
     scaled = resized.astype(np.float32) / 255
     return np.ascontiguousarray(((scaled - np.float32(how.mean)) / np.float32(how.std)).transpose(2, 0, 1))

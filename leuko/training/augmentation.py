@@ -12,7 +12,8 @@ from torchvision.transforms import v2
 
 from leuko.images import scale_bar
 from leuko.images.field_of_view import crop_to_field_of_view
-from leuko.images.stain import Normalisation, StainProfile, recolour_dyes
+from leuko.images.stain_normalisation import StainNormaliser, recolour_dyes
+from leuko.images.stain_profile import StainProfile
 
 Kind = Literal["none", "light", "stain", "mixed"]
 
@@ -52,7 +53,7 @@ class Augmentation:
     35 to 100 % of the area of a field that may be mirrored beyond its borders (scale); mirrored and turned.
 
     `mixed`: the one or the other, a third `light` and the rest `stain`, so that a network may use the colours it knows
-    and does not depend on them. Where known looks are kept (`Normalisation.known`), half of the latter are normalised
+    and does not depend on them. Where similar stains are kept (`StainNormaliser.accepted`), half of the latter are normalised
     all the same: that is how images of other laboratories will be seen.
 
     All chance comes from torch's generator, which the Trainer seeds in every worker and epoch.
@@ -70,7 +71,7 @@ class Augmentation:
         mean: tuple[float, ...],
         std: tuple[float, ...],
         kind: Kind = "light",
-        stain: Normalisation | None = None,
+        stain: StainNormaliser | None = None,
     ) -> None:
         self._size, self._kind, self._stain = size, kind, stain
         near, far = (v2.RandomResizedCrop(size, scale=(least, 1.0), ratio=(3 / 4, 4 / 3)) for least in (0.65, 0.35))
@@ -103,10 +104,10 @@ class Augmentation:
         if kind == "mixed":
             kind = "light" if rng.random() < NEAR else "stain"
             if kind == "stain" and rng.random() < SEEN_AS_FOREIGN:
-                stain = stain and replace(stain, known=None)
+                stain = stain and replace(stain, accepted=None)
         image = scale_bar.remove(within(crop_to_field_of_view(image), self._size))
         if stain:
-            image = stain(image)
+            image = stain.transform(image)
         if kind == "light":
             image = restain(image, rng.uniform(1 - STAIN, 1 + STAIN, size=3))
         elif kind == "stain":
@@ -126,7 +127,7 @@ def other_laboratory(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     Returns:
         uint8, H × W × 3, RGB.
     """
-    own = StainProfile.of(image)
+    own = StainProfile.from_image(image)
     dyes = np.maximum(own.dyes + rng.normal(0, TURN, (2, 3)), 0.01)
     dyes *= AMOUNT ** rng.uniform(-1, 1, (2, 1)) / np.linalg.norm(dyes, axis=1, keepdims=True)
     glass = 255 * np.minimum(rng.uniform(*LAMP) * rng.uniform(*TINT, size=3) / TINT[1], 1)

@@ -14,7 +14,8 @@ from leuko.data import output_paths
 from leuko.data.load import load
 from leuko.evaluation import model_warnings, tables
 from leuko.images.field_of_view import crop_to_field_of_view
-from leuko.images.stain import Normalisation, StainProfile, StainRange
+from leuko.images.stain_normalisation import StainNormaliser
+from leuko.images.stain_profile import StainProfile
 from leuko.networks.backbones import create
 from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing
@@ -125,7 +126,7 @@ def preprocessing(network: Network, data: TrainingData, settings: Settings) -> P
     stain = None
     if settings.normalise_stain != "none":
         some = np.random.default_rng(settings.seed).permutation(data.split.train)[:LOOKS]
-        looks = [StainProfile.of(crop_to_field_of_view(data.rows.open_image(int(row)))) for row in some]
-        known = StainRange.of(looks) if settings.normalise_images == "foreign" else None
-        stain = Normalisation(settings.normalise_stain, StainProfile.typical(looks), known)
+        profiles = [StainProfile.from_image(crop_to_field_of_view(data.rows.open_image(int(row)))) for row in some]
+        keep_similar = settings.normalise_images == "foreign"
+        stain = StainNormaliser.fit(settings.normalise_stain, profiles, keep_similar)
     return Preprocessing((settings.image_size,) * 2, "bicubic", mean, std, stain)

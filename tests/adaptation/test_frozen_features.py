@@ -10,7 +10,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from leuko.adaptation.frozen_features import Head, Trunk, digest_of, features, kept
-from leuko.images.stain import Normalisation, StainProfile
+from leuko.images.stain_normalisation import StainNormaliser
+from leuko.images.stain_profile import StainProfile
 from leuko.networks import model_folder
 from leuko.networks.preprocessing import to_input
 
@@ -57,11 +58,11 @@ def test_views_differ_and_follow_the_seed_alone(trunk, smear):
 
 def test_views_of_a_normalised_model_are_normalised(model, smear):
     """What it makes of a field is what the same network without a normalisation makes of the normalised field."""
-    normalise = Normalisation("reinhard", StainProfile.of(255 - (255 - smear) // 2))
+    normalise = StainNormaliser("reinhard", StainProfile.from_image(255 - (255 - smear) // 2))
     own = Trunk(model.network, replace(model.preprocessing, stain=normalise))
     without = Trunk(model.network, replace(model.preprocessing, stain=None))
     (found,) = features([own], [smear].__getitem__, 1, views=3)
-    expected, otherwise = (features([without], [each].__getitem__, 1, views=3)[0] for each in (normalise(smear), smear))
+    expected, otherwise = (features([without], [each].__getitem__, 1, views=3)[0] for each in (normalise.transform(smear), smear))
     assert np.allclose(found, expected, atol=1e-3)
     assert (np.abs(expected - otherwise).max(axis=-1) > 0.1).all()
 

@@ -105,7 +105,7 @@ def test_four_of_eight_is_22_to_78_per_cent():
     text = " ".join(counts.sentences)
     assert "4 of 8 nucleated cells look like blasts: 50 % (95 % interval 22 to 78 %)." in text
     assert "8 cells are too few" in text
-    assert "5 %" in text and "20 %" in text and "do not hold for blood" in text and "not a diagnosis" in text
+    assert "5 %" in text and "20 %" in text and "do not apply to blood" in text and "not a diagnosis" in text
 
 
 def test_one_blast_reads_well_and_many_cells_are_not_called_few():

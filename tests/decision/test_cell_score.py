@@ -59,10 +59,10 @@ def test_the_size_of_the_picture_changes_little():
 @pytest.mark.parametrize(
     ("image", "words"),
     [
-        (field(3, {}), "no nucleated cell"),
+        (field(3, {}), "no white cell with a nucleus"),
         (
             synthetic.render(4, width=290, height=290, white_cells={"neutrophil": 1}, rouleaux=0).image,
-            "a cell and not a field",
+            "a single cell and not a field",
         ),
         (
             synthetic.render(5, width=640, height=480, white_cells={"blast": 4}, red_cover=0).image,

@@ -22,7 +22,8 @@ from leuko.evaluation import corruptions, error_analysis, shortcut_audit
 from leuko.evaluation.evaluation_set import gather
 from leuko.evaluation.predict_dataset import EvaluatedDataset, predict_dataset
 from leuko.images import quality, synthetic
-from leuko.images.stain import StainProfile, colour_statistics
+from leuko.images.colour_statistics import colour_statistics
+from leuko.images.stain_profile import StainProfile
 from leuko.inference.classifier import Classifier
 from leuko.networks.model_folder import EMBEDDED, LEUKO
 
@@ -260,7 +261,7 @@ def test_corruptions_grow_with_their_strength_and_are_the_same_every_time(smear)
     for kind in ("blur", "noise", "JPEG", "brightness", "stain"):
         change = [np.abs(views[f"{kind} {level}"].astype(int) - smear).mean() for level in range(1, 6)]
         assert change[0] > 0 and change == sorted(change)
-    sharpness = [quality.measure(views[f"blur {level}"])[1] for level in range(1, 6)]
+    sharpness = [quality.contrast_and_sharpness(views[f"blur {level}"])[1] for level in range(1, 6)]
     assert sharpness == sorted(sharpness, reverse=True)
 
 
@@ -275,9 +276,9 @@ def test_another_scale_makes_things_larger_or_smaller_by_its_factor(seed):
 
 
 def test_another_stain_leaves_the_glass(smear):
-    look = StainProfile.of(smear)
-    seen = StainProfile.of(corruptions.stain(smear, 0.3, np.random.default_rng(0)))
-    assert np.abs(seen.glass - look.glass).max() < 6
+    look = StainProfile.from_image(smear)
+    seen = StainProfile.from_image(corruptions.stain(smear, 0.3, np.random.default_rng(0)))
+    assert np.abs(seen.background - look.background).max() < 6
     assert np.abs(seen.mean - look.mean).max() > 3
 
 
@@ -309,7 +310,7 @@ def test_colours_alone_are_shown_to_fail_where_colours_change(embedded, smears):
     found = shortcut_audit.evaluate_views(
         embedded.model,
         rows,
-        lambda _, image: corruptions.restained(image, {"one": StainProfile.of(np.asarray(draw(3)))}),
+        lambda _, image: corruptions.restained(image, {"one": StainProfile.from_image(np.asarray(draw(3)))}),
         stains.astype(int),
         np.arange(12),
         progress=lambda items, *_: items,

@@ -14,7 +14,8 @@ from torch.nn import functional as F  # noqa: N812
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from leuko.images.decode import decode
-from leuko.images.stain import Normalisation, StainProfile, StainRange, reinhard_normalise
+from leuko.images.stain_normalisation import StainNormaliser, reinhard_normalise
+from leuko.images.stain_profile import StainProfile, StainRange
 from leuko.networks import model_folder
 from leuko.networks.backbones import create
 from leuko.networks.preprocessing import Preprocessing, to_input
@@ -65,9 +66,9 @@ def test_stain_augmentation_reaches_other_laboratories(data):
     foreign = [decode(data / "bccd" / "JPEGImages" / "BloodImage_00001.jpg")]
     foreign.append(decode(sorted((data / "pbc" / "lymphocyte").iterdir())[0]))
     rng = np.random.default_rng(0)
-    glass = np.array([StainProfile.of(other_laboratory(field, rng)).glass for _ in range(60)])
+    glass = np.array([StainProfile.from_image(other_laboratory(field, rng)).background for _ in range(60)])
     for image in foreign:
-        there = StainProfile.of(image).glass
+        there = StainProfile.from_image(image).background
         share_below = (glass < there).mean(axis=0)
         nearest = np.abs(glass - there).max(axis=1).min()
         assert nearest < 25, (there, nearest)
@@ -87,8 +88,8 @@ def test_another_laboratory_shows_the_same_cells(smear):
 
 
 def test_views_are_normalised_before_they_vary(smear):
-    look = StainProfile.of(np.full((64, 64, 3), 120, np.uint8))
-    normalise = Normalisation("reinhard", look)
+    look = StainProfile.from_image(np.full((64, 64, 3), 120, np.uint8))
+    normalise = StainNormaliser("reinhard", look)
     assert np.abs(views(smear, "none", 1, stain=normalise).max() - 120 / 255) < 0.25
     how = Preprocessing((224, 224), "bicubic", (0.0,) * 3, (1.0,) * 3, normalise)
     assert np.allclose(to_input(smear, how) * 255, reinhard_normalise(smear, look).transpose(2, 0, 1), atol=1e-3)
@@ -106,8 +107,8 @@ def test_mixed_views_are_near_and_far(smear):
     assert tinted("stain") > 0.6
     assert 0.5 * tinted("stain") < tinted("mixed") < 0.85 * tinted("stain")
 
-    own = StainProfile.of(smear)
-    normalise = Normalisation("reinhard", replace(own, mean=own.mean - 15), StainRange.of([own]))
+    own = StainProfile.from_image(smear)
+    normalise = StainNormaliser("reinhard", replace(own, mean=own.mean - 15), StainRange.from_profiles([own]))
     changed = np.abs(views(smear, "mixed", 60, stain=normalise) - views(smear, "mixed", 60)).max(axis=(1, 2, 3)) > 0.02
     assert 0.15 < changed.mean() < 0.5
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from leuko.images.stain import Normalisation
+from leuko.images.stain_normalisation import StainNormaliser
 from leuko.networks.classical_features import FEATURES
 from leuko.networks.metadata import ModelMetadata
 from leuko.networks.model import Model, ModelFolderError
@@ -58,7 +58,7 @@ def _load_network(folder: Path) -> Model:
         metadata = ModelMetadata.from_json(stored, labels)
         preprocessing = Preprocessing.from_timm(config["pretrained_cfg"])
         if stain := stored.get("stain"):
-            preprocessing = replace(preprocessing, stain=Normalisation.from_json(stain))
+            preprocessing = replace(preprocessing, stain=StainNormaliser.from_json(stain))
         arguments = config.get("model_args", {})
         foreign = ":" in backbone or _names_sources(arguments)
         steps, trained_backbone = float(stored["training"]["steps"]), stored["training"].get("backbone")

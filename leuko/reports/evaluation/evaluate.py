@@ -19,8 +19,9 @@ from leuko.evaluation import corruptions, metrics, predictions, shortcut_audit
 from leuko.evaluation.evaluation_set import EvaluationSet, gather
 from leuko.evaluation.predict_dataset import EvaluatedDataset, predict_dataset, progress
 from leuko.images import synthetic
+from leuko.images.colour_statistics import colour_statistics
 from leuko.images.decode import SUFFIXES, ImageError, decode
-from leuko.images.stain import StainProfile, colour_statistics
+from leuko.images.stain_profile import StainProfile
 from leuko.inference.classifier import Classifier, leukaemia_probability
 from leuko.networks import model_folder
 from leuko.reports.evaluation import gallery, page
@@ -118,20 +119,20 @@ def stains(references: Sequence[tuple[str, Sequence[Path]]]) -> dict[str, StainP
     """
     if not references:
         return {
-            f"a drawn smear ({stain})": StainProfile.of(
+            f"a drawn smear ({stain})": StainProfile.from_image(
                 synthetic.render(0, width=512, height=512, um_per_px=0.3, stain=stain, white_cells=DRAWN["cells"]).image
             )
             for stain in DRAWN["stain"]
         }
     return {
-        name: StainProfile.typical([_look(file) for file in files[:: max(1, len(files) // REFERENCES)]])
+        name: StainProfile.median([_look(file) for file in files[:: max(1, len(files) // REFERENCES)]])
         for name, files in references
     }
 
 
 def _look(file: Path) -> StainProfile:
     try:
-        return StainProfile.of(decode(file))
+        return StainProfile.from_image(decode(file))
     except ImageError as error:
         raise DataError(f"The stain reference {file} cannot be read; give an image or a folder of them.") from error
 
