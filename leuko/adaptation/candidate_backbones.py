@@ -67,7 +67,7 @@ def candidates(model: model_folder.Model, larger: float | None) -> list[Candidat
     """
     how = model.preprocessing
     if how.stain:  # one laboratory's images are all treated alike, even where some look like the model's own
-        how = replace(how, stain=replace(how.stain, known=None))
+        how = replace(how, stain=replace(how.stain, accepted=None))
     times = SIZES[1] if larger is None else float(np.clip(larger, *SIZES))
     other = tuple(max(STEP, STEP * round(side * times / STEP)) for side in how.size)
     sizes = (other, how.size) if larger is not None else (how.size, other)
