@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import timm
 from huggingface_hub import constants
@@ -18,19 +18,19 @@ from timm.models._hub import check_cached_file
 from torch import nn
 
 from leuko.networks import architectures, ensemble_network, hub_errors  # noqa: F401  (two are registered with timm)
-from leuko.networks.network import Network
+from leuko.networks.network import Network, TimmModel
 
 
 class WeightsError(ValueError):
-    """Initial weights that cannot be had or do not fit; the message says what to do."""
+    """Initial weights are unreachable or do not fit; the message says what to do."""
 
 
 def create(backbone: str, classes: int, *, weights: str = "auto", dropout: float = 0.0) -> Network:
     """Build a network for `classes` classes.
 
-    Behind a trunk that has learnt, a new last layer starts at nought, as in Kolesnikov et al., "Big Transfer", 2020,
-    arXiv:1912.11370. timm's own start is meant for a thousand classes: with four, the first answers of an EfficientNet
-    are far off and sure, and the steps that mend them undo much of what the trunk knows.
+    On a pretrained trunk, a new last layer starts with zeros, as in Kolesnikov et al., "Big Transfer", 2020,
+    arXiv:1912.11370. timm's initial values are meant for a thousand classes: with four, an EfficientNet's first
+    predictions are wrong and confident, and the first steps of training destroy much of the trunk.
 
     Args:
         backbone: any name of `timm.list_models()`.
@@ -46,9 +46,10 @@ def create(backbone: str, classes: int, *, weights: str = "auto", dropout: float
         near = ", ".join(timm.list_models(f"*{backbone.split('.')[0][:6]}*")[:5]) or "see timm.list_models()"
         raise WeightsError(f"timm has no network named {backbone!r}; did you mean one of: {near}?")
     try:
-        with hub_errors.quiet(), _at_hand_if_offline(backbone) if weights == "auto" else nullcontext():
-            timm_model = timm.create_model(
-                backbone, pretrained=weights == "auto", num_classes=classes, drop_rate=dropout
+        with hub_errors.quiet(), _cached_if_offline(backbone) if weights == "auto" else nullcontext():
+            timm_model = cast(
+                TimmModel,
+                timm.create_model(backbone, pretrained=weights == "auto", num_classes=classes, drop_rate=dropout),
             )
     except Exception as error:
         if weights != "auto":
@@ -82,11 +83,11 @@ def read_network(file: Path, backbone: str, classes: int, arguments: dict[str, A
 
 
 @contextmanager
-def _at_hand_if_offline(backbone: str) -> Iterator[None]:
-    """Where the source of pretrained weights does not answer, only those that are on this machine already are taken."""
+def _cached_if_offline(backbone: str) -> Iterator[None]:
+    """Within it, pretrained weights come from this machine's cache if their source does not answer."""
     cfg = timm.get_pretrained_cfg(backbone)
     on_hub = bool(cfg and cfg.hf_hub_id)
-    source = constants.ENDPOINT if on_hub else cfg and cfg.url
+    source = constants.ENDPOINT if on_hub else _url(cfg)
     if not source or (constants.HF_HUB_OFFLINE and on_hub) or hub_errors.reachable(source):
         yield
         return
@@ -96,8 +97,14 @@ def _at_hand_if_offline(backbone: str) -> Iterator[None]:
         yield
 
 
-def _load_initial(timm_model: nn.Module, file: Path) -> bool:
-    """Load what fits; whether the last layer is left as it was, because the file's has other classes."""
+def _url(cfg: Any) -> str | None:
+    """The address of pretrained weights that are not on the Hub."""
+    url = cfg.url if cfg else None
+    return url if isinstance(url, str) else None
+
+
+def _load_initial(timm_model: TimmModel, file: Path) -> bool:
+    """Load the tensors that fit; True if the last layer was left as it was, because the file's has other classes."""
     if file.suffix != ".safetensors":
         raise WeightsError(f"--weights takes auto, none or a .safetensors file; {file.name} is none of them.")
     try:

@@ -9,13 +9,15 @@ doi:10.1007/978-981-15-0798-4). An ensemble is one timm network with a trunk and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import timm
 import torch
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
 from torch.nn import functional
+
+from leuko.networks.network import TimmModel
 
 NAME = "leuko_ensemble"
 
@@ -25,7 +27,7 @@ class EnsembleError(ValueError):
 
 
 class _Sharpness(nn.Module):
-    """Multiplies the log-probabilities; 1 until a temperature is folded in."""
+    """Multiplies the log-probabilities by a factor, which is 1 until a temperature is folded in."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,13 +40,15 @@ class _Sharpness(nn.Module):
 class _Resize(nn.Module):
     """Resizes images as Pillow does, with antialiasing: a weighted mean along columns, then along rows.
 
-    The weights are two matrices, so that the exported network needs no operation but multiplication.
+    The weights are two matrices, so that the exported network resizes by multiplication alone.
     """
 
-    def __init__(self, given: tuple[int, int], wanted: tuple[int, int]) -> None:
+    def __init__(self, source: tuple[int, int], target: tuple[int, int]) -> None:
         super().__init__()
-        self.same = given == wanted
-        for name, before, after in zip(("rows", "columns"), given, wanted, strict=True):
+        self.same = source == target
+        self.rows: torch.Tensor
+        self.columns: torch.Tensor
+        for name, before, after in zip(("rows", "columns"), source, target, strict=True):
             one = torch.eye(before)[None, None]
             weights = functional.interpolate(one, (after, before), mode="bicubic", antialias=True)[0, 0]
             self.register_buffer(name, weights, persistent=False)
@@ -61,17 +65,17 @@ def largest(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
 class Ensemble(nn.Module):
     """The mean of several classifiers' probabilities, as one timm network.
 
-    The feature map of an ensemble is that of its members one after the other, each flattened, since they may differ in
-    size and layout; `split` undoes that. Logits are the logarithms of the mean probabilities, so that softmax gives
-    these back.
+    The feature map of an ensemble is the concatenation of its members' feature maps, each flattened, since they may
+    differ in size and layout; `split` separates them again. Logits are the logarithms of the mean probabilities, so that
+    softmax gives the mean probabilities.
 
     Args:
         members: for each member `architecture` (timm's name), `args` (of `timm.create_model`), `mean` and `std` (of
-            its input; the ensemble takes that of the first), `size` (of its input; the ensemble takes the largest) and
-            `shape` (of its feature map for one image).
+            its input; the ensemble's input is normalised as the first member's), `size` (of its input; the ensemble takes
+            the largest) and `shape` (of its feature map for one image).
         num_classes: of all members.
         in_chans: 3.
-        drop_rate: given to no member; they are trained already.
+        drop_rate: not used: the members are trained already.
     """
 
     def __init__(
@@ -83,37 +87,49 @@ class Ensemble(nn.Module):
     ) -> None:
         super().__init__()
         if not members:
-            raise EnsembleError(f"{NAME} has no members; make one of trained model folders.")
+            raise EnsembleError(f"{NAME} has no members; combine trained model folders.")
         self.num_classes = num_classes
         self.shapes = [tuple(member["shape"]) for member in members]
-        self.members = nn.ModuleList(
-            timm.create_model(member["architecture"], num_classes=num_classes, **member["args"]) for member in members
-        )
-        own_mean, own_std = (torch.tensor(members[0][key]) for key in ("mean", "std"))
+        networks = [
+            cast(TimmModel, timm.create_model(member["architecture"], num_classes=num_classes, **member["args"]))
+            for member in members
+        ]
+        self.members = nn.ModuleList(networks)
+        first_mean, first_std = (torch.tensor(members[0][key]) for key in ("mean", "std"))
         mean, std = (torch.tensor([member[key] for member in members]) for key in ("mean", "std"))
-        self.register_buffer("input_scale", own_std / std)
-        self.register_buffer("input_shift", (own_mean - mean) / std)
+        self.input_scale: torch.Tensor
+        self.input_shift: torch.Tensor
+        self.register_buffer("input_scale", first_std / std)
+        self.register_buffer("input_shift", (first_mean - mean) / std)
         sizes = [tuple(member["size"]) for member in members if "size" in member]
         self.resizing = nn.ModuleList(_Resize(largest(sizes), size) for size in sizes)
         self.sharpness = _Sharpness()
-        self.num_features = self.head_hidden_size = sum(member.head_hidden_size for member in self.members)
+        self.num_features = self.head_hidden_size = sum(network.head_hidden_size for network in networks)
+
+    def networks(self) -> list[TimmModel]:
+        """The members."""
+        return [cast(TimmModel, member) for member in self.members]
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
         """The members' feature maps, B × sum of their sizes, of images, B × 3 × H × W, normalised for the first."""
         scales, shifts = self.input_scale[..., None, None], self.input_shift[..., None, None]
-        resizing = self.resizing or [nn.Identity()] * len(self.members)  # older folders name no sizes: they are all one
-        views = zip(self.members, resizing, scales, shifts, strict=True)
-        return torch.cat([member.forward_features(r(x) * s + t).flatten(1) for member, r, s, t in views], dim=1)
+        # Older folders state no sizes, because all members have the same.
+        resizing = list(self.resizing) or [nn.Identity()] * len(self.members)
+        views = zip(self.networks(), resizing, scales, shifts, strict=True)
+        return torch.cat(
+            [member.forward_features(resize(x) * scale + shift).flatten(1) for member, resize, scale, shift in views],
+            dim=1,
+        )
 
     def split(self, feature_map: torch.Tensor) -> list[torch.Tensor]:
-        """The members' feature maps as they were, each B × its own shape."""
+        """The members' feature maps, each B × its shape."""
         sizes = [torch.Size(shape).numel() for shape in self.shapes]
         parts = feature_map.split(sizes, dim=1)
         return [part.unflatten(1, shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
     def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
         """Logarithms of the mean probabilities, B × classes, or the members' pooled features side by side."""
-        pairs = list(zip(self.members, self.split(x), strict=True))
+        pairs = list(zip(self.networks(), self.split(x), strict=True))
         if pre_logits:
             return torch.cat([member.forward_head(part, pre_logits=True).flatten(1) for member, part in pairs], dim=1)
         each = torch.stack([member.forward_head(part).log_softmax(dim=1) for member, part in pairs])
@@ -124,7 +140,7 @@ class Ensemble(nn.Module):
         return self.forward_head(self.forward_features(x))
 
     def get_classifier(self) -> nn.Module:
-        """What a temperature is folded into."""
+        """The layer that a temperature is folded into."""
         return self.sharpness
 
 

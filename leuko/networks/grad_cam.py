@@ -1,10 +1,10 @@
-"""Where the network looked: Grad-CAM by gradients through the head alone, or none at all.
+"""Grad-CAM: which parts of an image raise the score of a class, by gradients through the head alone.
 
 Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", 2017,
-arXiv:1610.02391. The last feature map A is all that the class score depends on behind the trunk, so that
-∂score/∂A needs no backward pass through the trunk, no hooks, and leaves nothing behind. Where the head is a
-chain of dense layers and ReLUs, often a lone linear layer on the map's mean, the gradient is a product of their
-weights, and exported networks give the maps themselves (`leuko.networks.export`).
+arXiv:1610.02391. The class score depends on the image only through the last feature map A. So ∂score/∂A needs no
+backward pass through the trunk, no hooks, and leaves no state behind. Where the head is a chain of dense layers and
+ReLUs, often a single linear layer on the map's mean, the gradient has a closed form (`leuko.networks.dense_head`), and
+exported networks compute the maps themselves (`leuko.networks.export`).
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from leuko.networks.ensemble_network import Ensemble
     from leuko.networks.network import Network
 
-OVERLAY_SIDE = 1024  # pixels; a heat map of 7 × 7 shows nothing more on a larger picture
+OVERLAY_SIDE = 1024  # pixels; a heat map of 7 × 7 shows no more detail on a larger picture
 
 
 def grad_cam(network: Network, feature_map: torch.Tensor, class_index: int) -> np.ndarray:
     """Grad-CAM of one image at the resolution of the feature map.
 
     Equations 1 and 2 of the paper: α_k is the mean of ∂score/∂A_k over the map, and the result
-    ReLU(Σ_k α_k A_k), scaled to a maximum of 1. An ensemble's is the mean of its members', each weighed by its share in
-    the class's probability, at the resolution of the finest.
+    ReLU(Σ_k α_k A_k), scaled to a maximum of 1. The map of an ensemble is the mean of its members' maps, weighted by
+    each member's probability of the class, at the resolution of the finest map.
 
     Args:
         network: in evaluation mode.
         feature_map: one image's output of `network.trunk`, with a batch dimension of 1.
-        class_index: whose score is explained.
+        class_index: the class whose score is explained.
 
     Returns:
-        float32, h × w, 0 to 1; all 0 where nothing speaks for the class.
+        float32, h × w, 0 to 1; all 0 where no position raises the score of the class.
     """
-    import torch  # late: most models need none to be explained
+    import torch  # imported here: the maps of most models need no PyTorch
 
     from leuko.networks.ensemble_network import Ensemble
 
@@ -53,7 +53,7 @@ def grad_cam(network: Network, feature_map: torch.Tensor, class_index: int) -> n
 
 
 def positive_part(cam: np.ndarray) -> np.ndarray:
-    """What speaks for a class in a map, float32, h × w, scaled to a maximum of 1; all 0 where nothing does."""
+    """A map, float32, h × w, with negative values set to 0, scaled to a maximum of 1; all 0 where none is positive."""
     cam = np.maximum(cam, 0)
     return (cam / max(cam.max(), 1e-7)).astype(np.float32)
 
@@ -63,14 +63,15 @@ def _mean_cam(ensemble: Ensemble, feature_map: torch.Tensor, class_index: int) -
 
     from leuko.networks.network import Network
 
-    members = [Network(member) for member in ensemble.members]
+    members = [Network(member) for member in ensemble.networks()]
     maps = ensemble.split(feature_map.detach())
     pairs = list(zip(members, maps, strict=True))
     with torch.no_grad():
         shares = [float(member.head(part).softmax(dim=1)[0, class_index]) for member, part in pairs]
     cams = [grad_cam(member, part, class_index) for member, part in pairs]
     height, width = np.max([cam.shape for cam in cams], axis=0)
-    mean = sum(share * upsample(cam, int(height), int(width)) for share, cam in zip(shares, cams, strict=True))
+    weighted = [share * upsample(cam, int(height), int(width)) for share, cam in zip(shares, cams, strict=True)]
+    mean = np.sum(weighted, axis=0)
     return (mean / max(mean.max(), 1e-7)).astype(np.float32)
 
 

@@ -61,23 +61,21 @@ class Model:
         return self.weights.parent if isinstance(self.weights, Path) else None
 
     @property
-    def input_size(self) -> tuple[int, int]:
-        """Height and width of the network's input.
+    def network_preprocessing(self) -> Preprocessing:
+        """From an image to the network's input.
 
         Raises:
             ModelFolderError: the model has no network.
         """
         if self.preprocessing is None:
             raise self._no_network()
-        return self.preprocessing.size
+        return self.preprocessing
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
         """The input of the model, float32, for an image, uint8, H × W × 3, RGB."""
         if self.describe_image:
             return self.describe_image(image)
-        if self.preprocessing is None:
-            raise self._no_network()
-        return to_input(image, self.preprocessing)
+        return to_input(image, self.network_preprocessing)
 
     @cached_property
     def network(self) -> Network:

@@ -1,13 +1,13 @@
 """Any timm image classifier, cut once into a trunk and a head.
 
 The trunk turns an image into a feature map, and the head turns the feature map into logits. The rest of the project
-uses this cut: Grad-CAM goes back through the head alone, a frozen trunk is run once for all epochs, and the trunk may be
-served by another runtime.
+uses this cut: Grad-CAM goes back through the head alone, a frozen trunk is run once for all epochs, and another runtime
+may serve the trunk.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import nn
@@ -16,19 +16,43 @@ FineTuning = Literal["frozen", "partial", "full"]
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
+if TYPE_CHECKING:
+
+    class TimmModel(nn.Module):
+        """What is used of timm's classifiers, for type checkers."""
+
+        feature_info: list[dict[str, Any]]
+        pretrained_cfg: dict[str, Any]
+        head_hidden_size: int
+        _model_args: dict[str, Any]
+
+        def forward_features(self, x: torch.Tensor) -> torch.Tensor:
+            """Feature map, of images, B × 3 × H × W."""
+
+        def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
+            """Logits, or the input of the last layer, of a feature map."""
+
+        def get_classifier(self) -> nn.Module:
+            """The last layer."""
+
+        def reset_classifier(self, num_classes: int) -> None:
+            """Replace the last layer by a fresh one."""
+else:
+    TimmModel = nn.Module
+
+
 class Network(nn.Module):
     """A timm classifier seen as `head(trunk(x))`.
 
     Attributes:
         timm_model: the network itself; its `state_dict` is what a model folder holds.
-        frozen: the modules that rest, most of them because their parameters do not learn; they stay in evaluation mode,
-            so that their batch-norm statistics and dropout do not move (`transformers.Trainer` sets train mode at every
-            step).
+        frozen: the modules that do not learn. They stay in evaluation mode, so that their batch-norm statistics and
+            dropout do not change (`transformers.Trainer` sets train mode at every step).
     """
 
     def __init__(self, timm_model: nn.Module) -> None:
         super().__init__()
-        self.timm_model = timm_model
+        self.timm_model = cast(TimmModel, timm_model)
         self.frozen: list[nn.Module] = []
 
     def trunk(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -57,7 +81,7 @@ class Network(nn.Module):
         return tokens.transpose(1, 2).reshape(tokens.shape[0], -1, side, side)
 
     def freeze(self, mode: FineTuning) -> None:
-        """Choose what learns.
+        """Choose which parameters learn.
 
         `frozen`: the last linear layer alone. `partial`: the last stages, those behind the middle entry of timm's
         `feature_info` (for ResNet-50 layers 3 and 4, for VGG-16 blocks 4 and 5 and the dense layers), as in the
@@ -73,16 +97,20 @@ class Network(nn.Module):
             return
         for parameter in self.parameters():
             parameter.requires_grad_(parameter in learning)
-        # A module rests if nothing in it learns; a parameter-free one (dropout) rests with a resting trunk.
+        # A module is frozen if none of its parameters learns.
         self.frozen = [
             module
             for module in self.timm_model.modules()
-            if (own := list(module.parameters())) and not any(p.requires_grad for p in own)
+            if (parameters := list(module.parameters())) and not any(p.requires_grad for p in parameters)
         ]
         self.train(self.training)
 
-    def rest_batch_norms(self) -> int:
-        """Keep all batch-norm layers on the statistics they have; scale and shift learn as before. How many changed."""
+    def freeze_batch_norm_statistics(self) -> int:
+        """Freeze the running statistics of all batch-norm layers; scale and shift learn as before.
+
+        Returns:
+            The number of layers that were not frozen before.
+        """
         moving = [m for m in self.timm_model.modules() if isinstance(m, _BATCH_NORMS) and m not in set(self.frozen)]
         self.frozen += moving
         self.train(self.training)
@@ -93,8 +121,8 @@ class Network(nn.Module):
         middle = self.timm_model.get_submodule(stages[(len(stages) - 1) // 2])
         before = set(middle.parameters())
         parameters = list(self.timm_model.parameters())
-        # Parameters come in the order of the network. A stage may end in a module without any (a ReLU): then what
-        # counts is the place of that module among all modules.
+        # Parameters come in the order of the network. If the stage ends in a module without parameters (a ReLU), the
+        # place of that module among all modules is used.
         if not before:
             for module in self.timm_model.modules():
                 if module is middle:
@@ -104,7 +132,7 @@ class Network(nn.Module):
         return parameters[cut + 1 :]
 
     def train(self, mode: bool = True) -> Network:
-        """Set train or evaluation mode; what is frozen stays in evaluation mode."""
+        """Set train or evaluation mode; frozen modules stay in evaluation mode."""
         super().train(mode)
         for module in self.frozen:
             module.eval()
@@ -112,11 +140,11 @@ class Network(nn.Module):
 
     def frozen_batch_norms(self) -> dict[str, nn.Module]:
         """The batch-norm layers whose running statistics must not move, by name."""
-        resting = set(self.frozen)
+        frozen = set(self.frozen)
         return {
             name: module
             for name, module in self.timm_model.named_modules()
-            if isinstance(module, _BATCH_NORMS) and module in resting
+            if isinstance(module, _BATCH_NORMS) and module in frozen
         }
 
     def round_to_half_precision(self) -> None:

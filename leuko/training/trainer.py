@@ -65,7 +65,7 @@ def train_network(
     """
     memory.keep_freed()
     share = settings.batch_size // processes().num_processes
-    if settings.weights != "none" and share < STEADY and (resting := network.rest_batch_norms()):
+    if settings.weights != "none" and share < STEADY and (resting := network.freeze_batch_norm_statistics()):
         on_message(
             f"{resting} batch-norm layers keep their statistics: {share} images at a time are too few for new ones."
         )

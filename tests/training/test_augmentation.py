@@ -158,7 +158,7 @@ def test_batch_norms_rest_where_they_are_told(smear):
     network.freeze("full")
     norms = {name: module for name, module in network.timm_model.named_modules() if hasattr(module, "running_mean")}
     before = {name: module.running_mean.clone() for name, module in norms.items()}
-    assert network.rest_batch_norms() == len(norms) > 5
+    assert network.freeze_batch_norm_statistics() == len(norms) > 5
     network.train()(torch.rand(4, 3, 64, 64))
     assert all(torch.equal(module.running_mean, before[name]) for name, module in norms.items())
     assert all(p.requires_grad for p in network.parameters()) and network.timm_model.training
