@@ -115,8 +115,8 @@ def add_scale(data: Data, model: Path) -> None:
     some = np.random.default_rng(seed).permutation(data.split.train)[:SCALE_IMAGES]
     scale = scale_of((data.rows.open_image(row) for row in some), size)
     stored = json.loads((model / model_folder.LEUKO).read_text())
-    familiarity = stored.pop("familiarity")
-    stored |= {"scale": scale and asdict(scale), "familiarity": familiarity}
+    ood_detector = stored.pop("familiarity")
+    stored |= {"scale": scale and asdict(scale), "familiarity": ood_detector}
     (model / model_folder.LEUKO).write_text(json.dumps(stored, indent=1) + "\n")
     print(f"{model}: {scale}")
 
@@ -174,7 +174,7 @@ def _measure(classifier: Classifier, fields: Sequence[Field]) -> dict:
 def _without_cells(classifier: Classifier, reading: ClassificationResult) -> tuple[float, str]:
     """What the network alone would have said of an image; without cells their scale is not known either."""
     strange = (
-        "" if classifier.model.metadata.familiarity.is_in_distribution(reading.output.features) else "in its features"
+        "" if classifier.model.metadata.ood_detector.is_in_distribution(reading.output.features) else "in its features"
     )
     alone = Verdict(reading.verdict.point, reading.verdict.network, strange, None)
     return alone.probability, alone.decision

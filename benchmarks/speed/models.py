@@ -33,6 +33,6 @@ def write(place: Path) -> None:
         if not own:
             width = network.timm_model.head_hidden_size
             everything = MahalanobisOOD(np.zeros((1, width), "f"), np.eye(1, width, dtype="f"), np.ones(2, "f"), np.inf)
-            metadata = replace(metadata, familiarity=everything, training={"steps": 1})
+            metadata = replace(metadata, ood_detector=everything, training={"steps": 1})
         with model_folder.new_folder(place / name) as draft:
             model_folder.write_network(draft, network, embedded.labels, how, metadata)

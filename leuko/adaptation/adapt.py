@@ -91,7 +91,7 @@ def adapt(
         positive=positive,
         temperature=found.estimate.temperature,
         operating_point=_operating_point(found.estimate, sight.truth, labels, positive),
-        familiarity=found.estimate.familiarity(seen[:, 0], recipe.trunk),
+        ood_detector=found.estimate.ood_detector(seen[:, 0], recipe.trunk),
         training={
             "dataset": title,
             "adapted_from": {"name": chosen.name, "version": chosen.version},

@@ -65,7 +65,7 @@ class Estimate:
         """Probabilities, N × classes, over the repeats that asked about the image; nan where none did."""
         return _mean(self.probabilities)
 
-    def familiarity(self, features: np.ndarray, trunk: int) -> MahalanobisOOD:
+    def ood_detector(self, features: np.ndarray, trunk: int) -> MahalanobisOOD:
         """What is in distribution: statistics of all images' features (N × D), the bound from held-out images.
 
         The distances of the very images that the statistics come from would be too small, the more so the fewer.

@@ -71,7 +71,7 @@ def _in_silence(items: Iterable, what: str, total: int) -> Iterable:
 def predict_dataset(classifier: Classifier, rows: ImageTable, progress: Progress = _in_silence) -> DatasetPredictions:
     """Read every row with a model; rows that cannot be read are noted."""
     read, findings, numbers, colours, errors = [], [], [], [], {}
-    familiarity = classifier.model.metadata.familiarity
+    ood_detector = classifier.model.metadata.ood_detector
     for row in progress(range(len(rows)), "Judging images", len(rows)):
         try:
             image = rows.open_image(row)
@@ -79,7 +79,7 @@ def predict_dataset(classifier: Classifier, rows: ImageTable, progress: Progress
             errors[row] = str(error)
             continue
         reading = classifier.analyze(image)
-        distance = familiarity.distance(reading.output.features)
+        distance = ood_detector.distance(reading.output.features)
         read.append(row)
         findings.append(reading.finding)
         numbers.append((float(distance), *quality.contrast_and_sharpness(image)))

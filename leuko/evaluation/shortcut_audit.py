@@ -134,13 +134,13 @@ def evaluate_views(
         describes these images).
     """
     said: dict[str, list] = {}
-    engine, familiarity = runtime_of(model), model.metadata.familiarity
+    engine, ood_detector = runtime_of(model), model.metadata.ood_detector
     for row in progress(range(len(rows)), "Changing images", len(rows)):
         image = rows.open_image(row)
         versions = {"as they are": image, **views(row, image)}
         outputs = engine.run(np.stack([model.prepare(version) for version in versions.values()]))
         answers = to_answer(softmax(np.stack([output.logits for output in outputs]).astype(np.float64), axis=1))
-        familiar = familiarity.is_in_distribution(np.stack([output.features for output in outputs]))
+        familiar = ood_detector.is_in_distribution(np.stack([output.features for output in outputs]))
         for (name, version), answer, seen in zip(versions.items(), answers, familiar, strict=True):
             colours = colour_statistics(version) if reference else None
             said.setdefault(name, []).append((answer, seen, colours))

@@ -56,7 +56,7 @@ def finalize(
         positive=data.positive,
         temperature=temperature,
         operating_point=OperatingPoint.fit(scores, ill),
-        familiarity=MahalanobisOOD.fit(prepared["train"], prepared["validation"], truth[split.train]),
+        ood_detector=MahalanobisOOD.fit(prepared["train"], prepared["validation"], truth[split.train]),
         training=run | {"split": split.how, "images": data.sizes, "fingerprint": data.fingerprint},
     )
     probabilities = softmax(fitted.logits(measures[split.test]) / temperature, axis=1)

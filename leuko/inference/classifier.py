@@ -248,7 +248,7 @@ class Classifier:
             network = float(leukaemia_probability(probabilities, self.labels, metadata.positive))
             score = cell_score.score_field(segmentation, measurements) if segmentation else None
         reason = ood_reason(
-            metadata.familiarity,
+            metadata.ood_detector,
             features,
             metadata.scale,
             segmentation,

@@ -18,7 +18,8 @@ class ModelMetadata:
         name: of the model, for people.
         positive: the labels that mean leukaemia.
         temperature: already folded into the weights.
-        operating_point, familiarity: see `leuko.decision.calibration`.
+        operating_point: see `leuko.decision.calibration`.
+        ood_detector: what is in distribution, see `leuko.decision.out_of_distribution`.
         training: the run: data and their fingerprint, split and seed, settings, steps done.
         scale: how large the cells of the training images were to the network (`leuko.decision.magnification`); None: not known.
         warnings: why not to rely on the model, a sentence each (`leuko.evaluation.model_warnings`); usually none.
@@ -28,7 +29,7 @@ class ModelMetadata:
     positive: tuple[str, ...]
     temperature: float
     operating_point: OperatingPoint
-    familiarity: MahalanobisOOD
+    ood_detector: MahalanobisOOD
     training: dict[str, Any]
     scale: ScaleRange | None = None
     warnings: tuple[str, ...] = ()
@@ -43,7 +44,7 @@ class ModelMetadata:
             "warnings": list(self.warnings),
             "training": self.training,
             "scale": self.scale and asdict(self.scale),
-            "familiarity": self.familiarity.as_json(),
+            "familiarity": self.ood_detector.as_json(),
         }
 
     @classmethod
@@ -58,7 +59,7 @@ class ModelMetadata:
             positive=tuple(stored["positive"]),
             temperature=stored["temperature"],
             operating_point=OperatingPoint.from_json(stored["operating_point"]),
-            familiarity=MahalanobisOOD.from_json(stored["familiarity"]),
+            ood_detector=MahalanobisOOD.from_json(stored["familiarity"]),
             training=stored["training"],
             scale=ScaleRange(**stored["scale"]) if stored.get("scale") else None,
             warnings=tuple(map(str, stored.get("warnings", ()))),

@@ -93,7 +93,7 @@ def calibrate(
         positive=data.positive,
         temperature=temperature,
         operating_point=point,
-        familiarity=MahalanobisOOD.fit(training_features, validation_features, data.truth[some]),
+        ood_detector=MahalanobisOOD.fit(training_features, validation_features, data.truth[some]),
         training=settings.record()
         | {"steps": steps, "split": data.split.how, "images": data.sizes, "fingerprint": data.fingerprint},
         scale=scale_of((rows.open_image(int(row)) for row in some[:SCALE_IMAGES]), how.size),

@@ -68,8 +68,8 @@ def write_base(place: Path, backbone: str) -> Path:
     network = create(backbone, 3, weights="none").eval().requires_grad_(False)
     network.round_to_half_precision()
     point = OperatingPoint(0.5, (0.25, 0.75), "by hand")
-    familiarity = MahalanobisOOD.fit(np.eye(2), np.eye(2))
-    metadata = model_folder.ModelMetadata("Base", ("b",), 1.0, point, familiarity, {"steps": 1})
+    ood_detector = MahalanobisOOD.fit(np.eye(2), np.eye(2))
+    metadata = model_folder.ModelMetadata("Base", ("b",), 1.0, point, ood_detector, {"steps": 1})
     with model_folder.new_folder(place) as draft:
         how = Preprocessing((64, 64), "bicubic", (0.5,) * 3, (0.25,) * 3)
         model_folder.write_network(draft, network, ("a", "b", "c"), how, metadata)

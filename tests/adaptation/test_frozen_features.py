@@ -62,7 +62,9 @@ def test_views_of_a_normalised_model_are_normalised(model, smear):
     own = Trunk(model.network, replace(model.preprocessing, stain=normalise))
     without = Trunk(model.network, replace(model.preprocessing, stain=None))
     (found,) = features([own], [smear].__getitem__, 1, views=3)
-    expected, otherwise = (features([without], [each].__getitem__, 1, views=3)[0] for each in (normalise.transform(smear), smear))
+    expected, otherwise = (
+        features([without], [each].__getitem__, 1, views=3)[0] for each in (normalise.transform(smear), smear)
+    )
     assert np.allclose(found, expected, atol=1e-3)
     assert (np.abs(expected - otherwise).max(axis=-1) > 0.1).all()
 

@@ -176,10 +176,10 @@ def test_an_unfamiliar_scale_takes_the_word_from_the_network(embedded):
     image = field(6, BLASTS, 0.12)
     size = embedded.model.preprocessing.size
     um = um_per_input_px(segment(image).um_per_px, image.shape, size)
-    familiar = replace(embedded.model.metadata.familiarity, bound=np.inf)
+    familiar = replace(embedded.model.metadata.ood_detector, bound=np.inf)
 
     def finding(scale: ScaleRange | None):
-        metadata = replace(embedded.model.metadata, familiarity=familiar, scale=scale)
+        metadata = replace(embedded.model.metadata, ood_detector=familiar, scale=scale)
         return Classifier(replace(embedded.model, metadata=metadata)).classify(image)
 
     for scale in (None, ScaleRange(um / 1.2, um * 1.2)):
@@ -207,10 +207,10 @@ def test_a_field_out_of_focus_has_no_scale():
 
 
 def test_without_a_scale_a_network_that_knows_its_own_does_not_count(embedded):
-    known = replace(embedded.model.metadata.familiarity, bound=np.inf)
+    known = replace(embedded.model.metadata.ood_detector, bound=np.inf)
     image = synthetic.render(5, width=640, height=480, white_cells={"blast": 4}, red_cover=0).image
     finding = Classifier(
-        replace(embedded.model, metadata=replace(embedded.model.metadata, familiarity=known))
+        replace(embedded.model, metadata=replace(embedded.model.metadata, ood_detector=known))
     ).classify(image)
     assert finding.decision == "uncertain" and not finding.in_distribution
     assert "too few sharp red cells" in finding.reasons[0]
@@ -219,7 +219,7 @@ def test_without_a_scale_a_network_that_knows_its_own_does_not_count(embedded):
 def test_a_model_without_a_class_of_leukaemia_decides_nothing_by_cells(embedded, smear):
     known = embedded.model.metadata
     known = replace(known, positive=(), operating_point=OperatingPoint(0.5, (0.0, 1.0), "none"))
-    known = replace(known, familiarity=replace(known.familiarity, bound=np.inf))
+    known = replace(known, ood_detector=replace(known.ood_detector, bound=np.inf))
     finding = Classifier(replace(embedded.model, metadata=known)).classify(smear)
     assert finding.evidence == {"network": None, "cells": None} and finding.decision == "uncertain"
     assert finding.leukaemia_probability is None and finding.as_json("a.png")["leukaemia_probability"] is None

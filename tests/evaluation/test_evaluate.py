@@ -333,7 +333,7 @@ def test_what_stands_out_about_an_image_is_named(embedded: Classifier, tmp_path)
     heap.save(tmp_path / "Pre" / "heap.png")
     evaluation_set = gather(str(tmp_path), EMBEDDED, embedded.labels, embedded.model.metadata)
     evaluated = EvaluatedDataset(evaluation_set, predict_dataset(embedded, evaluation_set.rows))
-    usual, bound = error_analysis.Usual.of(evaluated), embedded.model.metadata.familiarity.bound
+    usual, bound = error_analysis.Usual.of(evaluated), embedded.model.metadata.ood_detector.bound
     files = evaluation_set.rows.files
 
     def why(file: str) -> str:

@@ -269,7 +269,7 @@ def test_a_model_of_single_cells_speaks_of_the_cell_and_says_so(embedded):
     """It was trained on close-ups, so that it knows such images; no cell among them tells its scale."""
     image = synthetic.render(2, width=240, height=240, um_per_px=0.1, white_cells={"lymphocyte": 1}).image
     known = replace(embedded.model.metadata, scale=None)
-    known = replace(known, familiarity=replace(known.familiarity, bound=np.inf))
+    known = replace(known, ood_detector=replace(known.ood_detector, bound=np.inf))
     reading = Classifier(replace(embedded.model, metadata=known)).analyze(image)
     assert reading.verdict.cells.close_up and reading.finding.in_distribution
     assert reading.finding.leukaemia_probability == reading.finding.evidence["network"]

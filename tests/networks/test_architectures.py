@@ -87,7 +87,7 @@ def model(backbone: str, mean: float, seed: int) -> model_folder.Model:
         positive=LABELS[1:],
         temperature=1.0,
         operating_point=OperatingPoint.fit(np.linspace(0, 1, 20), np.arange(20) > 9),
-        familiarity=MahalanobisOOD.fit(features, features),
+        ood_detector=MahalanobisOOD.fit(features, features),
         training={"steps": 5},
     )
     return model_folder.Model(network, backbone, LABELS, how, metadata, "")
@@ -104,7 +104,7 @@ def saved(members, tmp_path_factory):
     features = np.random.default_rng(0).normal(
         size=(30, network.pooled(network.trunk(torch.zeros(1, 3, 64, 64))).shape[1])
     )
-    metadata = replace(members[0].metadata, name="two", familiarity=MahalanobisOOD.fit(features, features))
+    metadata = replace(members[0].metadata, name="two", ood_detector=MahalanobisOOD.fit(features, features))
     target = tmp_path_factory.mktemp("models") / "two"
     with model_folder.new_folder(target) as draft:
         model_folder.write_network(draft, network, LABELS, how, metadata)

@@ -155,29 +155,31 @@ def test_operating_point_keeps_its_promises():
     assert OperatingPoint.from_json(point.as_json()) == point
 
 
-def test_familiarity_knows_its_own_and_rejects_the_far():
+def test_the_ood_detector_accepts_the_training_distribution_and_rejects_what_is_far():
     rng = np.random.default_rng(2)
     known = rng.normal(3, 2, size=(1000, 50))
-    familiarity = MahalanobisOOD.fit(known[:500], known[500:])
-    assert (familiarity.distance(known[500:]) <= familiarity.bound).mean() >= 0.97
-    assert (familiarity.distance(rng.normal(3, 6, size=(100, 50))) > familiarity.bound).all()
+    ood_detector = MahalanobisOOD.fit(known[:500], known[500:])
+    assert (ood_detector.distance(known[500:]) <= ood_detector.bound).mean() >= 0.97
+    assert (ood_detector.distance(rng.normal(3, 6, size=(100, 50))) > ood_detector.bound).all()
 
 
-def test_familiarity_is_of_directions_and_of_classes():
+def test_the_ood_detector_is_of_directions_and_of_classes():
     rng = np.random.default_rng(3)
     centre = np.eye(4, 60) * 8
     labels = rng.integers(4, size=800)
     known = centre[labels] + rng.normal(0, 0.7, size=(800, 60))
-    familiarity = MahalanobisOOD.fit(known[:400], known[400:], labels[:400])
-    assert familiarity.distance(known[0]) == pytest.approx(familiarity.distance(known[0] * 0.1))  # faint, but the same
+    ood_detector = MahalanobisOOD.fit(known[:400], known[400:], labels[:400])
+    assert ood_detector.distance(known[0]) == pytest.approx(
+        ood_detector.distance(known[0] * 0.1)
+    )  # faint, but the same
     between = (centre[0] + centre[1]) / 2 + rng.normal(0, 0.7, size=(100, 60))
     faint = rng.normal(0, 0.1, size=(100, 60))  # what the network sees nothing in, near the mean of all
     for strange in (between, faint):
-        assert (familiarity.distance(strange) > familiarity.bound).mean() > 0.95
-    alike = MahalanobisOOD.from_json(familiarity.as_json())
-    assert np.allclose(alike.distance(known), familiarity.distance(known), rtol=1e-2)
+        assert (ood_detector.distance(strange) > ood_detector.bound).mean() > 0.95
+    alike = MahalanobisOOD.from_json(ood_detector.as_json())
+    assert np.allclose(alike.distance(known), ood_detector.distance(known), rtol=1e-2)
     with pytest.raises(ValueError, match="rows"):
-        MahalanobisOOD.from_json(familiarity.as_json() | {"mean": [0.0] * 60})
+        MahalanobisOOD.from_json(ood_detector.as_json() | {"mean": [0.0] * 60})
     few = MahalanobisOOD.fit(known[:6], known[400:])  # of few images, too
     assert (few.distance(known[400:]) <= few.bound).mean() >= 0.97
 

@@ -47,13 +47,13 @@ def small(backbone: str, embedded: Classifier, place: Path) -> Path:
     network = backbones.create(backbone, 4, weights="none").eval()
     network.round_to_half_precision()
     known = embedded.model.metadata
-    familiarity = replace(
-        known.familiarity, mean=np.zeros((1, network.timm_model.head_hidden_size), "f"), directions=np.zeros((0, 1))
+    ood_detector = replace(
+        known.ood_detector, mean=np.zeros((1, network.timm_model.head_hidden_size), "f"), directions=np.zeros((0, 1))
     )
-    familiarity = replace(familiarity, directions=familiarity.mean[:0], variance=np.ones(1, "f"))
+    ood_detector = replace(ood_detector, directions=ood_detector.mean[:0], variance=np.ones(1, "f"))
     how = Preprocessing((64, 64), "bicubic", (0.5,) * 3, (0.5,) * 3)
     with model_folder.new_folder(place) as draft:
-        metadata = replace(known, familiarity=familiarity, training={"steps": 1})
+        metadata = replace(known, ood_detector=ood_detector, training={"steps": 1})
         model_folder.write_network(draft, network, embedded.labels, how, metadata)
     return place
 

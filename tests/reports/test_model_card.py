@@ -59,7 +59,7 @@ def measured() -> tuple[ModelMetadata, dict]:
         positive=POSITIVE,
         temperature=0.8,
         operating_point=point,
-        familiarity=MahalanobisOOD.fit(colours, colours),
+        ood_detector=MahalanobisOOD.fit(colours, colours),
         training=RUN,
     )
     return metadata, json.loads(json.dumps(report))

@@ -30,7 +30,7 @@ def wrong(classifier: Classifier, evaluated: EvaluatedDataset) -> list[Wrong]:
     if not len(numbers):
         return []
     usual = error_analysis.Usual.of(evaluated)
-    bound = classifier.model.metadata.familiarity.bound
+    bound = classifier.model.metadata.ood_detector.bound
     shown = []
     for number in map(int, numbers):
         image = evaluated.image(number)
