@@ -107,7 +107,7 @@ def enlargement(
     some = np.random.default_rng(seed).permutation(count)[:MEASURED]
     scales = measure_scales((open_image(int(number)) for number in some), model.preprocessing.size)
     known = [um for um in scales if um]
-    return float(np.median(known)) / model.metadata.scale.usual if 2 * len(known) > len(scales) else None
+    return float(np.median(known)) / model.metadata.scale.middle if 2 * len(known) > len(scales) else None
 
 
 @dataclass(frozen=True)
