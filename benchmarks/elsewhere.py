@@ -156,7 +156,7 @@ FIGURES = ("decided", "wrong", "suspicious", "auc_roc")
 
 def _measure(classifier: Classifier, fields: Sequence[Field]) -> dict:
     ill = np.array([field.ill for field in fields])
-    readings = [classifier.analyze(field.image) for field in fields]
+    readings = [classifier.analyse(field.image) for field in fields]
     usable = np.array([reading.finding.quality.usable for reading in readings])
     by = {
         "network": [_without_cells(classifier, reading) for reading in readings],

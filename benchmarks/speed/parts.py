@@ -46,12 +46,12 @@ def explain_ours(model: str, images: list[Path]) -> dict[str, Any]:
     pixels = to_input(image, classifier.model.preprocessing)[None]
 
     def whole() -> tuple[dict[str, float], np.ndarray]:
-        reading = classifier.analyze(image, use_cells=False)
+        reading = classifier.analyse(image, use_cells=False)
         cam = classifier.heat_map(reading, reading.finding.label)
         grad_cam.overlay(image, cam)
         return reading.finding.probabilities, cam
 
-    reading = classifier.analyze(image, use_cells=False)
+    reading = classifier.analyse(image, use_cells=False)
 
     def network() -> None:
         (output,) = classifier.runtime.run(pixels)
@@ -111,8 +111,8 @@ def classify_ours(model: str, images: list[Path]) -> dict[str, Any]:
     from leuko.inference.classifier import Classifier
 
     classifier, image = Classifier.load(model), decode(images[0])
-    found = classifier.analyze(image, use_cells=False).finding.probabilities
-    return {"seconds": timed(lambda: classifier.analyze(image, use_cells=False)), "probabilities": list(found.values())}
+    found = classifier.analyse(image, use_cells=False).finding.probabilities
+    return {"seconds": timed(lambda: classifier.analyse(image, use_cells=False)), "probabilities": list(found.values())}
 
 
 def classify_peer(model: str, images: list[Path]) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def batch_ours(model: str, images: list[Path]) -> dict[str, Any]:
     classifier = Classifier.load(model)
 
     def row(file: Path) -> list[Any]:
-        return [file.name, *classifier.analyze(decode(file), use_cells=False).finding.probabilities.values()]
+        return [file.name, *classifier.analyse(decode(file), use_cells=False).finding.probabilities.values()]
 
     return _to_csv(lambda: in_order(row, images))
 
@@ -148,7 +148,7 @@ def cells_ours(model: str, images: list[Path]) -> dict[str, Any]:
     classifier = Classifier.load(model)
 
     def row(file: Path) -> list[Any]:
-        return [file.name, *classifier.analyze(decode(file)).finding.probabilities.values()]
+        return [file.name, *classifier.analyse(decode(file)).finding.probabilities.values()]
 
     return _to_csv(lambda: in_order(row, images))
 
@@ -204,7 +204,7 @@ def field_ours(model: str, images: list[Path]) -> dict[str, Any]:
     found = segment(image)
     stages = {
         "decoding": lambda: decode(file),
-        "network alone": lambda: classifier.analyze(image, use_cells=False),
+        "network alone": lambda: classifier.analyse(image, use_cells=False),
         "segmentation": lambda: segment(image),
         "shapes": lambda: morphology.shapes(found),
         "all figures": lambda: morphology.describe(image, found),

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     def classify(name: str, stem: str, picture: Picture) -> dict[str, Any]:
         if cam:
             cam.check_free(stem, (".png", ".npy"))
-        result = classifier.analyze(picture.pixels, use_cells=not arguments.network_only, um_per_px=picture.um_per_px)
+        result = classifier.analyse(picture.pixels, use_cells=not arguments.network_only, um_per_px=picture.um_per_px)
         if cam:
             heat_map = classifier.heat_map(result, arguments.label or result.finding.label)
             cam.write_array(stem, grad_cam.upsample(heat_map, *picture.pixels.shape[:2]))

@@ -78,7 +78,7 @@ def predict_dataset(classifier: Classifier, rows: ImageTable, progress: Progress
         except ImageError as error:
             errors[row] = str(error)
             continue
-        reading = classifier.analyze(image)
+        reading = classifier.analyse(image)
         distance = ood_detector.distance(reading.output.features)
         read.append(row)
         findings.append(reading.finding)

@@ -78,7 +78,7 @@ class Classifier:
         """
         classifier = cls(model_folder.load(model))
         try:  # files that do not fit together fail at the first image
-            classifier.analyze(np.full((64, 64, 3), 255, np.uint8))
+            classifier.analyse(np.full((64, 64, 3), 255, np.uint8))
         except model_folder.ModelFolderError:
             raise
         except Exception as error:
@@ -105,9 +105,9 @@ class Classifier:
             leuko.images.decode.ImageError: the image cannot be read, or the file holds several.
         """
         picture = as_picture(image)
-        return self.analyze(picture.pixels, um_per_px=um_per_px or picture.um_per_px).finding
+        return self.analyse(picture.pixels, um_per_px=um_per_px or picture.um_per_px).finding
 
-    def analyze(
+    def analyse(
         self,
         image: np.ndarray,
         *,
@@ -166,7 +166,7 @@ class Classifier:
         return self.model.is_network
 
     def heat_map(self, result: ClassificationResult, label: str) -> np.ndarray:
-        """Grad-CAM of a class, from the result of `analyze`.
+        """Grad-CAM of a class, from the result of `analyse`.
 
         Args:
             result: of this classifier.

@@ -44,7 +44,7 @@ def analyse(classifier: Classifier, source: str | Path) -> Analysis:
     picture, *more = pictures(source)
     if more:
         raise ImageError(f"The file holds {1 + len(more)} pictures; the tab Many images analyses each of them.")
-    result = classifier.analyze(picture.pixels, um_per_px=picture.um_per_px)
+    result = classifier.analyse(picture.pixels, um_per_px=picture.um_per_px)
     labels = classifier.labels if classifier.has_heat_maps else ()
     heat_maps = {label: classifier.heat_map(result, label) for label in labels}
     if result.verdict.basis == "network":

@@ -194,7 +194,7 @@ def test_an_unfamiliar_scale_takes_the_word_from_the_network(embedded):
 def test_a_section_of_tissue_is_no_smear(embedded, kind):
     rng = np.random.default_rng(3)
     for _ in range(4):
-        reading = embedded.analyze(section(rng, kind))
+        reading = embedded.analyse(section(rng, kind))
         assert reading.finding.decision == "uncertain"
         assert reading.segmentation is None or reading.segmentation.um_per_px is None
 
@@ -246,7 +246,7 @@ def test_healthy_fields_of_another_laboratory_are_never_suspicious_and_rarely_cl
     Nearly all of them show one white cell, or two. These are too few to clear anybody by.
     """
     files = [f for f in sorted((data / "bccd" / "JPEGImages").iterdir()) if int(f.stem[-5:]) % 2][::8]
-    readings = [embedded.analyze(decode(file)) for file in files]
+    readings = [embedded.analyse(decode(file)) for file in files]
     said = [reading.finding.decision for reading in readings]
     assert said.count("suspicious") <= 1
     for reading in readings:

@@ -66,7 +66,7 @@ def test_the_network_is_shown_the_disc_alone(field, embedded):
     near = through_eyepiece(field.image, (404, 404), (202, 202))
     far = through_eyepiece(field.image, (900, 1200), (500, 400), surround=(30, 25, 25))
     assert np.abs(to_input(near, how) - to_input(far, how)).mean() < 0.25
-    reading = embedded.analyze(far)
+    reading = embedded.analyse(far)
     heat = embedded.heat_map(reading, reading.finding.label)
     heat = cv2.resize(heat, far.shape[1::-1])
     x0, y0, x1, y1 = (round(side) for side in reading.field_of_view.box)

@@ -171,7 +171,7 @@ def crowded() -> np.ndarray:
 
 
 def test_one_number_of_blasts_in_reasons_headline_share_table_and_json(embedded, crowded):
-    reading = embedded.analyze(crowded)
+    reading = embedded.analyse(crowded)
     found, said = reading.verdict.cells, field_json.field("a.png", crowded, reading.segmentation)
     share = said["blast_share"]
     assert found.white_cells > found.nucleated, "the drawing has no cell that is cut"
@@ -225,7 +225,7 @@ def test_cells_that_were_not_reliably_found_are_not_shown(embedded, crowded):
 
 
 def test_a_scale_from_the_file_and_a_scale_that_contradicts_the_red_cells_are_told(embedded, crowded):
-    conflict = embedded.analyze(crowded, um_per_px=0.4)
+    conflict = embedded.analyse(crowded, um_per_px=0.4)
     assert any("0.4 µm per pixel" in reason for reason in conflict.finding.reasons)
     assert any(
         "0.4 µm" in sentence for sentence in field_json.field("a.png", crowded, conflict.segmentation)["sentences"]
@@ -247,7 +247,7 @@ def single_blast(seed: int) -> np.ndarray:
 @pytest.mark.parametrize("seed", range(8))
 def test_a_single_blast_is_cleared_nowhere(embedded, seed):
     image = single_blast(seed)
-    reading = embedded.analyze(image)
+    reading = embedded.analyse(image)
     assert reading.finding.decision != "not suspicious"
     assert (
         Field.of(image, reading.segmentation).close_up
@@ -270,7 +270,7 @@ def test_a_model_of_single_cells_speaks_of_the_cell_and_says_so(embedded):
     image = synthetic.render(2, width=240, height=240, um_per_px=0.1, white_cells={"lymphocyte": 1}).image
     known = replace(embedded.model.metadata, scale=None)
     known = replace(known, ood_detector=replace(known.ood_detector, bound=np.inf))
-    reading = Classifier(replace(embedded.model, metadata=known)).analyze(image)
+    reading = Classifier(replace(embedded.model, metadata=known)).analyse(image)
     assert reading.verdict.cells.close_up and reading.finding.in_distribution
     assert reading.finding.leukaemia_probability == reading.finding.evidence["network"]
     assert "A close-up of one cell, which does not represent the slide." in reading.finding.headline

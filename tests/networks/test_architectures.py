@@ -147,7 +147,7 @@ def test_importing_the_models_is_all_a_stranger_needs(saved):
 
 def test_an_ensembles_heat_map_is_the_weighed_mean_of_its_members(members, saved, smear):
     ours = leuko.load(str(saved))
-    reading = ours.analyze(smear)
+    reading = ours.analyse(smear)
     maps, shares = [], []
     for member in members:
         with torch.no_grad():

@@ -69,7 +69,7 @@ def test_onnx_runtime_and_pytorch_say_the_same(embedded, smear):
 
 
 def test_heat_maps_are_those_of_pytorch_grad_cam(embedded, smear):
-    reading = embedded.analyze(smear, use_cells=False)
+    reading = embedded.analyse(smear, use_cells=False)
     network = embedded.model.network.timm_model
     pixels = torch.from_numpy(to_input(smear, embedded.model.preprocessing))[None]
     trained = [p for p in network.parameters() if p.requires_grad]
@@ -89,7 +89,7 @@ def test_heat_maps_are_those_of_pytorch_grad_cam(embedded, smear):
 )
 def test_heads_of_all_kinds_are_explained(backbone, chain, embedded, smear, tmp_path):
     ours = Classifier.load(small(backbone, embedded, tmp_path / "model"))
-    reading = ours.analyze(smear, use_cells=False)
+    reading = ours.analyse(smear, use_cells=False)
     assert isinstance(ours.runtime, runtime.OnnxRuntime) and (reading.output.cams is not None) == chain
     with torch.no_grad():
         feature_map = ours.model.network.trunk(torch.from_numpy(to_input(smear, ours.model.preprocessing))[None])
@@ -119,7 +119,7 @@ def test_neither_the_command_line_nor_the_app_imports_what_is_heavy(tmp_path, sm
     code = f"""
 import sys, numpy as np, leuko, leuko.__main__
 classifier = leuko.load()
-reading = classifier.analyze(np.load({str(tmp_path / "smear.npy")!r}))
+reading = classifier.analyse(np.load({str(tmp_path / "smear.npy")!r}))
 classifier.heat_map(reading, "Early")
 print([name for name in {HEAVY} if name in sys.modules])
 from leuko.serving.tabs import examples
@@ -168,7 +168,7 @@ def test_a_folder_of_another_architecture_is_refused(copied):
 
 
 def test_the_network_alone_can_be_asked(embedded, smear):
-    alone, both = embedded.analyze(smear, use_cells=False), embedded.analyze(smear)
+    alone, both = embedded.analyse(smear, use_cells=False), embedded.analyse(smear)
     assert alone.segmentation is None and both.segmentation is not None
     assert alone.finding.evidence["cells"] is None
     assert alone.finding.probabilities == pytest.approx(both.finding.probabilities)

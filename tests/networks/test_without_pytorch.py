@@ -62,7 +62,7 @@ def test_the_embedded_model_gives_the_same_finding_and_heat_map(embedded, smear,
     done = run_without_pytorch(CLASSIFY, smear_file)
     assert done.returncode == 0, done.stderr[-3000:]
     finding, heat_map, white_cells = json.loads(done.stdout)
-    result = embedded.analyze(smear)
+    result = embedded.analyse(smear)
     assert finding == result.finding.as_json("x")
     assert np.array(heat_map) == pytest.approx(embedded.heat_map(result, embedded.labels[0]), abs=1e-6)
     assert white_cells == result.segmentation.white_cells.max()
@@ -91,9 +91,9 @@ def test_a_model_that_must_be_exported_names_the_command(smear_file, tmp_path, m
 
 
 def test_a_heat_map_segments_nothing(embedded, smear, monkeypatch):
-    result = embedded.analyze(smear)
+    result = embedded.analyse(smear)
     monkeypatch.setattr("leuko.inference.classifier.segment", lambda *_, **__: pytest.fail("cells were segmented"))
     label = result.finding.label
     assert embedded.explain(smear) == pytest.approx(embedded.heat_map(result, label))
-    again = embedded.analyze(smear, segmentation=result.segmentation)
+    again = embedded.analyse(smear, segmentation=result.segmentation)
     assert again.finding == result.finding

@@ -35,7 +35,7 @@ def wrong(classifier: Classifier, evaluated: EvaluatedDataset) -> list[Wrong]:
     for number in map(int, numbers):
         image = evaluated.image(number)
         why = error_analysis.likely(predictions, number, image, usual, bound)
-        reading = classifier.analyze(image)
+        reading = classifier.analyse(image)
         heat = image
         if classifier.has_heat_maps:
             heat = grad_cam.overlay(image, classifier.heat_map(reading, reading.finding.label))

@@ -56,7 +56,7 @@ def add(classifier: Classifier) -> None:
             used where the decision is uncertain), evidence, label, probabilities, quality, model, …
         """
         image, picture = _picture(image)
-        return classifier.analyze(picture.pixels, use_cells=cells, um_per_px=picture.um_per_px).finding.as_json(
+        return classifier.analyse(picture.pixels, use_cells=cells, um_per_px=picture.um_per_px).finding.as_json(
             image.name
         )
 

@@ -132,7 +132,7 @@ class OneCall:
 
     def _finding(self, content: _ClassifyRequest, picture: Picture) -> dict[str, Any]:
         name = f"{content.name}#{picture.page}" if picture.page else content.name
-        return self.classifier.analyze(
+        return self.classifier.analyse(
             picture.pixels, use_cells=content.cells, um_per_px=picture.um_per_px
         ).finding.as_json(name)
 
