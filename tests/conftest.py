@@ -32,6 +32,13 @@ def pytest_sessionstart() -> None:
     clients.start()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that open the page, by their fixture."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """Real smear images; they cannot be part of the repository."""
