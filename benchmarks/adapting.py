@@ -22,14 +22,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.feature_cache import cached, digest_of
 from leuko.adaptation.adapt import adapt
-from leuko.adaptation.candidate_backbones import LOOKS, base_of, candidates, enlargement
-from leuko.adaptation.cross_validation import choose, estimate
-from leuko.adaptation.frozen_features import Head, digest_of, features, kept
+from leuko.adaptation.candidate_backbones import candidates, input_enlargement
+from leuko.adaptation.cross_validation import choose_recipe, cross_validate
+from leuko.adaptation.frozen_features import compute_features
+from leuko.adaptation.head_fitting import fit_head
+from leuko.adaptation.training_set import MAX_INPUTS
 from leuko.data.cleaning.duplicates import Prints
 from leuko.data.load import load
 from leuko.data.splitting.groups import Groups, find_groups
@@ -38,6 +40,7 @@ from leuko.evaluation.shortcut_audit import colour_baseline
 from leuko.images import scale_bar
 from leuko.images.colour_statistics import colour_statistics
 from leuko.images.decode import decode
+from leuko.networks import model_folder
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / "build" / "adapting"
@@ -113,25 +116,26 @@ def pbc(data: Path) -> Laboratory:
 
 
 def look(title: str, images: list[np.ndarray], truth: np.ndarray, draw: Callable) -> Laboratory:
-    base = base_of(None)
-    larger = enlargement(images.__getitem__, len(images), base, 0)
-    trunks = [candidate.trunk for candidate in candidates(base, larger)]
+    base = model_folder.load()
+    trunks = candidates(base, input_enlargement(images.__getitem__, len(images), base, 0))
     rng = np.random.default_rng(0)
     pool = np.concatenate([rng.permutation(np.flatnonzero(truth == c))[:POOL] for c in (0, 1)])
     data = digest_of(image.tobytes() for image in images)
     plain, viewed = [], []
     for trunk in trunks:
-        key = f"{data} {trunk.digest()}"
-        plain.append(kept(CACHE, f"{key} plain", lambda t=trunk: features([t], images.__getitem__, len(images))[0]))
+        key = f"{data} {trunk.files.version} {trunk.preprocessing!r}"
+        plain.append(
+            cached(CACHE, f"{key} plain", lambda t=trunk: compute_features([t], images.__getitem__, len(images))[0])
+        )
         some = [images[row] for row in pool]
         viewed.append(
-            kept(
+            cached(
                 CACHE,
                 f"{key} {SEEN_VIEWS} views of {pool.tolist()}",
-                lambda t=trunk, some=some: features([t], some.__getitem__, len(some), views=SEEN_VIEWS)[0],
+                lambda t=trunk, some=some: compute_features([t], some.__getitem__, len(some), views=SEEN_VIEWS)[0],
             )
         )
-        print(f"{title}: {trunk.how.size[0]} pixels", flush=True)
+        print(f"{title}: {trunk.preprocessing.size[0]} pixels", flush=True)
     colours = np.stack([colour_statistics(image) for image in images])
     return Laboratory(title, plain, viewed, pool, truth, colours, draw)
 
@@ -144,13 +148,15 @@ def measure(laboratory: Laboratory, count: int, seed: int, *, estimated: bool) -
     rows = np.concatenate(
         [rng.permutation([r for r in np.sort(free) if r in place and truth[r] == c])[:count] for c in (0, 1)]
     )
-    views = min(SEEN_VIEWS, LOOKS // len(rows) - 1)
+    views = min(SEEN_VIEWS, MAX_INPUTS // len(rows) - 1)
     seen = [each[[place[row] for row in rows]][:, : 1 + views] for each in laboratory.viewed]
     labels = truth[rows]
-    recipe = choose(seen, labels, np.arange(len(rows)), 0)
+    recipe = choose_recipe(seen, labels, np.arange(len(rows)), 0)
     found = {"trunk": recipe.trunk}
     for name, trunk in {"": recipe.trunk, **{f"trunk {t}: ": t for t in range(len(seen))}}.items():
-        logits = Head.fit(seen[trunk], labels, 2, recipe.strength)(laboratory.plain[trunk][tested, 0])
+        logits = fit_head(seen[trunk], labels, 2, recipe.inverse_regularization).head(
+            laboratory.plain[trunk][tested, 0]
+        )
         right = logits.argmax(axis=1) == truth[tested]
         found[f"{name}auc"] = float(roc_auc_score(truth[tested], logits[:, 1] - logits[:, 0]))
         found[f"{name}accuracy"] = float(right.mean())
@@ -159,7 +165,7 @@ def measure(laboratory: Laboratory, count: int, seed: int, *, estimated: bool) -
     found["colours"] = colour_baseline(colours[rows], labels, colours[tested], truth[tested])["accuracy"]
     if estimated:
         groups = Groups(np.arange(len(rows)), np.zeros(len(rows), bool), (), "")
-        told = estimate(seen, labels, colours[rows], groups, NAMES, NAMES[1:], 0).figures
+        told = cross_validate(seen, labels, colours[rows], groups, NAMES, NAMES[1:], 0).figures
         found |= {"told": told["accuracy"]["value"], "low": told["accuracy"]["low"], "high": told["accuracy"]["high"]}
     return found
 
@@ -209,19 +215,18 @@ def times(data: Path) -> None:
         adapt(str(Path(place) / "laboratory"), Path(place) / "model")
         print(f"adapt: {time.perf_counter() - clock:.0f} s, {time.process_time() - processor:.0f} processor s")
 
-    trunk = candidates(base_of(None), None)[0].trunk
+    trunk = candidates(model_folder.load(), None)[0]
     images = [decode(file) for file in sorted((data / "aria" / "Pre").iterdir())[:64]]
-    seen = features([trunk], images.__getitem__, len(images))[0]
+    seen = compute_features([trunk], images.__getitem__, len(images))[0]
     labels = np.arange(len(images)) % 2
-    pixels = torch.randn(16, 3, *trunk.how.size).contiguous(memory_format=torch.channels_last)
+    pixels = np.random.default_rng(0).standard_normal((16, 3, *trunk.preprocessing.size), np.float32)
     processor = time.process_time()
-    with torch.no_grad():
-        for _ in range(0, len(images), 16):
-            trunk.network.trunk(pixels)
+    for _ in range(0, len(images), 16):
+        trunk.runtime.features(pixels)
     through = time.process_time() - processor
     processor = time.process_time()
-    head = Head.fit(seen, labels, 2, 300.0)
-    cached = (time.process_time() - processor) / head.epochs
+    fitted = fit_head(seen, labels, 2, 300.0)
+    cached = (time.process_time() - processor) / fitted.iterations
     print(
         f"An epoch over {len(images)} images: {1000 * through:.0f} processor ms through the frozen trunk, "
         f"{1000 * cached:.2f} on cached features: {through / cached:.0f} times."

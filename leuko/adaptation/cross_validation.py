@@ -1,10 +1,10 @@
-"""Nested cross-validation of a head on cached features: how it is to be fitted, and how good it then is elsewhere."""
+"""Nested cross-validation on precomputed features: chooses trunk and regularisation, and estimates performance."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.special import log_softmax, softmax
@@ -12,77 +12,77 @@ from sklearn.metrics import confusion_matrix
 from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
-from leuko.adaptation.frozen_features import Head
+from leuko.adaptation.head_fitting import fit_head
 from leuko.data.errors import DataError
 from leuko.data.splitting.groups import Groups
 from leuko.data.splitting.split import folds
 from leuko.decision.calibration import fit_temperature
 from leuko.decision.out_of_distribution import IN_DISTRIBUTION_SHARE, MahalanobisOOD
 from leuko.evaluation.shortcut_audit import colour_baseline
-from leuko.stats import proportions, small_sample_intervals
+from leuko.stats.proportions import Interval, proportion_interval
+from leuko.stats.small_sample_intervals import cross_validated_metrics, small_sample_warnings
 
-FOLDS, REPEATS = 5, 3
-INNER = 5  # folds in which a recipe is chosen
-DOUBTFUL = 0.1  # probability of a label, by models that did not see it, below which it is worth a second look
-
-
-STRENGTHS = 300.0, 30.0  # see `Head.fit`; the first where there is too little to choose by
-
-
-class Recipe(NamedTuple):
-    """On which trunk's features a head is fitted (its number), and how strictly."""
-
-    trunk: int
-    strength: float
+FOLDS, REPEATS = 5, 3  # of the outer cross-validation
+INNER_FOLDS = 5  # in which a recipe is chosen
+LABEL_ERROR_PROBABILITY = 0.1  # a label that held-out predictions give less than this is worth checking
+INVERSE_REGULARIZATION = 300.0, 30.0  # see `fit_head`; the first is the default where there is too little to choose by
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """What repeated cross-validation showed, each image judged by heads that had no part in it.
+class Recipe:
+    """What a head is fitted on: the index of the trunk, and `inverse_regularization` of `fit_head`."""
+
+    trunk: int
+    inverse_regularization: float
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """Results of repeated cross-validation. Every prediction comes from a head that was fitted without the image.
 
     Attributes:
-        probabilities: float, repeats × N × classes, calibrated; nan where an image was left out of a repeat.
-        temperature: by which logits are to be divided.
-        distance: float, trunks × N: how unlike the images of the other folds an image is (`MahalanobisOOD`), on average.
+        probabilities: float, repeats × N × classes, calibrated; NaN where an image was left out of a repeat.
+        temperature: the divisor of the logits.
+        distances: float, trunks × N: mean distance to the images of the other folds (`MahalanobisOOD`).
         figures: with intervals, see `leuko.stats.small_sample_intervals.cross_validated_metrics`.
-        baseline: accuracy of nearest neighbours on colour statistics, on the same folds.
-        confusion: int, classes × classes, of the first repeat; rows are the truth.
-        warnings: what forbids to rely on the figures (`leuko.stats.small_sample_intervals.small_sample_warnings`).
-        how: one sentence.
+        baseline: accuracy of nearest neighbours on colour statistics in the same folds.
+        confusion: int, classes × classes, of the first repeat; rows are the true classes.
+        warnings: reasons not to rely on the figures (`leuko.stats.small_sample_intervals.small_sample_warnings`).
+        description: of the procedure, one phrase.
     """
 
     probabilities: np.ndarray
     temperature: float
-    distance: np.ndarray
-    figures: dict[str, proportions.Interval]
-    baseline: proportions.Interval
+    distances: np.ndarray
+    figures: dict[str, Interval]
+    baseline: Interval
     confusion: np.ndarray
     warnings: list[str]
-    how: str
+    description: str
 
     @property
-    def mean(self) -> np.ndarray:
-        """Probabilities, N × classes, over the repeats that asked about the image; nan where none did."""
-        return _mean(self.probabilities)
+    def mean_probabilities(self) -> np.ndarray:
+        """Mean over the repeats, N × classes; NaN for an image that no repeat predicted."""
+        return _nan_mean(self.probabilities)
 
     def ood_detector(self, features: np.ndarray, trunk: int) -> MahalanobisOOD:
-        """What is in distribution: statistics of all images' features (N × D), the bound from held-out images.
+        """A detector with the statistics of all images (features N × D) and a bound from held-out distances.
 
-        The distances of the very images that the statistics come from would be too small, the more so the fewer.
+        The distances of the images that the statistics come from would be too small, the fewer images the more so.
         """
-        bound = float(np.nanquantile(self.distance[trunk], IN_DISTRIBUTION_SHARE))
+        bound = float(np.nanquantile(self.distances[trunk], IN_DISTRIBUTION_SHARE))
         return replace(MahalanobisOOD.fit(features, features), bound=bound)
 
-    def doubtful(self, truth: np.ndarray) -> np.ndarray:
-        """Images, int, whose labels (int, N) the others speak against; the most doubtful first."""
-        given = np.nan_to_num(self.mean[np.arange(len(truth)), truth], nan=1.0)
-        order = np.argsort(given, kind="stable")
-        return order[given[order] < DOUBTFUL]
+    def possible_label_errors(self, labels: np.ndarray) -> np.ndarray:
+        """Indices of images whose label (int, N) is improbable by held-out predictions; the least probable first."""
+        probability = np.nan_to_num(self.mean_probabilities[np.arange(len(labels)), labels], nan=1.0)
+        order = np.argsort(probability, kind="stable")
+        return order[probability[order] < LABEL_ERROR_PROBABILITY]
 
     def as_json(self) -> dict[str, Any]:
         """As in `evaluation/metrics.json`."""
         return {
-            "how": self.how,
+            "how": self.description,
             **self.figures,
             "colour_baseline": {"accuracy": self.baseline},
             "confusion": self.confusion.tolist(),
@@ -91,105 +91,108 @@ class Estimate:
         }
 
 
-@threadpool_limits.wrap(limits=1)  # for matrices as small as these, threads cost more than they bring
-def estimate(
+@threadpool_limits.wrap(limits=1)  # for matrices as small as these, threads take longer
+def cross_validate(
     features: Sequence[np.ndarray],
-    truth: np.ndarray,
+    labels: np.ndarray,
     colours: np.ndarray,
     groups: Groups,
-    labels: Sequence[str],
+    class_names: Sequence[str],
     positive: Sequence[str],
     seed: int,
-) -> Estimate:
-    """Cross-validate by group, the recipe being chosen anew in every training part.
+) -> CrossValidation:
+    """Cross-validate by group; in every fold the recipe is chosen anew on the training part.
 
     Args:
-        features: of each trunk float, N × views × D; heads are fitted on all views and asked about the first.
-        truth: int, N.
+        features: of each trunk float, N × (1 + views) × D; heads are fitted on all views and tested on plain images.
+        labels: int, N.
         colours: float, N × 9, colour statistics.
         groups: of the images.
-        labels: class names.
-        positive: those that mean leukaemia.
+        class_names: by label.
+        positive: the classes that mean leukaemia.
         seed: of the folds.
 
     Raises:
         DataError: a class has fewer than two groups.
     """
-    fewest = int(_groups_of_each(truth, groups.group, ~groups.spare).min())
+    fewest = int(_groups_per_class(labels, groups.group, ~groups.spare).min())
     if fewest < 2:
         raise DataError(
-            "All images of a class belong together (one patient or slide), so that nothing can be tried on others; "
-            "bring images of at least two patients of each class."
+            "All images of a class belong to one patient or slide, so that nothing can be tested on others; add images "
+            "of at least two patients of each class."
         )
     count = min(FOLDS, fewest)
-    logits = np.full((REPEATS, len(truth), len(labels)), np.nan)
-    distance = np.full((REPEATS, len(features), len(truth)), np.nan)
+    logits = np.full((REPEATS, len(labels), len(class_names)), np.nan)
+    distances = np.full((REPEATS, len(features), len(labels)), np.nan)
     baseline = []
-    for number, fold in enumerate(folds(truth, groups, count=count, repeats=REPEATS, seed=seed)):
+    for number, fold in enumerate(folds(labels, groups, count=count, repeats=REPEATS, seed=seed)):
         repeat, train, test = number // count, fold.train, fold.test
-        recipe = choose([each[train] for each in features], truth[train], groups.group[train], seed)
-        own = features[recipe.trunk]
-        logits[repeat, test] = Head.fit(own[train], truth[train], len(labels), recipe.strength)(own[test, 0])
+        recipe = choose_recipe([each[train] for each in features], labels[train], groups.group[train], seed)
+        chosen = features[recipe.trunk]
+        fitted = fit_head(chosen[train], labels[train], len(class_names), recipe.inverse_regularization)
+        logits[repeat, test] = fitted.head(chosen[test, 0])
         for trunk, each in enumerate(features):
-            distance[repeat, trunk, test] = MahalanobisOOD.fit(each[train, 0], each[train, 0]).distance(each[test, 0])
-        asked = colour_baseline(colours[train], truth[train], colours[test], truth[test])
-        baseline.append((len(test), asked["accuracy"]))
-    known = [~np.isnan(repeat).any(axis=1) for repeat in logits]
-    scaled = [fit_temperature(each[rows], truth[rows]) for each, rows in zip(logits, known, strict=True)]
-    temperature = float(np.exp(np.mean(np.log(scaled))))
+            detector = MahalanobisOOD.fit(each[train, 0], each[train, 0])
+            distances[repeat, trunk, test] = detector.distance(each[test, 0])
+        by_colour = colour_baseline(colours[train], labels[train], colours[test], labels[test])
+        baseline.append((len(test), by_colour["accuracy"]))
+    predicted = [~np.isnan(repeat).any(axis=1) for repeat in logits]
+    temperatures = [fit_temperature(each[rows], labels[rows]) for each, rows in zip(logits, predicted, strict=True)]
+    temperature = float(np.exp(np.mean(np.log(temperatures))))
     probabilities = softmax(logits / temperature, axis=2)
-    first = known[0]
-    tested, right = np.array(baseline).T
+    first = predicted[0]
+    tested, accuracy = np.array(baseline).T
     independent = len(np.unique(groups.group[first]))
-    return Estimate(
+    return CrossValidation(
         probabilities,
         temperature,
-        _mean(distance),
-        small_sample_intervals.cross_validated_metrics(probabilities, truth, groups.group, labels, positive),
-        proportions.proportion_interval(float((tested * right).sum() / tested.sum()), independent),
-        confusion_matrix(truth[first], probabilities[0, first].argmax(axis=1), labels=np.arange(len(labels))),
-        small_sample_intervals.small_sample_warnings(labels, truth, groups.group),
+        _nan_mean(distances),
+        cross_validated_metrics(probabilities, labels, groups.group, class_names, positive),
+        proportion_interval(float((tested * accuracy).sum() / tested.sum()), independent),
+        confusion_matrix(labels[first], probabilities[0, first].argmax(axis=1), labels=np.arange(len(class_names))),
+        small_sample_warnings(class_names, labels, groups.group),
         f"{REPEATS} × {count}-fold nested cross-validation by group, seed {seed}; {independent} groups",
     )
 
 
 @threadpool_limits.wrap(limits=1)
-def choose(features: Sequence[np.ndarray], truth: np.ndarray, groups: np.ndarray, seed: int) -> Recipe:
-    """The first recipe whose cross-validated log loss on these images alone is no worse than the smallest one.
+def choose_recipe(features: Sequence[np.ndarray], labels: np.ndarray, groups: np.ndarray, seed: int) -> Recipe:
+    """Choose by cross-validated log loss: the first recipe within one standard error of the best one.
 
-    No worse means by at most one standard error of the difference (Breiman et al., "Classification and regression
-    trees", 1984): of so few images the smallest loss is often smallest by accident.
+    With so few images the smallest loss is often smallest by chance, hence the one-standard-error rule (Breiman et al.,
+    "Classification and regression trees", 1984), here with the standard error of the difference.
 
     Args:
-        features: of each trunk float, N × views × D; the trunk that is to be preferred first.
-        truth: int, N, 0 to classes − 1.
+        features: of each trunk float, N × (1 + views) × D; the preferred trunk first.
+        labels: int, N, 0 to classes − 1.
         groups: int, N.
         seed: of the folds.
     """
-    recipes = [Recipe(trunk, strength) for trunk in range(len(features)) for strength in STRENGTHS]
-    classes = truth.max() + 1
-    loss = np.zeros((len(recipes), len(truth)))
-    count = min(INNER, int(_groups_of_each(truth, groups).min()))
+    recipes = [Recipe(trunk, value) for trunk in range(len(features)) for value in INVERSE_REGULARIZATION]
+    classes = int(labels.max()) + 1
+    loss = np.zeros((len(recipes), len(labels)))
+    count = min(INNER_FOLDS, int(_groups_per_class(labels, groups).min()))
     inner = StratifiedGroupKFold(max(count, 2), shuffle=True, random_state=seed)
-    for train, test in inner.split(truth, truth, groups) if count > 1 else ():
-        if len(np.unique(truth[train])) < classes:
+    for train, test in inner.split(labels, labels, groups) if count > 1 else ():
+        if len(np.unique(labels[train])) < classes:
             continue
         for number, recipe in enumerate(recipes):
-            own = features[recipe.trunk]
-            logits = Head.fit(own[train], truth[train], classes, recipe.strength)(own[test, 0])
-            loss[number, test] = -log_softmax(logits, axis=1)[np.arange(len(test)), truth[test]]
-    more = loss - loss[loss.sum(axis=1).argmin()]
-    enough = more.mean(axis=1) <= more.std(axis=1, ddof=1) / np.sqrt(len(truth))
-    return recipes[int(enough.argmax())]
+            chosen = features[recipe.trunk]
+            head = fit_head(chosen[train], labels[train], classes, recipe.inverse_regularization).head
+            log_probability = log_softmax(head(chosen[test, 0]), axis=1)
+            loss[number, test] = -log_probability[np.arange(len(test)), labels[test]]
+    excess = loss - loss[loss.sum(axis=1).argmin()]
+    good_enough = excess.mean(axis=1) <= excess.std(axis=1, ddof=1) / np.sqrt(len(labels))
+    return recipes[int(good_enough.argmax())]
 
 
-def _groups_of_each(truth: np.ndarray, groups: np.ndarray, used: np.ndarray | None = None) -> np.ndarray:
-    used = np.ones(len(truth), bool) if used is None else used
-    return np.array([len(np.unique(groups[used & (truth == c)])) for c in np.unique(truth)])
+def _groups_per_class(labels: np.ndarray, groups: np.ndarray, used: np.ndarray | None = None) -> np.ndarray:
+    used = np.ones(len(labels), bool) if used is None else used
+    return np.array([len(np.unique(groups[used & (labels == c)])) for c in np.unique(labels)])
 
 
-def _mean(repeats: np.ndarray) -> np.ndarray:
-    """Mean over the repeats, leaving out nan; nan where there is nothing else."""
+def _nan_mean(repeats: np.ndarray) -> np.ndarray:
+    """Mean over the first axis without NaN; NaN where all are NaN."""
     known = ~np.isnan(repeats)
     total = np.where(known, repeats, 0).sum(axis=0)
     return np.divide(total, known.sum(axis=0), out=np.full(total.shape, np.nan), where=known.any(axis=0))

@@ -51,15 +51,15 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure the rows that have no result yet, and print the table."""
-    from leuko.adaptation.candidate_backbones import GENERAL
     from leuko.experiments import ablate
+    from leuko.networks.trunk_files import TrunkFiles
     from leuko.reports.evaluation import evaluate
 
-    included = GENERAL / f"{arguments.backbone}.safetensors"
+    included = TrunkFiles.general(arguments.backbone)
     settings = experiment_settings(
         arguments,
         backbone=arguments.backbone,
-        weights=arguments.weights or (str(included) if included.is_file() else "auto"),
+        weights=arguments.weights or (str(included.weights) if included else "auto"),
         epochs=arguments.epochs,
         clean=arguments.clean,
     )

@@ -23,6 +23,7 @@ from leuko.data.labels.positive_classes import one_spelling
 from leuko.data.sources.file_walk import is_hidden, is_image
 from leuko.data.sources.folders import Row, read_folder, title_of, warn
 from leuko.data.splitting.patient_ids import doubt, one_name
+from leuko.system import extras
 from leuko.system.hub_ids import is_path
 
 Splits = dict[str, ImageTable]
@@ -93,10 +94,7 @@ def _load_source(name: str, title: str, group_column: str | None, on_message: Ca
     try:
         from leuko.data.sources import hub_datasets
     except ImportError as error:
-        raise DataError(
-            f"{name}: data sets of the Hub and parquet files need the package datasets; run "
-            '`pip install "leuko[train]"` (in a checkout, `make install`).'
-        ) from error
+        raise DataError(extras.needs(f"{name} is no folder of images; reading it", "the package datasets")) from error
     return hub_datasets.read(name, title, group_column, on_message)
 
 

@@ -35,7 +35,7 @@ def of_trained(report: dict[str, Any]) -> tuple[str, ...]:
 
 
 def of_adapted(report: dict[str, Any]) -> tuple[str, ...]:
-    """Warnings of an adapted model, from its cross-validated figures (`leuko.adaptation.cross_validation.Estimate.as_json`)."""
+    """Warnings of an adapted model, from its cross-validated figures (`CrossValidation.as_json`)."""
     said = []
     baseline = report["colour_baseline"]["accuracy"]["value"]
     if not _above(report["accuracy"], baseline):

@@ -13,6 +13,19 @@ import torch
 from torch.utils.data import Dataset
 
 from leuko.data.image_table import ImageTable
+from leuko.images.augmentation import Augmentation
+
+
+@dataclass(frozen=True)
+class RandomView:
+    """An augmentation that is seeded by torch's generator, which the Trainer seeds in every worker and epoch."""
+
+    augmentation: Augmentation
+
+    def __call__(self, image: np.ndarray) -> torch.Tensor:
+        """A random view of an image (uint8, H × W × 3, RGB): float32, 3 × height × width, normalised."""
+        rng = np.random.default_rng(int(torch.randint(2**31, ())))
+        return torch.from_numpy(self.augmentation(image, rng))
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +61,7 @@ def apart() -> str | None:
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return None
-    needed = [__name__, "leuko.training.augmentation", "transformers.data.data_collator"]
+    needed = [__name__, "transformers.data.data_collator"]
     # Each process runs the main module again, and would have to load, in every epoch, all that it imports.
     main = getattr(sys.modules["__main__"], "__spec__", None)
     multiprocessing.set_forkserver_preload([*needed, main.name] if main else needed)

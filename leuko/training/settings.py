@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from leuko.data.sources.folders import title_of
+from leuko.images.augmentation import Kind
 from leuko.images.stain_normalisation import Method
 from leuko.networks.network import FineTuning
-from leuko.training.augmentation import Kind
 from leuko.training.losses import LossName
 
 Balance = Literal["none", "weights", "over", "under", "smote"]
@@ -44,7 +44,7 @@ class Settings:
         image_size: side of the network's square input, in pixels.
         input_scale: what pixels become: `auto`, as for the backbone's own weights; `imagenet`, normalised by ImageNet's
             mean and standard deviation; `unit`, 0 to 1; `symmetric`, -1 to 1.
-        augment: see `leuko.training.augmentation`.
+        augment: see `leuko.images.augmentation`.
         normalise_stain: gives images the training images' typical look, see `leuko.images.stain_normalisation`;
         normalise_images: to all of them, or to those alone whose look is unlike the training images' (`foreign`).
         seed: of the split and of all chance in training.

@@ -26,11 +26,11 @@ from transformers import (
 )
 
 from leuko.data.splitting import balance
+from leuko.images.augmentation import Augmentation
 from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing, to_input
 from leuko.system import memory
 from leuko.training import checkpoints, dataloading
-from leuko.training.augmentation import Augmentation
 from leuko.training.distributed import processes
 from leuko.training.losses import Loss
 from leuko.training.prepare_data import TrainingData
@@ -223,8 +223,8 @@ def _loss(data: TrainingData, settings: Settings) -> Loss:
     return Loss(settings.loss, settings.label_smoothing, weights)
 
 
-def _augmentation(how: Preprocessing, settings: Settings) -> Augmentation:
-    return Augmentation(how.size, how.mean, how.std, settings.augment, how.stain)
+def _augmentation(how: Preprocessing, settings: Settings) -> dataloading.RandomView:
+    return dataloading.RandomView(Augmentation(how.size, how.mean, how.std, settings.augment, how.stain))
 
 
 def _logs(settings: Settings) -> list[TrainerCallback]:

@@ -20,23 +20,28 @@ import yaml
 from PIL import Image
 from scipy.stats import binomtest, norm
 from sklearn.metrics import roc_auc_score
+from transformers import AutoModelForImageClassification
 
 import leuko
 from leuko.adaptation.adapt import adapt
-from leuko.adaptation.candidate_backbones import base_of, candidates, enlargement, size_leak
+from leuko.adaptation.candidate_backbones import candidates, input_enlargement
+from leuko.adaptation.size_leak import size_leak
 from leuko.data.errors import DataError
 from leuko.data.sources.archive import ArchiveError, unpack
 from leuko.decision.calibration import OperatingPoint
 from leuko.decision.out_of_distribution import MahalanobisOOD
 from leuko.images import synthetic
+from leuko.images.augmentation import restain
 from leuko.images.decode import decode
 from leuko.networks import model_folder
 from leuko.networks.backbones import create
+from leuko.networks.model_folder import digest
 from leuko.networks.preprocessing import Preprocessing, to_input
+from leuko.networks.runtime import OnnxRuntime
 from leuko.serving.tabs.adapted_models import AdaptedModel, AdaptedModels
 from leuko.stats import proportions, small_sample_intervals
-from leuko.training.augmentation import restain
 from tests.conftest import ROOT
+from tests.no_pytorch import run_without_pytorch
 
 CELLS = {"blasts": {"blast": 5}, "healthy": {"neutrophil": 3}}
 
@@ -105,6 +110,24 @@ def test_the_command_writes_a_whole_model_folder_that_leuko_and_timm_load(adapte
         assert torch.allclose(theirs, ours.model.network(pixels), atol=1e-4)
 
 
+def test_the_command_needs_no_pytorch_and_timm_and_transformers_load_what_it_wrote(laboratory, base, adapted, tmp_path):
+    output = tmp_path / "model"
+    code = (
+        "from leuko.__main__ import main; sys.exit(main(['adapt', sys.argv[1], '--model', sys.argv[2], *sys.argv[3:]]))"
+    )
+    done = run_without_pytorch(code, laboratory, base, "--output", output)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert digest(output / "model.safetensors") == digest(adapted[0] / "model.safetensors")
+    size = model_folder.load(output).preprocessing.size
+    pixels = np.random.default_rng(0).standard_normal((2, 3, *size)).astype(np.float32)
+    ours = np.stack([each.logits for each in OnnxRuntime(output / model_folder.ONNX).run(pixels)])
+    with torch.no_grad():
+        by_timm = timm.create_model(f"local-dir:{output}", pretrained=True).eval()(torch.from_numpy(pixels))
+        by_transformers = AutoModelForImageClassification.from_pretrained(output)(torch.from_numpy(pixels)).logits
+    assert by_timm.numpy() == pytest.approx(ours, abs=1e-4)
+    assert by_transformers.numpy() == pytest.approx(ours, abs=1e-4)
+
+
 def test_new_fields_of_the_laboratory_are_told_apart(adapted):
     ours = leuko.load(str(adapted[0]))
     right = []
@@ -122,14 +145,14 @@ def test_the_rest_of_the_network_is_as_it_was(adapted, base):
 
 
 def test_small_cells_are_shown_larger_and_large_ones_smaller():
-    base = base_of(None)
+    base = model_folder.load()
     known = draw_at(0.43 * 224 / 400)  # squashed to 224 pixels, their cells are as large as in training
-    assert enlargement(known.__getitem__, 5, base, 0) == pytest.approx(1, abs=0.2)
-    assert enlargement(draw_at(2 * 0.43 * 224 / 400).__getitem__, 5, base, 0) == pytest.approx(2, abs=0.3)
+    assert input_enlargement(known.__getitem__, 5, base, 0) == pytest.approx(1, abs=0.2)
+    assert input_enlargement(draw_at(2 * 0.43 * 224 / 400).__getitem__, 5, base, 0) == pytest.approx(2, abs=0.3)
     for larger, first in ((1.4, 320), (0.1, 128), (9, 448), (1.02, 224)):
-        found = [candidate.trunk.how.size[0] for candidate in candidates(base, larger)]
+        found = [trunk.preprocessing.size[0] for trunk in candidates(base, larger)]
         assert found == 2 * list(dict.fromkeys([first, 224]))  # of the model's trunk and of the general one
-    assert [candidate.trunk.how.size[0] for candidate in candidates(base, None)] == [224, 448] * 2
+    assert [trunk.preprocessing.size[0] for trunk in candidates(base, None)] == [224, 448] * 2
 
 
 def draw_at(um_per_px: float) -> list[np.ndarray]:
@@ -173,9 +196,10 @@ def test_few_images_are_adapted_to_but_nothing_is_promised(laboratory, base, tmp
     report = adapt(str(tmp_path / "few"), tmp_path / "model", model=str(base), on_message=said.append)
     assert any(line.startswith("Left out: healthy/broken.png: ") for line in said)
     assert any(
-        note.startswith("Nothing can be promised: of class blasts there are only 6 images") for note in report["notes"]
+        note.startswith("The figures are not reliable: of class blasts there are only 6 images")
+        for note in report["notes"]
     )
-    assert "Nothing can be promised" in (tmp_path / "model" / "README.md").read_text()
+    assert "The figures are not reliable" in (tmp_path / "model" / "README.md").read_text()
     # The mirrored copy is never judged by a model that saw the original.
     assert report["images_per_class"] == {"blasts": 7, "healthy": 10} and sum(map(sum, report["confusion"])) == 16
 
@@ -407,7 +431,7 @@ def test_in_a_browser_a_zip_becomes_the_model_of_this_page(browser, app_url, lab
     page.get_by_role("button", name="Adapt", exact=True).click()
     page.get_by_text("Adapted model in use").wait_for(timeout=400_000)
     expect(page.locator("#adapt-figures")).to_contain_text("Accuracy")
-    expect(page.locator("#adapt-state")).to_contain_text("Nothing can be promised")
+    expect(page.locator("#adapt-state")).to_contain_text("The figures are not reliable")
     page.get_by_role("button", name="Prepare the download").click()
     with page.expect_download() as download:
         page.locator("#adapt-download").click()

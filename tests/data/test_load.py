@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,13 @@ from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as Picture
 
 from leuko.data.errors import DataError
+from leuko.data.image_table import ImageTable
 from leuko.data.labels.filename_conventions import Told, natural, told_by
 from leuko.data.labels.positive_classes import choose_positive, meanings
 from leuko.data.load import load
 from leuko.images.decode import ImageError
 from tests.clients import run
+from tests.no_pytorch import run_without_pytorch
 from tests.standin_hub import StandInHub
 
 
@@ -194,6 +197,34 @@ def test_a_data_set_of_the_hub_reads_no_file_of_this_disk(tmp_path, tile):
         fine, refused = (run(environment, "-c", program.format(name)) for name in ("fine", "greedy"))
     assert fine.stdout.split()[-1] == "2", fine.stderr
     assert "which is not read" in refused.stderr.splitlines()[-1], refused.stderr
+
+
+def test_without_datasets_folders_load_and_other_sources_name_the_command_that_adds_it(tmp_path, tile):
+    tile.save(tmp_path / "1.png")
+    (tmp_path / "table").mkdir()
+    content = parquet({"bytes": (tmp_path / "1.png").read_bytes(), "path": None})
+    (tmp_path / "table" / "train.parquet").write_bytes(content)
+    folder = fill(tmp_path / "folder", tile, "blast/1.png", "healthy/1.png")
+    code = "from leuko.data.load import load; print(len(load(sys.argv[1])['train']))"
+    assert run_without_pytorch(code, folder).stdout == "2\n"
+    for source in (tmp_path / "table", "tester/smears"):
+        refused = run_without_pytorch(code, source).stderr.splitlines()[-1]
+        assert "DataError" in refused and "needs the package datasets" in refused
+        assert 'pip install "leuko[train]"' in refused and "make install" in refused
+
+
+def test_a_table_of_images_can_be_pickled_for_workers(tmp_path, tile):
+    """Also one whose images lie in a parquet file."""
+    fill(tmp_path / "folder", tile, "blast/1.png", "healthy/1.png")
+    (tmp_path / "table").mkdir()
+    data = (tmp_path / "folder/blast/1.png").read_bytes()
+    (tmp_path / "table/train.parquet").write_bytes(parquet(*[{"bytes": data, "path": None}] * 4))
+    for source in ("folder", "table"):
+        rows = load(str(tmp_path / source))["train"]
+        rows = ImageTable.concatenate([rows, rows.select([1, 0, 0])])
+        again = pickle.loads(pickle.dumps(rows))
+        assert len(again) == len(rows) and again.files == rows.files and (again.labels == rows.labels).all()
+        assert (again.open_image(len(rows) - 1) == np.asarray(tile)).all()
 
 
 def test_several_sources_become_one_and_every_row_keeps_its_own(tmp_path, tile):

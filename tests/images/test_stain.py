@@ -9,11 +9,11 @@ import pytest
 from skimage.color import rgb2lab
 
 from leuko.images import synthetic
+from leuko.images.augmentation import restain
 from leuko.images.colour_statistics import colour_statistics
 from leuko.images.decode import decode
 from leuko.images.stain_normalisation import StainNormaliser, macenko_normalise, recolour_dyes, reinhard_normalise
 from leuko.images.stain_profile import StainProfile, StainRange, find_dyes
-from leuko.training.augmentation import restain
 
 
 @pytest.fixture(scope="module")

@@ -114,7 +114,7 @@ def test_adapting_shows_no_certainty_and_says_what_is_few():
     truth = np.repeat([0, 1], [60, 6])
     features = (rng.normal(size=(66, 1, 8)) / 50 + 4 * truth[:, None, None]).astype(np.float32)
     groups = Groups(np.arange(66), np.zeros(66, bool), (), "each image by itself")
-    found = cross_validation.estimate([features], truth, features[:, 0], groups, LABELS, ("blast",), 0)
+    found = cross_validation.cross_validate([features], truth, features[:, 0], groups, LABELS, ("blast",), 0)
     report = found.as_json() | {"images": 66}
     assert report["accuracy"]["value"] == 1
     assert not [place for place, width in widths(report).items() if width < 0.0005]

@@ -13,20 +13,21 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
+from leuko.images.augmentation import Augmentation, other_laboratory
 from leuko.images.decode import decode
 from leuko.images.stain_normalisation import StainNormaliser, reinhard_normalise
 from leuko.images.stain_profile import StainProfile, StainRange
 from leuko.networks import model_folder
 from leuko.networks.backbones import create
 from leuko.networks.preprocessing import Preprocessing, to_input
-from leuko.training.augmentation import Augmentation, other_laboratory
+from leuko.training.dataloading import RandomView
 from leuko.training.losses import Loss
 from leuko.training.trainer import Patience, step_schedule
 from tests.training.test_train import run_train
 
 
 def views(image: np.ndarray, kind: str, number: int = 12, **options) -> np.ndarray:
-    augment = Augmentation((96, 96), (0.0,) * 3, (1.0,) * 3, kind, **options)
+    augment = RandomView(Augmentation((96, 96), (0.0,) * 3, (1.0,) * 3, kind, **options))
     torch.manual_seed(0)
     return np.stack([augment(image).numpy() for _ in range(number)])
 
@@ -42,7 +43,7 @@ def test_views_fit_the_network_and_follow_the_seed(kind, smear):
 @pytest.mark.parametrize("kind", ["none", "light", "stain", "mixed"])
 def test_processes_that_load_images_can_be_sent_it(kind, smear):
     """As macOS and Windows start them: everything they need is pickled."""
-    augment = Augmentation((96, 96), (0.0,) * 3, (1.0,) * 3, kind)
+    augment = RandomView(Augmentation((96, 96), (0.0,) * 3, (1.0,) * 3, kind))
     seen = []
     for each in (augment, pickle.loads(pickle.dumps(augment))):
         torch.manual_seed(0)

@@ -27,12 +27,13 @@ import train
 from leuko.data.errors import DataError
 from leuko.data.load import load
 from leuko.evaluation import metrics, model_warnings, shortcut_audit
+from leuko.images.augmentation import Augmentation, restain
 from leuko.images.decode import decode
 from leuko.inference.classifier import Classifier
 from leuko.networks import backbones, model_folder
 from leuko.networks.preprocessing import to_input
 from leuko.training import trainer
-from leuko.training.augmentation import Augmentation, restain
+from leuko.training.dataloading import RandomView
 from leuko.training.prepare_data import prepare
 from leuko.training.settings import Settings, TrainingError
 from leuko.training.train import create_network
@@ -386,7 +387,7 @@ def test_figures_are_those_of_scikit_learn():
 
 
 def test_views_differ_keep_the_size_and_follow_the_seed(smear):
-    augment = Augmentation((64, 64), (0.5,) * 3, (0.5,) * 3)
+    augment = RandomView(Augmentation((64, 64), (0.5,) * 3, (0.5,) * 3))
     torch.manual_seed(1)
     first, second = augment(smear), augment(smear)
     torch.manual_seed(1)
