@@ -46,12 +46,18 @@ def to_srgb(image: Image.Image, profile: bytes | None = None) -> Image.Image:
         An image of mode RGB, of the same size.
     """
     if image.mode == "LAB":
-        return ImageCms.applyTransform(image, _lab_to_srgb())
+        return _apply(image, _lab_to_srgb())
     if profile and len(profile) <= MAX_PROFILE_BYTES and image.mode in _COLOUR_SPACES:
         transform = _transform(profile, image.mode)
         if transform is not None:
-            return ImageCms.applyTransform(image, transform)
+            return _apply(image, transform)
     return image.convert("RGB")
+
+
+def _apply(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
+    converted = ImageCms.applyTransform(image, transform)
+    assert converted is not None  # it is None only where the image is changed in place
+    return converted
 
 
 def adobe_rgb() -> bytes:

@@ -10,6 +10,7 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -17,6 +18,9 @@ from PIL import Image
 from leuko.images import physical_size, pillow_formats
 from leuko.images.limits import ImageError, check_pages, check_size
 from leuko.images.sample_depth import assemble
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"  # unpacked whole before anything can be checked
 _NEEDED = (
@@ -94,7 +98,7 @@ def _silence() -> None:
     warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
 
 
-def _check(header: object, syntax: str) -> None:
+def _check(header: Dataset, syntax: str) -> None:
     """Refuse what is no photograph or cannot be decoded, before its pixels are read."""
     kind = str(header.get("SOPClassUID", ""))
     image_type = [str(part) for part in header.get("ImageType") or []]
@@ -118,13 +122,13 @@ def _check(header: object, syntax: str) -> None:
         raise ImageError("The DICOM file has samples of less than 8, over 16, or signed bits; export it as PNG.")
 
 
-def _length(header: object, count: int) -> int:
+def _length(header: Dataset, count: int) -> int:
     """Bytes of uncompressed pixels, of which YBR_FULL_422 stores two samples a pixel."""
     samples = 2 if header.PhotometricInterpretation == "YBR_FULL_422" else int(header.SamplesPerPixel)
     return count * header.Rows * header.Columns * samples * header.BitsAllocated // 8
 
 
-def _check_compressed(header: object, count: int) -> None:
+def _check_compressed(header: Dataset, count: int) -> None:
     """Refuse compressed frames that are not of the size that the header states, or of too many scans."""
     from pydicom import encaps
 
@@ -143,7 +147,7 @@ def _check_compressed(header: object, count: int) -> None:
         raise ImageError(f"The DICOM file says that it holds {count} frames, but it holds {frames}.")
 
 
-def _jpeg_frames(header: object, count: int) -> Iterator[np.ndarray]:
+def _jpeg_frames(header: Dataset, count: int) -> Iterator[np.ndarray]:
     """Frames of JPEG, H × W or H × W × 3.
 
     Whether their colours are stored as luminance and chrominance is said by markers of the JPEG, where it has some:
@@ -160,7 +164,7 @@ def _jpeg_frames(header: object, count: int) -> Iterator[np.ndarray]:
                 yield np.asarray(image.convert("L" if header.SamplesPerPixel == 1 else "RGB"))
 
 
-def _run_length_frames(header: object, count: int) -> Iterator[np.ndarray]:
+def _run_length_frames(header: Dataset, count: int) -> Iterator[np.ndarray]:
     """Frames of run lengths, H × W or H × W × 3, which pydicom itself decodes a hundred times more slowly."""
     import imagecodecs
     from pydicom import encaps
@@ -176,7 +180,7 @@ def _run_length_frames(header: object, count: int) -> Iterator[np.ndarray]:
         yield planes
 
 
-def _to_rgb(header: object, frame: np.ndarray) -> np.ndarray:
+def _to_rgb(header: Dataset, frame: np.ndarray) -> np.ndarray:
     from pydicom import pixels
 
     bits = int(header.BitsStored)
@@ -196,7 +200,7 @@ def _to_rgb(header: object, frame: np.ndarray) -> np.ndarray:
     )
 
 
-def _size(header: object) -> float | None:
+def _size(header: Dataset) -> float | None:
     spacing = header.get("PixelSpacing")  # mm, down and across
     if spacing is None or len(spacing) != 2:
         return None

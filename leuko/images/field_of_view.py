@@ -147,10 +147,10 @@ def _circle(level: np.ndarray, dark: float) -> tuple[float, float, float] | None
     if bright - dark < CONTRAST:
         return None
     outside = _reached_from_corners(level < dark + RIM * (bright - dark))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(np.uint8(~outside))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((~outside).astype(np.uint8))
     if count < 2:
         return None
-    disc = np.uint8(labels == 1 + stats[1:, cv2.CC_STAT_AREA].argmax())
+    disc = (labels == 1 + stats[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
     outline = max(cv2.findContours(disc, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0], key=len)[:, 0]
     inner = (outline > 1).all(axis=1) & (outline < (width - 2, height - 2)).all(axis=1)
     if inner.sum() < 12:
@@ -171,7 +171,7 @@ def _circle(level: np.ndarray, dark: float) -> tuple[float, float, float] | None
 
 def _reached_from_corners(dark: np.ndarray) -> np.ndarray:
     """The parts of a mask, bool, that reach into a corner of the image."""
-    labels = cv2.connectedComponents(np.uint8(dark))[1]
+    labels = cv2.connectedComponents(dark.astype(np.uint8))[1]
     reached = np.unique(np.concatenate([labels[r, c].ravel() for r in (_FIRST, _LAST) for c in (_FIRST, _LAST)]))
     return np.isin(labels, reached[reached > 0])
 
@@ -212,8 +212,8 @@ def _one_cell(small: np.ndarray, circle: tuple[float, float, float]) -> bool:
         return True
     greens = small[..., 1]
     bound, _ = cv2.threshold(greens[disc > 0][None], 0, 255, cv2.THRESH_OTSU)
-    dark = np.uint8((greens < bound) & (disc > 0))
-    dark = cv2.morphologyEx(dark, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    below = ((greens < bound) & (disc > 0)).astype(np.uint8)
+    dark = np.asarray(cv2.morphologyEx(below, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)))
     outlines = cv2.findContours(dark, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
     if not outlines:
         return False

@@ -37,7 +37,7 @@ def read(data: bytes) -> Iterator[tuple[int, np.ndarray, float | None]]:
         Exception: of many kinds, from decoders, where the file is damaged.
     """
     png = Png.of(data) if data.startswith(PNG_MAGIC) else None
-    formats = FORMATS
+    formats: tuple[str, ...] = FORMATS
     if is_heif(data):
         _open_heif()
         formats = ("HEIF",)

@@ -61,7 +61,7 @@ class Png:
 
         values = imagecodecs.png_decode(self.data)
         values = values[..., None] if values.ndim == 2 else values
-        alpha = "straight" if values.shape[-1] in (2, 4) else None
+        alpha: sample_depth.Alpha | None = "straight" if values.shape[-1] in (2, 4) else None
         # Samples are to be scaled to all 16 bits whatever their depth. Where all fit into the depth that the file
         # states, its writer did not scale them.
         largest = int(values[..., : 1 if values.shape[-1] < 3 else 3].max()).bit_length()
@@ -105,5 +105,6 @@ def _profile(chunks: dict[bytes, bytes], grey: bool) -> bytes | None:
         gamma = 100_000 / stated if stated else None
     if len(chunks.get(b"cHRM", b"")) == 32:
         values = [value / 100_000 for value in struct.unpack(">8I", chunks[b"cHRM"])]
-        white, *corners = zip(values[::2], values[1::2], strict=True)
-    return colour_profile.from_gamma(gamma, white, tuple(corners) if corners else None, grey)
+        white, red, green, blue = zip(values[::2], values[1::2], strict=True)
+        corners = red, green, blue
+    return colour_profile.from_gamma(gamma, white, corners, grey)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from leuko.images.colour_profile import to_srgb
 
+Alpha = Literal["straight", "premultiplied"]
 _CAMERA_BITS = (8, 10, 12, 14, 16)  # depths that cameras and scanners have
 
 
@@ -91,7 +92,7 @@ def assemble(
     *,
     bits: int | None = None,
     white_is_zero: bool = False,
-    alpha: Literal["straight", "premultiplied"] | None = None,
+    alpha: Alpha | None = None,
     profile: bytes | None = None,
 ) -> np.ndarray:
     """RGB from samples that a decoder delivers as they are.

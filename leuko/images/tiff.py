@@ -18,7 +18,7 @@ from PIL import Image, TiffImagePlugin
 
 from leuko.images import physical_size, pillow_formats, tiff_channels
 from leuko.images.limits import MAX_PIXELS, ImageError, check_pages, check_size, too_many_pixels
-from leuko.images.sample_depth import assemble, upright
+from leuko.images.sample_depth import Alpha, assemble, upright
 from leuko.images.tiff_page_content import without_copies_and_labels
 
 _MAX_SEGMENTS = 50_000  # strips or tiles of a page, each of which costs time however small it is
@@ -29,7 +29,11 @@ _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _ORIENTATION = 282, 283, 296, 27
 _UNITS = {2: "inch", 3: "cm"}
 _WHITE_IS_ZERO, _RGB, _CMYK, _YCBCR = 0, 2, 5, 6
 _BASE_SAMPLES = {0: 1, 1: 1, 2: 3, 5: 4, 6: 3}  # by photometric interpretation
-_ALPHA = {1: "premultiplied", 2: "straight", 999: "straight"}  # by ExtraSamples; 999 is what Corel Draw writes
+_ALPHA: dict[int, Alpha] = {
+    1: "premultiplied",
+    2: "straight",
+    999: "straight",
+}  # by ExtraSamples; 999 is what Corel Draw writes
 _BOUNDED = (1, 5, 8, 32773, 32946, 50000)  # compressions whose decoders are told how much may come out
 _JPEG = 7
 _NO_PICTURE = re.compile(r"(label|macro|thumbnail|overview|preview)( image)?( \d+\s?x\s?\d+)?", re.IGNORECASE)
@@ -76,10 +80,11 @@ def read(data: bytes) -> Iterator[tuple[int, np.ndarray, float | None]]:
 
 
 def _all_pages(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
-    pages, offsets = [], set()
+    pages: list[tifffile.TiffPage] = []
+    offsets: set[int] = set()
     while True:
         try:
-            page = file.pages[len(pages)]
+            page = file.pages[len(pages)].aspage()
         except IndexError:
             return pages
         if page.offset in offsets:
@@ -103,7 +108,9 @@ def _refuse_other_uses(data: bytes, file: tifffile.TiffFile, pages: list[tifffil
 
 def _children(page: tifffile.TiffPage) -> list[tifffile.TiffPage]:
     """The pages that a page refers to as parts of itself; a camera has up to 4, a pyramid a level each."""
-    return [page.pages[i] for i in range(len(page.subifds))] if page.subifds and len(page.subifds) <= 16 else []
+    if page.pages is None or not page.subifds or len(page.subifds) > 16:
+        return []
+    return [page.pages[i].aspage() for i in range(len(page.subifds))]
 
 
 def _is_marked(page: tifffile.TiffPage) -> bool:
@@ -163,6 +170,7 @@ def _by_pillow(data: bytes, page: tifffile.TiffPage) -> np.ndarray:
     alone = data[:place] + first + data[place + len(first) :]  # as though the file began with this page
     with Image.open(io.BytesIO(alone), formats=("TIFF",)) as image:
         check_size(*image.size)
+        assert isinstance(image, TiffImagePlugin.TiffImageFile)
         width, height = (image.tag_v2.get(tag, 0) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH))
         if width * height > MAX_PIXELS:  # where a tag stands twice, readers differ
             raise ImageError(too_many_pixels("more than that in a tile"))

@@ -34,7 +34,7 @@ def layout(file: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> Layout:
     Raises:
         ImageError: pages are channels that are not clearly red, green and blue, or pages are missing.
     """
-    description = pages[0].description or file.pages[0].description
+    description = pages[0].description or file.pages.first.description
     if file.is_imagej:
         return _imagej(file, pages)
     if description.lstrip()[:1] == "<" and "<OME" in description[:2000]:
@@ -45,7 +45,7 @@ def layout(file: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> Layout:
 def _imagej(file: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> Layout:
     told = file.imagej_metadata or {}
     size = None
-    resolution = [file.pages[0].tags.valueof(tag) for tag in (282, 283)]
+    resolution = [file.pages.first.tags.valueof(tag) for tag in (282, 283)]
     if all(isinstance(value, tuple) and len(value) == 2 and value[1] for value in resolution):
         density = tuple(value[0] / value[1] for value in resolution)
         size = physical_size.from_density(density, str(told.get("unit", "")))
@@ -124,13 +124,14 @@ def _triples(
         )
     places = [names.index(colour) * stride for colour in _COLOURS]
     starts = [block + offset for block in range(0, len(pages), 3 * stride) for offset in range(stride)]
-    return [tuple(start + place for place in places) for start in starts]
+    red, green, blue = places
+    return [(start + red, start + green, start + blue) for start in starts]
 
 
-def _whole(value: object) -> int:
+def _whole(value: str | float | None) -> int:
     try:
-        return max(1, int(value))
-    except (TypeError, ValueError):
+        return max(1, int(value)) if value is not None else 1
+    except (TypeError, ValueError):  # metadata of ImageJ may hold anything
         return 1
 
 
@@ -163,6 +164,6 @@ def _is_numbered(label: str) -> bool:
 def _ome_colour(value: str | None) -> str:
     """The colour of a channel by its Color, a signed number of red, green, blue and opacity, 8 bits each."""
     try:
-        return _OME_RGBA.get((int(value) & 0xFFFFFFFF) >> 8, "")
-    except (TypeError, ValueError):
+        return _OME_RGBA.get((int(value) & 0xFFFFFFFF) >> 8, "") if value else ""
+    except ValueError:
         return ""

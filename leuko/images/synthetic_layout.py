@@ -1,0 +1,173 @@
+"""Layout of a rendered smear: kinds, shapes and positions of its cells in micrometres."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+RED_CELL_RADIUS_UM = 3.75  # Bain, Blood Cells: A Practical Guide
+_TRIES = 40  # positions tried per cell, ten times as many for a white cell, which must fit
+
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class CellKind:
+    """The properties of one kind of white cell; values are drawn evenly from ranges."""
+
+    diameter_um: tuple[float, float]
+    nucleus: tuple[float, float]  # its diameter (of a disc as large, if lobed) as a share of the cell's
+    notch: tuple[float, float]  # depth of the dent in the nucleus as a share of its radius
+    unevenness: float  # of the cell's outline as a share of its radius
+    chromatin: tuple[float, float, float]  # amount, contrast, grain in µm
+    cytoplasm: tuple[float, float, float]  # dye amounts
+    lobes: tuple[int, int] = (1, 1)
+    nucleoli: tuple[int, int] = (0, 0)
+
+
+KINDS = {
+    "blast": CellKind((12, 18), (0.84, 0.93), (0, 0.3), 0.035, (0.85, 0.12, 0.3), (0, 0.1, 1), nucleoli=(1, 3)),
+    "lymphocyte": CellKind((8, 10), (0.84, 0.92), (0, 0.1), 0.02, (1.1, 0.16, 0.5), (0, 0, 0.5)),
+    "neutrophil": CellKind((12, 14), (0.64, 0.72), (0, 0.2), 0.02, (1, 0.18, 0.45), (0.3, 0.1, 0), lobes=(3, 5)),
+    "monocyte": CellKind((14, 18), (0.68, 0.76), (0.35, 0.6), 0.04, (0.85, 0.2, 0.5), (0.3, 0, 0.4)),
+}
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A closed outline around (x, y) in µm: a circle with waves and one dent."""
+
+    x: float
+    y: float
+    radius: float
+    waves: np.ndarray  # amplitude as a share of the radius and phase of orders 2-6, 5 × 2
+    notch: float
+    notch_angle: float
+
+    @classmethod
+    def draw(cls, rng: Rng, x: float, y: float, radius: float, unevenness: float, notch: float = 0) -> Self:
+        """A random blob of a mean radius, with waves of a relative height, and a notch of a relative depth."""
+        # A membrane is under tension: the finer the wave, the lower.
+        amplitudes = rng.normal(0, unevenness, 5) / [1, 2.5, 4, 6, 8]
+        waves = np.stack([amplitudes, rng.uniform(0, 2 * np.pi, 5)], axis=1)
+        return cls(x, y, radius, waves, notch, rng.uniform(0, 2 * np.pi))
+
+    @property
+    def reach(self) -> float:
+        """A distance from the centre, in µm, that no point of the outline exceeds."""
+        return self.radius * (1 + np.abs(self.waves[:, 0]).sum())
+
+    def distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Distance of points to the outline in µm, negative inside."""
+        angle = np.arctan2(y - self.y, x - self.x)
+        edge = 1 - self.notch * np.exp(4 * (np.cos(angle - self.notch_angle) - 1))
+        for order, (amplitude, phase) in enumerate(self.waves, start=2):
+            edge += amplitude * np.cos(order * angle + phase)
+        return np.hypot(x - self.x, y - self.y) - self.radius * edge
+
+
+@dataclass(frozen=True)
+class WhiteCell:
+    """A white cell: its body, the lobes of its nucleus, and its nucleoli."""
+
+    kind: str
+    body: Blob
+    lobes: list[Blob]
+    nucleoli: list[Blob]
+
+    @classmethod
+    def draw(cls, rng: Rng, kind: str, body: Blob) -> Self:
+        """A random nucleus for a body of a kind."""
+        properties = KINDS[kind]
+        count = rng.integers(*properties.lobes, endpoint=True)
+        radius = body.radius * rng.uniform(*properties.nucleus) / np.sqrt(count)
+        if count == 1:
+            shift, angles = rng.uniform(0, body.radius - radius), rng.uniform(0, 2 * np.pi, 1)
+        else:  # a horseshoe
+            shift, step = 0.52 * body.radius, rng.uniform(4, 4.6) / (count - 1)
+            angles = rng.uniform(0, 2 * np.pi) + step * np.arange(count) + rng.normal(0, 0.15, count)
+        lobes = [
+            Blob.draw(rng, x, y, radius * rng.uniform(0.9, 1), 0.09, rng.uniform(*properties.notch))
+            for x, y in _around(body, shift, angles)
+        ]
+        angles = rng.uniform(0, 2 * np.pi, rng.integers(*properties.nucleoli, endpoint=True))
+        spots = _around(lobes[0], rng.uniform(0, 0.55) * radius, angles)
+        return cls(kind, body, lobes, [Blob.draw(rng, x, y, rng.uniform(0.6, 1), 0.1) for x, y in spots])
+
+    def nucleus_distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Distance to the nucleus in µm, negative inside: lobes joined by thin strands, within the cell."""
+        nearest = np.minimum.reduce([lobe.distance(x, y) for lobe in self.lobes])
+        for a, b in zip(self.lobes, self.lobes[1:], strict=False):
+            ux, uy = b.x - a.x, b.y - a.y
+            along = np.clip(((x - a.x) * ux + (y - a.y) * uy) / (ux**2 + uy**2), 0, 1)
+            nearest = np.minimum(nearest, np.hypot(x - a.x - along * ux, y - a.y - along * uy) - 0.6)
+        return np.maximum(nearest, self.body.distance(x, y) + 0.2)
+
+
+def _around(blob: Blob, distance: float, angles: np.ndarray) -> np.ndarray:
+    """Points, k × 2, at a distance from the centre of a blob, in µm."""
+    return [blob.x, blob.y] + distance * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+
+
+def _pick(options: np.ndarray, radius: float, others: Sequence[Blob], gap: float) -> tuple[float, float, float]:
+    """The first position (of k × 2) that leaves the gap to all others, else the freest: x, y, clearance."""
+    x, y, radii = np.reshape([(blob.x, blob.y, blob.radius) for blob in others], (-1, 3)).T
+    distance = np.hypot(options[:, :1] - x, options[:, 1:] - y) - radii - radius
+    clearance = distance.min(axis=1, initial=np.inf)
+    best = np.argmax(np.minimum(clearance, gap))
+    return options[best, 0], options[best, 1], clearance[best]
+
+
+def place_white_cells(rng: Rng, size: np.ndarray, wanted: Mapping[str, int], touching: float) -> list[WhiteCell]:
+    """Place the wanted white cells in a field of a size (width and height in µm).
+
+    Raises:
+        ValueError: they do not fit.
+    """
+    cells: list[WhiteCell] = []
+    for kind in rng.permutation([kind for kind, count in wanted.items() for _ in range(count)]).tolist():
+        properties, bodies = KINDS[kind], [cell.body for cell in cells]
+        body = Blob.draw(rng, 0, 0, rng.uniform(*properties.diameter_um) / 2, properties.unevenness)
+        options = rng.uniform(0, size, (10 * _TRIES, 2))
+        gap = 0.5 + 2 * max(blob.reach - blob.radius for blob in [body, *bodies])  # even where both bulge
+        if cells and rng.random() < touching:
+            other, gap = bodies[rng.integers(len(cells))], -0.6  # sunk in so far, uneven outlines meet too
+            beside = _around(other, other.radius + body.radius - 0.5, rng.uniform(0, 2 * np.pi, _TRIES))
+            options = np.concatenate([beside, options])
+        options = options[((options > body.reach) & (options < size - body.reach)).all(axis=1)]
+        x, y, clearance = _pick(options, body.radius, bodies, gap) if len(options) else (0, 0, -np.inf)
+        if clearance < gap:
+            raise ValueError(f"no room for white cell {len(cells) + 1} in {size[0]:.0f} × {size[1]:.0f} µm")
+        cells.append(WhiteCell.draw(rng, kind, replace(body, x=x, y=y)))
+    return cells
+
+
+def place_red_cells(rng: Rng, size: np.ndarray, whites: list[Blob], cover: float, rouleaux: float) -> list[Blob]:
+    """Place red cells between white cells; `cover` is their area over the free area, as of `render`."""
+    margin = RED_CELL_RADIUS_UM  # so that the border cuts cells
+    free = np.prod(size + 2 * margin) - sum(np.pi * white.radius**2 for white in whites)
+    cells: list[Blob] = []
+    heading = 0.0
+    for _ in range(round(cover * free / (np.pi * RED_CELL_RADIUS_UM**2))):
+        radius = RED_CELL_RADIUS_UM * rng.normal(1, 0.06)
+        if cells and rng.random() < rouleaux:  # partly on the cell before, like coins of a toppled stack
+            options = _around(cells[-1], radius * rng.uniform(0.9, 1.9), heading + rng.normal(0, 0.3, _TRIES))
+            x, y, _ = _pick(options, radius, whites, -0.5)
+        else:
+            heading = rng.uniform(0, 2 * np.pi)
+            options = rng.uniform(-margin, size + margin, (_TRIES, 2))
+            x, y, _ = _pick(options, radius, [*whites, *cells], -0.3)
+        cells.append(Blob.draw(rng, x, y, radius, 0.06))
+    return cells
+
+
+def place_platelets(rng: Rng, size: np.ndarray, cells: list[Blob], count: int) -> list[Blob]:
+    """Place platelets away from all cells, as far as there is room."""
+    platelets: list[Blob] = []
+    for radius in rng.uniform(1, 1.5, count):
+        x, y, _ = _pick(rng.uniform(2, size - 2, (_TRIES, 2)), radius, [*cells, *platelets], 0.3)
+        platelets.append(Blob.draw(rng, x, y, radius, 0.15))
+    return platelets
