@@ -44,7 +44,7 @@ def run_on_images(
 
     def analyse_file(work: tuple[InputFile, str]) -> list[dict[str, Any]]:
         item, stem = work
-        return per_file.answers(item, lambda page, picture: analyse(item.name + page, stem + page, picture), _fault)
+        return per_file.results(item, lambda page, picture: analyse(item.name + page, stem + page, picture), _fault)
 
     failed = False
     skipped: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""What the cells of one image are, measured and ordered for a reader."""
+"""The white cells of one image, measured and in order of suspicion."""
 
 from __future__ import annotations
 
@@ -60,36 +60,36 @@ class Field:
 
     @property
     def order(self) -> np.ndarray:
-        """Rows of the table, the most suspicious first; without a scale, those with the fullest nuclei."""
+        """Rows of the table, the most suspicious first; without a scale, the largest share of nucleus in the cell first."""
         key = self.table["nucleus_share"] if self.blast_likeness is None else self.blast_likeness
         return np.argsort(-np.nan_to_num(key), kind="stable")
 
     @property
-    def left_out(self) -> Mapping[int, str]:
-        """Why cells do not count, by their ids."""
-        excluded = self.counts.white_cells.excluded
-        return {label: reason for reason, ids in excluded.items() for label in ids}
+    def excluded(self) -> Mapping[int, str]:
+        """Why cells are not counted, by their ids."""
+        by_reason = self.counts.white_cells.excluded
+        return {label: reason for reason, ids in by_reason.items() for label in ids}
 
     def blast_like(self, row: int) -> bool | None:
-        """Whether a cell looks like a blast; None where that cannot be told."""
+        """Whether a cell looks like a blast; None where it is unknown."""
         if self.blast_likeness is None or not self.table["lobes"][row]:
             return None
         return bool(self.blast_likeness[row] >= 1)
 
     def unit(self, feature: str) -> str:
-        """Of a feature: in pixels where there is no scale."""
+        """The unit of a feature: in pixels where there is no scale."""
         return _UNITS[feature] if self.segmentation.um_per_px else _UNITS[feature].replace("µm", "px")
 
     def as_csv(self, name: str) -> str:
-        """The whole table, a line for each cell.
+        """The whole table as CSV, a row for each cell.
 
         Args:
-            name: of the image; what a spreadsheet would take for a formula is quoted.
+            name: of the image; formulas of spreadsheets in it are escaped.
         """
         columns = [c for c in self.table if c != "id"]
         units = {c: self.unit(c) for c in columns if _UNITS.get(c)}
-        written = io.StringIO()
-        rows = csv.writer(written, lineterminator="\r\n")
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\r\n")
         rows.writerow(
             [
                 "image",
@@ -100,17 +100,17 @@ class Field:
             ]
         )
         for i, number in enumerate(self.table["id"]):
-            like = self.blast_like(i)
+            blast_like = self.blast_like(i)
             rows.writerow(
                 [
                     escape_formula(name),
                     number,
-                    "" if like is None else like,
-                    self.left_out.get(int(number), ""),
+                    "" if blast_like is None else blast_like,
+                    self.excluded.get(int(number), ""),
                     *(_figure(self.table[c][i]) for c in columns),
                 ]
             )
-        return written.getvalue()
+        return text.getvalue()
 
 
 def _figure(value: np.generic) -> object:

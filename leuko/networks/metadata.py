@@ -1,4 +1,4 @@
-"""What a model knows beside its weights, as `leuko.json` keeps it."""
+"""The content of `leuko.json`: everything about a model but its weights."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from leuko.decision.out_of_distribution import MahalanobisOOD
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What a model knows beside its weights: the content of `leuko.json`.
+    """Everything about a model but its weights: the content of `leuko.json`.
 
     Attributes:
-        name: of the model, for people.
+        name: of the model, for readers.
         positive: the labels that mean leukaemia.
-        temperature: already folded into the weights.
+        temperature: of the calibration, already folded into the weights.
         operating_point: see `leuko.decision.calibration`.
         ood_detector: what is in distribution, see `leuko.decision.out_of_distribution`.
         training: the run: data and their fingerprint, split and seed, settings, steps done.
-        scale: how large the cells of the training images were to the network (`leuko.decision.magnification`); None: not known.
-        warnings: why not to rely on the model, a sentence each (`leuko.evaluation.model_warnings`); usually none.
+        scale: the size of cells in the network's input during training (`leuko.decision.magnification`); None: unknown.
+        warnings: reasons not to rely on the model, a sentence each (`leuko.evaluation.model_warnings`); usually none.
     """
 
     name: str
@@ -35,7 +35,7 @@ class ModelMetadata:
     warnings: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """As stored in `leuko.json`, beside what only a model folder knows (kind, digests, versions)."""
+        """The fields in `leuko.json`, without those that the model folder adds (kind, digests, versions)."""
         return {
             "name": self.name,
             "positive": list(self.positive),

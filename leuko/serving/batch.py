@@ -79,7 +79,7 @@ def classify_file(classifier: Classifier, item: InputFile) -> list[dict[str, Any
     def finding(page: str, picture: Picture) -> dict[str, Any]:
         return classifier.classify(picture.pixels, picture.um_per_px).as_json(item.name + page)
 
-    return per_file.answers(item, finding, _log_fault)
+    return per_file.results(item, finding, _log_fault)
 
 
 def table_row(result: dict[str, Any]) -> tuple[str, ...]:

@@ -152,8 +152,8 @@ def _row(field: Field, index: int) -> Row:
     number = int(field.table["id"][index])
     likeness = -1 if field.blast_likeness is None else field.blast_likeness[index]
     note = " (cut)" if field.table["touches_border"][index] else ""
-    if not field.close_up and number in field.left_out:
-        note = f" ({field.left_out[number]}, not counted)"
+    if not field.close_up and number in field.excluded:
+        note = f" ({field.excluded[number]}, not counted)"
     values = [(f"{likeness:.4f}", _looks(field, index))]
     for name in _DECIMALS:
         value = float(field.table[name][index])
