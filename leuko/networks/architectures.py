@@ -19,6 +19,7 @@ class _TrunkAndHead(nn.Module):
     pool: nn.Module
     classifier: nn.Sequential
     num_features: int
+    head_hidden_size: int
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
         """Feature map, B × channels × h × w, of normalised images, B × 3 × H × W."""

@@ -88,6 +88,6 @@ def to_input(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     visible = Image.fromarray(field_of_view.crop_to_field_of_view(image))
     resized = np.asarray(visible.resize((width, height), _RESAMPLING[preprocessing.interpolation]))
     if preprocessing.stain:
-        resized = preprocessing.stain(resized)
+        resized = preprocessing.stain.transform(resized)
     mean, std = (np.array(values, np.float32) for values in (preprocessing.mean, preprocessing.std))
     return np.ascontiguousarray(((resized.astype(np.float32) / 255 - mean) / std).transpose(2, 0, 1))

@@ -110,7 +110,9 @@ def train_network(
             report_to="none",
         ),
         train_dataset=dataloading.ViewDataset(data.rows.select(data.learning), _augmentation(how, settings)),
-        eval_dataset=dataloading.ViewDataset(data.rows.select(data.split.validation), partial(to_input, how=how)),
+        eval_dataset=dataloading.ViewDataset(
+            data.rows.select(data.split.validation), partial(to_input, preprocessing=how)
+        ),
         compute_metrics=partial(_measured, loss),
         callbacks=[Patience(PATIENCE), *_logs(settings)],
     )
