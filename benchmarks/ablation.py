@@ -15,7 +15,9 @@ from pathlib import Path
 
 from benchmarks import side_by_side
 from benchmarks.recipe import RECIPE, ROOT
+from leuko.evaluation.stain_references import StainReference
 from leuko.experiments import ablate
+from leuko.reports.ablation import PAGE
 from leuko.training.settings import Settings
 
 FOREIGN = {"bccd": "bccd/JPEGImages/*.jpg", "pbc": "pbc/*/*.jpg", "jtsc": "jtsc/*.bmp"}
@@ -40,9 +42,11 @@ def main() -> None:
         image_size=given.image_size,
         clean=False,
     )
-    references = tuple((lab, tuple(sorted(given.data.glob(pattern)))) for lab, pattern in FOREIGN.items())
+    references = tuple(
+        StainReference(lab, tuple(sorted(given.data.glob(pattern)))) for lab, pattern in FOREIGN.items()
+    )
     ablation = ablate.Ablation(base, given.images, given.validation, references)
-    results = ablate.kept(given.results / ablate.RESULTS, ablation.asked)
+    results = ablate.stored_results(given.results / ablate.RESULTS, ablation.options)
     jobs = {
         (name, str(seed)): partial(ablation.measure, name, seed)
         for seed, name in product(range(given.seeds), [ablate.BASELINE, *ablate.ROWS])
@@ -55,7 +59,7 @@ def main() -> None:
         ablate.write(given.results, results)
 
     side_by_side.work(jobs, keep)
-    print(ablate.as_markdown(results))
+    print((given.results / PAGE).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ from benchmarks import side_by_side
 from benchmarks.recipe import RECIPE, ROOT, settings
 from leuko.data.splitting.groups import Groups, Series
 from leuko.data.splitting.split import Split, folds
+from leuko.evaluation.interval_text import interval_text
 from leuko.evaluation.shortcut_audit import mean_interval
-from leuko.evaluation.tables import span
 from leuko.experiments import single_run
 from leuko.training.finalize import calibrate, evaluate_on_test
 from leuko.training.prepare_data import TrainingData
@@ -138,7 +138,7 @@ def as_markdown(summary: dict[str, Any]) -> str:
     for name in FIGURES:
         s = summary[name]
         if s["value"] is not None:
-            lines.append(f"| {name} | {s['value']:.3f} | {s['sd']:.3f} | {span(s)} |")
+            lines.append(f"| {name} | {s['value']:.3f} | {s['sd']:.3f} | {interval_text(s)} |")
     return "\n".join(lines)
 
 

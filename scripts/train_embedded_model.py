@@ -2,9 +2,9 @@
 
     make embedded DATA=path/to/aria
 
-A run that is there already is kept. Writes leuko/networks/embedded and the card model_card.md, with the figures of
-`benchmarks.crossvalidation` in it if they have been measured. With `--measure-again` nothing is trained: the embedded
-model is judged on its test part as the code now does it, and its figures, plots and cards are written anew.
+An existing run is not trained again. Writes leuko/networks/embedded and the card model_card.md, with the figures of
+`benchmarks.crossvalidation` if they were measured. With `--measure-again` nothing is trained: the embedded model is
+evaluated on its test part again, and its figures, plots and cards are written. `--cards-again` writes only the cards.
 """
 
 from __future__ import annotations
@@ -16,16 +16,20 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from benchmarks import crossvalidation
 from benchmarks.recipe import ROOT, options
-from leuko.evaluation import metrics, model_warnings
+from leuko.evaluation import model_warnings
+from leuko.evaluation.evaluate import EMBEDDED as EMBEDDED_NAME
+from leuko.evaluation.evaluate import EvaluationRequest, measure, prepare
+from leuko.inference.classifier import Classifier
 from leuko.networks.model_folder import EMBEDDED, LEUKO
-from leuko.reports.cards.model_card import TERMS, write_card
-from leuko.reports.evaluation.evaluate import EMBEDDED as EMBEDDED_NAME
-from leuko.reports.evaluation.evaluate import Request, measure
+from leuko.reports.cards.model_card import DATA_TERMS as UNKNOWN_TERMS
+from leuko.reports.cards.model_card import write_card
+from leuko.reports.evaluation import plots
 
 COLOURS = 96  # of a plot; with fewer, the classes' colours run together
 
@@ -34,16 +38,20 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data", help="the Aria images, one folder a class")
     parser.add_argument("--run", type=Path, default=ROOT / "runs" / "seed-0")
-    parser.add_argument("--measure-again", action="store_true")
+    parser.add_argument("--measure-again", action="store_true", help="measure the embedded model again")
+    parser.add_argument("--cards-again", action="store_true", help="write the cards again from the stored figures")
     given = parser.parse_args()
-    if given.measure_again:
+    if given.cards_again:
+        write_card_again(json.loads((EMBEDDED / "evaluation" / "metrics.json").read_text()))
+    elif given.measure_again:
         measure_again(given.data)
     else:
         train(given.data, given.run)
-    for plot in (EMBEDDED / "evaluation").glob("*.png"):  # few colours, a third of the bytes
+    plots_changed = not given.cards_again
+    for plot in (EMBEDDED / "evaluation").glob("*.png") if plots_changed else ():  # few colours, a third of the bytes
         image = Image.open(plot).convert("RGB")
         image.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE).save(plot, optimize=True)
-    card = _replaced((EMBEDDED / "README.md").read_text(), TERMS, DATA_TERMS)
+    card = _replaced((EMBEDDED / "README.md").read_text(), UNKNOWN_TERMS, DATA_TERMS)
     (EMBEDDED / "README.md").write_text(card)
     if crossvalidation.RESULTS.exists():
         table = crossvalidation.as_markdown(json.loads(crossvalidation.RESULTS.read_text()))
@@ -62,16 +70,23 @@ def train(data: str, run: Path) -> None:
 
 
 def measure_again(data: str) -> None:
-    """Write the figures, plots, card and warnings of the embedded model anew."""
-    classifier, evaluated, report = measure(Request(EMBEDDED_NAME, data, EMBEDDED))
+    """Measure the embedded model again and write its figures, plots, card and warnings."""
+    result = measure(prepare(EvaluationRequest(EMBEDDED_NAME, data)))
+    evaluated, report = result.evaluated, result.report
     for name in ("model", "data", "operating_point"):
         del report[name]
-    model = classifier.model
+    folder = EMBEDDED / "evaluation"
+    (folder / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
+    plots.write(evaluated.probabilities, evaluated.truth, result.classifier.labels, folder, report)
+    write_card_again(report)
+
+
+def write_card_again(report: dict[str, Any]) -> None:
+    """Write the card and the warnings of the embedded model from its figures."""
+    model = Classifier.load().model
     metadata = replace(model.metadata, warnings=model_warnings.of_trained(report))
     stored = json.loads((EMBEDDED / LEUKO).read_text())
     (EMBEDDED / LEUKO).write_text(json.dumps(stored | {"warnings": list(metadata.warnings)}, indent=1) + "\n")
-    (EMBEDDED / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
-    metrics.plot(evaluated.compared, evaluated.truth, model.labels, EMBEDDED / "evaluation", report)
     write_card(EMBEDDED / "README.md", metadata, model.backbone, model.labels, report)
 
 

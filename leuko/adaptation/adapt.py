@@ -27,11 +27,12 @@ from leuko.data.load import load
 from leuko.data.sources.folders import title_of
 from leuko.data.splitting.groups import Groups
 from leuko.decision.calibration import OperatingPoint
-from leuko.evaluation import metrics, model_warnings
+from leuko.evaluation import model_warnings
 from leuko.inference.finding import leukaemia_probability
 from leuko.networks import model_folder
 from leuko.networks.trunk_files import TrunkFiles
-from leuko.reports.cards import adapted_card
+from leuko.reports.cards import model_card
+from leuko.reports.evaluation import plots
 
 
 def adapt(
@@ -106,10 +107,10 @@ def adapt(
         head = fitted.head.with_temperature(result.temperature)
         model_folder.write_adapted(draft, trunk.files, head, class_names, preprocessing, metadata)
         _write_evaluation(draft / "evaluation", report, result, data)
-        adapted_card.write(draft / "README.md", metadata, base.backbone, class_names, report)
+        model_card.write_adapted_card(draft / "README.md", metadata, base.backbone, class_names, report)
     if errors := [data.images.files[i] for i in result.possible_label_errors(data.labels)]:
         on_message(f"Possible label errors (cross-validated p < 0.1): {', '.join(errors)}.")
-    on_message(adapted_card.table(report))
+    on_message(model_card.cross_validation_table(report))
     for note in report["notes"]:
         on_message(note)
     on_message(f"Written: {output}")
@@ -121,7 +122,7 @@ def _write_evaluation(folder: Path, report: dict[str, Any], result: CrossValidat
     (folder / "metrics.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     probabilities = result.mean_probabilities
     predicted = ~np.isnan(probabilities).any(axis=1)
-    metrics.plot(probabilities[predicted], data.labels[predicted], data.images.class_names, folder)
+    plots.write(probabilities[predicted], data.labels[predicted], data.images.class_names, folder)
     data.cleaning.save(folder / "cleaning.json")
 
 

@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure the rows that have no result yet, and print the table."""
     from leuko.experiments import ablate
     from leuko.networks.trunk_files import TrunkFiles
-    from leuko.reports.evaluation import evaluate
+    from leuko.evaluation.stain_references import find_references
 
     included = TrunkFiles.general(arguments.backbone)
     settings = experiment_settings(
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         epochs=arguments.epochs,
         clean=arguments.clean,
     )
-    references = evaluate.references(arguments.stain_references)
+    references = find_references(arguments.stain_references)
     ablation = ablate.Ablation(settings, arguments.images, arguments.validation, references)
     page = ablate.ablate(ablation, arguments.rows, arguments.splits)
     print(page.read_text(encoding="utf-8"))

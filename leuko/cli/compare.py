@@ -51,8 +51,9 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the methods that have no result yet, and print the path of the table."""
     from leuko.experiments import compare
+    from leuko.experiments.method_strategies import Effort
 
-    scratch = compare.Effort(arguments.scratch_epochs, arguments.scratch_size)
+    scratch = Effort(arguments.scratch_epochs, arguments.scratch_size)
     settings = experiment_settings(arguments, epochs=arguments.epochs)
     page = compare.compare(settings, arguments.systems, arguments.weights, scratch, arguments.folds)
     print(f"The table is in {page}; beside it as CSV and HTML.")

@@ -19,8 +19,10 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the report and print its path."""
-    from leuko.reports.eda.write import survey
+    from leuko.reports.eda.data_report import write_data_report
 
-    page = survey(arguments.sources, arguments.output, model=arguments.model, group_column=arguments.group_column)
+    page = write_data_report(
+        arguments.sources, arguments.output, model=arguments.model, group_column=arguments.group_column
+    )
     print(f"The report is in {page}; open it in a browser.")
     return 0

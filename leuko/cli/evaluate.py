@@ -36,13 +36,13 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate the model, print its metrics and the path of the report."""
-    from leuko.evaluation import tables
-    from leuko.reports.evaluation import evaluate
+    from leuko.evaluation.evaluate import EvaluationRequest
+    from leuko.reports import tables
+    from leuko.reports.evaluation.write import write_evaluation
 
-    request = evaluate.Request(
+    request = EvaluationRequest(
         model=arguments.model,
         data=arguments.data,
-        output=arguments.output,
         split=arguments.split,
         group_column=arguments.group_column,
         positive=None if arguments.positive is None else tuple(arguments.positive),
@@ -50,8 +50,13 @@ def run(arguments: argparse.Namespace) -> int:
         shortcuts=arguments.shortcuts,
         stain_references=tuple(arguments.stain_references),
     )
-    report = evaluate.evaluate(request)
-    for text in (*report["data"]["what"], tables.as_text(report), tables.summary(report), f"{report['intervals']}."):
+    report = write_evaluation(request, arguments.output)
+    for text in (
+        *report["data"]["description"],
+        tables.as_text(report),
+        tables.summary(report),
+        f"{report['intervals']}.",
+    ):
         print(f"{text}\n")
     print(f"The evaluation is in {arguments.output / 'report.html'}; open it in a browser.")
     return 0

@@ -39,11 +39,10 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Search, and print the command that trains with the best settings."""
     from leuko.experiments import tune
-    from leuko.reports import tuning
 
     space = {name: getattr(arguments, name) for name in tune.DEFAULT}
     base = experiment_settings(arguments, backbone=arguments.backbone, weights=arguments.weights)
     best = tune.tune(base, arguments.search, arguments.trials, space)
     print(f"{best.trials} trials; the report is in {best.report}. Best settings by validation loss:")
-    print(tuning.command(base, best.settings, best.report.parent / tune.SPLIT))
+    print(tune.train_command(base, best.settings))
     return 0

@@ -1,4 +1,4 @@
-"""What a model is evaluated on: which images of a data set, under which names of classes, grouped how."""
+"""The images a model is evaluated on, the classes they are compared in, and their groups."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from leuko.data.splitting.groups import find_groups
 from leuko.networks.model_folder import ModelMetadata
 
 SPLIT = "evaluation/split.json"
-OWN = 0.5  # share of a data set's files in the model's own split, from which it is the model's own data
+KNOWN_SHARE = 0.5  # of the files named by the model's split; from it on, the data are those the model was trained on
 TWO_WAYS = ("not leukaemia", "leukaemia")
 
 
@@ -29,14 +29,14 @@ class EvaluationSet:
 
     Attributes:
         name: of the data set.
-        rows: the images, as `leuko.data.load` gives them.
-        truth: int, N: each image's place in `labels`.
-        labels: the class names that answers are compared in: the model's, or `TWO_WAYS`.
-        positive: those that mean leukaemia.
-        training: the images the model learnt from, if the data are its own.
-        training_truth: int: their places in `labels`; empty without them.
-        known_groups: N, the groups that the data or the model's split name; None if there are none.
-        what: sentences: which images these are, and how they are compared.
+        rows: N images, as `leuko.data.load` gives them.
+        truth: int, N: index into `labels` of each image's class.
+        labels: the classes that are compared: the model's, or `TWO_WAYS`.
+        positive: the labels that mean leukaemia.
+        training: the model's training images, if these are among the data.
+        training_truth: int: index into `labels` of each training image's class; empty without training images.
+        known_groups: N, the groups named by the data or by the model's split; None if neither names any.
+        description: which images these are and how they are compared, in sentences.
     """
 
     name: str
@@ -47,20 +47,60 @@ class EvaluationSet:
     training: ImageTable | None
     training_truth: np.ndarray
     known_groups: np.ndarray | None
-    what: tuple[str, ...]
+    description: tuple[str, ...]
 
     @property
     def two_way(self) -> bool:
-        """Whether only leukaemia or not is compared."""
+        """Whether only leukaemia against no leukaemia is compared."""
         return self.labels == TWO_WAYS
 
     def groups(self, colours: np.ndarray) -> tuple[np.ndarray, str]:
-        """The group of every image (int, N) and where groups come from, given colour statistics (float, N × 9)."""
+        """Find the groups of the images.
+
+        Args:
+            colours: float, N × 9: colour statistics, from which groups are estimated if none are named.
+
+        Returns:
+            The group of every image, int, N, and where the groups come from, in words.
+        """
         if self.known_groups is not None:
-            how = "the groups of the model's split" if self.training is not None else "the groups the data set names"
-            return np.unique(self.known_groups, return_inverse=True)[1], how
-        found = find_groups(self.rows.labels, colours=colours, sources=self.rows.sources)
-        return found.group, found.how
+            source = "the groups of the model's split" if self.training is not None else "the groups the data set names"
+            return np.unique(self.known_groups, return_inverse=True)[1], source
+        groups = find_groups(self.rows.labels, colours=colours, sources=self.rows.sources)
+        return groups.group, groups.how
+
+
+@dataclass(frozen=True)
+class _ModelSplit:
+    """The split of a model's training data.
+
+    Attributes:
+        parts, groups: part ("train", "validation", "test") and group number by file name.
+        is_own_data: whether the evaluated data are those that were split.
+        name: of the file that was given instead of the model's own; None otherwise.
+    """
+
+    parts: dict[str, str]
+    groups: dict[str, int]
+    is_own_data: bool
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """How the classes of the data are compared with those of the model.
+
+    Attributes:
+        labels: the compared classes.
+        positive: those that mean leukaemia.
+        indices: index into `labels` of each class of the data.
+        description: sentences about it.
+    """
+
+    labels: tuple[str, ...]
+    positive: tuple[str, ...]
+    indices: tuple[int, ...]
+    description: tuple[str, ...] = ()
 
 
 def gather(
@@ -73,124 +113,169 @@ def gather(
     group_column: str | None = None,
     positive: Sequence[str] | None = None,
 ) -> EvaluationSet:
-    """Choose the images, their classes and groups.
+    """Choose the images, their classes and their groups.
 
-    Of data the model has learnt from (the same fingerprint, or for the most part files of its `evaluation/split.json`)
-    the test part alone is used. Of other data all images are, but for those that bear the name of one it has learnt
-    from.
+    If the model was trained on these data (same fingerprint, or at least half of the files are named in its
+    `evaluation/split.json`), only the test part is used. Otherwise all images are used, except those whose file name is
+    that of a training image.
 
     Args:
         source: folder or Hub id.
-        model_folder: where the model's split may lie.
+        model_folder: folder that may hold the model's split.
         labels, metadata: the model's.
-        split: a `split.json` to be used instead of the model's.
+        split: a `split.json` that replaces the model's.
         group_column: see `leuko.data.load.load`.
-        positive: the classes of the data that mean leukaemia; may be empty. Without it, names are recognised.
+        positive: classes of the data that mean leukaemia; may be empty. None: they are recognised by name.
 
     Raises:
         DataError: the data cannot be used, or their classes cannot be compared with the model's.
     """
     parts = load(source, group_column=group_column, one_class=True)
     rows = ImageTable.concatenate(list(parts.values()))
-    names = rows.class_names
-    files = rows.files
-    known = metadata.training.get("fingerprint") == rows.fingerprint()
-    parts, own = _parts(files, model_folder, title_of(source), split, known)
-    part = np.array([parts[file][0] if file in parts else "" for file in files])
-    places, in_words, how = _places(names, labels, metadata.positive, positive)
-    truth = np.array(places)[rows.labels]
-    compared, meaning = (TWO_WAYS, TWO_WAYS[1:]) if how == "two" else (tuple(labels), metadata.positive)
-    train = np.flatnonzero((part == "train") & own)
-    groups = None
-    if own:
-        kept = np.flatnonzero(part == "test")
-        if not len(kept):
-            raise DataError(f"{source}: none of its {len(rows)} images is in the test part of the split.")
-        groups = np.array([parts[files[row]][1] for row in kept])
-        told = _own_words(split, len(kept), len(rows), int((part == "").sum()))
+    files, title = rows.files, title_of(source)
+    trained_on = metadata.training.get("fingerprint") == rows.fingerprint()
+    model_split = _given_split(split) if split else _split_of_model(model_folder, files, title, trained_on)
+    comparison = _compare_classes(rows.class_names, labels, metadata.positive, positive)
+    truth = np.array(comparison.indices)[rows.labels]
+    part = np.array([model_split.parts.get(file, "") for file in files])
+    groups: np.ndarray | None
+    if model_split.is_own_data:
+        used, training, groups, text = _own_images(source, files, part, model_split)
     else:
-        kept = np.flatnonzero((part == "") | (part == "test"))
-        if rows.groups is not None:  # without a name: each its own
-            groups = np.array([group or f"\0{row}" for row, group in enumerate(rows.groups)], dtype=object)[kept]
-        told = _other_words(len(kept), len(rows), bool(parts))
+        used, training, text = _other_images(part, bool(model_split.parts))
+        groups = _named_groups(rows, used)
     return EvaluationSet(
-        name=title_of(source),
-        rows=rows.select(kept),
-        truth=truth[kept],
-        labels=compared,
-        positive=meaning,
-        training=rows.select(train) if len(train) else None,
-        training_truth=truth[train],
+        name=title,
+        rows=rows.select(used),
+        truth=truth[used],
+        labels=comparison.labels,
+        positive=comparison.positive,
+        training=rows.select(training) if len(training) else None,
+        training_truth=truth[training],
         known_groups=groups,
-        what=(told, *in_words),
+        description=(text, *comparison.description),
     )
 
 
-def _parts(
-    files: Sequence[str], model_folder: Path, title: str, given: Path | None, known: bool
-) -> tuple[dict[str, list], bool]:
-    """Part and group of the files that a split names, and whether these are the model's own data, or a split's."""
-    if given:
-        return _read(given), True
-    split = model_folder / SPLIT
-    if split.is_file():
-        parts = _read(split)
-        if not known:  # a model of several data sets names each file with its source
-            parts |= {file: parts[f"{title}/{file}"] for file in files if f"{title}/{file}" in parts}
-        return parts, known or bool(np.mean([file in parts for file in files]) >= OWN)
-    if known:
-        raise DataError(
-            f"The model has learnt from these data, and its folder has no {SPLIT} that tells which images are for "
-            "test; give it with --split FILE."
-        )
-    return {}, False
+def _given_split(file: Path) -> _ModelSplit:
+    """A split that the user gives: the data are taken to be those that were split."""
+    return _read_split(file, is_own_data=True, name=file.name)
 
 
-def _own_words(given: Path | None, test: int, images: int, unknown: int) -> str:
-    others = f" {unknown} are in no part: copies that cleaning dropped, or new ones, which need a folder of their own."
-    others = others if unknown else ""
-    if given:
-        return f"The test part of {given.name}, {test} of {images} images.{others}"
-    return f"The model has learnt from these data: its test part alone is evaluated, {test} of {images} images.{others}"
+def _split_of_model(folder: Path, files: Sequence[str], title: str, trained_on: bool) -> _ModelSplit:
+    """The split in a model folder, or an empty one if the model keeps none.
+
+    Args:
+        folder: the model folder.
+        files: names of the evaluated files.
+        title: name of the evaluated data set.
+        trained_on: whether the fingerprint says that the model was trained on these data.
+
+    Raises:
+        DataError: the model was trained on these data and its folder has no split.
+    """
+    file = folder / SPLIT
+    if not file.is_file():
+        if trained_on:
+            raise DataError(
+                f"The model was trained on these data, and its folder has no {SPLIT} that names the test images; give "
+                "it with --split FILE."
+            )
+        return _ModelSplit({}, {}, is_own_data=False)
+    split = _read_split(file, is_own_data=trained_on)
+    if trained_on:
+        return split
+    # A model of several data sets names each file together with its source.
+    named = {file: f"{title}/{file}" for file in files if f"{title}/{file}" in split.parts}
+    parts = split.parts | {file: split.parts[full] for file, full in named.items()}
+    groups = split.groups | {file: split.groups[full] for file, full in named.items()}
+    return _ModelSplit(parts, groups, is_own_data=bool(np.mean([file in parts for file in files]) >= KNOWN_SHARE))
 
 
-def _other_words(kept: int, images: int, compared: bool) -> str:
-    if not compared:
-        return f"All {images} images. Whether the model has learnt from any of them is not known: it names no images."
-    if kept < images:
-        return f"{kept} of {images} images: the others bear the names of images that the model has learnt from."
-    return f"All {images} images; they do not bear the names of the model's training images."
-
-
-def _read(split: Path) -> dict[str, list]:
+def _read_split(file: Path, *, is_own_data: bool, name: str | None = None) -> _ModelSplit:
     try:
-        files = json.loads(split.read_text(encoding="utf-8"))["files"]
-        return {file: [part, int(group)] for file, (part, group) in files.items()}
+        files = json.loads(file.read_text(encoding="utf-8"))["files"]
+        parts = {image: part for image, (part, _) in files.items()}
+        groups = {image: int(group) for image, (_, group) in files.items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise DataError(f"{split} is not there or does not hold a split; train.py writes one as {SPLIT}.") from error
+        raise DataError(f"{file} does not exist or does not hold a split; train.py writes one as {SPLIT}.") from error
+    return _ModelSplit(parts, groups, is_own_data, name)
 
 
-def _places(
+def _own_images(
+    source: str, files: Sequence[str], part: np.ndarray, split: _ModelSplit
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
+    """Of the model's own data: rows of the test and of the training part, groups of the test images, a sentence."""
+    used, unknown = np.flatnonzero(part == "test"), int((part == "").sum())
+    if not len(used):
+        raise DataError(f"{source}: none of its {len(part)} images is in the test part of the split.")
+    text = f"The model was trained on these data: only its test part is evaluated, {len(used)} of {len(part)} images."
+    if split.name:
+        text = f"The test part of {split.name}, {len(used)} of {len(part)} images."
+    if unknown:
+        text += (
+            f" {unknown} images are in no part: copies that cleaning left out, or new images, which need a folder of "
+            "their own."
+        )
+    groups = np.array([split.groups[files[int(row)]] for row in used])
+    return used, np.flatnonzero(part == "train"), groups, text
+
+
+def _other_images(part: np.ndarray, compared: bool) -> tuple[np.ndarray, np.ndarray, str]:
+    """Of other data: rows that are used, no training rows, and a sentence.
+
+    Args:
+        part: part of the model's split that each file name belongs to; "" for none.
+        compared: whether the model keeps the names of its images.
+    """
+    used = np.flatnonzero((part == "") | (part == "test"))
+    if not compared:
+        text = (
+            f"All {len(part)} images. The model names no training images, so it is not known whether some of these are "
+            "among them."
+        )
+    elif len(used) < len(part):
+        text = f"{len(used)} of {len(part)} images: the others have the file names of training images of the model."
+    else:
+        text = f"All {len(part)} images; none has the file name of a training image of the model."
+    return used, np.array([], int), text
+
+
+def _named_groups(rows: ImageTable, used: np.ndarray) -> np.ndarray | None:
+    """The groups that a data set names; an image without one is its own group."""
+    if rows.groups is None:
+        return None
+    return np.array([group or f"\0{row}" for row, group in enumerate(rows.groups)])[used]
+
+
+def _compare_classes(
     names: Sequence[str], labels: Sequence[str], model_positive: Sequence[str], positive: Sequence[str] | None
-) -> tuple[list[int], tuple[str, ...], str]:
-    """For each class of the data its place among the classes compared, what to say of it, and "two" or "all"."""
-    plain = {near_key(label): place for place, label in enumerate(labels)}
-    if positive is None and all(near_key(name) in plain for name in names):
-        without = [label for label in labels if near_key(label) not in {near_key(name) for name in names}]
-        said = (f"No images of {', '.join(without)}; means are over the other classes.",) if without else ()
-        return [plain[near_key(name)] for name in names], said, "all"
+) -> _Comparison:
+    """Compare the classes of the data (`names`) with those of the model (`labels`), all or two-way.
+
+    Raises:
+        DataError: it is not known which classes mean leukaemia.
+    """
+    index = {near_key(label): number for number, label in enumerate(labels)}
+    if positive is None and all(near_key(name) in index for name in names):
+        missing = [label for label in labels if near_key(label) not in {near_key(name) for name in names}]
+        text = (f"No images of {', '.join(missing)}; means are over the other classes.",) if missing else ()
+        return _Comparison(tuple(labels), tuple(model_positive), tuple(index[near_key(name)] for name in names), text)
     if not model_positive:
         raise DataError(
             f"The classes of the data ({', '.join(names)}) are not those of the model ({', '.join(labels)}), and the "
             "model does not say which of its classes mean leukaemia; only its own classes can be evaluated."
         )
-    if positive is None:
-        if meanings(names).unknown:
-            raise DataError(
-                f"The classes of the data ({', '.join(names)}) are not those of the model ({', '.join(labels)}). "
-                + question(names)
-            )
-        meaning = meanings(names).leukaemia
-    else:
-        meaning = declared_classes(names, positive)
-    return [int(name in meaning) for name in names], (f"Compared two-way. {taken_for(names, meaning)}",), "two"
+    leukaemia = _leukaemia_classes(names, labels) if positive is None else declared_classes(names, positive)
+    text = (f"Compared two-way. {taken_for(names, leukaemia)}",)
+    return _Comparison(TWO_WAYS, TWO_WAYS[1:], tuple(int(name in leukaemia) for name in names), text)
+
+
+def _leukaemia_classes(names: Sequence[str], labels: Sequence[str]) -> tuple[str, ...]:
+    """The classes of the data that mean leukaemia, by their names."""
+    if meanings(names).unknown:
+        raise DataError(
+            f"The classes of the data ({', '.join(names)}) are not those of the model ({', '.join(labels)}). "
+            + question(names)
+        )
+    return meanings(names).leukaemia

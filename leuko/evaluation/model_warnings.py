@@ -1,59 +1,66 @@
-"""Whether a model is worth anything: the warnings that go with it wherever it goes.
+"""Warnings for a model whose figures do not show that it is useful.
 
-They stand in `leuko.json`, on the card and on the page, and a model that has any is only published with --force.
+They are kept in `leuko.json` and shown on the model card and in the app. A model with warnings is published only with
+--force.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from leuko.evaluation import tables
+from leuko.evaluation.interval_text import Figure, figure_text
 
 
 def of_trained(report: dict[str, Any]) -> tuple[str, ...]:
     """Warnings of a trained model, from its figures on the test split.
 
     Args:
-        report: from `leuko.evaluation.metrics.evaluate`, with the `colour_baseline` of `leuko.evaluation.shortcut_audit`.
+        report: `leuko.evaluation.metrics.Evaluation.as_json`, with the `colour_baseline` of
+            `leuko.evaluation.shortcut_audit`.
     """
     present = [name for name, figures in report["per_class"].items() if figures["images"]]
     if len(present) < 2:
-        return (f"Whether this model tells anything apart is not known: all test images are of {present[0]}.",)
-    said = []
+        return (f"It is not known whether this model can distinguish classes: all test images are of {present[0]}.",)
+    warnings = []
     baseline = report["colour_baseline"]
     if not _above(baseline["network_above"], 0):
-        said.append(
-            "Not shown to be better than colour statistics, which see no cell: the macro-F1 is "
-            f"{tables.in_full(report['f1'])}, that of five nearest neighbours on nine colour statistics "
-            f"{tables.in_full(baseline['intervals']['f1'])} on the same test images."
+        warnings.append(
+            "Not shown to be better than colour statistics, which contain no cell shapes: the macro-F1 is "
+            f"{figure_text(report['f1'])}, that of five nearest neighbours on nine colour statistics "
+            f"{figure_text(baseline['intervals']['f1'])} on the same test images."
         )
-    said += _by_chance("balanced accuracy", report["balanced_accuracy"], 1 / len(present))
+    warnings += _not_above_chance("balanced accuracy", report["balanced_accuracy"], 1 / len(present))
     area = report.get("leukaemia", {}).get("auc_roc")
     if area and area["value"] is not None:
-        said += _by_chance("AUC-ROC of leukaemia against not", area, 0.5)
-    return tuple(said)
+        warnings += _not_above_chance("AUC-ROC of leukaemia against not", area, 0.5)
+    return tuple(warnings)
 
 
 def of_adapted(report: dict[str, Any]) -> tuple[str, ...]:
-    """Warnings of an adapted model, from its cross-validated figures (`CrossValidation.as_json`)."""
-    said = []
+    """Warnings of an adapted model, from its cross-validated figures.
+
+    Args:
+        report: `leuko.adaptation.cross_validation.CrossValidation.as_json`.
+    """
+    warnings = []
     baseline = report["colour_baseline"]["accuracy"]["value"]
     if not _above(report["accuracy"], baseline):
-        said.append(
-            f"Colour statistics alone, which see no cell, are right for {baseline:.1%} of the images; these "
-            "do not show that the model sees more than colour."
+        warnings.append(
+            f"Colour statistics alone, which contain no cell shapes, are correct for {baseline:.1%} of the images; "
+            "these do not show that the model uses more than colour."
         )
-    said += _by_chance("AUC-ROC", report["auc_roc"], 0.5)
-    return tuple(said)
+    warnings += _not_above_chance("AUC-ROC", report["auc_roc"], 0.5)
+    return tuple(warnings)
 
 
-def _above(figure: dict[str, float | None], bound: float) -> bool:
+def _above(figure: Figure, bound: float) -> bool:
     """Whether the whole interval of a figure lies above a bound."""
-    return figure["low"] is not None and figure["low"] > bound
+    low = figure["low"]
+    return low is not None and low > bound
 
 
-def _by_chance(name: str, figure: dict[str, float | None], guessing: float) -> list[str]:
-    if _above(figure, guessing):
+def _not_above_chance(name: str, figure: Figure, chance: float) -> list[str]:
+    if _above(figure, chance):
         return []
-    shown = f"{tables.in_full(figure)}, and guessing gives {guessing:.3f}"
+    shown = f"{figure_text(figure)}, and chance gives {chance:.3f}"
     return [f"Not shown to be better than chance: the {name} is {shown}."]

@@ -1,245 +1,122 @@
-"""Systems on one split: a row of the table for each, kept as soon as it is there."""
+"""Run the methods of a comparison on one split; each result is stored as soon as it exists."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from scipy.special import softmax
-from tqdm import tqdm
 
 from leuko.data.errors import DataError
-from leuko.evaluation.logits import predict
-from leuko.experiments import baselines, finalize_classical, methods, single_run
-from leuko.networks import classical_features, ensemble, model_folder
-from leuko.networks.backbones import WeightsError, create
-from leuko.networks.network import Network
-from leuko.networks.preprocessing import Preprocessing, to_input
-from leuko.networks.runtime import runtime_of
-from leuko.reports import comparison
+from leuko.experiments import array_files, method_strategies, methods
+from leuko.experiments.method_strategies import SplitContext
+from leuko.networks import ensemble
+from leuko.networks.backbones import WeightsError
+from leuko.networks.model_folder.files import CLASSICAL
+from leuko.reports.comparison import MethodResult
 from leuko.stats import proportions
-from leuko.training import train
-from leuko.training.settings import Settings, TrainingError
-
-TIMED = 20  # test images whose answers are timed, one by one
-RIPE = "from ImageNet weights"
+from leuko.training.settings import TrainingError
 
 
-@dataclass(frozen=True)
-class Effort:
-    """How long networks are trained that start from random weights, which cannot be enough anyway.
-
-    Attributes:
-        epochs: of training.
-        image_size: side of their input, in pixels.
-    """
-
-    epochs: int
-    image_size: int
-
-
-@dataclass(frozen=True)
-class Row:
-    """What a system did.
-
-    Attributes:
-        system: which.
-        probabilities: float, test images × classes; None if it could not be run.
-        notes: `part` (`measured`, `scratch` or `failed`), `note`, and of what was run `train_seconds`, `megabytes`,
-            `latency_ms`.
-    """
-
-    system: methods.Method
-    probabilities: np.ndarray | None
-    notes: dict[str, Any]
+class MethodError(RuntimeError):
+    """A method that could not be run; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class ComparisonRunner:
-    """One split; results lie in `base.output`, measures of images, which all splits share, in `features`."""
+    """The methods on one split. Results are in `rows/` of the split's output folder."""
 
-    base: Settings
-    data: single_run.TrainingData
-    features: Path
-    weights: tuple[str, ...]
-    scratch: Effort
-    had: dict[str, str]  # by network: whether the Hub gave its weights
+    context: SplitContext
 
-    def row(self, system: methods.Method) -> tuple[Row, bool]:
-        """The row of a system, and whether it was there already."""
-        file, key = self._file(system), self._key(system)
-        if (stored := baselines.load_npz(file)) and str(stored["key"]) == key:
-            return Row(system, stored["probabilities"], json.loads(str(stored["notes"]))), True
-        ways = {
-            methods.FeatureClassifier: self._on_measures,
-            methods.TrainedNetwork: self._trained,
-            methods.ProbabilityAverage: self._averaged,
-        }
+    def stored(self, method: methods.Method) -> MethodResult | None:
+        """The stored result of a method, if it was run on the same data with the same settings."""
+        stored = array_files.load(self._file(method))
+        return _result(method, stored) if stored and str(stored["key"]) == self._key(method) else None
+
+    def run(self, method: methods.Method) -> MethodResult:
+        """Run a method and store its result.
+
+        Raises:
+            MethodError: it could not be run.
+        """
         try:
-            row = ways[type(system)](system)
+            if isinstance(method, methods.FeatureClassifier):
+                result = method_strategies.run_feature_classifier(method, self.context)
+            elif isinstance(method, methods.TrainedNetwork):
+                result = method_strategies.run_network(method, self.context, self._checkpoints(method))
+            else:
+                members = [self._member(name) for name in method.members]
+                result = method_strategies.run_ensemble(method, members, self.context)
         except (TrainingError, WeightsError, DataError, ensemble.EnsembleError) as error:
-            return Row(system, None, {"part": "failed", "note": f"not run: {error}"}), False
-        notes = np.array(json.dumps(row.notes))
-        baselines.save_npz(file, probabilities=row.probabilities, notes=notes, key=np.array(key))
-        return row, False
-
-    def rows(self) -> dict[str, Row]:
-        """All rows that are there and belong to this split, by the systems' names."""
-        rows = {}
-        for file in sorted((self.base.output / "rows").glob("*.npz")):
-            stored = baselines.load_npz(file)
-            if stored and str(stored["key"]).startswith(self._data):
-                (system,) = (system for system in methods.choose([file.stem]) if system.name == file.stem)
-                rows[file.stem] = Row(system, stored["probabilities"], json.loads(str(stored["notes"])))
-        return rows
-
-    def accuracy(self, row: Row) -> proportions.Interval:
-        """Share of the test images that a row gets right, as sure as so many groups make it."""
-        test = self.data.split.test
-        right = float((row.probabilities.argmax(axis=1) == self.data.truth[test]).mean())
-        return proportions.proportion_interval(right, len(np.unique(self.data.split.group[test])))
-
-    def _on_measures(self, system: methods.FeatureClassifier) -> Row:
-        describe, trunk, note = self._describe(system.measures)
-        images = hashlib.sha256("\n".join(self.data.rows.files).encode()).hexdigest()[:16]
-        key = f"{images} {system.measures} {note} {('stored', self._given()) if trunk else ''}"
-        cache = self.features / f"{system.measures.replace(' ', '-')}.npz"
-        measures = baselines.measure(self.data.rows, describe, cache, key, _progress)
-        split, start = self.data.split, time.perf_counter()
-        fitted = baselines.fit(
-            system.classifier, measures.matrix, self.data.truth, split, smote=system.smote, seed=self.base.seed
+            raise MethodError(f"not run: {error}") from error
+        notes = {name: value for name, value in asdict(result).items() if name in _NOTES}
+        array_files.save(
+            self._file(method),
+            probabilities=result.probabilities,
+            notes=np.array(json.dumps(notes)),
+            key=np.array(self._key(method)),
         )
-        seconds = time.perf_counter() - start + measures.seconds * (len(split.train) + len(split.validation))
-        settings = replace(self.base, output=self._model(system))
-        finalize_classical.finalize(fitted, measures.matrix, system, self.data, settings, trunk)
-        single_run.tell_origin(settings)
-        model = model_folder.load(settings.output)
-        engine = runtime_of(model)
-        latency = self._latency(lambda image: engine.run(model.prepare(image)[None])[0].logits)
-        notes = {"part": "measured", "note": note, "train_seconds": seconds, "latency_ms": latency}
-        notes["megabytes"] = sum(file.stat().st_size for file in (settings.output / "onnx").iterdir()) / 1e6
-        logits = np.stack([output.logits for output in engine.run(measures.matrix[split.test])])
-        return Row(system, softmax(logits.astype(np.float64), axis=1), notes)
+        return result
 
-    def _describe(
-        self, measured: classical_features.FeatureSet
-    ) -> tuple[classical_features.DescribeImage, tuple[Network, Preprocessing] | None, str]:
-        """How an image is measured, the network of which that is done, if any, and a note."""
-        if measured != "deep":
-            return classical_features.FEATURES[measured], None, ""
-        weights = self._weights(methods.FROZEN)
-        if weights == "none":
-            raise WeightsError(
-                f"the ImageNet weights of {methods.FROZEN} could not be had; give them as {methods.FROZEN}.safetensors"
-            )
-        network = create(methods.FROZEN, 2, weights=weights).eval()
-        network.round_to_half_precision()
-        how = replace(train.preprocessing(network, self.data, self.base), stain=None)
-        return baselines.trunk(network, how), (network, how), f"{RIPE}, {self.base.image_size} px"
+    def all_stored(self) -> dict[str, MethodResult]:
+        """All stored results of this split, by name of the method, whatever settings they were run with."""
+        results = {}
+        for file in sorted(self._folder.glob("*.npz")):
+            stored = array_files.load(file)
+            if stored and str(stored["key"]).startswith(self._data_digest):
+                (method,) = (method for method in methods.choose([file.stem]) if method.name == file.stem)
+                results[file.stem] = _result(method, stored)
+        return results
 
-    def _trained(self, system: methods.TrainedNetwork) -> Row:
-        weights = self._weights(system.backbone) if system.pretrained else "none"
-        settings = replace(self.base, backbone=system.backbone, weights=weights, resume=True)
-        if weights == "none":
-            effort = {"epochs": self.scratch.epochs, "image_size": self.scratch.image_size}
-            settings = replace(settings, finetune="full", lr=system.scratch_lr, **effort)
-        unfinished = self.base.output / "unfinished" / f"{system.name}-{self._key(system)[-16:]}"
-        trained = single_run.train(self.data, replace(settings, output=unfinished))
-        settings = replace(settings, output=self._model(system))
-        single_run.write(trained.network, trained.how, self.data, settings, trained.steps)
-        how = f"{settings.epochs} epochs at {settings.image_size} px"
-        part, note = ("measured", f"{RIPE}, {how}") if weights != "none" else ("scratch", comparison.scratch(how))
-        return self._served(system, {"part": part, "note": note, "train_seconds": trained.seconds})
+    def accuracy(self, result: MethodResult) -> proportions.Interval:
+        """Share of the test images that a method predicts correctly; the interval counts groups."""
+        data = self.context.data
+        correct = float((result.probabilities.argmax(axis=1) == data.truth[data.split.test]).mean())
+        return proportions.proportion_interval(correct, len(np.unique(data.split.group[data.split.test])))
 
-    def _averaged(self, system: methods.ProbabilityAverage) -> Row:
-        rows = [self.row(methods.choose([name])[0])[0] for name in system.members]
-        if missing := [row.system.title for row in rows if row.probabilities is None]:
-            raise ensemble.EnsembleError(f"its member {missing[0]} was not run")
-        models = [model_folder.load(self._model(row.system)) for row in rows]
-        network, how = ensemble.combine(models)
-        steps = sum(model.metadata.training["steps"] for model in models)
-        settings = replace(self.base, backbone=ensemble.NAME, weights="none", finetune="full", image_size=how.size[0])
-        single_run.write(network, how, self.data, replace(settings, output=self._model(system)), steps)
-        parts = {row.notes["part"] for row in rows}
-        part = "measured" if parts == {"measured"} else "scratch"
-        note = f"of {', '.join(system.members)}" + ("" if part == "measured" else ", some from scratch, not converged")
-        seconds = sum(row.notes["train_seconds"] for row in rows)
-        return self._served(system, {"part": part, "note": note, "train_seconds": seconds})
+    def _member(self, name: str) -> MethodResult:
+        """The result of an ensemble's member, which is run if needed."""
+        (method,) = methods.choose([name])
+        try:
+            return self.stored(method) or self.run(method)
+        except MethodError as error:
+            raise ensemble.EnsembleError(f"its member {method.title} was not run") from error
 
-    def _served(self, system: methods.Method, notes: dict[str, Any]) -> Row:
-        """The row of a model folder, as it is loaded for use."""
-        model = model_folder.load(self._model(system))
-        logits, _ = predict(model.network, self.data.rows.select(self.data.split.test), model.preprocessing)
-        notes |= {"megabytes": _megabytes(model.network)}
-        notes["latency_ms"] = self._latency(lambda image: _ask(model.network, model.preprocessing, image))
-        return Row(system, softmax(logits.astype(np.float64), axis=1), notes)
+    @property
+    def _folder(self) -> Path:
+        return self.context.base.output / "rows"
 
-    def _latency(self, answer: Callable[[np.ndarray], np.ndarray]) -> float:
-        """Milliseconds from a decoded image to its answer, one image at a time; the median over some test images."""
-        images = [self.data.rows.open_image(int(row)) for row in self.data.split.test[:TIMED]]
-        taken = []
-        for image in [images[0], *images]:  # the first is the warm-up
-            start = time.perf_counter()
-            answer(image)
-            taken.append(1000 * (time.perf_counter() - start))
-        return float(np.median(taken[1:]))
+    def _file(self, method: methods.Method) -> Path:
+        return self._folder / f"{method.name}.npz"
 
-    def _weights(self, backbone: str) -> str:
-        """`auto`, `none` or a file: the best that can be had for a network."""
-        if file := next((given for given in self.weights if Path(given).stem == backbone), None):
-            return file
-        if "auto" not in self.weights:
-            return "none"
-        if backbone not in self.had:
-            try:
-                create(backbone, 2)
-                self.had[backbone] = "auto"
-            except WeightsError:  # after half a minute of asking
-                self.had[backbone] = "none"
-        return self.had[backbone]
-
-    def _model(self, system: methods.Method) -> Path:
-        return self.base.output / "models" / system.name
-
-    def _file(self, system: methods.Method) -> Path:
-        return self.base.output / "rows" / f"{system.name}.npz"
+    def _checkpoints(self, method: methods.Method) -> Path:
+        return self.context.base.output / "unfinished" / f"{method.name}-{self._key(method)[-16:]}"
 
     @cached_property
-    def _data(self) -> str:
-        """Digest of the images, their labels and meaning, and the split."""
-        return hashlib.sha256(f"{self.data.digest} {self.data.positive}".encode()).hexdigest()[:16]
+    def _data_digest(self) -> str:
+        """Digest of the images, their labels, the leukaemic classes, and the split."""
+        data = self.context.data
+        return hashlib.sha256(f"{data.digest} {data.positive}".encode()).hexdigest()[:16]
 
-    def _key(self, system: methods.Method) -> str:
-        """What a row depends on."""
-        run = {key: value for key, value in self.base.record().items() if key != "weights"}
-        key = {"system": repr(system), "run": run, "weights": self._given(), "scratch": repr(self.scratch)}
-        if isinstance(system, methods.FeatureClassifier):
-            key = {"system": repr(system), "seed": self.base.seed, "served": model_folder.CLASSICAL}
-            key |= {"weights": self._given(), "size": self.base.image_size} if system.measures == "deep" else {}
-        return f"{self._data} {hashlib.sha256(json.dumps(key, default=str).encode()).hexdigest()[:16]}"
-
-    def _given(self) -> list[str]:
-        """The weights as given, files by their content."""
-        files = [hashlib.sha256(Path(w).read_bytes()).hexdigest()[:16] for w in self.weights if Path(w).is_file()]
-        return sorted(files + [given for given in self.weights if given in ("auto", "none")])
-
-
-def _ask(network: Network, how: Preprocessing, image: np.ndarray) -> np.ndarray:
-    with torch.no_grad():
-        return network(torch.from_numpy(to_input(image, how))[None]).numpy()
+    def _key(self, method: methods.Method) -> str:
+        """Digest of everything that a result depends on."""
+        base, weights = self.context.base, self.context.weights_digests()
+        if isinstance(method, methods.FeatureClassifier):
+            key = {"method": repr(method), "seed": base.seed, "served": CLASSICAL}
+            if method.features == "deep":
+                key |= {"weights": weights, "size": base.image_size}
+        else:
+            run = {name: value for name, value in base.record().items() if name != "weights"}
+            key = {"method": repr(method), "run": run, "weights": weights, "scratch": repr(self.context.scratch)}
+        return f"{self._data_digest} {hashlib.sha256(json.dumps(key, default=str).encode()).hexdigest()[:16]}"
 
 
-def _megabytes(network: Network) -> float:
-    return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values()) / 1e6
+_NOTES = ("part", "note", "train_seconds", "megabytes", "latency_ms")
 
 
-def _progress(items: Iterable, what: str, total: int) -> Iterable:
-    return tqdm(items, desc=what, total=total, smoothing=0.05, disable=None if total else True)
+def _result(method: methods.Method, stored: dict[str, np.ndarray]) -> MethodResult:
+    notes = json.loads(str(stored["notes"]))
+    return MethodResult(method.name, method.title, stored["probabilities"], **{name: notes[name] for name in _NOTES})

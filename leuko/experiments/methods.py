@@ -1,4 +1,4 @@
-"""The systems that `compare` sets side by side: the paper's, its references', and the embedded model's network."""
+"""The methods of `leuko compare`: those of the paper, of its references, and the network of the embedded model."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from itertools import product
 from leuko.experiments.baselines import Classifier
 from leuko.networks.classical_features import FeatureSet
 
-FROZEN = "tf_efficientnet_lite0"  # whose trunk gives the deep features; timm's name of Google's own network
+FROZEN = "tf_efficientnet_lite0"  # its trunk gives the deep features; timm's name of Google's original network
 
 
 @dataclass(frozen=True)
 class FeatureClassifier:
-    """A classifier on measures of an image.
+    """A classical classifier on image features.
 
     Attributes:
         name: on the command line.
         title: for people.
-        measures: what is measured.
-        classifier: what learns.
-        smote: whether the training part is balanced by SMOTE.
+        features: kind of features.
+        classifier: kind of classifier.
+        smote: whether SMOTE balances the training part.
     """
 
     name: str
     title: str
-    measures: FeatureSet
+    features: FeatureSet
     classifier: Classifier
     smote: bool = False
 
@@ -38,9 +38,9 @@ class TrainedNetwork:
 
     Attributes:
         name, title: as above.
-        backbone: timm's name.
-        scratch_lr: learning rate where it starts from random weights; deep networks without batch norm need a low one.
-        pretrained: whether there are ImageNet weights of it at all.
+        backbone: timm name.
+        scratch_lr: learning rate from random weights; deep networks without batch norm need a low one.
+        pretrained: whether ImageNet weights exist.
     """
 
     name: str
@@ -67,20 +67,24 @@ class ProbabilityAverage:
 Method = FeatureClassifier | TrainedNetwork | ProbabilityAverage
 
 _CLASSIFIERS: dict[Classifier, str] = {"svm": "SVM", "forest": "random forest", "tree": "decision tree"}
-_KINDS: dict[FeatureSet, str] = {"cells": "cells and colours", "deep": f"frozen {FROZEN}"}
+_FEATURES: dict[FeatureSet, str] = {"cells": "cells and colours", "deep": f"frozen {FROZEN}"}
 
 
-def _on_measures() -> Iterable[FeatureClassifier]:
-    for (measures, words), (classifier, title), smote in product(_KINDS.items(), _CLASSIFIERS.items(), (False, True)):
-        name = f"{measures}-{classifier}{'-smote' if smote else ''}"
-        yield FeatureClassifier(name, f"{title} on {words}{', SMOTE' if smote else ''}", measures, classifier, smote)
+def _feature_classifiers() -> Iterable[FeatureClassifier]:
+    for (features, description), (classifier, title), smote in product(
+        _FEATURES.items(), _CLASSIFIERS.items(), (False, True)
+    ):
+        name = f"{features}-{classifier}{'-smote' if smote else ''}"
+        yield FeatureClassifier(
+            name, f"{title} on {description}{', SMOTE' if smote else ''}", features, classifier, smote
+        )
 
 
 ALL: tuple[Method, ...] = (
     FeatureClassifier(
-        "colours", "nearest neighbours on nine colour statistics (no cell is seen)", "colours", "neighbours"
+        "colours", "nearest neighbours on nine colour statistics (no cell shapes)", "colours", "neighbours"
     ),
-    *_on_measures(),
+    *_feature_classifiers(),
     FeatureClassifier("kazemi", "k-means nuclei and SVM (Kazemi et al. 2016)", "k-means nuclei", "svm"),
     TrainedNetwork("alexnet", "AlexNet", "alexnet", 1e-4),
     TrainedNetwork("vgg16", "VGG-16", "vgg16", 1e-4),
@@ -103,33 +107,33 @@ ALL: tuple[Method, ...] = (
 
 
 def choose(names: Sequence[str]) -> list[Method]:
-    """The systems of some names, in the order of `ALL`, with the members of averages among them.
+    """The methods of the given names, in the order of `ALL`, together with the members of averages.
 
     Args:
-        names: of systems, patterns of them (`cells-*`), or names of trained networks to be averaged (`lite0+resnet50`).
+        names: names or patterns (`cells-*`) of methods, or trained networks to be averaged (`lite0+resnet50`).
 
     Raises:
-        ValueError: a name or pattern fits none.
+        ValueError: a name or pattern matches no method.
     """
-    wanted: dict[str, Method] = {}
+    chosen: dict[str, Method] = {}
     for name in names:
-        found = [_average(name)] if "+" in name else [system for system in ALL if fnmatchcase(system.name, name)]
-        if not found:
-            raise ValueError(f"No system is named {name!r}; there are {', '.join(system.name for system in ALL)}.")
-        wanted |= {system.name: system for system in found}
-    for system in list(wanted.values()):
-        if isinstance(system, ProbabilityAverage):
-            wanted |= {member: _TRAINED[member] for member in system.members}
-    known = [system for system in ALL if system.name in wanted]
-    return known + [system for system in wanted.values() if system not in ALL]
+        matching = [_average(name)] if "+" in name else [method for method in ALL if fnmatchcase(method.name, name)]
+        if not matching:
+            raise ValueError(f"No method is named {name!r}; there are {', '.join(method.name for method in ALL)}.")
+        chosen |= {method.name: method for method in matching}
+    for method in list(chosen.values()):
+        if isinstance(method, ProbabilityAverage):
+            chosen |= {member: _TRAINED[member] for member in method.members}
+    known = [method for method in ALL if method.name in chosen]
+    return known + [method for method in chosen.values() if method not in ALL]
 
 
 def _average(name: str) -> ProbabilityAverage:
     members = tuple(name.split("+"))
     if unknown := [member for member in members if member not in _TRAINED]:
-        raise ValueError(f"{unknown[0]!r} is no network to be averaged; there are {', '.join(_TRAINED)}.")
+        raise ValueError(f"{unknown[0]!r} is not a network that can be averaged; there are {', '.join(_TRAINED)}.")
     return ProbabilityAverage(name, f"average of {', '.join(_TRAINED[member].title for member in members)}", members)
 
 
-BACKBONES = (FROZEN, *(system.backbone for system in ALL if isinstance(system, TrainedNetwork) and system.pretrained))
-_TRAINED = {system.name: system for system in ALL if isinstance(system, TrainedNetwork)}
+BACKBONES = (FROZEN, *(method.backbone for method in ALL if isinstance(method, TrainedNetwork) and method.pretrained))
+_TRAINED = {method.name: method for method in ALL if isinstance(method, TrainedNetwork)}

@@ -1,10 +1,9 @@
-"""One network trained for a comparison: what `tune` and `compare` need of training, and where they meet it."""
+"""One training run inside an experiment: what `tune`, `compare` and `ablate` share."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-import re
 import shutil
 import time
 from collections.abc import Callable
@@ -12,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from datasets import disable_progress_bars
 from scipy.special import log_softmax
 from sklearn.metrics import f1_score
 from transformers import set_seed
@@ -32,44 +30,39 @@ from leuko.training.prepare_data import TrainingData, prepare
 from leuko.training.settings import Settings, TrainingError
 from leuko.training.trainer import train_network
 
-STRANGERS = """
-
-## For timm and transformers
-
-They do not know the architecture `{backbone}` by themselves: with Deep Leuko installed, first
-`import leuko.networks.backbones`.
-"""
+# Architectures of ours: timm and transformers know them only after `leuko.networks.backbones` is imported.
+OWN_ARCHITECTURES = ("alexnet", "compact_cnn", ensemble.NAME)
 
 
 @dataclass(frozen=True)
-class TrainedNetwork:
+class TrainingOutcome:
     """A network after training, before calibration.
 
     Attributes:
-        network, how: with the weights that training kept (`leuko.training.trainer`), and what it sees.
-        steps: done.
-        seconds: of training, validation included.
+        network: with the weights that training kept (`leuko.training.trainer`).
+        preprocessing: from an image to its input.
+        steps: number of training steps.
+        seconds: of training and validation.
         validation: `loss` (mean cross-entropy), `accuracy` and macro `f1` on the validation part.
     """
 
     network: Network
-    how: Preprocessing
+    preprocessing: Preprocessing
     steps: int
     seconds: float
     validation: dict[str, float]
 
 
-def make_room(settings: Settings, what: str, is_own: Callable[[Path], bool]) -> None:
-    """Make the folder for the results, or take one with earlier results, so that the command goes on.
+def prepare_output(settings: Settings, what: str, is_own: Callable[[Path], bool]) -> None:
+    """Make the folder for the results, or accept one with earlier results, so that the command continues.
 
     Args:
-        settings: with the folder.
-        what: is to be written there.
+        settings: `output` is the folder.
+        what: kind of results, for messages.
         is_own: whether a folder that is not empty holds earlier results of the same command.
 
     Raises:
-        DataError: it is a file, holds other files, cannot be written, or lies among the images, which would then be one
-            more next time.
+        DataError: it is a file, holds other files, cannot be written, or lies inside the images.
     """
     output_paths.check_free(settings.output, what, is_own)
     output_paths.check_apart(settings.output, settings.dataset)
@@ -77,7 +70,7 @@ def make_room(settings: Settings, what: str, is_own: Callable[[Path], bool]) -> 
 
 
 def load_training_data(settings: Settings, on_message: Callable[[str], None]) -> TrainingData:
-    """The data of a run: loaded, cleaned, split by groups.
+    """Load, clean and split the data of a run.
 
     Raises:
         leuko.data.errors.DataError: the data cannot be trained on.
@@ -88,82 +81,86 @@ def load_training_data(settings: Settings, on_message: Callable[[str], None]) ->
 
 
 def without_test(data: TrainingData) -> TrainingData:
-    """The task less its test part, so that nothing can be chosen on it."""
+    """The data without the test part, so that nothing can be chosen on it."""
     kept = np.flatnonzero(~np.isin(np.arange(len(data.rows)), data.split.test))
-    place = np.full(len(data.rows), -1)
-    place[kept] = np.arange(len(kept))
+    new_row = np.full(len(data.rows), -1)
+    new_row[kept] = np.arange(len(kept))
     split, groups = data.split, data.split.groups
-    parts = [place[rows] for rows in (split.train, split.validation, split.test[:0], split.left_out)]
     remaining = Groups(groups.group[kept], groups.spare[kept], (), groups.how)
     return replace(
         data,
         rows=data.rows.select(kept),
         colours=data.colours[kept],
-        split=Split(*parts, remaining, f"{split.how}; without its test part", split.seed),
-        learning=place[data.learning],
+        split=Split(
+            train=new_row[split.train],
+            validation=new_row[split.validation],
+            test=split.test[:0],
+            left_out=new_row[split.left_out],
+            groups=remaining,
+            how=f"{split.how}; without its test part",
+            seed=split.seed,
+        ),
+        learning=new_row[data.learning],
     )
 
 
-def train(data: TrainingData, settings: Settings) -> TrainedNetwork:
-    """Train a network on a task and look at its validation part; nothing is written but checkpoints.
+def train(data: TrainingData, settings: Settings) -> TrainingOutcome:
+    """Train a network and measure it on the validation part; only checkpoints are written.
 
-    Checkpoints lie in `settings.checkpoints` until training ends, and with `settings.resume` it goes on from them.
+    Checkpoints are in `settings.checkpoints` until training ends; with `settings.resume` training continues from them.
 
     Raises:
-        leuko.networks.backbones.WeightsError: the initial weights cannot be had.
-        TrainingError: the loss diverged, or the network takes no images of that size.
+        leuko.networks.backbones.WeightsError: the initial weights are not available.
+        TrainingError: the loss diverged, or the network does not accept images of this size.
     """
     start = time.perf_counter()
     set_seed(settings.seed)
     network = training_run.create_network(settings, len(data.labels))
-    how = training_run.preprocessing(network, data, settings)
-    with contextlib.redirect_stdout(io.StringIO()):  # the Trainer prints a line an epoch
-        steps = train_network(network, data, how, settings, on_message=lambda line: None)
+    preprocessing = training_run.choose_preprocessing(network, data, settings)
+    with contextlib.redirect_stdout(io.StringIO()):  # the Trainer prints a line per epoch
+        steps = train_network(network, data, preprocessing, settings, on_message=lambda line: None)
     network.eval()
-    validation = _look(network, data, how)
+    validation = _validation_figures(network, data, preprocessing)
     shutil.rmtree(settings.checkpoints, ignore_errors=True)
-    return TrainedNetwork(network, how, steps, time.perf_counter() - start, validation)
+    return TrainingOutcome(network, preprocessing, steps, time.perf_counter() - start, validation)
 
 
-def write(network: Network, how: Preprocessing, data: TrainingData, settings: Settings, steps: int) -> None:
+def write(network: Network, preprocessing: Preprocessing, data: TrainingData, settings: Settings, steps: int) -> None:
     """Calibrate a trained network on validation, evaluate it on test, and write its model folder.
 
     Raises:
-        TrainingError: the network's answers are not numbers.
+        TrainingError: the logits are not finite.
     """
-    finalize(network, data, how, settings, steps)
-    strangers = STRANGERS.format(backbone=settings.backbone)
-    if settings.backbone == ensemble.NAME:
-        tell_origin(settings, strangers)
-    elif settings.backbone in ("alexnet", "compact_cnn"):
-        card = settings.output / "README.md"
-        card.write_text(card.read_text(encoding="utf-8").rstrip() + strangers, encoding="utf-8")
+    finalize(
+        network,
+        data,
+        preprocessing,
+        settings,
+        steps,
+        command=compare_command(settings) if settings.backbone == ensemble.NAME else None,
+        own_architecture=settings.backbone if settings.backbone in OWN_ARCHITECTURES else None,
+    )
 
 
-def tell_origin(settings: Settings, strangers: str = "") -> None:
-    """Put into a card the command that makes such a model, which is no command of train.py, and what strangers need."""
-    card = settings.output / "README.md"
-    command = f"python -m leuko compare {settings.title} --systems {settings.output.name} --output DIR"
-    said = card.read_text(encoding="utf-8")
-    said = re.sub(r"```\npython train\.py .*?\n```", lambda _: f"```\n{command}\n```", said, flags=re.DOTALL)
-    card.write_text(said.rstrip() + (strangers or "\n"), encoding="utf-8")
+def compare_command(settings: Settings) -> str:
+    """The command for models that train.py cannot make."""
+    return f"leuko compare {settings.title} --systems {settings.output.name} --output DIR"
 
 
-def quiet() -> None:
-    """Keep the libraries' own progress and tables off the screen; a comparison says one line a network."""
+def silence_libraries() -> None:
+    """Keep the messages of the libraries off the screen."""
     transformers_logging.set_verbosity_error()
-    disable_progress_bars()
 
 
-def _look(network: Network, data: TrainingData, how: Preprocessing) -> dict[str, float]:
+def _validation_figures(network: Network, data: TrainingData, preprocessing: Preprocessing) -> dict[str, float]:
     rows = data.split.validation
     truth = data.truth[rows]
-    logits = predict(network, data.rows.select(rows), how)[0].astype(np.float64)
+    logits = predict(network, data.rows.select(rows), preprocessing)[0].astype(np.float64)
     if not np.isfinite(logits).all():
-        raise TrainingError("Training diverged (the network's answers are not numbers); use a lower --lr.")
-    answer = logits.argmax(axis=1)
+        raise TrainingError("Training diverged (the logits are not finite); use a lower --lr.")
+    predicted = logits.argmax(axis=1)
     return {
         "loss": float(-log_softmax(logits, axis=1)[np.arange(len(truth)), truth].mean()),
-        "accuracy": float((answer == truth).mean()),
-        "f1": float(f1_score(truth, answer, average="macro")),
+        "accuracy": float((predicted == truth).mean()),
+        "f1": float(f1_score(truth, predicted, average="macro")),
     }

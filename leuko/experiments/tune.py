@@ -1,8 +1,8 @@
-"""Hyperparameter search: every point of a grid, or Optuna's tree-structured Parzen estimator.
+"""`leuko tune`: hyperparameter search over a grid, or by Optuna's tree-structured Parzen estimator.
 
 Bergstra et al., "Algorithms for hyper-parameter optimization", 2011; Akiba et al., "Optuna", 2019, arXiv:1907.10902.
-The test part of the data is taken away before the first trial, so that nothing is chosen on it. Everything lies in one
-folder: `study.db` (SQLite), `split.json`, and the report; a search that was interrupted goes on where it stood.
+The test part of the data is removed before the first trial, so that nothing is chosen on it. Everything is in one
+folder: `study.db` (SQLite), `split.json`, and the report. An interrupted search continues.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import logging
 import random
+import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
@@ -22,7 +24,7 @@ import optuna
 from optuna.trial import TrialState
 
 from leuko.data.errors import DataError
-from leuko.experiments import single_run as training
+from leuko.experiments import single_run
 from leuko.reports import tuning
 from leuko.training.prepare_data import TrainingData
 from leuko.training.settings import Settings, TrainingError
@@ -31,9 +33,9 @@ Search = Literal["grid", "bayes"]
 Space = Mapping[str, Sequence[Any]]
 
 STUDY, SPLIT = "study.db", "split.json"
-CHOSEN_BY = "loss"  # of the validation part: finer than accuracy, which many trials share
-RANGES = {"lr", "dropout"}  # the Bayesian search may take any value between the smallest and the largest
-WHOLE = {"epochs"}  # any whole number between them
+CHOSEN_BY = "loss"  # on the validation part; many trials have the same accuracy
+RANGES = {"lr", "dropout"}  # the Bayesian search takes any value between the smallest and the largest
+INTEGER_RANGES = {"epochs"}  # the same, for integers
 DEFAULT: dict[str, tuple[Any, ...]] = {
     "lr": (1e-4, 5e-4, 2e-3),
     "batch_size": (16, 32),
@@ -44,22 +46,20 @@ DEFAULT: dict[str, tuple[Any, ...]] = {
 
 
 class SearchError(ValueError):
-    """A search that found nothing; the message says what to do."""
+    """A search without a result; the message says what to do."""
 
 
 @dataclass(frozen=True)
-class Best:
-    """What a search found.
+class BestTrial:
+    """The result of a search.
 
     Attributes:
         settings: the best values, by the names of `Settings`.
-        figures: `loss`, `accuracy` and `f1` on the validation part.
-        trials: done, the failed ones included.
-        report: the page that shows them.
+        trials: number of finished trials, failed ones included.
+        report: path of the page with all trials.
     """
 
     settings: dict[str, Any]
-    figures: dict[str, float]
     trials: int
     report: Path
 
@@ -70,76 +70,105 @@ def tune(
     trials: int,
     space: Space | None = None,
     on_message: Callable[[str], None] = print,
-) -> Best:
-    """Search for the best settings, going on with what `base.output` holds already.
+) -> BestTrial:
+    """Search for the best settings, continuing an earlier search in `base.output`.
 
     Args:
-        base: what all trials share; `output` is the folder of the search.
-        search: `grid` tries the combinations of the values in `space`, in random order; `bayes` learns from the trials
-            so far, and takes `lr` (on a logarithmic scale), `dropout` and `epochs` from the whole range.
-        trials: how many there are to be in the end.
-        space: values to try of any of `DEFAULT`'s settings; what is not named has the default values.
+        base: settings that all trials share; `output` is the folder of the search.
+        search: `grid` tries the combinations of the values in `space`, in random order; `bayes` learns from earlier
+            trials, and takes `lr` (on a logarithmic scale), `dropout` and `epochs` from the whole range.
+        trials: total number of trials, earlier ones included.
+        space: values to try for some of the settings in `DEFAULT`; the others keep their default values.
         on_message: receives the lines meant for the user.
 
     Raises:
         DataError: the data cannot be trained on, or the folder holds another search.
         SearchError: every trial failed.
-        leuko.networks.backbones.WeightsError: the initial weights cannot be had.
+        leuko.networks.backbones.WeightsError: the initial weights are not available.
     """
-    usual = DEFAULT | ({"finetune": ("full",)} if base.weights == "none" else {})  # random layers must learn
-    full = {name: tuple(dict.fromkeys((space or {}).get(name) or values)) for name, values in usual.items()}
+    values = _values_to_try(base, space or {})
     optuna.logging.set_verbosity(logging.ERROR)
-    training.quiet()
-    training.make_room(base, "search", lambda folder: (folder / STUDY).exists())
+    single_run.silence_libraries()
+    single_run.prepare_output(base, "search", lambda folder: (folder / STUDY).exists())
     split = base.output / SPLIT
-    whole = training.load_training_data(replace(base, split=split if split.exists() else base.split), on_message)
-    study = _open(base, search, full, whole)
+    data = single_run.load_training_data(replace(base, split=split if split.exists() else base.split), on_message)
+    study = _open_study(base, search, values, data)
     if not split.exists():
-        whole.split.save(split, whole.rows.files)
-    data = training.without_test(whole)
+        data.split.save(split, data.rows.files)
+    on_message(f"The {len(data.split.test)} test images are left out; trials are compared by their validation loss.")
+    data = single_run.without_test(data)
     study.set_user_attr("groups", len(np.unique(data.split.group[data.split.validation])))
-    on_message(f"The {len(whole.split.test)} test images are left out; trials are judged by their validation loss.")
-    _recover(study)
+    _requeue_interrupted(study)
     if search == "grid":
-        _lay_out(study, full, trials, base.seed)
+        _enqueue_grid(study, values, trials, base.seed)
         trials = min(trials, len(_finished(study)) + len(study.get_trials(states=[TrialState.WAITING])))
 
-    def objective(one: optuna.Trial) -> float:
-        chosen = {name: _suggest(one, name, values, search) for name, values in full.items()}
+    def objective(trial: optuna.Trial) -> float:
+        chosen = {name: _suggest(trial, name, options, search) for name, options in values.items()}
         settings = replace(base, **chosen, output=base.output / f"trial-{_digest(chosen)}", resume=True, split=None)
         try:
-            found = training.train(data, settings)
+            outcome = single_run.train(data, settings)
         except TrainingError:
-            one.set_user_attr("diverged", True)
+            trial.set_user_attr("diverged", True)
             raise
-        one.set_user_attr("figures", found.validation)
-        one.set_user_attr("seconds", found.seconds)
-        return found.validation[CHOSEN_BY]
+        trial.set_user_attr("figures", outcome.validation)
+        trial.set_user_attr("seconds", outcome.seconds)
+        return outcome.validation[CHOSEN_BY]
 
-    def tell(study: optuna.Study, one: optuna.trial.FrozenTrial) -> None:
-        words = ", ".join(f"{name} {tuning.short(value)}" for name, value in one.params.items())
-        figures = one.user_attrs.get("figures")
-        said = f"loss {figures['loss']:.4f}, F1 (macro) {figures['f1']:.3f}" if figures else "failed: the loss diverged"
-        on_message(f"Trial {len(_finished(study))} of {trials}: {words}: {said}.")
-        tuning.write(study, base, base.output)
+    def after_trial(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        settings = ", ".join(f"{name} {tuning.short(value)}" for name, value in trial.params.items())
+        figures = trial.user_attrs.get("figures")
+        result = "failed: the loss diverged"
+        if figures:
+            result = f"loss {figures['loss']:.4f}, F1 (macro) {figures['f1']:.3f}"
+        on_message(f"Trial {len(_finished(study))} of {trials}: {settings}: {result}.")
+        _write_report(study, base)
 
     if (remaining := trials - len(_finished(study))) > 0:
-        study.optimize(objective, n_trials=remaining, callbacks=[tell], catch=(TrainingError,))
-    done = study.get_trials(states=[TrialState.COMPLETE])
-    if not done:
+        study.optimize(objective, n_trials=remaining, callbacks=[after_trial], catch=(TrainingError,))
+    if not study.get_trials(states=[TrialState.COMPLETE]):
         raise SearchError("The loss diverged in every trial; search lower values of --lr.")
-    report = tuning.write(study, base, base.output)
-    return Best(study.best_params, study.best_trial.user_attrs["figures"], len(_finished(study)), report)
+    return BestTrial(study.best_params, len(_finished(study)), _write_report(study, base))
 
 
-def _open(base: Settings, search: Search, space: Space, data: TrainingData) -> optuna.Study:
-    """The study of a folder; refused if it is one of other data, settings or values."""
+def train_command(base: Settings, chosen: Mapping[str, Any]) -> str:
+    """The `train.py` command line for chosen settings on the split of the search; defaults are left out."""
+    words = ["python", "train.py"]
+    for field in fields(Settings):
+        value = chosen.get(field.name, getattr(base, field.name))
+        option = f"--{field.name.replace('_', '-')}"
+        if field.name in ("output", "resume", "split") or (value == field.default and field.name not in chosen):
+            continue
+        if isinstance(value, bool):
+            words.append(option if value else f"--no-{option[2:]}")
+        elif value is not None:
+            words += [option, *(map(str, value) if isinstance(value, tuple) else [tuning.short(value)])]
+    return f"{shlex.join(words)} --split {shlex.quote(str(base.output / SPLIT))} --output models/best"
+
+
+def _values_to_try(base: Settings, space: Space) -> Space:
+    """The values of each setting, without repetitions."""
+    default = DEFAULT | ({"finetune": ("full",)} if base.weights == "none" else {})  # random layers must be trained
+    return {name: tuple(dict.fromkeys(space.get(name) or values)) for name, values in default.items()}
+
+
+def _write_report(study: optuna.Study, base: Settings) -> Path:
+    command = partial(train_command, base)
+    return tuning.write(study, base.backbone, base.title, command, base.output)
+
+
+def _open_study(base: Settings, search: Search, space: Space, data: TrainingData) -> optuna.Study:
+    """Open or create the study of a folder.
+
+    Raises:
+        DataError: it is a study of other data, settings or values.
+    """
     storage = f"sqlite:///{(base.output / STUDY).resolve()}"
     varied = {"dataset", "split", *space}
     shared = {name: value for name, value in base.record().items() if name not in varied}
     identity = {"search": search, "space": space, "data": data.digest, "settings": shared}
     identity = json.loads(json.dumps(identity))
-    # The numbers drawn must not be those of the first trials again when a search goes on.
+    # A search that continues must not draw the same numbers as its first trials.
     study = optuna.create_study(storage=storage, study_name="leuko", direction="minimize", load_if_exists=True)
     study.sampler = optuna.samplers.TPESampler(seed=base.seed + len(study.trials), multivariate=True)
     known = study.user_attrs.get("identity")
@@ -150,40 +179,40 @@ def _open(base: Settings, search: Search, space: Space, data: TrainingData) -> o
     return study
 
 
-def _recover(study: optuna.Study) -> None:
-    """Line up again what was running when the search was interrupted."""
-    for one in study.get_trials(states=[TrialState.RUNNING]):
-        study.tell(one.number, state=TrialState.FAIL)
-        point = one.system_attrs.get("fixed_params", {}) | one.params
-        if set(point) == set(DEFAULT):  # else it had not begun
+def _requeue_interrupted(study: optuna.Study) -> None:
+    """Queue the trials again that were running when the search was interrupted."""
+    for trial in study.get_trials(states=[TrialState.RUNNING]):
+        study.tell(trial.number, state=TrialState.FAIL)
+        point = trial.system_attrs.get("fixed_params", {}) | trial.params
+        if set(point) == set(DEFAULT):  # otherwise it had not started
             study.enqueue_trial(point)
 
 
-def _lay_out(study: optuna.Study, space: Space, trials: int, seed: int) -> None:
-    """Line up those combinations of a grid that have not been tried, up to the number of trials."""
+def _enqueue_grid(study: optuna.Study, space: Space, trials: int, seed: int) -> None:
+    """Queue combinations of a grid that were not tried yet, up to the total number of trials."""
     grid = [dict(zip(space, values, strict=True)) for values in product(*space.values())]
     random.Random(seed).shuffle(grid)
-    waiting = [one.system_attrs["fixed_params"] for one in study.get_trials(states=[TrialState.WAITING])]
-    tried = [one.params for one in _finished(study)] + waiting
+    waiting = [trial.system_attrs["fixed_params"] for trial in study.get_trials(states=[TrialState.WAITING])]
+    tried = [trial.params for trial in _finished(study)] + waiting
     for point in [point for point in grid if point not in tried][: max(trials - len(tried), 0)]:
         study.enqueue_trial(point)
 
 
 def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Trials that came to an end, good or bad; those that were interrupted did not."""
+    """Trials that ended, successful or diverged; interrupted trials did not end."""
     ended = study.get_trials(states=[TrialState.COMPLETE, TrialState.FAIL])
-    return [one for one in ended if one.state == TrialState.COMPLETE or "diverged" in one.user_attrs]
+    return [trial for trial in ended if trial.state == TrialState.COMPLETE or "diverged" in trial.user_attrs]
 
 
-def _suggest(one: optuna.Trial, name: str, values: Sequence[Any], search: Search) -> Any:
+def _suggest(trial: optuna.Trial, name: str, values: Sequence[Any], search: Search) -> Any:
     if search == "bayes" and len(values) > 1:
         if name in RANGES:
-            return one.suggest_float(name, min(values), max(values), log=name == "lr")
-        if name in WHOLE:
-            return one.suggest_int(name, min(values), max(values))
-    return one.suggest_categorical(name, values)
+            return trial.suggest_float(name, min(values), max(values), log=name == "lr")
+        if name in INTEGER_RANGES:
+            return trial.suggest_int(name, min(values), max(values))
+    return trial.suggest_categorical(name, values)
 
 
 def _digest(chosen: Mapping[str, Any]) -> str:
-    """A short name for a combination, so that an interrupted trial finds its checkpoints again."""
+    """A short name of a combination, by which an interrupted trial finds its checkpoints again."""
     return sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:10]

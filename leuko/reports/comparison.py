@@ -4,164 +4,219 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Literal
 
 import matplotlib
 import numpy as np
-from jinja2 import Environment
 
-from leuko.evaluation import metrics, tables
+from leuko.evaluation import metrics
+from leuko.evaluation.interval_text import figure_text
+from leuko.reports import tables
+from leuko.reports.templates import render
 from leuko.stats import paired_tests
-from leuko.training.prepare_data import TrainingData
-from leuko.training.settings import Settings
-
-if TYPE_CHECKING:
-    from leuko.experiments.comparison_runner import Row
+from leuko.stats.bootstrap import Interval
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-FIGURES = {"accuracy": "accuracy", "f1": "F1 (macro)", "auc_roc": "AUC-ROC (macro)"}
-LEUKAEMIA = {"auc_roc": "leukaemia AUC-ROC"}
-FEW = 11  # groups below which the test by group can hardly tell anything apart
-PARTS = {
+Part = Literal["measured", "scratch"]
+
+FIGURES = {
+    "accuracy": "accuracy",
+    "f1": "F1 (macro)",
+    "auc_roc": "AUC-ROC (macro)",
+    "leukaemia_auc_roc": "leukaemia AUC-ROC",
+}
+MIN_GROUPS = 11  # with fewer, the test by group can hardly find a difference: p ≥ 2^(1 − groups)
+TITLES: dict[Part, str] = {
     "measured": "Compared",
-    "scratch": "From scratch, not converged: nothing is concluded from these",
+    "scratch": "From scratch, not converged: no conclusions are drawn from these",
 }
 PAGE = "comparison.md"
-HTML = Environment(autoescape=True).from_string("""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{{ title }}</title>
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; font-size: 0.85rem } td, th { padding: 0.3rem 0.5rem; border-bottom: 1px solid #ccc }
-th { text-align: left; vertical-align: bottom } td { vertical-align: top }
-img { max-width: 100% } div { overflow-x: auto }
-</style>
-<h1>{{ title }}</h1>
-{% for line in intro %}<p>{{ line }}</p>{% endfor %}
-<img src="comparison.png" alt="{{ figure }} of each system with its 95 % interval">
-{% for name, head, rows in parts %}<h2>{{ name }}</h2>
-<div><table><tr>{% for cell in head %}<th>{{ cell }}</th>{% endfor %}</tr>
-{% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
-{% endfor %}</table></div>{% endfor %}
-</html>
-""")
+PLOT_ALT = f"{FIGURES['f1']} of each method with its 95 % interval"
 
 
-def scratch(how: str) -> str:
-    """The note of a network that started from random weights and was trained for `how` (epochs and size)."""
-    return f"from scratch, {how}, not converged"
+@dataclass(frozen=True)
+class MethodResult:
+    """The result of a method on all test images.
+
+    Attributes:
+        name, title: of the method, on the command line and for people.
+        probabilities: float, test images × classes.
+        part: `measured`, or `scratch` for a network from random weights that did not converge.
+        note: for the last column.
+        train_seconds, megabytes, latency_ms: what it costs.
+    """
+
+    name: str
+    title: str
+    probabilities: np.ndarray
+    part: Part
+    note: str
+    train_seconds: float
+    megabytes: float
+    latency_ms: float
 
 
-def write(rows: Sequence[Row], failed: Mapping[str, str], data_splits: Sequence[TrainingData], base: Settings) -> None:
-    """Write `comparison.csv`, `.md`, `.html` and `.png`; without a row that was run, nothing.
+@dataclass(frozen=True)
+class ComparedData:
+    """The data of a comparison.
+
+    Attributes:
+        name: of the data.
+        labels, positive: class names, and those that mean leukaemia.
+        truth, groups: int, of all test images, in the order of the results' probabilities.
+        sizes: images of each part, of the first fold in cross-validation.
+        split: how the data were split, in words.
+        folds: number of folds; 1 for a single split.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    positive: tuple[str, ...]
+    truth: np.ndarray
+    groups: np.ndarray
+    sizes: Mapping[str, int]
+    split: str
+    folds: int
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of the table.
+
+    Attributes:
+        result: the method and its costs.
+        figures: by the names of `FIGURES`, as far as defined for these data.
+        correct: bool, which test images it predicts correctly.
+        intervals, warnings: from `leuko.evaluation.metrics.Evaluation`.
+        p_mcnemar, p_by_group: p values against the best method; None for the best and for `scratch`.
+    """
+
+    result: MethodResult
+    figures: dict[str, Interval]
+    correct: np.ndarray
+    intervals: str
+    warnings: tuple[str, ...]
+    p_mcnemar: float | None = None
+    p_by_group: float | None = None
+
+
+def scratch_note(effort: str) -> str:
+    """The note of a network that was trained from random weights with some `effort` (epochs and image size)."""
+    return f"from scratch, {effort}, not converged"
+
+
+def write(results: Sequence[MethodResult], failed: Mapping[str, str], data: ComparedData, folder: Path) -> None:
+    """Write `comparison.csv`, `.md`, `.html` and `.png`; without results, nothing.
 
     Args:
-        rows: of systems that were run, with their answers on all test parts, one after the other.
-        failed: systems that could not be run, and why.
-        tasks: the data and the split they were run on; several in cross-validation.
-        base: the settings they share; into its `output`.
+        results: the methods that were run.
+        failed: titles of the methods that could not be run, with the reason.
+        data: what they were run on.
+        folder: where to write.
     """
-    if not rows:
+    if not results:
         return
-    folder = base.output
-    truth = np.concatenate([data.truth[data.split.test] for data in data_splits])
-    groups = np.concatenate([data.split.group[data.split.test] for data in data_splits])
-    lines = [_line(row, data_splits[0], truth, groups) for row in rows]
-    best = _compare(lines, truth, groups)
-    order = sorted(lines, key=lambda line: -line["f1"]["value"])
-    _csv(order, folder / "comparison.csv")
-    _plot(order, folder / "comparison.png")
-    intro = _intro(lines, best, data_splits, len(np.unique(groups)))
-    intro += [f"{title}: {why}." for title, why in failed.items()]
-    parts = []
-    for part, title in PARTS.items():
-        if mine := [line for line in order if line["part"] == part]:
-            head = [*_figures(mine[0]).values(), "trained in", "size", "latency"]
-            if part == "measured":
-                head += ["p against the best: McNemar", "by group"]
-            parts.append((title, ["system", *head, "note"], [_cells(line, part == "measured") for line in mine]))
-    title = f"Comparison on {base.title}"
-    _html(title, intro, parts, folder / "comparison.html")
-    page = [f"# {title}", "", *(f"{line}\n" for line in intro), "![F1 (macro) of each system](comparison.png)", ""]
-    for name, head, body in parts:
-        page += [f"## {name}", "", _markdown(head), "|---" * len(head) + "|", *map(_markdown, body), ""]
-    (folder / PAGE).write_text("\n".join(page), encoding="utf-8")
+    lines = [_line(result, data) for result in results]
+    best = _best(lines)
+    if best:
+        lines = _tested(lines, best, data.groups)
+    lines.sort(key=lambda line: -(line.figures["f1"]["value"] or 0.0))
+    _write_csv(lines, folder / "comparison.csv")
+    _write_plot(lines, folder / "comparison.png")
+    content = {
+        "title": f"Comparison on {data.name}",
+        "paragraphs": [*_paragraphs(lines, best, data), *(f"{title}: {reason}." for title, reason in failed.items())],
+        "parts": [
+            {"title": title, "rows": _rows([line for line in lines if line.result.part == part])}
+            for part, title in TITLES.items()
+            if any(line.result.part == part for line in lines)
+        ],
+        "plot_alt": PLOT_ALT,
+    }
+    for file in (PAGE, "comparison.html"):
+        (folder / file).write_text(render(f"{file}.jinja", **content), encoding="utf-8")
 
 
-def _line(row: Row, data: TrainingData, truth: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
-    report = metrics.evaluate(row.probabilities, truth, data.labels, data.positive, 0.5, groups=groups)
-    line = {"name": row.system.name, "title": row.system.title, **row.notes}
-    line |= {figure: report[figure] for figure in FIGURES}
-    if "leukaemia" in report:
-        line |= {f"leukaemia_{figure}": report["leukaemia"][figure] for figure in LEUKAEMIA}
-    return (
-        line
-        | {"right": row.probabilities.argmax(axis=1) == truth}
-        | {name: report[name] for name in ("intervals", "warnings")}
+def _line(result: MethodResult, data: ComparedData) -> _Line:
+    evaluation = metrics.evaluate(result.probabilities, data.truth, data.labels, data.positive, 0.5, groups=data.groups)
+    overall = evaluation.overall
+    figures = {"accuracy": overall.accuracy, "f1": overall.f1, "auc_roc": overall.auc_roc}
+    if evaluation.leukaemia:
+        figures["leukaemia_auc_roc"] = evaluation.leukaemia.auc_roc
+    correct = result.probabilities.argmax(axis=1) == data.truth
+    return _Line(result, figures, correct, evaluation.intervals, evaluation.warnings)
+
+
+def _best(lines: Sequence[_Line]) -> _Line | None:
+    """The measured method with the most correct predictions."""
+    measured = [line for line in lines if line.result.part == "measured"]
+    return max(measured, key=lambda line: int(line.correct.sum()), default=None)
+
+
+def _tested(lines: Sequence[_Line], best: _Line, groups: np.ndarray) -> list[_Line]:
+    """The lines, with p values of every other measured method against the best one, corrected after Holm."""
+    others = [line for line in lines if line.result.part == "measured" and line is not best]
+    p_mcnemar = paired_tests.holm([paired_tests.mcnemar(best.correct, line.correct) for line in others])
+    p_by_group = paired_tests.holm(
+        [paired_tests.group_permutation_test(best.correct, line.correct, groups) for line in others]
     )
+    tested = {
+        line.result.name: replace(line, p_mcnemar=by_image, p_by_group=by_group)
+        for line, by_image, by_group in zip(others, p_mcnemar, p_by_group, strict=True)
+    }
+    return [tested.get(line.result.name, line) for line in lines]
 
 
-def _compare(lines: list[dict[str, Any]], truth: np.ndarray, groups: np.ndarray) -> dict[str, Any] | None:
-    """Test every measured system against the one that is right most often, in place; that one."""
-    measured = [line for line in lines if line["part"] == "measured"]
-    if not measured:
-        return None
-    best = max(measured, key=lambda line: line["right"].sum())
-    others = [line for line in measured if line is not best]
-    for name, test in {
-        "mcnemar": lambda right: paired_tests.mcnemar(best["right"], right),
-        "by_group": lambda right: paired_tests.group_permutation_test(best["right"], right, groups),
-    }.items():
-        for line, p in zip(others, paired_tests.holm([test(line["right"]) for line in others]), strict=True):
-            line[name] = p
-    return best
-
-
-def _intro(
-    lines: list[dict[str, Any]], best: dict[str, Any] | None, data_splits: Sequence[TrainingData], groups: int
-) -> list[str]:
-    data, images = data_splits[0], len(lines[0]["right"])
+def _paragraphs(lines: Sequence[_Line], best: _Line | None, data: ComparedData) -> list[str]:
+    images, groups = len(data.truth), len(np.unique(data.groups))
     sizes = ", ".join(f"{number} {part}" for part, number in data.sizes.items())
-    same = "All systems on the same split:"
-    if len(data_splits) > 1:
-        same = f"All systems in the same {len(data_splits)} folds: each is trained {len(data_splits)} times, the first time on"
-    said = [
-        f"{same} {sizes} images. {data.split.how}.",
-        f"In brackets: {lines[0]['intervals']}. {tables.EXACT} {images} test images in {groups} groups are one sample "
-        "of one data set: overlapping intervals tell no system from another, and another laboratory is another matter.",
-        "Trained in: measuring the training and validation images included. Latency: from one decoded image to its "
-        f"answer, median, where this was run. Leukaemic classes: {', '.join(data.positive) or 'none known'}.",
+    methods = "All methods on the same split:"
+    if data.folds > 1:
+        methods = f"All methods in the same {data.folds} folds: each is trained {data.folds} times, the first time on"
+    paragraphs = [
+        f"{methods} {sizes} images. {data.split}.",
+        f"In brackets: {lines[0].intervals}. {tables.EXACT_INTERVALS} {images} test images in {groups} groups are one "
+        "sample of one data set: overlapping intervals do not distinguish methods, and in another laboratory the order "
+        "may differ.",
+        "Trained in: includes measuring the training and validation images. Latency: median time from a decoded image "
+        f"to its prediction on this machine. Leukaemic classes: {', '.join(data.positive) or 'none known'}.",
     ]
     if best:
-        said.append(
-            f"p values ask whether a system is right as often as the best one here ({best['title']}, chosen on these "
-            "same test images, which flatters it), corrected for their number after Holm. McNemar's test takes images "
-            "for independent, which those of one patient are not; the test by group is the one to believe"
-            + (f", and with {groups} groups its p cannot be under {2.0 ** (1 - groups):.3f}." if groups < FEW else ".")
+        limit = f"; with {groups} groups its p cannot be below {2.0 ** (1 - groups):.3f}" if groups < MIN_GROUPS else ""
+        paragraphs.append(
+            f"The p values test whether a method is correct as often as the best one ({best.result.title}, chosen on "
+            "these test images, which favours it), corrected for their number after Holm. McNemar's test assumes "
+            "independent images, which images of one patient are not: rely on the test by group" + limit + "."
         )
-    said += lines[0]["warnings"]
-    if any(line["part"] == "scratch" for line in lines):
-        said.append(
-            "Networks for which no pretrained weights were at hand were trained from random ones for a few epochs; "
-            "they stand apart. With a connection, the same command takes the pretrained weights."
+    paragraphs += lines[0].warnings
+    if any(line.result.part == "scratch" for line in lines):
+        paragraphs.append(
+            "Networks without available pretrained weights were trained from random weights for a few epochs; they are "
+            "listed apart. With an internet connection, the same command uses the pretrained weights."
         )
-    return said
+    return paragraphs
 
 
-def _figures(line: dict[str, Any]) -> dict[str, str]:
-    """The columns of figures a line has, and their titles."""
-    more = {f"leukaemia_{figure}": title for figure, title in LEUKAEMIA.items()}
-    return FIGURES | {name: title for name, title in more.items() if name in line}
-
-
-def _cells(line: dict[str, Any], tested: bool) -> list[str]:
-    cells = [line["title"], *(tables.in_full(line[figure]) for figure in _figures(line))]
-    cells += [_time(line["train_seconds"]), f"{line['megabytes']:.1f} MB", f"{line['latency_ms']:.1f} ms"]
+def _rows(lines: Sequence[_Line]) -> tables.Rows:
+    """The lines of one part of the table; the first row is the header."""
+    figures = lines[0].figures
+    header = ["method", *(FIGURES[name] for name in figures), "trained in", "size", "latency"]
+    tested = lines[0].result.part == "measured"
     if tested:
-        cells += [_p(line["mcnemar"]), _p(line["by_group"])] if "mcnemar" in line else ["best", "best"]
-    return [*cells, line["note"]]
+        header += ["p against the best: McNemar", "by group"]
+    rows: tables.Rows = [(*header, "note")]
+    for line in lines:
+        result = line.result
+        cells = [result.title, *(figure_text(figure) for figure in line.figures.values()), _time(result.train_seconds)]
+        cells += [f"{result.megabytes:.1f} MB", f"{result.latency_ms:.1f} ms"]
+        if tested:
+            cells += [_p_value(line.p_mcnemar), _p_value(line.p_by_group)]
+        rows.append((*cells, result.note))
+    return rows
 
 
 def _time(seconds: float) -> str:
@@ -170,42 +225,37 @@ def _time(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def _p(value: float) -> str:
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return "best"
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
-def _markdown(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _csv(lines: Sequence[dict[str, Any]], file: Path) -> None:
-    figures = _figures(lines[0])
-    columns = ["name", "title", "part", *(f"{name}{end}" for name in figures for end in ("", "_low", "_high"))]
-    columns += ["train_seconds", "megabytes", "latency_ms", "p_mcnemar", "p_by_group", "note"]
+def _write_csv(lines: Sequence[_Line], file: Path) -> None:
+    figures = list(lines[0].figures)
+    header = ["name", "title", "part", *(f"{name}{end}" for name in figures for end in ("", "_low", "_high"))]
+    header += ["train_seconds", "megabytes", "latency_ms", "p_mcnemar", "p_by_group", "note"]
     with file.open("w", newline="", encoding="utf-8") as out:
-        table = csv.DictWriter(out, columns)
-        table.writeheader()
+        table = csv.writer(out)
+        table.writerow(header)
         for line in lines:
-            row = {name: line[name] for name in columns if name in line and name not in figures}
-            for name in figures:
-                row |= {name: line[name]["value"], f"{name}_low": line[name]["low"], f"{name}_high": line[name]["high"]}
-            table.writerow(row | {"p_mcnemar": line.get("mcnemar", ""), "p_by_group": line.get("by_group", "")})
+            result = line.result
+            values = [line.figures[name][end] for name in figures for end in ("value", "low", "high")]
+            costs = [result.train_seconds, result.megabytes, result.latency_ms]
+            row = [result.name, result.title, result.part, *values, *costs, line.p_mcnemar, line.p_by_group]
+            table.writerow([*row, result.note])
 
 
-def _html(title: str, intro: list[str], parts: list[tuple[str, list[str], list[list[str]]]], file: Path) -> None:
-    file.write_text(HTML.render(title=title, intro=intro, parts=parts, figure=FIGURES["f1"]), encoding="utf-8")
-
-
-def _plot(lines: Sequence[dict[str, Any]], file: Path) -> None:
+def _write_plot(lines: Sequence[_Line], file: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 0.8 + 0.28 * len(lines)), layout="constrained")
     for part, colour, label in (("measured", "C0", "compared"), ("scratch", "0.6", "from scratch, not converged")):
-        places = [place for place, line in enumerate(lines) if line["part"] == part]
+        places = [place for place, line in enumerate(lines) if line.result.part == part]
         if places:
-            values = [lines[place]["f1"] for place in places]
-            middle = np.array([value["value"] for value in values])
-            ends = np.abs(np.array([[value["low"], value["high"]] for value in values]).T - middle)
-            axes.errorbar(middle, places, xerr=ends, fmt="o", color=colour, label=label)
-    axes.set_yticks(range(len(lines)), [line["title"] for line in lines], fontsize=8)
+            f1 = [lines[place].figures["f1"] for place in places]
+            values = np.array([figure["value"] for figure in f1], float)
+            ends = np.abs(np.array([[figure["low"], figure["high"]] for figure in f1], float).T - values)
+            axes.errorbar(values, places, xerr=ends, fmt="o", color=colour, label=label)
+    axes.set_yticks(range(len(lines)), [line.result.title for line in lines], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel(f"{FIGURES['f1']} on the test images, with its 95 % interval")
     axes.grid(axis="x", color="0.9")

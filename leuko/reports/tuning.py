@@ -2,126 +2,109 @@
 
 from __future__ import annotations
 
-import shlex
 import warnings
-from dataclasses import fields
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 import optuna
-from optuna.trial import TrialState
+from matplotlib.figure import Figure
+from optuna.trial import FrozenTrial, TrialState
 
-from leuko.evaluation import tables
+from leuko.evaluation.interval_text import interval_text
+from leuko.reports.templates import render
 from leuko.stats import proportions
-from leuko.training.settings import Settings
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 REPORT = "report.md"
-FEW = 6  # different values that are all marked on an axis
-ENOUGH = 8  # trials from which on the importance of a setting is guessed
+MAX_TICKS = 6  # different values that all get a tick on an axis
+MIN_TRIALS = 8  # trials from which on the importance of settings is estimated
 
 
-def write(study: optuna.Study, base: Settings, folder: Path) -> Path:
-    """Write the report of the trials so far; without a finished one, nothing.
+def write(
+    study: optuna.Study, backbone: str, data: str, command: Callable[[dict[str, Any]], str], folder: Path
+) -> Path:
+    """Write the report of the trials so far; without a finished trial, nothing.
+
+    Args:
+        study: its trials have the user attributes `figures` and `seconds`, or `diverged`; the study has `groups`, the
+            number of groups in the validation part.
+        backbone: timm name.
+        data: name of the data set.
+        command: from settings to the command that trains with them.
+        folder: where to write.
 
     Returns:
         The path of the page.
     """
     page = folder / REPORT
-    done = sorted(study.get_trials(states=[TrialState.COMPLETE]), key=lambda one: one.value)
-    if not done:
+    trials = sorted(study.get_trials(states=[TrialState.COMPLETE]), key=_loss)
+    if not trials:
         return page
-    names = list(done[0].params)
-    best, groups = done[0].user_attrs["figures"], study.user_attrs["groups"]
-    diverged = sum("diverged" in one.user_attrs for one in study.get_trials(states=[TrialState.FAIL]))
-    lines = [
-        "# Hyperparameter search",
-        "",
-        f"{base.backbone} on {base.title}: {len(done)} trials done, {diverged} diverged. Chosen by the loss on the "
-        "validation part; the test part was left out before the first trial, and no figure here is one of test images. "
-        f"The best of many trials looks better than it is: its validation figures (loss {best['loss']:.4f}, accuracy "
-        f"{best['accuracy']:.3f}, F1 (macro) {best['f1']:.3f}) are no estimate of how it will do. From {groups} groups "
-        "of images, even the accuracy of a model that was not chosen would be no surer than "
-        f"{tables.span(proportions.proportion_interval(best['accuracy'], groups))} (95 % interval, Wilson).",
-        "",
-        "Train with the best values, on the same split:",
-        "",
-        "```",
-        command(base, done[0].params, folder / "split.json"),
-        "```",
-        "",
-        "## How the search went",
-        "",
-        "![Validation loss of each trial, and the best so far](history.png)",
-        "",
-        "![Validation loss against each setting](slices.png)",
-        "",
-    ]
-    _history(study, folder / "history.png")
-    _slices(done, names, folder / "slices.png")
-    if importance := _importance(study, folder / "importance.png"):
-        first = max(importance, key=importance.get)
-        lines += [
-            "![Share of the differences that a setting explains](importance.png)",
-            "",
-            f"`{first}` mattered most: it explains {importance[first]:.0%} of the differences between trials (fANOVA, "
-            f"Hutter et al. 2014; from {len(done)} trials, so a guess).",
-            "",
-        ]
-    lines += ["## All trials", "", "| " + " | ".join([*names, "loss", "accuracy", "F1 (macro)", "seconds"]) + " |"]
-    lines += ["|---" * (len(names) + 4) + "|"]
-    for one in done:
-        figures = one.user_attrs["figures"]
-        cells = [short(one.params[name]) for name in names] + [f"{figures['loss']:.4f}"]
-        cells += [f"{figures['accuracy']:.3f}", f"{figures['f1']:.3f}", f"{one.user_attrs['seconds']:.0f}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    settings, best = list(trials[0].params), trials[0].user_attrs["figures"]
+    _plot_history(study, folder / "history.png")
+    _plot_slices(trials, settings, folder / "slices.png")
+    header = (*settings, "loss", "accuracy", "F1 (macro)", "seconds")
+    content = render(
+        "tuning.md.jinja",
+        backbone=backbone,
+        data=data,
+        trials=len(trials),
+        diverged=sum("diverged" in trial.user_attrs for trial in study.get_trials(states=[TrialState.FAIL])),
+        best=best,
+        groups=study.user_attrs["groups"],
+        accuracy_interval=interval_text(proportions.proportion_interval(best["accuracy"], study.user_attrs["groups"])),
+        command=command(trials[0].params),
+        importance=_most_important(study, folder / "importance.png"),
+        rows=[header, *(_row(trial, settings) for trial in trials)],
+    )
+    page.write_text(content, encoding="utf-8")
     return page
 
 
-def command(base: Settings, params: dict[str, Any], split: Path) -> str:
-    """The `train.py` command line of some settings, ready for a shell; what is as by default is left out."""
-    words = ["python", "train.py"]
-    for field in fields(Settings):
-        value = params.get(field.name, getattr(base, field.name))
-        option = f"--{field.name.replace('_', '-')}"
-        if field.name in ("output", "resume", "split") or (value == field.default and field.name not in params):
-            continue
-        if isinstance(value, bool):
-            words.append(option if value else f"--no-{option[2:]}")
-        elif value is not None:
-            words += [option, *(map(str, value) if isinstance(value, tuple) else [short(value)])]
-    return f"{shlex.join(words)} --split {shlex.quote(str(split))} --output models/best"
-
-
 def short(value: Any) -> str:
-    """A value to three significant digits, as train.py takes it."""
+    """A value to three significant digits, in a form that train.py accepts."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _history(study: optuna.Study, file: Path) -> None:
-    done = study.get_trials(states=[TrialState.COMPLETE])
-    losses = np.array([one.value for one in done])
+def _loss(trial: FrozenTrial) -> float:
+    return float("inf") if trial.value is None else trial.value
+
+
+def _row(trial: FrozenTrial, settings: list[str]) -> tuple[str, ...]:
+    figures = trial.user_attrs["figures"]
+    return (
+        *(short(trial.params[name]) for name in settings),
+        f"{figures['loss']:.4f}",
+        f"{figures['accuracy']:.3f}",
+        f"{figures['f1']:.3f}",
+        f"{trial.user_attrs['seconds']:.0f}",
+    )
+
+
+def _plot_history(study: optuna.Study, file: Path) -> None:
+    losses = np.array([_loss(trial) for trial in study.get_trials(states=[TrialState.COMPLETE])])
+    numbers = np.arange(1, len(losses) + 1)
     figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
-    axes.plot(np.arange(1, len(done) + 1), losses, "o", color="0.6", label="trial")
-    axes.step(np.arange(1, len(done) + 1), np.minimum.accumulate(losses), where="post", label="best so far")
+    axes.plot(numbers, losses, "o", color="0.6", label="trial")
+    axes.step(numbers, np.minimum.accumulate(losses), where="post", label="best so far")
     axes.set(xlabel="Trial, in the order they ended", ylabel="Validation loss")
     axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
     axes.legend()
     _save(figure, file)
 
 
-def _slices(done: list[optuna.trial.FrozenTrial], names: list[str], file: Path) -> None:
+def _plot_slices(trials: list[FrozenTrial], settings: list[str], file: Path) -> None:
     figure, panels = plt.subplots(
-        1, len(names), figsize=(2.3 * len(names), 2.8), layout="constrained", sharey=True, squeeze=False
+        1, len(settings), figsize=(2.3 * len(settings), 2.8), layout="constrained", sharey=True, squeeze=False
     )
-    losses = [one.value for one in done]
-    for axes, name in zip(panels[0], names, strict=True):
-        values = [one.params[name] for one in done]
+    losses = [_loss(trial) for trial in trials]
+    for axes, name in zip(panels[0], settings, strict=True):
+        values = [trial.params[name] for trial in trials]
         if isinstance(values[0], str):
             places = {value: place for place, value in enumerate(dict.fromkeys(sorted(values)))}
             axes.set_xticks(list(places.values()), list(places), rotation=30)
@@ -129,7 +112,7 @@ def _slices(done: list[optuna.trial.FrozenTrial], names: list[str], file: Path) 
             axes.margins(x=0.2)
         elif name == "lr":
             axes.set_xscale("log")
-        elif len(set(values)) <= FEW:
+        elif len(set(values)) <= MAX_TICKS:
             axes.set_xticks(sorted(set(values)))
             axes.margins(x=0.2)
         axes.plot(values, losses, "o", alpha=0.7)
@@ -140,23 +123,23 @@ def _slices(done: list[optuna.trial.FrozenTrial], names: list[str], file: Path) 
     _save(figure, file)
 
 
-def _importance(study: optuna.Study, file: Path) -> dict[str, float]:
-    """Shares of the variance of the loss, by setting; empty while there are too few trials to tell."""
-    losses = {one.value for one in study.get_trials(states=[TrialState.COMPLETE])}
-    if len(losses) < ENOUGH:
-        return {}
+def _most_important(study: optuna.Study, file: Path) -> dict[str, str] | None:
+    """Plot the importance of the settings; the name and share of the first, or None while there are too few trials."""
+    losses = {trial.value for trial in study.get_trials(states=[TrialState.COMPLETE])}
+    if len(losses) < MIN_TRIALS:
+        return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    names = sorted(found, key=found.get)
+        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    names = sorted(shares, key=lambda name: shares[name])
     figure, axes = plt.subplots(figsize=(6, 2.4), layout="constrained")
-    axes.barh(names, [100 * found[name] for name in names])
+    axes.barh(names, [100 * shares[name] for name in names])
     axes.set_xlabel("Share of the differences in validation loss (%)")
     _save(figure, file)
-    return found
+    return {"name": names[-1], "share": f"{shares[names[-1]]:.0%}"}
 
 
-def _save(figure: matplotlib.figure.Figure, file: Path) -> None:
+def _save(figure: Figure, file: Path) -> None:
     figure.savefig(file, dpi=130)
     plt.close(figure)

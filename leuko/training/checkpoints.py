@@ -1,6 +1,6 @@
-"""Checkpoints of a run: which of them it goes on from, and that they are its own.
+"""Checkpoints of a run: find the one to continue from, and check that it belongs to the run.
 
-A checkpoint counts only if it was written to its end.
+Only checkpoints that were written completely are used.
 """
 
 from __future__ import annotations
@@ -19,48 +19,51 @@ _STATE, _RUN = "trainer_state.json", "run.json"
 
 
 def last(settings: Settings, data: TrainingData, on_message: Callable[[str], None]) -> Path | None:
-    """The last complete checkpoint of a run that is resumed; what is left of others is removed.
+    """Find the last complete checkpoint of a run that is resumed, and remove incomplete ones.
 
     Args:
-        settings, task: the run.
+        settings, data: the run.
         on_message: receives the lines meant for the user.
 
     Raises:
-        TrainingError: the checkpoints are those of another run.
+        TrainingError: the checkpoints belong to another run.
     """
     run = json.loads(json.dumps(settings.record() | {"data": data.digest}))
-    found = None
+    latest = None
     if settings.resume:
-        found = max(filter(_complete, settings.checkpoints.glob("checkpoint-*")), key=_number, default=None)
-        if found:
+        latest = max(filter(_complete, settings.checkpoints.glob("checkpoint-*")), key=_step, default=None)
+        if latest:
             try:
-                begun = json.loads((settings.checkpoints / _RUN).read_text())
+                first_run = json.loads((settings.checkpoints / _RUN).read_text())
             except (OSError, ValueError):
-                begun = run
-            if other := [name for name, value in run.items() if begun.get(name) != value]:
-                had = _difference(other[0], begun.get(other[0]), run[other[0]])
+                first_run = run
+            if other := [name for name, value in run.items() if first_run.get(name) != value]:
+                difference = _difference(other[0], first_run.get(other[0]), run[other[0]])
                 raise TrainingError(
-                    f"The interrupted run had {had}; resume it as it was begun, or start anew without --resume."
+                    f"The interrupted run had {difference}; resume it with the same options, or start again "
+                    "without --resume."
                 )
-            on_message(f"Going on from step {_number(found)}.")
+            on_message(f"Continuing from step {_step(latest)}.")
         else:
-            on_message("There is no complete checkpoint to go on from; starting anew.")
+            on_message("There is no complete checkpoint to continue from; starting again.")
     elif any(settings.checkpoints.glob("checkpoint-*")):
-        on_message("Starting anew; the checkpoints of an unfinished run are replaced (--resume would go on from them).")
+        on_message(
+            "Starting again; the checkpoints of an unfinished run are replaced (--resume would continue from them)."
+        )
     state = processes()
-    state.wait_for_everyone()  # all have looked before anything is removed
+    state.wait_for_everyone()  # all processes have read the folder before anything is removed
     if state.is_main_process:
         settings.checkpoints.mkdir(parents=True, exist_ok=True)
         for old in settings.checkpoints.glob("checkpoint-*"):
-            if found is None or not _complete(old):
+            if latest is None or not _complete(old):
                 shutil.rmtree(old)
         (settings.checkpoints / _RUN).write_text(json.dumps(run) + "\n")
     state.wait_for_everyone()
-    return found
+    return latest
 
 
 def epochs(checkpoint: Path | None, settings: Settings) -> int:
-    """The epochs of a run; of one that early stopping had ended before it was interrupted, those it did."""
+    """The number of epochs of a run; if early stopping had ended it before the interruption, the number it reached."""
     if checkpoint:
         state = json.loads((checkpoint / _STATE).read_text())
         if state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"]:
@@ -68,15 +71,15 @@ def epochs(checkpoint: Path | None, settings: Settings) -> int:
     return settings.epochs
 
 
-def _difference(name: str, begun: Any, now: Any) -> str:
+def _difference(name: str, first: Any, now: Any) -> str:
     if name == "data":
         return "other images or another split"
     option = f"--{name.replace('_', '-')}"
-    return f"{option} {begun}, this one has {option} {now}"
+    return f"{option} {first}, this one has {option} {now}"
 
 
 def _complete(checkpoint: Path) -> bool:
-    """Whether a checkpoint was written to its end: the Trainer's state comes last."""
+    """Whether a checkpoint was written completely: the Trainer's state is written last."""
     try:
         json.loads((checkpoint / _STATE).read_text())
     except (OSError, ValueError):
@@ -84,5 +87,5 @@ def _complete(checkpoint: Path) -> bool:
     return True
 
 
-def _number(checkpoint: Path) -> int:
+def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])

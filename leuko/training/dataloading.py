@@ -1,4 +1,4 @@
-"""What a network sees of a data set while it learns; made in processes of their own, so that it need not wait."""
+"""The data set as the Trainer reads it; views are computed in worker processes."""
 
 from __future__ import annotations
 
@@ -53,16 +53,16 @@ class ViewDataset(Dataset):
         }
 
 
-def apart() -> str | None:
-    """How processes that make views are to be started, or None if the system leaves no choice.
+def worker_start_method() -> str | None:
+    """How worker processes are started: `forkserver`, or None if the system has only one way.
 
-    From a small process kept for that (`forkserver`). Copies of the one that trains, anew in every epoch, would keep
-    its gigabytes alive while training writes them anew: twice the memory.
+    `forkserver` copies a small process. Copies of the training process, made in every epoch, would need twice its
+    memory of some gigabytes, because training changes the memory they share.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return None
-    needed = [__name__, "transformers.data.data_collator"]
-    # Each process runs the main module again, and would have to load, in every epoch, all that it imports.
+    preloaded = [__name__, "transformers.data.data_collator"]
+    # Every worker runs the main module again; preloading avoids importing its modules in every epoch.
     main = getattr(sys.modules["__main__"], "__spec__", None)
-    multiprocessing.set_forkserver_preload([*needed, main.name] if main else needed)
+    multiprocessing.set_forkserver_preload([*preloaded, main.name] if main else preloaded)
     return "forkserver"

@@ -1,4 +1,4 @@
-"""The processes that share a run."""
+"""The processes of a distributed training run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from accelerate import PartialState
 
 
 def processes() -> PartialState:
-    """The processes that share this run, as `accelerate launch` or torchrun started them; usually one."""
-    # Without this, processes on a machine without a GPU would not find one another, and each would train alone.
+    """The processes of this run, as started by `accelerate launch` or torchrun; usually one."""
+    # Otherwise processes on a machine without a GPU do not find each other, and each trains alone.
     return PartialState(cpu=not torch.accelerator.is_available())

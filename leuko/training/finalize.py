@@ -1,4 +1,4 @@
-"""The end of a run: a trained network is calibrated, measured, and becomes a model folder."""
+"""The last steps of a training run: calibrate the network, evaluate it on test, and write the model folder."""
 
 from __future__ import annotations
 
@@ -25,85 +25,107 @@ from leuko.networks import model_folder
 from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing
 from leuko.reports.cards.model_card import write_card
+from leuko.reports.evaluation import plots
 from leuko.stats.calibration_metrics import unscaled_probabilities
 from leuko.training.prepare_data import TrainingData
 from leuko.training.settings import Settings, TrainingError
 
-FAMILIAR_IMAGES = 500  # training images that say what is in distribution
-SCALE_IMAGES = 60  # of them that say how large cells are
-REFIT_DECAY = 1e-3  # of the last layer's squared weights, where it is fitted anew
+OOD_IMAGES = 500  # training images from which the in-distribution statistics are computed
+SCALE_IMAGES = 60  # of these, for the size of the cells
+REFIT_DECAY = 1e-3  # L2 penalty on the last layer's weights when it is fitted again
 
 
 def finalize(
-    network: Network, data: TrainingData, how: Preprocessing, settings: Settings, steps: int
+    network: Network,
+    data: TrainingData,
+    preprocessing: Preprocessing,
+    settings: Settings,
+    steps: int,
+    *,
+    command: str | None = None,
+    own_architecture: str | None = None,
 ) -> dict[str, Any]:
-    """Calibrate on validation, evaluate on test, and write the model folder; the figures on the test split.
+    """Calibrate on validation, evaluate on test, and write the model folder.
+
+    Args:
+        network: the trained network.
+        data: the data of the run.
+        preprocessing: from an image to the network's input.
+        settings: the run; `output` is the folder to write.
+        steps: number of training steps.
+        command, own_architecture: for the card, see `leuko.reports.cards.model_card.write_card`.
+
+    Returns:
+        The figures on the test split.
 
     Raises:
-        TrainingError: the network's answers are not numbers.
+        TrainingError: the logits are not finite.
     """
-    model = calibrate(network, data, how, settings, steps)
+    model = calibrate(network, data, preprocessing, settings, steps)
     predictions, report = evaluate_on_test(model, data)
     metadata = replace(model.metadata, warnings=(*settings.warnings, *model_warnings.of_trained(report)))
-    split = data.split
     with model_folder.new_folder(settings.output) as draft:
-        model_folder.write_network(draft, network, data.labels, how, metadata)
-        (draft / "evaluation").mkdir()
-        (draft / "evaluation" / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
-        metrics.plot(
-            predictions.probabilities,
-            data.truth[split.test][predictions.rows],
-            data.labels,
-            draft / "evaluation",
-            report,
-        )
-        split.save(draft / "evaluation" / "split.json", data.rows.files)
+        model_folder.write_network(draft, network, data.labels, preprocessing, metadata)
+        folder = draft / "evaluation"
+        folder.mkdir()
+        (folder / "metrics.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        truth = data.truth[data.split.test][predictions.rows]
+        plots.write(predictions.probabilities, truth, data.labels, folder, report)
+        data.split.save(folder / "split.json", data.rows.files)
         if data.cleaning:
-            data.cleaning.save(draft / "evaluation" / "cleaning.json")
-        write_card(draft / "README.md", metadata, settings.backbone, data.labels, report)
+            data.cleaning.save(folder / "cleaning.json")
+        write_card(
+            draft / "README.md",
+            metadata,
+            settings.backbone,
+            data.labels,
+            report,
+            command=command,
+            own_architecture=own_architecture,
+        )
     return report
 
 
 def calibrate(
-    network: Network, data: TrainingData, how: Preprocessing, settings: Settings, steps: int
+    network: Network, data: TrainingData, preprocessing: Preprocessing, settings: Settings, steps: int
 ) -> model_folder.Model:
-    """Round a trained network to what is stored, and fit on validation what turns its answers into findings.
+    """Round the weights to half precision, and fit temperature, operating point and in-distribution statistics.
 
     Raises:
-        TrainingError: the network's answers are not numbers.
+        TrainingError: the logits are not finite.
     """
     network.round_to_half_precision()
     network.eval().requires_grad_(False)
     split, rows = data.split, data.rows
-    logits, _ = predict(network, rows.select(split.validation), how)
+    logits, _ = predict(network, rows.select(split.validation), preprocessing)
     if not np.isfinite(logits).all():
-        raise TrainingError("Training diverged (the network's answers are not numbers); use a lower --lr.")
+        raise TrainingError("Training diverged (the logits are not finite); use a lower --lr.")
     truth = data.truth[split.validation]
     temperature = fit_temperature(logits, truth)
     network.fold_temperature(temperature)
     network.round_to_half_precision()
 
-    logits, validation_features = predict(network, rows.select(split.validation), how)
-    ill = np.isin(truth, [data.labels.index(name) for name in data.positive])
-    point = OperatingPoint.fit(leukaemia_probability(softmax(logits, axis=1), data.labels, data.positive), ill)
-    some = np.random.default_rng(settings.seed).permutation(split.train)[:FAMILIAR_IMAGES]
-    _, training_features = predict(network, rows.select(some), how)
+    logits, validation_features = predict(network, rows.select(split.validation), preprocessing)
+    has_leukaemia = np.isin(truth, [data.labels.index(name) for name in data.positive])
+    score = leukaemia_probability(softmax(logits, axis=1), data.labels, data.positive)
+    sample = np.random.default_rng(settings.seed).permutation(split.train)[:OOD_IMAGES]
+    _, training_features = predict(network, rows.select(sample), preprocessing)
     metadata = model_folder.ModelMetadata(
         name=f"Deep Leuko {settings.backbone} on {settings.title}",
         positive=data.positive,
         temperature=temperature,
-        operating_point=point,
-        ood_detector=MahalanobisOOD.fit(training_features, validation_features, data.truth[some]),
+        operating_point=OperatingPoint.fit(score, has_leukaemia),
+        ood_detector=MahalanobisOOD.fit(training_features, validation_features, data.truth[sample]),
         training=settings.record()
         | {"steps": steps, "split": data.split.how, "images": data.sizes, "fingerprint": data.fingerprint},
-        scale=scale_of((rows.open_image(int(row)) for row in some[:SCALE_IMAGES]), how.size),
+        scale=scale_of((rows.open_image(int(row)) for row in sample[:SCALE_IMAGES]), preprocessing.size),
     )
-    return model_folder.Model(network.cpu(), settings.backbone, data.labels, how, metadata, version="")
+    return model_folder.Model(network.cpu(), settings.backbone, data.labels, preprocessing, metadata, version="")
 
 
 def evaluate_on_test(model: model_folder.Model, data: TrainingData) -> tuple[DatasetPredictions, dict[str, Any]]:
-    """What a model says of the test split, image by image as the app does it, and the figures."""
-    split, metadata = data.split, model.metadata
+    """Classify the test images as the app does; the predictions, and the figures with the colour baseline."""
+    split = data.split
     predictions = predict_dataset(Classifier(model), data.rows.select(split.test))
     truth, groups = data.truth[split.test][predictions.rows], split.group[split.test][predictions.rows]
     report = metrics.evaluate(
@@ -111,11 +133,11 @@ def evaluate_on_test(model: model_folder.Model, data: TrainingData) -> tuple[Dat
         truth,
         data.labels,
         data.positive,
-        metadata.operating_point.threshold,
+        model.metadata.operating_point.threshold,
         groups=groups,
-        earlier=unscaled_probabilities(predictions.probabilities, metadata.temperature),
-        verdicts=predictions.verdicts,
-    )
+        unscaled=unscaled_probabilities(predictions.probabilities, model.metadata.temperature),
+        decisions=predictions.decisions,
+    ).as_json()
     report["colour_baseline"] = colour_baseline(
         data.colours[split.train],
         data.truth[split.train],
@@ -128,7 +150,7 @@ def evaluate_on_test(model: model_folder.Model, data: TrainingData) -> tuple[Dat
 
 
 def scale_of(images: Iterable[np.ndarray], size: tuple[int, int]) -> ScaleRange | None:
-    """How large the cells of training images (uint8, H × W × 3, RGB) are to a network with this input size."""
+    """Fit how large the cells of training images (uint8, H × W × 3, RGB) are in a network's input of this size."""
     return ScaleRange.fit(measure_scales(images, size))
 
 
@@ -146,18 +168,18 @@ def last_layer(network: Network, settings: Settings) -> nn.Linear:
     return last
 
 
-def refit_last_layer(network: Network, data: TrainingData, how: Preprocessing, settings: Settings) -> None:
+def refit_last_layer(network: Network, data: TrainingData, preprocessing: Preprocessing, settings: Settings) -> None:
     """Fit the last layer, in place, on features of the training images balanced by SMOTE.
 
-    SMOTE mixes rows, which has a meaning between features and none between images; hence the classifier alone is
-    trained again, on a trunk that has learnt from the images as they are: Kang et al., "Decoupling representation and
+    SMOTE mixes rows, which is meaningful for features but not for images. Therefore only the classifier is trained
+    again, on a trunk that was trained on the unchanged images: Kang et al., "Decoupling representation and
     classifier for long-tailed recognition", 2020, arXiv:1910.09217.
     """
     last = last_layer(network, settings)
     rows = data.split.train
     network.eval()
     features, labels = balance.synthesise(
-        predict(network, data.rows.select(rows), how)[1], data.truth[rows], seed=settings.seed
+        predict(network, data.rows.select(rows), preprocessing)[1], data.truth[rows], seed=settings.seed
     )
     inputs, truth = (torch.from_numpy(values).to(last.weight.device) for values in (features, labels))
     last.requires_grad_(True)

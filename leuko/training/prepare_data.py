@@ -1,4 +1,4 @@
-"""From data sets to what a network learns: loaded, cleaned, split by groups, balanced."""
+"""Prepare the data of a training run: clean, split by groups, balance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from leuko.data.labels.positive_classes import choose_positive, taken_for
 from leuko.data.splitting import balance
 from leuko.data.splitting.groups import Groups, find_groups
 from leuko.data.splitting.split import Split, class_shares_off, split_rows, verify
-from leuko.evaluation.logits import predict
+from leuko.evaluation.logits import predict_with_model
 from leuko.images.colour_statistics import colour_statistics
 from leuko.images.decode import ImageError
 from leuko.networks import model_folder
@@ -26,17 +26,17 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What is learnt.
+    """The data of a training run.
 
     Attributes:
         labels: class names, in the order of the network's outputs.
-        positive: those that mean leukaemia.
-        rows: the images that remain after cleaning, of all parts.
-        colours: float, rows × 9, their colour statistics.
+        positive: the labels that mean leukaemia.
+        rows: N images of all parts, after cleaning.
+        colours: float, N × 9, colour statistics.
         split: which rows are for training, validation and test.
-        learning: int, the training rows that are shown to the network; some more than once after oversampling.
-        cleaning: what was found in the data, or None if nobody looked.
-        fingerprint: digest of all files' names and labels.
+        learning: int, training rows in one epoch; after oversampling some occur more than once.
+        cleaning: the findings of cleaning; None if the data were not cleaned.
+        fingerprint: digest of all file names and labels.
     """
 
     labels: tuple[str, ...]
@@ -50,12 +50,12 @@ class TrainingData:
 
     @property
     def truth(self) -> np.ndarray:
-        """The label of every row."""
+        """Class of every image, int, N."""
         return self.rows.labels
 
     @property
     def digest(self) -> str:
-        """Of the images by name, their labels, and the part that each is in: which task this is."""
+        """Digest of the file names, the labels and the split; it identifies the data of a run."""
         digest, files = hashlib.sha256(self.fingerprint.encode()), self.rows.files
         for part in PARTS:
             digest.update("\n".join([part, *(files[row] for row in getattr(self.split, part))]).encode())
@@ -68,10 +68,10 @@ class TrainingData:
 
 
 def prepare(parts: Mapping[str, ImageTable], settings: Settings, on_message: Callable[[str], None]) -> TrainingData:
-    """Clean, split and balance the data of a run, and say in a few lines what was done.
+    """Clean, split and balance the data of a run, and report what was done in a few lines.
 
-    Parts that the data set itself brings are kept, but for copies: a picture that also stands in the test part is taken
-    out of validation and training, one of the validation part out of training.
+    If the data set has its own parts, these are kept, except for copies: an image of the test part is removed from the
+    validation and the training part, an image of the validation part from the training part.
 
     Args:
         parts: from `leuko.data.load.load`.
@@ -82,7 +82,7 @@ def prepare(parts: Mapping[str, ImageTable], settings: Settings, on_message: Cal
         DataError: the data cannot be trained on.
     """
     rows = ImageTable.concatenate(list(parts.values()))
-    given = np.repeat(np.arange(len(parts)), [len(parts[part]) for part in parts])
+    part = np.repeat(np.arange(len(parts)), [len(parts[part]) for part in parts])
     labels = rows.class_names
     counts = rows.class_counts()
     positive = choose_positive(labels, settings.positive, counts)
@@ -94,19 +94,18 @@ def prepare(parts: Mapping[str, ImageTable], settings: Settings, on_message: Cal
     if settings.clean:
         cleaning = clean.inspect(rows, _deep_features, keep=settings.keep)
         on_message(cleaning.summary())
-        pictures, given = cleaning.duplicates.field[cleaning.kept], given[cleaning.kept]
+        pictures, part = cleaning.duplicates.field[cleaning.kept], part[cleaning.kept]
         rows = rows.select(cleaning.kept)
-        if gone := [name for i, name in enumerate(labels) if i not in set(rows.labels.tolist())]:
+        if missing := [name for i, name in enumerate(labels) if i not in set(rows.labels.tolist())]:
             raise DataError(
-                f"Cleaning leaves no image of class {', '.join(gone)}; `python -m leuko eda` shows why, --keep "
-                "overrides."
+                f"Cleaning leaves no image of class {', '.join(missing)}; `leuko eda` shows why, --keep overrides."
             )
     colours = _colours(rows)
     truth = rows.labels
     if settings.split:
         split = Split.load(settings.split, rows.files)
     elif len(parts) > 1:
-        split = _as_given(rows, list(parts), given, pictures, settings.seed)
+        split = _own_split(rows, list(parts), part, pictures, settings.seed)
     else:
         groups = find_groups(
             truth,
@@ -117,7 +116,7 @@ def prepare(parts: Mapping[str, ImageTable], settings: Settings, on_message: Cal
         )
         split = split_rows([labels[i] for i in truth], groups, settings.seed)
     verify(split, pictures)
-    _check_whole(split, truth, labels, 2 if settings.balance == "smote" else 1)
+    _check_parts(split, truth, labels, 2 if settings.balance == "smote" else 1)
     data = TrainingData(labels, positive, rows, colours, split, _balanced(truth, split, settings), cleaning, digest)
     sizes = ", ".join(f"{n} {part}" for part, n in data.sizes.items())
     on_message(f"Split: {sizes}, {len(split.left_out)} left out. {split.how}.")
@@ -140,20 +139,19 @@ def _colours(rows: ImageTable) -> np.ndarray:
 
 
 def _deep_features(rows: ImageTable) -> np.ndarray:
-    """Features of the embedded default, which knows smears and is always at hand."""
-    model = model_folder.load()
-    return predict(model.network, rows, model.preprocessing)[1]
+    """Features of the embedded model, which was trained on smears and is always available."""
+    return predict_with_model(model_folder.load(), rows)[1]
 
 
-def _as_given(rows: ImageTable, names: list[str], part: np.ndarray, pictures: np.ndarray, seed: int) -> Split:
-    """The split that the data set brings, less the copies that would cross it."""
+def _own_split(rows: ImageTable, names: list[str], part: np.ndarray, pictures: np.ndarray, seed: int) -> Split:
+    """The split of the data set itself, without copies of an image in another part."""
     if set(names) != set(PARTS):
         raise DataError("Give train, validation and test folders, or class folders alone to have them split.")
-    where = {name: np.flatnonzero(part == number) for number, name in enumerate(names)}
-    test = where["test"]
-    validation = where["validation"][~np.isin(pictures[where["validation"]], pictures[test])]
-    seen = np.concatenate([pictures[validation], pictures[test]])
-    train = where["train"][~np.isin(pictures[where["train"]], seen)]
+    rows_of = {name: np.flatnonzero(part == number) for number, name in enumerate(names)}
+    test = rows_of["test"]
+    validation = rows_of["validation"][~np.isin(pictures[rows_of["validation"]], pictures[test])]
+    held_out = np.concatenate([pictures[validation], pictures[test]])
+    train = rows_of["train"][~np.isin(pictures[rows_of["train"]], held_out)]
     left_out = np.setdiff1d(np.arange(len(part)), np.concatenate([train, validation, test]))
     how = "Parts as the data set gives them"
     if len(left_out):
@@ -162,20 +160,20 @@ def _as_given(rows: ImageTable, names: list[str], part: np.ndarray, pictures: np
         pairs = {(group, p) for group, p in zip(rows.groups, part, strict=True) if group}
         crossing = len(pairs) - len({group for group, _ in pairs})
         if crossing:
-            how += f"; beware: {crossing} of its own groups stand in several parts"
+            how += f"; warning: {crossing} of its own groups are in several parts"
     spare = np.isin(np.arange(len(part)), left_out)
     return Split(train, validation, test, left_out, Groups(pictures, spare, (), how), how, seed)
 
 
-def _check_whole(split: Split, truth: np.ndarray, labels: tuple[str, ...], least: int) -> None:
-    """Raises DataError where a part is empty, or a class has too few images to learn from."""
-    because = "those that are copies of pictures in another part do not count"
+def _check_parts(split: Split, truth: np.ndarray, labels: tuple[str, ...], least: int) -> None:
+    """Raise DataError if a part is empty, or a class has too few training images."""
+    because = "copies of images in another part are left out"
     if empty := [part for part in PARTS if not len(getattr(split, part))]:
         raise DataError(f"There is no image in the {empty[0]} part; {because}.")
     counts = np.bincount(truth[split.train], minlength=len(labels))
-    if few := [name for name, count in zip(labels, counts, strict=True) if count < least]:
-        smote = " --balance smote makes up more from two." if least > 1 else ""
-        raise DataError(f"There are too few images of class {', '.join(few)} in the train part; {because}.{smote}")
+    if too_few := [name for name, count in zip(labels, counts, strict=True) if count < least]:
+        smote = " --balance smote needs two." if least > 1 else ""
+        raise DataError(f"There are too few images of class {', '.join(too_few)} in the train part; {because}.{smote}")
 
 
 def _balanced(truth: np.ndarray, split: Split, settings: Settings) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Optimisation: the part of a run that costs hours, can be interrupted, and may be shared by several processes.
+"""Train a network: the part of a run that takes hours, can be interrupted, and may be distributed.
 
-On processors (CPUs) an interrupted run that is resumed ends with the very weights of one that was not, on the same
-machine and as many threads. For that, a checkpoint holds the state of all sources of chance, of the schedule and of
-early stopping. On GPUs, whose sums come in no fixed order, it goes on in the same way and ends with about the same.
+On CPUs, an interrupted run that is resumed ends with exactly the weights of an uninterrupted one, on the same machine
+with the same number of threads: a checkpoint holds the state of all random generators, of the schedule and of early
+stopping. On GPUs, which add in no fixed order, the weights are about the same.
 """
 
 from __future__ import annotations
@@ -26,48 +26,52 @@ from transformers import (
 )
 
 from leuko.data.splitting import balance
-from leuko.images.augmentation import Augmentation
 from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing, to_input
 from leuko.system import memory
 from leuko.training import checkpoints, dataloading
+from leuko.images.augmentation import Augmentation
 from leuko.training.distributed import processes
 from leuko.training.losses import Loss
 from leuko.training.prepare_data import TrainingData
 from leuko.training.settings import Settings
 
-PATIENCE = 4  # epochs in a row whose validation loss is above the lowest by more than chance, before training stops
-WARM_UP = 0.1  # share of the steps over which the learning rate rises
-STEPS = 0.5, 0.75  # shares of the steps at which a step schedule divides the learning rate by ten (He et al. 2016)
-TENSOR_CORES = (7, 0)  # compute capability from which on half precision is the faster one
-STEADY = 16  # images a process and step, below which batch statistics are too noisy (Wu & He 2018, arXiv:1803.08494)
+PATIENCE = 4  # epochs in a row with a validation loss above the lowest by more than chance; then training stops
+WARM_UP = 0.1  # share of the steps in which the learning rate rises
+SCHEDULE_STEPS = 0.5, 0.75  # shares of the steps after which `step` divides the learning rate by 10 (He et al. 2016)
+TENSOR_CORES = (7, 0)  # compute capability from which on half precision is faster
+MIN_BATCH = 16  # images per process and step; with fewer, batch statistics are too noisy (Wu & He, arXiv:1803.08494)
 
 
 def train_network(
-    network: Network, data: TrainingData, how: Preprocessing, settings: Settings, on_message: Callable[[str], None]
+    network: Network,
+    data: TrainingData,
+    preprocessing: Preprocessing,
+    settings: Settings,
+    on_message: Callable[[str], None],
 ) -> int:
-    """Train in place, ending with the weights that `Patience` chose.
+    """Train a network in place; it ends with the weights that `Patience` chose.
 
-    Under `accelerate launch` the processes share every batch, and each ends with the same weights.
+    Under `accelerate launch` the processes share every batch, and all end with the same weights.
 
     Args:
-        network: what learns; its device and, where it is frozen, its parts.
-        task: the data.
-        how: preprocessing.
+        network: the network, on its device, with its frozen layers.
+        data: the data of the run.
+        preprocessing: from an image to the network's input.
         settings: the run.
         on_message: receives the lines meant for the user.
 
     Returns:
-        The number of steps done.
+        The number of training steps.
 
     Raises:
-        TrainingError: the checkpoints are those of another run.
+        TrainingError: the checkpoints belong to another run.
     """
     memory.keep_freed()
     share = settings.batch_size // processes().num_processes
-    if settings.weights != "none" and share < STEADY and (resting := network.freeze_batch_norm_statistics()):
+    if settings.weights != "none" and share < MIN_BATCH and (frozen := network.freeze_batch_norm_statistics()):
         on_message(
-            f"{resting} batch-norm layers keep their statistics: {share} images at a time are too few for new ones."
+            f"{frozen} batch-norm layers keep their statistics: {share} images per step are too few for new ones."
         )
     checkpoint = checkpoints.last(settings, data, on_message)
     device = processes().device.type
@@ -76,7 +80,7 @@ def train_network(
         on_message(
             f"One GPU is used and {idle} not; `accelerate launch train.py …` shares every batch among all of them."
         )
-    trainer = _Fit(
+    trainer = _NetworkTrainer(
         loss,
         settings.schedule,
         model=network,
@@ -102,18 +106,18 @@ def train_network(
             remove_unused_columns=False,
             label_names=["labels"],
             dataloader_num_workers=settings.workers,
-            dataloader_multiprocessing_context=dataloading.apart() if settings.workers else None,
+            dataloader_multiprocessing_context=dataloading.worker_start_method() if settings.workers else None,
             dataloader_pin_memory=device == "cuda",
             ddp_find_unused_parameters=False,
             seed=settings.seed,
             data_seed=settings.seed,
             report_to="none",
         ),
-        train_dataset=dataloading.ViewDataset(data.rows.select(data.learning), _augmentation(how, settings)),
+        train_dataset=dataloading.ViewDataset(data.rows.select(data.learning), _augmentation(preprocessing, settings)),
         eval_dataset=dataloading.ViewDataset(
-            data.rows.select(data.split.validation), partial(to_input, preprocessing=how)
+            data.rows.select(data.split.validation), partial(to_input, preprocessing=preprocessing)
         ),
-        compute_metrics=partial(_measured, loss),
+        compute_metrics=partial(_validation_metrics, loss),
         callbacks=[Patience(PATIENCE), *_logs(settings)],
     )
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
@@ -121,10 +125,10 @@ def train_network(
 
 
 def precision(device: str) -> dict[str, bool]:
-    """In which numbers a device multiplies, as options of the Trainer.
+    """The numeric precision for a device, as options of the Trainer.
 
-    On GPUs, bfloat16 where the chip computes in it (Ampere and later; older ones emulate it, several times as slow),
-    else float16 with a scaled loss where it has units for that, else single precision, as on everything that is no GPU.
+    On GPUs: bfloat16 if the chip supports it (Ampere and later; older ones emulate it and are several times slower),
+    else float16 with a scaled loss if it has tensor cores. Otherwise single precision.
     """
     if device != "cuda":
         return {"bf16": False, "fp16": False}
@@ -133,19 +137,19 @@ def precision(device: str) -> dict[str, bool]:
 
 
 class OneDevice(TrainingArguments):
-    """Arguments under which a process trains on one GPU, even if it sees several.
+    """Arguments with which a process trains on one GPU, even if several are visible.
 
-    The Trainer would else give each of them a whole batch, and batches would be larger than `--batch-size` says.
+    Otherwise the Trainer gives each GPU a whole batch, and batches are larger than `--batch-size`.
     """
 
     @property
     def n_gpu(self) -> int:
-        """Of the GPUs that this process uses."""
+        """Number of GPUs that this process uses."""
         return min(super().n_gpu, 1)
 
 
-class _Fit(Trainer):
-    """A Trainer for networks that return logits alone, with a loss and a schedule of ours."""
+class _NetworkTrainer(Trainer):
+    """A Trainer for networks that return only logits, with our loss and schedule."""
 
     def __init__(self, loss: Loss, schedule: str, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -163,19 +167,22 @@ class _Fit(Trainer):
     ) -> torch.optim.lr_scheduler.LRScheduler:
         if self.schedule == "cosine":
             return super().create_scheduler(num_training_steps, optimizer)
-        if self.lr_scheduler is None:
-            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
-                optimizer or self.optimizer, partial(step_schedule, steps=num_training_steps)
-            )
-        return self.lr_scheduler
+        scheduler: torch.optim.lr_scheduler.LRScheduler | None = getattr(self, "lr_scheduler", None)
+        if scheduler is None:
+            chosen = optimizer or self.optimizer
+            if chosen is None:
+                raise RuntimeError("The optimizer must be created before its schedule.")
+            scheduler = torch.optim.lr_scheduler.LambdaLR(chosen, partial(step_schedule, steps=num_training_steps))
+            self.lr_scheduler = scheduler
+        return scheduler
 
 
 class Patience(EarlyStoppingCallback):
-    """Early stopping and the choice of weights, for a validation loss that goes up and down by chance.
+    """Early stopping and choice of weights for a validation loss with random variation.
 
-    The weights of the last epoch are kept whose loss is above the lowest by no more than its own standard error, after
-    the rule of one standard error (Breiman et al., "Classification and Regression Trees", 1984). The lowest by itself
-    may be that of an early epoch, at a high learning rate, in a validation part of few patients or blocks of files.
+    The weights of the last epoch are kept whose loss is at most one standard error above the lowest loss (one standard
+    error rule; Breiman et al., "Classification and Regression Trees", 1984). The lowest loss itself may occur by chance
+    in an early epoch with a high learning rate, if the validation part has few patients or blocks of files.
     """
 
     lowest = math.inf
@@ -188,34 +195,37 @@ class Patience(EarlyStoppingCallback):
         metrics: dict[str, float],
         **more: Any,
     ) -> None:
-        """Called by the Trainer after every look at the validation part."""
+        """Called by the Trainer after every validation."""
         self.lowest = min(self.lowest, metrics["eval_loss"])
         within = metrics["eval_loss"] - metrics["eval_loss_error"] <= self.lowest
-        state.best_metric = math.inf if within else self.lowest  # which this epoch then betters, or does not
+        state.best_metric = (
+            math.inf if within else self.lowest
+        )  # this epoch improves on infinity, but not on the lowest
         super().on_evaluate(args, state, control, metrics, **more)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
-        kept = super().state()
-        return kept | {"attributes": kept["attributes"] | {"lowest": self.lowest}}
+        """The state for a checkpoint."""
+        state = super().state()
+        return state | {"attributes": state["attributes"] | {"lowest": self.lowest}}
 
 
-def _measured(loss: Loss, found: EvalPrediction) -> dict[str, float]:
-    """Accuracy on validation, and the standard error of the loss, from that of every image."""
-    logits, labels = torch.from_numpy(found.predictions), torch.from_numpy(found.label_ids)
+def _validation_metrics(loss: Loss, outputs: EvalPrediction) -> dict[str, float]:
+    """Accuracy on validation, and the standard error of the loss, from the losses of the single images."""
+    predictions, truth = np.asarray(outputs.predictions), np.asarray(outputs.label_ids)
+    logits, labels = torch.from_numpy(predictions), torch.from_numpy(truth)
     each = np.array([loss(logits[i : i + 1], labels[i : i + 1]).item() for i in range(len(labels))])
-    weight = np.ones(len(each)) if loss.weights is None else np.array(loss.weights)[found.label_ids]
+    weight = np.ones(len(each)) if loss.weights is None else np.array(loss.weights)[truth]
     away = each - np.average(each, weights=weight)
     return {
-        "accuracy": float((found.predictions.argmax(1) == found.label_ids).mean()),
+        "accuracy": float((predictions.argmax(axis=1) == truth).mean()),
         "loss_error": float(np.sum((weight * away) ** 2) ** 0.5 / weight.sum()),
     }
 
 
 def step_schedule(step: int, steps: int) -> float:
-    """The share of the peak learning rate at a step: rising at first, then divided by ten at each of `STEPS`."""
+    """Learning rate as a share of its maximum: rises first, then is divided by ten at each of `SCHEDULE_STEPS`."""
     rise = max(1, int(np.ceil(WARM_UP * steps)))
-    return step / rise if step < rise else 0.1 ** sum(step >= share * steps for share in STEPS)
+    return step / rise if step < rise else 0.1 ** sum(step >= share * steps for share in SCHEDULE_STEPS)
 
 
 def _loss(data: TrainingData, settings: Settings) -> Loss:
@@ -225,8 +235,12 @@ def _loss(data: TrainingData, settings: Settings) -> Loss:
     return Loss(settings.loss, settings.label_smoothing, weights)
 
 
-def _augmentation(how: Preprocessing, settings: Settings) -> dataloading.RandomView:
-    return dataloading.RandomView(Augmentation(how.size, how.mean, how.std, settings.augment, how.stain))
+def _augmentation(preprocessing: Preprocessing, settings: Settings) -> dataloading.RandomView:
+    return dataloading.RandomView(
+        Augmentation(
+            preprocessing.size, preprocessing.mean, preprocessing.std, settings.augment, preprocessing.stain
+        )
+    )
 
 
 def _logs(settings: Settings) -> list[TrainerCallback]:

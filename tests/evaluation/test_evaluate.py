@@ -82,7 +82,7 @@ def test_of_the_models_own_data_the_test_part_alone_is_evaluated(evaluated, own)
     test = {file for file, (part, _) in files.items() if part == "test"}
     report = json.loads((evaluated / "metrics.json").read_text())
     assert {line["image"] for line in table(evaluated)} == test and report["images"] == len(test) == 4
-    assert "its test part alone" in report["data"]["what"][0] and report["data"]["own"]
+    assert "only its test part" in report["data"]["description"][0] and report["data"]["own_data"]
     assert report["groups"] == len({files[file][1] for file in test})
     for figure in (report["f1"], report["per_class"]["Pre"]["recall"], report["colour_baseline"]["intervals"]["f1"]):
         assert figure["low"] <= figure["value"] <= figure["high"]
@@ -161,8 +161,8 @@ def test_one_class_of_the_models_own_data_will_do(own, smears, tmp_path):
     output = tmp_path / "out"
     assert main(["evaluate", str(own), str(tmp_path / "smears"), "--output", str(output), "--shortcuts"]) == 0
     report = json.loads((output / "metrics.json").read_text())
-    assert report["data"]["own"] and report["f1"]["value"] is None and report["accuracy"]["value"] is not None
-    assert "No images of" in report["data"]["what"][1] and (output / "report.html").is_file()
+    assert report["data"]["own_data"] and report["f1"]["value"] is None and report["accuracy"]["value"] is not None
+    assert "No images of" in report["data"]["description"][1] and (output / "report.html").is_file()
 
 
 @pytest.mark.parametrize(
@@ -226,8 +226,8 @@ def test_what_a_model_has_learnt_from_is_left_out_of_other_data(own, smears, tmp
     for file in learnt:
         shutil.copy(smears / file, tmp_path / "smears" / file)
     evaluation_set = gather(str(tmp_path / "smears"), own, model.labels, model.model.metadata)
-    assert len(evaluation_set.rows) == 10 and not set(learnt) & set(evaluation_set.rows.files)
-    assert "10 of 14 images" in evaluation_set.what[0]
+    assert len(evaluation_set.rows) == 10 and not set(learnt) & set(evaluation_set.rows["file"])
+    assert "10 of 14 images" in evaluation_set.description[0]
 
 
 def test_a_model_of_several_sources_knows_its_images_in_each(own, smears, tmp_path):
@@ -243,7 +243,7 @@ def test_a_model_of_several_sources_knows_its_images_in_each(own, smears, tmp_pa
     assert set(evaluation_set.rows.files) == {file for file, (part, _) in files.items() if part == "test"}
     (tmp_path / "model" / "evaluation" / "split.json").unlink()
     evaluation_set = gather(str(smears), tmp_path / "model", model.labels, model.model.metadata)
-    assert "is not known" in evaluation_set.what[0]
+    assert "is not known" in evaluation_set.description[0]
 
 
 def test_names_of_classes_are_understood():
@@ -284,7 +284,7 @@ def test_another_stain_leaves_the_glass(smear):
 
 def test_parts_of_an_image_hold_what_they_say():
     drawn = synthetic.render(5, width=224, height=224, um_per_px=0.42, white_cells={"neutrophil": 6}, blur_um=0.3)
-    parts = corruptions.parted(drawn.image)
+    parts = corruptions.parts(drawn.image)
     assert all(part.shape == drawn.image.shape for part in parts.values())
     covered = parts["scale-bar corner covered"]
     assert (covered[:160] == drawn.image[:160]).all() and len(
@@ -297,7 +297,7 @@ def test_parts_of_an_image_hold_what_they_say():
     cells = drawn.white_cells > 0
     found = segment(parts["background only"]).white_cells > 0
     assert (found & cells).sum() < 0.05 * cells.sum()
-    kept = (parts["cells only"] != corruptions.GLASS).any(axis=-1)
+    kept = (parts["cells only"] != corruptions.BACKGROUND_GREY).any(axis=-1)
     assert (kept & cells).sum() / (kept | cells).sum() > 0.75
     assert np.ptp(parts["grey"].astype(int), axis=-1).max() == 0
 
@@ -314,7 +314,7 @@ def test_colours_alone_are_shown_to_fail_where_colours_change(embedded, smears):
         stains.astype(int),
         np.arange(12),
         progress=lambda items, *_: items,
-        reference=shortcut_audit.Reference(np.repeat(colours, 5, axis=0), np.repeat(stains, 5).astype(int)),
+        reference=shortcut_audit.TrainingColours(np.repeat(colours, 5, axis=0), np.repeat(stains, 5).astype(int)),
     )
     assert found["as they are"]["colour_baseline"]["f1"]["value"] == 1
     assert found["stain of one"]["colour_baseline"]["f1"]["value"] < 0.7
@@ -333,13 +333,15 @@ def test_what_stands_out_about_an_image_is_named(embedded: Classifier, tmp_path)
     heap.save(tmp_path / "Pre" / "heap.png")
     evaluation_set = gather(str(tmp_path), EMBEDDED, embedded.labels, embedded.model.metadata)
     evaluated = EvaluatedDataset(evaluation_set, predict_dataset(embedded, evaluation_set.rows))
-    usual, bound = error_analysis.Usual.of(evaluated), embedded.model.metadata.ood_detector.bound
-    files = evaluation_set.rows.files
+    usual, bound = error_analysis.UsualRange.of(evaluated), embedded.model.metadata.ood_detector.bound
+    files = evaluation_set.rows["file"][:]
 
     def why(file: str) -> str:
         number = files.index(file)
-        return "; ".join(error_analysis.likely(evaluated.predictions, number, evaluated.image(number), usual, bound))
+        return "; ".join(
+            error_analysis.likely_reasons(evaluated.predictions, number, evaluated.image(number), usual, bound)
+        )
 
     assert "sharp" in why("Benign/blurred.png") or "focus" in why("Benign/blurred.png")
-    assert "touch or lie in heaps" in why("Pre/heap.png")
+    assert "touch or overlap" in why("Pre/heap.png")
     assert sum("sharp" in why(file) for file in files) <= 2

@@ -8,8 +8,9 @@ from scipy.stats import beta
 from sklearn import metrics as sk
 
 from leuko.decision.calibration import fit_temperature
-from leuko.evaluation import tables
+from leuko.evaluation.interval_text import UNDEFINED, value_text
 from leuko.evaluation.metrics import Decisions, evaluate
+from leuko.reports import tables
 from leuko.stats import calibration_metrics
 from leuko.stats.bootstrap import Bootstrap, Estimand
 from leuko.stats.ranking_metrics import Ranking
@@ -31,7 +32,7 @@ def sample(images: int = 400, seed: int = 0, ties: bool = False) -> tuple[np.nda
 @pytest.fixture(scope="module", params=[False, True], ids=["smooth", "ties"])
 def judged(request):
     probabilities, truth = sample(ties=request.param)
-    return probabilities, truth, evaluate(probabilities, truth, LABELS, POSITIVE, 0.7)
+    return probabilities, truth, evaluate(probabilities, truth, LABELS, POSITIVE, 0.7).as_json()
 
 
 def test_figures_of_all_classes_are_those_of_scikit_learn(judged):
@@ -99,16 +100,16 @@ def test_leukaemia_figures_are_those_of_scikit_learn(judged):
 def test_a_class_without_images_is_left_out_of_the_means_and_has_no_recall():
     probabilities, truth = sample()
     some = truth != 2
-    report = evaluate(probabilities[some], truth[some], LABELS, POSITIVE, 0.5)
+    report = evaluate(probabilities[some], truth[some], LABELS, POSITIVE, 0.5).as_json()
     answer = probabilities[some].argmax(axis=1)
     assert report["f1"]["value"] == pytest.approx(sk.f1_score(truth[some], answer, labels=[0, 1, 3], average="macro"))
     assert report["per_class"]["pre"]["recall"] == {"value": None, "low": None, "high": None}
-    assert tables.UNKNOWN in tables.table(tables.per_class(report))
+    assert UNDEFINED in tables.markdown(tables.per_class(report))
 
 
 def test_one_class_alone_has_the_figures_that_can_be_had():
     probabilities, truth = sample()
-    report = evaluate(probabilities[truth == 0], truth[truth == 0], LABELS, POSITIVE, 0.5)
+    report = evaluate(probabilities[truth == 0], truth[truth == 0], LABELS, POSITIVE, 0.5).as_json()
     assert all(report["leukaemia"][name]["value"] is None for name in ("sensitivity", "auc_roc", "precision", "mcc"))
     assert report["f1"]["value"] is None and report["recall"]["value"] == report["accuracy"]["value"]
     assert 0 < report["leukaemia"]["specificity"]["value"] < 1
@@ -145,7 +146,7 @@ def test_groups_widen_the_interval_to_its_true_width():
 
 def test_few_groups_are_said_and_images_drawn_within_them():
     probabilities, truth = sample()
-    report = evaluate(probabilities, truth, LABELS, POSITIVE, 0.5, groups=truth)
+    report = evaluate(probabilities, truth, LABELS, POSITIVE, 0.5, groups=truth).as_json()
     assert report["groups"] == 4 and "1 of hem" in report["intervals"] and "larger" in report["intervals"]
     assert report["accuracy"]["low"] < report["accuracy"]["high"]
 
@@ -154,14 +155,16 @@ def test_all_right_is_not_certainty():
     """The bound is that of Clopper and Pearson for as many images."""
     truth = np.repeat([0, 1], 30)
     probabilities = np.eye(2)[truth] * 0.8 + 0.1
-    report = evaluate(probabilities, truth, ("healthy", "blast"), ("blast",), 0.5)
+    report = evaluate(probabilities, truth, ("healthy", "blast"), ("blast",), 0.5).as_json()
     assert report["leukaemia"]["sensitivity"]["low"] == pytest.approx(beta.ppf(0.025, 30, 1))
     assert report["leukaemia"]["sensitivity"]["high"] == 1
 
 
 def test_all_right_of_few_patients_is_less_certain_than_of_many_images():
     truth, patients = np.repeat([0, 1], 300), np.repeat(np.arange(24), 25)
-    report = evaluate(np.eye(2)[truth] * 0.8 + 0.1, truth, ("healthy", "blast"), ("blast",), 0.5, groups=patients)
+    report = evaluate(
+        np.eye(2)[truth] * 0.8 + 0.1, truth, ("healthy", "blast"), ("blast",), 0.5, groups=patients
+    ).as_json()
     assert report["leukaemia"]["sensitivity"]["low"] == pytest.approx(beta.ppf(0.025, 12, 1))
     assert report["accuracy"]["low"] == pytest.approx(beta.ppf(0.025, 24, 1))
     assert report["per_class"]["blast"]["precision"]["low"] == pytest.approx(beta.ppf(0.025, 12, 1))
@@ -169,8 +172,9 @@ def test_all_right_of_few_patients_is_less_certain_than_of_many_images():
 
 def test_intervals_are_the_same_every_time():
     probabilities, truth = sample(80)
-    assert evaluate(probabilities, truth, LABELS, POSITIVE, 0.5) == evaluate(
-        probabilities, truth, LABELS, POSITIVE, 0.5
+    assert (
+        evaluate(probabilities, truth, LABELS, POSITIVE, 0.5).as_json()
+        == evaluate(probabilities, truth, LABELS, POSITIVE, 0.5).as_json()
     )
 
 
@@ -182,7 +186,7 @@ def by_hand(confidence: np.ndarray, right: np.ndarray, edges: np.ndarray) -> flo
 def test_calibration_errors_are_those_of_their_definition():
     probabilities, truth = sample(1000)
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
-    report = evaluate(probabilities, truth, LABELS, POSITIVE, 0.5)["calibration"]["classes"]["after"]
+    report = evaluate(probabilities, truth, LABELS, POSITIVE, 0.5).as_json()["calibration"]["classes"]["after"]
     inner = np.arange(1, 15) / 15
     assert report["ece_equal_width"]["value"] == pytest.approx(by_hand(confidence, right, inner))
     assert report["ece"]["value"] == pytest.approx(by_hand(confidence, right, np.quantile(confidence, inner)))
@@ -212,13 +216,13 @@ def test_scaling_is_shown_before_and_after():
     scaled = softmax(logits[1000:] / temperature)
     assert np.allclose(calibration_metrics.unscaled_probabilities(scaled, temperature), softmax(logits[1000:]))
     earlier = calibration_metrics.unscaled_probabilities(scaled, temperature)
-    report = evaluate(scaled, truth[1000:], LABELS, POSITIVE, 0.5, earlier=earlier)["calibration"]["classes"]
+    report = evaluate(scaled, truth[1000:], LABELS, POSITIVE, 0.5, unscaled=earlier).as_json()["calibration"]["classes"]
     assert report["after"]["ece"]["value"] < 0.06 < 0.2 < report["before"]["ece"]["value"]
 
 
 def test_risk_and_coverage():
     probabilities, truth = sample(200)
-    report = evaluate(probabilities, truth, LABELS, POSITIVE, 0.5)["risk_coverage"]
+    report = evaluate(probabilities, truth, LABELS, POSITIVE, 0.5).as_json()["risk_coverage"]
     order = np.argsort(-probabilities.max(axis=1))
     wrong = (probabilities.argmax(axis=1) != truth)[order]
     risks = [wrong[:k].mean() for k in range(1, 201)]
@@ -238,10 +242,12 @@ def test_decisions_come_with_their_coverage():
         "not suspicious",
         "uncertain",
     ]
-    familiar = np.arange(10) != 3
+    in_distribution = np.arange(10) != 3
     probabilities = np.eye(2)[truth] * 0.8 + 0.1
-    verdicts = Decisions(np.array(said), familiar, np.ones(10, bool), probabilities[:, 1])
-    found = evaluate(probabilities, truth, ("healthy", "blast"), ("blast",), 0.5, verdicts=verdicts)["decisions"]
+    decisions = Decisions(np.array(said), in_distribution, np.ones(10, bool), probabilities[:, 1])
+    found = evaluate(probabilities, truth, ("healthy", "blast"), ("blast",), 0.5, decisions=decisions).as_json()[
+        "decisions"
+    ]
     expected = {
         "coverage": 0.7,
         "coverage_positive": 5 / 6,
@@ -258,8 +264,8 @@ def test_decisions_come_with_their_coverage():
 
 def test_figures_as_text():
     probabilities, truth = sample()
-    report = evaluate(probabilities, truth, LABELS, POSITIVE, 0.5)
+    report = evaluate(probabilities, truth, LABELS, POSITIVE, 0.5).as_json()
     text = tables.as_text(report, LABELS)
-    for word in ("Accuracy", "Balanced accuracy", "AUC-PR", "Leukaemia: sensitivity at 0.500", "truth ↓"):
+    for word in ("Accuracy", "Balanced accuracy", "AUC-PR", "Leukaemia: sensitivity at 0.500", "true class ↓"):
         assert word in text
-    assert tables.number(report["f1"]["value"]) in text
+    assert value_text(report["f1"]["value"]) in text

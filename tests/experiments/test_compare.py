@@ -64,8 +64,8 @@ def test_the_table_has_all_that_was_run_and_parts_what_was_not_trained_enough(co
     assert rows["sampathila"]["note"] == "from scratch, 1 epochs at 32 px, not converged"
     assert rows["sampathila"]["p_mcnemar"] == ""
     page = (compared / "comparison.md").read_text()
-    above, below = page.split("nothing is concluded")
-    assert "SMOTE" in above and "compact CNN" not in above.split("| system |")[1] and "compact CNN" in below
+    above, below = page.split("no conclusions are drawn")
+    assert "SMOTE" in above and "compact CNN" not in above.split("| method |")[1] and "compact CNN" in below
     assert "SVM on frozen tf_efficientnet_lite0: not run: the ImageNet weights" in page
     assert "SMOTE" in (compared / "comparison.html").read_text()
     assert (compared / "comparison.png").stat().st_size > 1000
@@ -75,7 +75,7 @@ def test_two_folds_and_strange_weights_are_refused(drawn, tmp_path, capsys):
     (tmp_path / "lenet.safetensors").write_bytes(b"")
     for options, words in (
         (["--folds", "2"], "3 and more"),
-        (["--weights", str(tmp_path / "lenet.safetensors")], "named after no network"),
+        (["--weights", str(tmp_path / "lenet.safetensors")], "not named after a network"),
     ):
         assert main(["compare", str(drawn), "--output", str(tmp_path / "out"), *options]) == 1
         assert words in capsys.readouterr().err and not (tmp_path / "out").exists()
@@ -104,7 +104,7 @@ def test_what_was_run_is_kept_and_what_is_missing_run(compared, drawn, capsys):
     assert main(["compare", str(drawn), "--output", str(compared), "--systems", *chosen, *OPTIONS]) == 0
     said = {line.split(":")[0]: line for line in capsys.readouterr().out.splitlines() if "accuracy" in line}
     assert len(said) == 3
-    assert [title for title, line in said.items() if "(kept)" not in line] == [
+    assert [title for title, line in said.items() if "(stored result)" not in line] == [
         "decision tree on cells and colours, SMOTE"
     ]
     assert (compared / "features" / "cells.npz").stat().st_mtime_ns == measured
@@ -129,7 +129,7 @@ def test_in_cross_validation_every_group_is_tested_once(drawn, tmp_path, capsys)
     assert float(table(tmp_path)["colours"]["accuracy"]) == pytest.approx(np.average(said, weights=sizes), abs=1e-3)
     assert "3 folds" in (tmp_path / "comparison.md").read_text()
     assert main(options) == 0
-    assert capsys.readouterr().out.count("(kept)") == 3
+    assert capsys.readouterr().out.count("(stored result)") == 3
 
 
 def test_a_trained_row_is_a_model_that_can_be_served(compared, smear):

@@ -19,8 +19,7 @@ import pytest
 from leuko.__main__ import main
 from leuko.data.errors import DataError
 from leuko.experiments import single_run
-from leuko.experiments.tune import tune
-from leuko.reports.tuning import command
+from leuko.experiments.tune import train_command, tune
 from leuko.training.settings import Settings
 from tests.conftest import ROOT
 from tests.drawn import draw
@@ -75,7 +74,7 @@ def test_a_killed_grid_search_goes_on_where_it_stood(drawn, tmp_path, capsys):
     page = (tmp_path / "report.md").read_text()
     best = min(after, key=lambda one: one.value)
     assert f"--lr {best.params['lr']:.3g} " in printed and f"--finetune {best.params['finetune']} " in printed
-    assert "python train.py" in page and "test part was left out" in page
+    assert "python train.py" in page and "test part was removed" in page
     assert (tmp_path / "history.png").stat().st_size > 1000 and (tmp_path / "slices.png").stat().st_size > 1000
     tuned = shlex.split(next(line for line in printed.splitlines() if line.startswith("python train.py")))
     helped = subprocess.run([sys.executable, "train.py", "--help"], cwd=ROOT, capture_output=True, text=True).stdout
@@ -118,6 +117,6 @@ def test_results_among_the_images_are_refused(drawn, capsys):
 
 def test_the_command_says_what_differs_from_the_defaults():
     base = Settings(dataset=("my data", "more"), output=Path("out"), positive=("ALL",), clean=False, weights="none")
-    said = command(replace(base, seed=3), {"lr": 1.23456e-3, "finetune": "partial"}, Path("a b/split.json"))
+    said = train_command(replace(base, seed=3, output=Path("a b")), {"lr": 1.23456e-3, "finetune": "partial"})
     wanted = "python train.py --dataset 'my data' more --positive ALL --no-clean --weights none --finetune partial"
     assert said == f"{wanted} --lr 0.00123 --seed 3 --split 'a b/split.json' --output models/best"

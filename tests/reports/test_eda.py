@@ -12,7 +12,7 @@ from PIL import Image
 
 from leuko.__main__ import main
 from leuko.images import synthetic
-from leuko.reports.eda.phrases import count, listed, percent
+from leuko.reports.wording import count, listed, percent
 
 CLASSES = {"blast": {"blast": 4}, "healthy": {"neutrophil": 3}}
 

@@ -43,15 +43,15 @@ def measured() -> tuple[ModelMetadata, dict]:
     probabilities, truth = sample()
     groups, earlier = np.arange(400) // 8, calibration_metrics.unscaled_probabilities(probabilities, 0.8)
     point = OperatingPoint.fit(probabilities[:, 1:].sum(axis=1), truth > 0)
-    verdicts = metrics.Decisions(
+    decisions = metrics.Decisions(
         np.array([point.decide(p) for p in probabilities[:, 1:].sum(axis=1)]),
         np.arange(400) % 20 > 0,
         np.ones(400, bool),
         probabilities[:, 1:].sum(axis=1),
     )
     report = metrics.evaluate(
-        probabilities, truth, LABELS, POSITIVE, point.threshold, groups=groups, earlier=earlier, verdicts=verdicts
-    )
+        probabilities, truth, LABELS, POSITIVE, point.threshold, groups=groups, unscaled=earlier, decisions=decisions
+    ).as_json()
     colours = np.random.default_rng(0).normal(size=(400, 9)) + truth[:, None]
     report["colour_baseline"] = shortcut_audit.colour_baseline(colours, truth, colours[::-1], truth[::-1], groups)
     metadata = ModelMetadata(
@@ -92,7 +92,13 @@ def test_every_figure_of_the_card_was_measured(written):
 
 def test_every_figure_has_its_interval(written):
     body = ModelCard.load(written[0] / "README.md").text
-    for title in ("Accuracy", "Balanced accuracy", "F1 (macro)", "Leukaemia: AUC-PR", "decided, of those without"):
+    for title in (
+        "Accuracy",
+        "Balanced accuracy",
+        "F1 (macro)",
+        "Leukaemia: AUC-PR",
+        "decided, of images without leukaemia",
+    ):
         line = next(line for line in body.splitlines() if line.startswith(f"| {title} |"))
         assert re.search(r"\| \d\.\d{3} \| \d\.\d{3} to \d\.\d{3} \|$", line)
     table = [line for line in body.splitlines() if re.match(rf"\| ({'|'.join(LABELS)}) \| \d+ \| \d\.", line)]
@@ -152,8 +158,8 @@ def test_data_of_the_hub_are_linked_and_audits_told(tmp_path):
     assert "## Shortcuts" in read.text and "| cells only |" in read.text
 
 
-def test_the_readme_names_what_there_is_and_quotes_what_was_measured():
-    readme = (ROOT / "README.md").read_text()
+def test_the_documents_name_what_there_is_and_quote_what_was_measured():
+    readme = "\n".join(file.read_text() for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))))
     for name in re.findall(r"-m\s+benchmarks\.(\w+)", readme):
         assert find_spec(f"benchmarks.{name}")
     told = json.loads((EMBEDDED / "evaluation" / "metrics.json").read_text())

@@ -6,7 +6,6 @@ import json
 import re
 from itertools import product
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,14 +14,14 @@ from scipy.stats import beta
 
 from leuko.adaptation import cross_validation
 from leuko.data.splitting.groups import Groups
-from leuko.evaluation import metrics, shortcut_audit, tables
-from leuko.reports import comparison
-from leuko.reports.cards import adapted_card, model_card
-from leuko.reports.eda.phrases import interval
-from leuko.reports.evaluation import page
+from leuko.evaluation import metrics, shortcut_audit
+from leuko.evaluation.interval_text import UNDEFINED, figure_text, interval_text
+from leuko.reports import comparison, tables
+from leuko.reports.cards import model_card
+from leuko.reports.evaluation.highlights import highlights
+from leuko.reports.wording import percent_interval
 from leuko.stats import bootstrap, calibration_metrics, proportions, small_sample_intervals
 from leuko.stats.bootstrap import Bootstrap, Estimand
-from leuko.training.settings import Settings
 from tests.reports.test_model_card import measured
 
 LABELS = ("healthy", "blast")
@@ -48,8 +47,10 @@ def report_of(truth: np.ndarray, right: float, groups: np.ndarray) -> tuple[np.n
     probabilities = own * right + (1 - own) * (1 - right)
     said = np.where(probabilities[:, 1] >= 0.5, "suspicious", "not suspicious")
     everywhere = np.ones(len(truth), bool)
-    verdicts = metrics.Decisions(said, everywhere, everywhere, probabilities[:, 1])
-    report = metrics.evaluate(probabilities, truth, LABELS, ("blast",), 0.5, groups=groups, verdicts=verdicts)
+    decisions = metrics.Decisions(said, everywhere, everywhere, probabilities[:, 1])
+    report = metrics.evaluate(
+        probabilities, truth, LABELS, ("blast",), 0.5, groups=groups, decisions=decisions
+    ).as_json()
     answer = probabilities.argmax(axis=1)
     report["colour_baseline"] = shortcut_audit.with_intervals(answer, truth, groups) | {"how": "learnt here"}
     changed = shortcut_audit.accuracy_and_f1(
@@ -70,15 +71,15 @@ def test_no_interval_is_without_width(images, answers, together, monkeypatch):
         [
             tables.as_text(report),
             tables.summary(report),
-            tables.risks(report),
-            tables.table(tables.per_class(report)),
-            tables.table([("", "", ""), *tables.decisions(report)]),
-            tables.table(tables.calibration(report)),
-            *(point.text for point in page.attention(report | {"data": {"unreadable": 0}})),
+            tables.risk_coverage(report),
+            tables.markdown(tables.per_class(report)),
+            tables.markdown([("", "", ""), *tables.decisions(report)]),
+            tables.markdown(tables.calibration(report)),
+            *(point.text for point in highlights(report | {"data": {"unreadable": 0}})),
         ]
     )
     assert not SAME.findall(text), text
-    assert tables.UNKNOWN in text or images not in ("one image", "one class")
+    assert UNDEFINED in text or images not in ("one image", "one class")
 
 
 @pytest.mark.parametrize("images", ["two images", "five of a class", "forty"])
@@ -87,19 +88,18 @@ def test_cards_and_tables_show_no_certainty(images, tmp_path):
     probabilities, report = report_of(truth, 1.0, np.arange(len(truth)))
     metadata, _ = measured()
     model_card.write_card(tmp_path / "README.md", metadata, "resnet50", LABELS, report)
-    row = SimpleNamespace(
-        system=SimpleNamespace(name="x", title="X"),
-        probabilities=probabilities,
-        notes={"part": "measured", "note": "", "train_seconds": 1.0, "megabytes": 1.0, "latency_ms": 1.0},
-    )
-    task = SimpleNamespace(
-        truth=truth,
+    result = comparison.MethodResult("x", "X", probabilities, "measured", "", 1.0, 1.0, 1.0)
+    data = comparison.ComparedData(
+        name="d",
         labels=LABELS,
         positive=("blast",),
+        truth=truth,
+        groups=np.arange(len(truth)),
         sizes={"test": len(truth)},
-        split=SimpleNamespace(test=np.arange(len(truth)), group=np.arange(len(truth)), how="by hand"),
+        split="by hand",
+        folds=1,
     )
-    comparison.write([row], {}, [task], Settings(dataset=("d",), output=tmp_path))
+    comparison.write([result], {}, data, tmp_path)
     for file in ("README.md", "comparison.md", "comparison.html", ".eval_results/test.yaml"):
         text = (tmp_path / file).read_text()
         assert "1.000" in text or "1.0" in text
@@ -118,7 +118,7 @@ def test_adapting_shows_no_certainty_and_says_what_is_few():
     report = found.as_json() | {"images": 66}
     assert report["accuracy"]["value"] == 1
     assert not [place for place, width in widths(report).items() if width < 0.0005]
-    text = adapted_card.table(report)
+    text = model_card.cross_validation_table(report)
     assert not SAME.findall(text) and "only 6 of the images are of blast" in text
 
 
@@ -167,12 +167,12 @@ def test_few_images_and_few_groups_are_named():
 def test_means_over_splits_that_do_not_differ_have_a_width():
     assert shortcut_audit.mean_interval([1.0] * 5, 0.25, 40)["low"] == pytest.approx(beta.ppf(0.025, 40, 1))
     assert shortcut_audit.mean_interval([0.8], 0.25, 40)["low"] is None
-    assert tables.in_full(shortcut_audit.mean_interval([0.8], 0.25, 40)) == "0.800 (interval not estimable)"
-    assert interval(0.997, 0.999) == "99.7 to 99.9\u00a0%" and interval(0.2, 0.31) == "20 to 31\u00a0%"
+    assert figure_text(shortcut_audit.mean_interval([0.8], 0.25, 40)) == "0.800 (interval not estimable)"
+    assert percent_interval(0.997, 0.999) == "99.7 to 99.9\u00a0%" and percent_interval(0.2, 0.31) == "20 to 31\u00a0%"
 
 
 def test_an_interval_that_rounds_to_one_number_is_told_more_exactly():
-    assert tables.span({"value": 0.99998, "low": 0.99994, "high": 1.0}) == "0.9999 to 1.0000"
+    assert interval_text({"value": 0.99998, "low": 0.99994, "high": 1.0}) == "0.9999 to 1.0000"
 
 
 def test_what_is_stored_is_json(tmp_path: Path):

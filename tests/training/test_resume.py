@@ -81,7 +81,7 @@ def test_a_killed_run_ends_with_the_figures_of_one_that_was_not(cells, whole, tm
     kill_after(command(cells, output, *LEARNS), 1, output)
     done = run(command(cells, output, *LEARNS, "--resume"))
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "Going on from step" in done.stdout
+    assert "Continuing from step" in done.stdout
     assert losses(done.stdout) == losses(whole[1])[-len(losses(done.stdout)) :] != []
     for file in ("metrics.json", "split.json"):
         assert (output / "evaluation" / file).read_bytes() == (whole[0] / "evaluation" / file).read_bytes()

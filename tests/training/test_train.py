@@ -122,7 +122,7 @@ def test_what_is_worth_a_warning():
 
     def warned(right: float, colours_right: float) -> str:
         answer, guess = (np.where(rng.random(200) < share, truth, 1 - truth) for share in (right, colours_right))
-        report = metrics.evaluate(0.1 + 0.8 * np.eye(2)[answer], truth, ["hem", "pre"], ["pre"], 0.5)
+        report = metrics.evaluate(0.1 + 0.8 * np.eye(2)[answer], truth, ["hem", "pre"], ["pre"], 0.5).as_json()
         found = shortcut_audit.accuracy_and_f1({"network": answer, "": guess}, truth)[""]
         report["colour_baseline"] = {"intervals": {"f1": found["f1"]}, "network_above": found["lost"]}
         return " ".join(model_warnings.of_trained(report))
@@ -367,7 +367,7 @@ def test_a_part_that_consists_of_copies_is_refused(drawn, tmp_path):
 
 def test_a_size_that_a_network_does_not_take_is_refused():
     settings = Settings((), Path("model"), backbone="vit_tiny_patch16_224", weights="none", image_size=100)
-    with pytest.raises(TrainingError, match="takes no images of 100 × 100 pixels"):
+    with pytest.raises(TrainingError, match="does not accept images of 100 × 100 pixels"):
         create_network(settings, 2)
 
 
@@ -377,7 +377,7 @@ def test_figures_are_those_of_scikit_learn():
     scores = rng.dirichlet([1, 1, 1], 300)
     scores[np.arange(300), truth] += 0.4
     scores /= scores.sum(axis=1, keepdims=True)
-    report = metrics.evaluate(scores, truth, ["hem", "pre", "pro"], ["pre", "pro"], 0.5)
+    report = metrics.evaluate(scores, truth, ["hem", "pre", "pro"], ["pre", "pro"], 0.5).as_json()
     answer = scores.argmax(axis=1)
     assert report["accuracy"]["value"] == pytest.approx(sk.accuracy_score(truth, answer))
     assert report["f1"]["value"] == pytest.approx(sk.f1_score(truth, answer, average="macro"))

@@ -1,72 +1,38 @@
-"""The model card, generated from the run: nothing in it that was not measured.
+"""The model card of trained, classical and adapted models, generated from the run: every figure was measured.
 
-Beside the card, `.eval_results/test.yaml` holds the figures that matter most in the Hub's format for evaluation results
-(https://huggingface.co/docs/hub/eval-results); the `model-index` of the front matter is its older form.
+One template, `model_card.md.jinja`, serves all three.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
-from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, eval_result_entries_to_yaml
+from huggingface_hub import ModelCard, ModelCardData, eval_result_entries_to_yaml
 
-from leuko.evaluation import tables
+from leuko.evaluation.interval_text import figure_text, interval_text, value_text
 from leuko.networks.model_folder import RESULTS, ModelMetadata
-from leuko.system.about import RESEARCH_NOTICE, VERSION
+from leuko.reports import tables
+from leuko.reports.cards import front_matter
+from leuko.reports.templates import render
 
-DERIVED = ("dataset", "steps", "split", "images", "fingerprint")  # of a run, but no options
-TAGS = ["timm", "transformers", "leuko", "medical", "leukemia", "blood-smear"]
-INDEX = {  # figures of the front matter: the Hub's name of the metric
-    "accuracy": "accuracy",
-    "f1": "f1",
-    "precision": "precision",
-    "recall": "recall",
-    "auc_roc": "roc_auc",
-    "auc_pr": "average_precision",
-    "mcc": "matthews_correlation",
+Kind = Literal["network", "classical", "adapted"]
+
+NO_OPTIONS = ("dataset", "steps", "split", "images", "fingerprint")  # recorded for a run, but not options of train.py
+CROSS_VALIDATED = {
+    "accuracy": "Accuracy",
+    "auc_roc": "AUC-ROC (one against rest, macro)",
+    "leukaemia_auc_roc": "Leukaemia: AUC-ROC",
+    "sensitivity": "Leukaemia: sensitivity at 0.5",
+    "specificity": "Leukaemia: specificity at 0.5",
 }
-LEUKAEMIA_INDEX = {"auc_roc": "roc_auc", "sensitivity": "recall", "specificity": "specificity"}
-
-_STAIN_NOTE = """
-
-**The stain is normalised first.** In training and by `leuko.load`, {which} given the colours that `leuko.json`
-describes under `stain`. timm and transformers load the network alone: they agree for the same tensor, but know nothing
-of this step; make their input with `leuko.networks.preprocessing.to_input`."""
-MEASURED = "classifier"  # what the run of a classifier on measures names, and that of a network does not
-_NETWORK_USE = """\
-`timm.create_model("local-dir:DIR", pretrained=True)` (for an id, `"hf-hub:ID"`) and
-`transformers.pipeline("image-classification", model="DIR")` load the same and agree on the logits. The whole image is
-used: non-square images are squashed to the input size, nothing is cropped. """
-_MEASURED_USE = """\
-The app, `python -m leuko classify` and `evaluate` take it as they take a network. timm and transformers cannot load it,
-and there are no heat maps: Grad-CAM shows where a network looks, and this model is none. """
-_OF_NETWORKS = """Burned-in scale bars were removed
-from the training images and drawn anew at random, so that they tell nothing of the class."""
-_OF_MEASURES = """The figures are
-those of the classifier by itself; the app also asks the cells."""
-USES = """\
-For research and teaching: to study how networks read smears, as a starting point for adaptation to a laboratory's own
-slides, and to sort images for people who look at every one of them.
-
-Not for patients: nobody has tested it in a clinic. It is no screening test and no diagnosis; "not suspicious" says
-nothing about other diseases, nor about anything outside the image."""
-
-LIMITS = """\
-- It knows only the classes listed above, and gives one of them to whatever it is shown.
-- Networks learn the laboratory. On slides of another stain, camera or magnification expect it to be wrong, and heed
-  "unlike the training images". `python -m leuko evaluate MODEL DATA --output DIR` measures it on your images.
-- Colour alone tells the classes of many public data sets; read every figure against the colour baseline.
-- The figures are those of one test split. Images of one patient resemble one another, and patients are not named in
-  most public data, so the true uncertainty is larger than the intervals wherever groups are few or guessed."""
-
-TERMS = """\
-The weights were learnt from the images named above, and their terms hold for what may be done with them. This card was
-written by a program that does not know these terms: before you publish, make sure that they allow it, and name the
-source, its licence and its authors here. No image is part of this folder's published files."""
+DATA_TERMS = """\
+The weights were learnt from the images named above, and the terms of these images decide what may be done with them.
+This card was written by a program that does not know these terms: before you publish, make sure that they allow it, and
+name the source, its licence and its authors here. No image is part of the published files of this folder."""
 
 
 def write_card(
@@ -75,183 +41,137 @@ def write_card(
     backbone: str,
     labels: Sequence[str],
     report: dict[str, Any],
+    *,
+    command: str | None = None,
+    own_architecture: str | None = None,
 ) -> None:
-    """Write a Hugging Face model card (YAML front matter and Markdown), and `.eval_results` beside it.
+    """Write the card of a trained model, and `.eval_results` beside it.
 
     Args:
         file: where to write.
-        metadata: what goes into `leuko.json`.
-        backbone: timm name, or what kind of classifier on measures it is.
+        metadata: the content of `leuko.json`.
+        backbone: timm name, or the kind of classical classifier.
         labels: class names.
-        report: from `leuko.evaluation.metrics.evaluate`, with `colour_baseline`; `robustness` and `shortcuts` (see
-            `leuko.evaluation.shortcut_audit.evaluate_views`) are told where they are there.
+        report: from `leuko.evaluation.metrics.Evaluation.as_json`, with `colour_baseline`; may have `robustness` and
+            `shortcuts` (see `leuko.evaluation.shortcut_audit.evaluate_views`).
+        command: the command that makes such a model; None: the `train.py` command of the run.
+        own_architecture: name of an architecture that timm and transformers do not know; None: they know it.
     """
-    run, name, measured = metadata.training, metadata.name, MEASURED in metadata.training
-    text = f"""---
-{_front(metadata, report).to_yaml()}
----
-# {name}
-
-**{RESEARCH_NOTICE}**
-
-{"A classifier on measures of the image" if measured else "A network"} ({backbone}) that sorts blood-smear images into
-{", ".join(labels)}. Leukaemic classes:
-{", ".join(metadata.positive) or "none"}. Written by Deep Leuko {VERSION}.
-{beware(metadata)}
-## Intended use
-
-{USES}
-
-## How to use it
-
-{how_to_use(metadata)}
-
-## Training
-
-```
-python train.py --dataset {run["dataset"]} {_options(run, metadata.positive)} --output DIR
-```
-
-What was given to `--split` and `--keep`, if anything, is not told, since it names images.
-
-Images: {run["images"]["train"]} for training, {run["images"]["validation"]} for validation, {run["images"]["test"]} for
-test; {run["split"]}. {run["steps"]} {"images learnt from" if measured else "steps"}; data fingerprint
-`{run["fingerprint"]}`. {_OF_MEASURES if measured else _OF_NETWORKS}
-
-{_figures(metadata, report)}
-## Limits
-
-{LIMITS}
-
-## Data terms
-
-{TERMS}
-"""
-    file.write_text(text, encoding="utf-8")
+    run = metadata.training
+    kind: Kind = "classical" if "classifier" in run else "network"
+    robustness, shortcuts = report.get("robustness"), report.get("shortcuts")
+    _write(
+        file,
+        front_matter.trained_card_data(metadata, report, classical=kind == "classical"),
+        kind,
+        metadata,
+        backbone=backbone,
+        labels=labels,
+        report=report,
+        command=command
+        or f"python train.py --dataset {run['dataset']} {_options(run, metadata.positive)} --output DIR",
+        own_architecture=own_architecture,
+        headline=tables.headline(report),
+        per_class=tables.per_class(report),
+        confusion=tables.confusion(report),
+        calibration=tables.calibration(report),
+        decisions=tables.decisions(report),
+        risk_coverage=tables.risk_coverage(report),
+        exact_intervals=tables.EXACT_INTERVALS,
+        baseline={name: figure_text(value) for name, value in report["colour_baseline"]["intervals"].items()},
+        robustness=tables.robustness(robustness) if robustness else None,
+        shortcuts=tables.shortcuts(shortcuts) if shortcuts else None,
+        shortcuts_text=tables.SHORTCUTS,
+        needs_cell_size=metadata.scale is not None,
+    )
     results = file.parent / RESULTS
     results.parent.mkdir(exist_ok=True)
-    entries = eval_result_entries_to_yaml(list(_entries(run["dataset"], report)))
+    entries = eval_result_entries_to_yaml(front_matter.eval_result_entries(run["dataset"], report))
     results.write_text(yaml.safe_dump(entries, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def beware(metadata: ModelMetadata) -> str:
-    """The warnings that go with a model, as Markdown; empty without any."""
-    return "".join(f"\n> **Warning.** {line}\n" for line in metadata.warnings)
+def write_adapted_card(
+    file: Path, metadata: ModelMetadata, backbone: str, labels: Sequence[str], report: dict[str, Any]
+) -> None:
+    """Write the card of an adapted model.
+
+    Args:
+        file: where to write.
+        metadata: the content of `leuko.json`.
+        backbone: timm name.
+        labels: class names.
+        report: from `leuko.adaptation.adapt.adapt`.
+    """
+    run = metadata.training
+    positive = shlex.join(["--positive", *(metadata.positive or ["none"])])
+    header = ("true class ↓ predicted →", *labels)
+    rows = [(name, *map(str, row)) for name, row in zip(labels, report["confusion"], strict=True)]
+    _write(
+        file,
+        front_matter.adapted_card_data(metadata, report),
+        "adapted",
+        metadata,
+        backbone=backbone,
+        labels=labels,
+        report=report,
+        command=f"leuko adapt {run['dataset']} --model MODEL {positive} --seed {run['seed']} --output DIR",
+        own_architecture=None,
+        base=run["adapted_from"],
+        images_per_class=", ".join(f"{number} {name}" for name, number in report["images_per_class"].items()),
+        cross_validated=_cross_validated(report),
+        confusion=[header, *rows],
+    )
 
 
-def how_to_use(metadata: ModelMetadata) -> str:
-    """How a model folder is used, by us and by strangers, as Markdown."""
-    run, stain = metadata.training, ""
-    if run.get("normalise_stain", "none") != "none":
-        foreign = run.get("normalise_images") == "foreign"
-        stain = _STAIN_NOTE.format(which="an image unlike the training images is" if foreign else "every image is")
-    return f"""```python
-import leuko
-from leuko.images.decode import decode
-
-finding = leuko.load("DIR").classify(decode("smear.jpg"))
-```
-
-DIR is this folder; from the Hub, write the model's id (USER/NAME) instead.
-{_MEASURED_USE if MEASURED in run else _NETWORK_USE}The temperature
-({metadata.temperature:.3f}) is already in the {"file" if MEASURED in run else "weights"}.{stain}"""
+def cross_validation_table(report: dict[str, Any]) -> str:
+    """The cross-validated figures, the colour baseline and the warnings of an adapted model, as Markdown."""
+    return "\n\n".join(part for part in (tables.markdown(_cross_validated(report)), tables.warnings(report)) if part)
 
 
-def _figures(metadata: ModelMetadata, report: dict[str, Any]) -> str:
-    """All that was measured, as Markdown."""
-    point, baseline = metadata.operating_point, report["colour_baseline"]
-    low, high = point.abstain
-    head = (f"figure ({report['images']} test images)", "value", "95 % interval")
-    by_chance = {name: tables.in_full(value) for name, value in baseline["intervals"].items()}
-    parts = [
-        "## Figures on the untouched test split",
-        tables.table([head, *tables.headline(report)]),
-        f"{report['intervals']}. {tables.EXACT}",
-        *([tables.warnings(report)] if report["warnings"] else []),
-        "Five nearest neighbours on nine colour statistics, which see no cell at all, reach accuracy "
-        f"{by_chance['accuracy']}\nand macro-F1 {by_chance['f1']} on the same split: read the figures above against "
-        "these.",
-        "### Each class against the rest",
-        tables.table(tables.per_class(report)),
-        "### Confusion matrix",
-        tables.table(tables.confusion(report)),
-        "## Calibration",
-        f"{report['calibration']['how']}.",
-        tables.table(tables.calibration(report)),
-        "## Decision",
-        f"Leukaemia probability of {point.threshold:.3f} or more: leukaemia, in the tables above (of all images;\n"
-        f'{point.chosen}). In findings: below {low:.3f} "not suspicious", from {high:.3f} on "suspicious",\nbetween '
-        'them "uncertain"; "uncertain" too for images of poor quality, and where the cells say the opposite.\n'
-        "Of images unlike the training images the network's answer does not count: the cells decide where they are\n"
-        "clear, and mostly the answer is uncertain."
-        + (" Always where the size of cells is not known, for want of clear red cells." if metadata.scale else ""),
-    ]
-    if decisions := tables.decisions(report):
-        parts.append(tables.table([("decisions on the test split", "value", "95 % interval"), *decisions]))
-    parts.append(tables.risks(report))
-    if found := report.get("robustness"):
-        parts += ["## Robustness", tables.table(tables.robustness(found))]
-    if found := report.get("shortcuts"):
-        parts += ["## Shortcuts", tables.SHORTCUTS, tables.table(tables.shortcuts(found))]
-    return "\n\n".join(parts) + "\n"
+def _write(file: Path, data: ModelCardData, kind: Kind, metadata: ModelMetadata, **content: Any) -> None:
+    run = metadata.training
+    body = render(
+        "model_card.md.jinja",
+        kind=kind,
+        name=metadata.name,
+        positive=metadata.positive,
+        warnings=metadata.warnings,
+        temperature=metadata.temperature,
+        point=metadata.operating_point,
+        run=run,
+        normalised_images=_normalised_images(run),
+        figure_warnings=tables.warnings(content["report"]),
+        data_terms=DATA_TERMS,
+        **content,
+    )
+    # The body has its own strict environment; the Hub's template adds the front matter and checks it.
+    card = ModelCard.from_template(data, template_str="---\n{{ card_data }}\n---\n{{ body }}\n", body=body.strip())
+    file.write_text(str(card).rstrip() + "\n", encoding="utf-8")
+
+
+def _cross_validated(report: dict[str, Any]) -> tables.Rows:
+    """The figures and the baseline; the first row is the header."""
+    figures = [(title, report[name]) for name, title in CROSS_VALIDATED.items() if name in report]
+    figures.append(("Colour statistics alone: accuracy", report["colour_baseline"]["accuracy"]))
+    header = (f"figure ({report['images']} images, cross-validated)", "value", "95 % interval")
+    return [header, *((title, value_text(figure["value"]), interval_text(figure)) for title, figure in figures)]
+
+
+def _normalised_images(run: dict[str, Any]) -> str:
+    """Which images get the stain of the training images, as subject and verb; empty if none do."""
+    if run.get("normalise_stain", "none") == "none":
+        return ""
+    foreign = run.get("normalise_images") == "foreign"
+    return "images unlike the training images are" if foreign else "all images are"
 
 
 def _options(run: dict[str, Any], positive: Sequence[str]) -> str:
     """The options of `train.py` that repeat the run."""
-    said = [shlex.join(["--positive", *(positive or ["none"])])]
+    options = [shlex.join(["--positive", *(positive or ["none"])])]
     for name, value in run.items():
         option = f"--{name.replace('_', '-')}"
         if isinstance(value, bool):
-            said.append(option if value else option.replace("--", "--no-", 1))
-        elif name not in DERIVED and isinstance(value, (str, int, float)):
-            said.append(shlex.join([option, str(value)]))
-    return " ".join(said)
-
-
-def _front(metadata: ModelMetadata, report: dict[str, Any]) -> ModelCardData:
-    data = metadata.training["dataset"]
-    return ModelCardData(
-        library_name="leuko" if MEASURED in metadata.training else "timm",
-        pipeline_tag="image-classification",
-        tags=[tag for tag in TAGS if MEASURED not in metadata.training or tag not in ("timm", "transformers")],
-        license="other",
-        license_name="terms-of-the-training-data",
-        datasets=[name for name in data.split() if "/" in name] or None,
-        metrics=list(dict.fromkeys(INDEX.values())),
-        model_name=metadata.name,
-        eval_results=list(_index(data, report)),
-    )
-
-
-def _index(data: str, report: dict[str, Any]) -> Iterator[EvalResult]:
-    """The figures of all classes and, as a configuration of its own, of leukaemia against not."""
-    kinds = [("classes", INDEX, tables.MACRO, report)]
-    if "leukaemia" in report:
-        kinds.append(("leukaemia-or-not", LEUKAEMIA_INDEX, tables.LEUKAEMIA, report["leukaemia"]))
-    for config, index, titles, figures in kinds:
-        for name, metric in index.items():
-            if figures[name]["value"] is None:
-                continue
-            title = titles[name].format(threshold=figures.get("threshold"))
-            yield EvalResult(
-                task_type="image-classification",
-                dataset_type=data if "/" in data else "image-folder",
-                dataset_name=data,
-                dataset_config=config,
-                dataset_split="test",
-                metric_type=metric,
-                metric_name=f"{title}, 95 % interval {tables.span(figures[name])}",
-                metric_value=round(figures[name]["value"], 4),
-            )
-
-
-def _entries(data: str, report: dict[str, Any]) -> Iterator[EvalResultEntry]:
-    """The same for `.eval_results`, one task for each figure; the Hub shows them for data sets that it holds."""
-    of = f"{report['images']} test images"
-    chosen = [("accuracy", report["accuracy"]), ("f1_macro", report["f1"])]
-    if "leukaemia" in report:
-        chosen += [(f"leukaemia_{name}", report["leukaemia"][name]) for name in LEUKAEMIA_INDEX]
-    for task, figure in chosen:
-        if figure["value"] is not None:
-            notes = f"95 % interval {tables.span(figure)}; {of}"
-            yield EvalResultEntry(dataset_id=data, task_id=task, value=round(figure["value"], 4), notes=notes)
+            options.append(option if value else option.replace("--", "--no-", 1))
+        elif name not in NO_OPTIONS and isinstance(value, (str, int, float)):
+            options.append(shlex.join([option, str(value)]))
+    return " ".join(options)

@@ -1,4 +1,4 @@
-"""What is known of a data set when its report is written."""
+"""All measurements of a data set that its report is made from."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from leuko.data.cleaning.clean import Cleaning
 from leuko.data.image_table import ImageTable
 from leuko.data.splitting.groups import Groups
 from leuko.reports.eda.records import Records
+from leuko.stats.bootstrap import Interval
 
-DRAWN = 3000  # points in a scatter plot; more would only cover one another
+# View → kind of split → figure → interval.
+Audit = Mapping[str, Mapping[str, Mapping[str, Interval]]]
+
+DRAWN = 3000  # points in a scatter plot; more would only cover each other
 
 
 @dataclass(frozen=True)
@@ -35,19 +39,19 @@ class Projection:
 
 @dataclass(frozen=True)
 class DatasetProfile:
-    """All that is known of a data set when its report is written.
+    """All measurements of a data set that its report is made from.
 
     Attributes:
         name: of the data set, for the title.
         rows: every row, broken ones too, as `leuko.data.load` gives them.
-        cleaning: findings of `leuko.data.cleaning.clean.inspect` on `rows`.
-        records: measures of `rows`.
-        features: float32, N × D, deep features of `rows`; zero where a row cannot be read.
-        model: the name of the network they come from.
-        groups: of the rows that cleaning keeps.
+        cleaning: result of `leuko.data.cleaning.clean.inspect` for `rows`.
+        records: measurements of `rows`.
+        features: float32, N × D, deep features of `rows`; zero for unreadable rows.
+        model: name of the network that computed them.
+        groups: groups of the rows that cleaning keeps.
         audit: view → kind of split ("random", "grouped") → figure → `value`, `low`, `high`; empty if
             there are too few groups (`leuko.evaluation.shortcut_audit.shortcuts`).
-        audited: number of images the audit rests on.
+        audited: number of images in the audit.
     """
 
     name: str
@@ -57,7 +61,7 @@ class DatasetProfile:
     features: np.ndarray
     model: str
     groups: Groups
-    audit: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
+    audit: Audit
     audited: int
 
     @cached_property
@@ -97,8 +101,8 @@ class DatasetProfile:
         return {name: project(table, self.readable) for name, table in vectors.items()}
 
 
-def some(rows: np.ndarray, count: int = DRAWN) -> np.ndarray:
-    """At most `count` of the rows, chosen evenly at random but always the same, in order."""
+def sample(rows: np.ndarray, count: int = DRAWN) -> np.ndarray:
+    """A random sample of at most `count` rows, in order; the same every time."""
     if len(rows) <= count:
         return rows
     return np.sort(np.random.default_rng(0).choice(rows, count, replace=False))
@@ -108,6 +112,7 @@ def project(vectors: np.ndarray, rows: np.ndarray) -> Projection:
     """Principal components of the standardised vectors (N × D) of `rows`, and at most `DRAWN` of their points."""
     standard = StandardScaler().fit(vectors[rows])
     pca = PCA(2, svd_solver="covariance_eigh").fit(standard.transform(vectors[rows]))
-    drawn = some(rows)
+    drawn = sample(rows)
     points = pca.transform(standard.transform(vectors[drawn]))
-    return Projection(drawn, points, tuple(map(float, pca.explained_variance_ratio_)))
+    first, second = map(float, pca.explained_variance_ratio_)
+    return Projection(drawn, points, (first, second))

@@ -1,4 +1,4 @@
-"""The figures of the data report: everything that plots and sentences rest on, computed once."""
+"""The figures of the data report: everything that its plots and sentences need, computed once."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from leuko.data.splitting.groups import FADED
-from leuko.reports.eda.dataset_profile import DRAWN, DatasetProfile, some
-from leuko.reports.eda.phrases import UNFIT
+from leuko.reports.eda.dataset_profile import DRAWN, DatasetProfile, sample
+from leuko.reports.eda.facts import QUALITY_ISSUES
 from leuko.reports.eda.records import STATISTICS
 
-SIZES = 10  # lines in the plot of sizes
+SIZES = 10  # image sizes in the plot
 _PLACES = (
     ("in the upper left", "at the upper edge", "in the upper right"),
     ("at the left edge", "in the middle", "at the right edge"),
@@ -24,78 +24,91 @@ _PLACES = (
 
 
 def agreement(vectors: np.ndarray, rows: np.ndarray, codes: np.ndarray, count: int = 5) -> dict[str, float]:
-    """How far neighbours are of one kind: the share of the `count` nearest that have the same code, and by chance."""
-    rows = some(rows)
+    """Share of the `count` nearest neighbours with the same code as the image, and the share expected by chance.
+
+    Args:
+        vectors: float, N × D.
+        rows: int, the images that are used; of many, a sample.
+        codes: int, N, such as class or source numbers.
+        count: number of neighbours.
+
+    Returns:
+        `same` and `chance`, 0 to 1.
+    """
+    rows = sample(rows)
     standard = StandardScaler().fit_transform(vectors[rows])
     near = NearestNeighbors(n_neighbors=min(count, len(rows) - 1)).fit(standard).kneighbors(return_distance=False)
-    own = codes[rows]
-    share = np.bincount(own) / len(own)
-    return {"same": float((own[near] == own[:, None]).mean()), "chance": float((share**2).sum())}
+    codes = codes[rows]
+    share = np.bincount(codes) / len(codes)
+    return {"same": float((codes[near] == codes[:, None]).mean()), "chance": float((share**2).sum())}
 
 
 def explained(vectors: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """The share of each column's variance that lies between the kinds of `codes` (eta squared), 0 to 1."""
-    kinds, inverse = np.unique(codes, return_inverse=True)
+    """The share of each column's variance that lies between the groups of `codes` (eta squared), 0 to 1."""
+    values, inverse = np.unique(codes, return_inverse=True)
     vectors = vectors.astype(np.float64)
-    between = sum(
-        (inverse == k).sum() * (vectors[inverse == k].mean(axis=0) - vectors.mean(axis=0)) ** 2
-        for k in range(len(kinds))
-    )
+    between = np.zeros(vectors.shape[1])
+    for k in range(len(values)):
+        group = vectors[inverse == k]
+        between += len(group) * (group.mean(axis=0) - vectors.mean(axis=0)) ** 2
     return between / np.maximum(((vectors - vectors.mean(axis=0)) ** 2).sum(axis=0), 1e-12)
 
 
-def compute(survey: DatasetProfile) -> dict[str, Any]:
-    """The figures as JSON-ready values."""
-    readable = survey.readable
-    labels, colours = survey.labels[readable], survey.records.colours[readable]
-    table = np.zeros((len(survey.classes), len(survey.sources)), int)
-    np.add.at(table, (survey.labels, survey.source), 1)
+def compute(profile: DatasetProfile) -> dict[str, Any]:
+    """All figures, ready for JSON."""
+    readable = profile.readable
+    labels, colours = profile.labels[readable], profile.records.colours[readable]
+    table = np.zeros((len(profile.classes), len(profile.sources)), int)
+    np.add.at(table, (profile.labels, profile.source), 1)
     counts = table.sum(axis=1)
-    present, kept = counts[counts > 0], survey.labels[survey.cleaning.kept]
-    dropped = {issue.row for issue in survey.cleaning.issues if issue.kind in UNFIT and issue.action == "dropped"}
-    unfit = survey.labels[sorted(dropped)]
+    present, kept = counts[counts > 0], profile.labels[profile.cleaning.kept]
+    dropped = {
+        issue.row for issue in profile.cleaning.issues if issue.kind in QUALITY_ISSUES and issue.action == "dropped"
+    }
+    unfit = profile.labels[sorted(dropped)]
     return {
-        "name": survey.name,
-        "images": len(survey.rows),
+        "name": profile.name,
+        "images": len(profile.rows),
         "readable": len(readable),
-        "kept": len(survey.cleaning.kept),
-        "classes": dict(zip(survey.classes, map(int, counts), strict=True)),
-        "unfit": dict(zip(survey.classes, map(int, np.bincount(unfit, minlength=len(survey.classes))), strict=True)),
+        "kept": len(profile.cleaning.kept),
+        "classes": dict(zip(profile.classes, map(int, counts), strict=True)),
+        "unfit": dict(zip(profile.classes, map(int, np.bincount(unfit, minlength=len(profile.classes))), strict=True)),
         "sources": {
-            source: dict(zip(survey.classes, map(int, table[:, i]), strict=True))
-            for i, source in enumerate(survey.sources)
+            source: dict(zip(profile.classes, map(int, table[:, i]), strict=True))
+            for i, source in enumerate(profile.sources)
         },
         "imbalance": float(present.max() / present.min()),
-        "sizes": _sizes(survey, readable),
+        "sizes": _sizes(profile, readable),
         "colours": {
             "statistics": list(STATISTICS),
             "by_class": {
-                survey.classes[c]: colours[labels == c].mean(axis=0).round(4).tolist() for c in np.unique(labels)
+                profile.classes[int(c)]: colours[labels == c].mean(axis=0).round(4).tolist() for c in np.unique(labels)
             },
             "clipped": {
-                survey.classes[c]: survey.records.histograms[c, :, -1].round(4).tolist() for c in np.unique(labels)
+                profile.classes[int(c)]: profile.records.histograms[c, :, -1].round(4).tolist()
+                for c in np.unique(labels)
             },
             "explained_by_class": explained(colours, labels).round(4).tolist(),
-            "explained_by_source": explained(colours, survey.source[readable]).round(4).tolist(),
+            "explained_by_source": explained(colours, profile.source[readable]).round(4).tolist(),
             "correlations": _correlations(colours).round(4).tolist(),
         },
-        "means": _means(survey, np.unique(labels)),
-        "captions": _captions(survey, readable),
-        "pca": {name: list(projection.shares) for name, projection in survey.projections.items()},
+        "means": _means(profile, np.unique(labels)),
+        "captions": _captions(profile, readable),
+        "pca": {name: list(projection.shares) for name, projection in profile.projections.items()},
         "neighbours": {
             name: {
-                "class": agreement(vectors, readable, survey.labels),
-                "source": agreement(vectors, readable, survey.source),
+                "class": agreement(vectors, readable, profile.labels),
+                "source": agreement(vectors, readable, profile.source),
             }
-            for name, vectors in (("colour", survey.records.colours), ("deep", survey.features))
+            for name, vectors in (("colour", profile.records.colours), ("deep", profile.features))
         },
         "groups": {
-            "how": survey.groups.how,
-            "count": len(np.unique(survey.groups.group)),
-            "given": not survey.groups.series,
+            "how": profile.groups.how,
+            "count": len(np.unique(profile.groups.group)),
+            "given": not profile.groups.series,
             "series": [
                 {
-                    "name": " · ".join(filter(None, [s.source * (len(survey.sources) > 1), survey.classes[s.label]])),
+                    "name": " · ".join([s.source] * (len(profile.sources) > 1) + [profile.classes[int(s.label)]]),
                     "files": len(s.rows),
                     "period": s.period,
                     "reach": s.reach,
@@ -104,36 +117,36 @@ def compute(survey: DatasetProfile) -> dict[str, Any]:
                     "gap": s.gap,
                     "autocorrelation": s.autocorrelation.round(3).tolist(),
                 }
-                for s in survey.groups.series
+                for s in profile.groups.series
             ],
         },
         "audit": {
             "majority": float(np.bincount(kept).max() / len(kept)),
-            "images": survey.audited,
-            "views": {view: {k: dict(v) for k, v in kinds.items()} for view, kinds in survey.audit.items()},
+            "images": profile.audited,
+            "views": {view: {k: dict(v) for k, v in kinds.items()} for view, kinds in profile.audit.items()},
         },
-        "findings": dict(Counter(issue.kind for issue in survey.cleaning.issues)),
+        "findings": dict(Counter(issue.kind for issue in profile.cleaning.issues)),
         "duplicates": {
-            "exact_sets": len(survey.cleaning.duplicates.exact),
-            "near_sets": len(survey.cleaning.duplicates.near),
-            "images_in_near_sets": sum(map(len, survey.cleaning.duplicates.near)),
-            "overlapping_pairs": len(survey.cleaning.duplicates.overlaps),
+            "exact_sets": len(profile.cleaning.duplicates.exact),
+            "near_sets": len(profile.cleaning.duplicates.near),
+            "images_in_near_sets": sum(map(len, profile.cleaning.duplicates.near)),
+            "overlapping_pairs": len(profile.cleaning.duplicates.overlaps),
         },
-        "model": survey.model,
+        "model": profile.model,
         "drawn": min(len(readable), DRAWN),
     }
 
 
 def _correlations(colours: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore", divide="ignore"):  # a statistic that never changes goes with nothing
+    with np.errstate(invalid="ignore", divide="ignore"):  # a constant statistic has no correlation
         return np.nan_to_num(np.corrcoef(colours.T))
 
 
-def _sizes(survey: DatasetProfile, readable: np.ndarray) -> dict[str, Any]:
-    sizes, inverse, counts = np.unique(survey.records.sizes[readable], axis=0, return_inverse=True, return_counts=True)
-    labels = survey.labels[readable]
+def _sizes(profile: DatasetProfile, readable: np.ndarray) -> dict[str, Any]:
+    sizes, inverse, counts = np.unique(profile.records.sizes[readable], axis=0, return_inverse=True, return_counts=True)
+    labels = profile.labels[readable]
     common = np.argsort(-counts, kind="stable")[:SIZES]
-    by_class = np.zeros((len(sizes), len(survey.classes)), int)
+    by_class = np.zeros((len(sizes), len(profile.classes)), int)
     np.add.at(by_class, (inverse, labels), 1)
     return {
         "different": len(sizes),
@@ -144,9 +157,9 @@ def _sizes(survey: DatasetProfile, readable: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _means(survey: DatasetProfile, present: np.ndarray) -> dict[str, Any]:
-    """How far, and where, the classes' mean images differ apart from their overall colour."""
-    means = survey.records.means[present]
+def _means(profile: DatasetProfile, present: np.ndarray) -> dict[str, Any]:
+    """How much, and where, the mean images of the classes differ, apart from their overall colour."""
+    means = profile.records.means[present]
     level = means - means.mean(axis=(1, 2), keepdims=True)
     spread = cv2.blur(np.ptp(level, axis=0).mean(axis=2), (9, 9))
     y, x = np.divmod(int(spread.argmax()), spread.shape[1])
@@ -158,8 +171,8 @@ def _means(survey: DatasetProfile, present: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _captions(survey: DatasetProfile, readable: np.ndarray) -> dict[str, float]:
-    """The share of each class's images that bear burned-in writing in a corner."""
-    written = survey.records.written[readable]
-    labels = survey.labels[readable]
-    return {survey.classes[c]: round(float(written[labels == c].mean()), 4) for c in np.unique(labels)}
+def _captions(profile: DatasetProfile, readable: np.ndarray) -> dict[str, float]:
+    """The share of each class's images with burned-in text or a scale bar in a corner."""
+    written = profile.records.written[readable]
+    labels = profile.labels[readable]
+    return {profile.classes[int(c)]: round(float(written[labels == c].mean()), 4) for c in np.unique(labels)}

@@ -1,18 +1,18 @@
-"""Sentences on what cleaning found, and on what deserves attention, each computed from the figures."""
+"""The text of the data report on the findings of cleaning, and its highlights, computed from the figures."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from leuko.reports.eda import captions
-from leuko.reports.eda.phrases import UNFIT, Figures, best_shortcut, count, listed, percent, single_source, verb
+from leuko.reports.eda.facts import QUALITY_ISSUES, Figures, best_shortcut, single_source
+from leuko.reports.html_report import Highlight
+from leuko.reports.wording import count, listed, percent, verb
 
-ALL_BUT = 0.8  # guessed by a shortcut: little is left that only cells could tell
-MUCH = 0.1  # of a class left out by cleaning
-LINES = 100  # of the table of unfit files
+HIGH_SHORTCUT = 0.8  # accuracy of a shortcut that leaves little for the cells to explain
+MAX_UNUSABLE = 0.1  # share of a class that cleaning finds unusable
+MAX_ROWS = 100  # of the table of unusable files
 KINDS = {
     "unreadable": "cannot be read",
-    "wrong-suffix": "another format than its name says",
+    "wrong-suffix": "format differs from the file name",
     "too-small": "too small",
     "dark": "too dark",
     "over-exposed": "over-exposed",
@@ -23,42 +23,35 @@ KINDS = {
     "exact-duplicate": "exact duplicate",
     "near-duplicate": "near-duplicate",
     "overlap": "overlapping field",
-    "two-labels": "one picture, two labels",
-    "outlier": "unlike all others",
-    "label-error": "label in doubt",
+    "two-labels": "one image, two labels",
+    "outlier": "outlier",
+    "label-error": "possible label error",
 }
 
 
-class Point(NamedTuple):
-    """Something that deserves attention: how much (higher is worse), what, and the section that shows it."""
-
-    weight: float
-    text: str
-    section: str
-
-
 def exact(f: Figures) -> list[str]:
-    """On the exact duplicates."""
+    """The exact duplicates."""
     if not (number := f["duplicates"]["exact_sets"]):
-        return ["No two files show exactly the same pixels."]
+        return ["No two files have exactly the same pixels."]
     return [
-        f"In {count(number, 'set')} two or more files show exactly the same pixels. A copy adds nothing to learn from, "
-        "and gives a figure away if one copy is in training and the other in test."
+        f"In {count(number, 'set')} two or more files have exactly the same pixels. A copy adds no information, "
+        "and makes "
+        "figures too good if one copy is in the training part and the other in the test part."
     ]
 
 
 def near(f: Figures, number: int) -> list[str]:
-    """On the near-duplicates in `number` sets beyond the exact ones."""
+    """The near-duplicates, in `number` sets apart from exact copies."""
     if not number:
-        return ["Beyond exact copies, no files were found that show the same picture."]
+        return ["Apart from exact copies, no two files were found that show the same image."]
     return [
-        f"In {count(number, 'set')} files show the same picture although their pixels differ: shifted, cropped, turned "
-        "or mirrored, or of another size, light or quality. Deep Leuko keeps them on the same side of every split.",
+        f"In {count(number, 'set')} files show the same image with different pixels: shifted, cropped, rotated or "
+        "mirrored, or with another size, brightness or quality. Deep Leuko keeps them on the same side of every split.",
     ]
 
 
 def overlaps(f: Figures) -> list[str]:
-    """On the fields that overlap."""
+    """The fields that overlap."""
     if not (number := f["duplicates"]["overlapping_pairs"]):
         return ["No two files were found that show overlapping fields."]
     return [
@@ -68,126 +61,130 @@ def overlaps(f: Figures) -> list[str]:
 
 
 def two_labels(f: Figures) -> list[str]:
-    """On pictures under two labels."""
+    """Images with two labels."""
     if not (number := f["findings"].get("two-labels")):
-        return ["No picture stands under two labels."]
+        return ["No image has two labels."]
     return [
-        f"{count(number, 'image')} show a picture that also stands under another label. One of the two must be wrong, "
-        "and nobody but a reader of the slide can say which: training leaves out both."
+        f"{count(number, 'image')} show a picture that also has another label. One of the two labels must be wrong, "
+        "and only an expert who sees the slide can say which: training leaves out both."
     ]
 
 
 def labels(f: Figures) -> list[str]:
-    """On the labels in doubt."""
+    """The possible label errors."""
     if not (number := f["findings"].get("label-error")):
-        return ["No label looks wrong to a classifier that has not seen the image."]
+        return ["Cross-validation found no possible label errors."]
     return [
         f"{count(number, 'label')} ({percent(number / f['images'])}) {verb(number, 'looks', 'look')} wrong: a simple "
-        "classifier on deep features and colours, which had not seen the image, is sure of another class. It may be "
-        "the classifier that errs; someone who knows the cells should look at each. Nothing is relabelled."
+        "classifier on deep features and colours, which was not trained on the image, gives another class with high "
+        "probability. The classifier may be wrong, so an expert should look at each image. No label is changed."
     ]
 
 
 def outliers(f: Figures) -> list[str]:
-    """On the outliers."""
+    """The outliers."""
     if not (number := f["findings"].get("outlier")):
-        return ["No image lies far from all others."]
+        return ["No image is an outlier."]
     return [
         f"{count(number, 'image')} {verb(number, 'lies', 'lie')} far from all others in deep features: another stain "
-        "or scale, an artefact, or a rare but true picture. Judge for yourself; the farthest come first, with the "
-        "distance to the likest images in standard deviations beyond what is usual."
+        "or scale, an artefact, or a rare but valid image. Please check them; the most distant come first, with their "
+        "distance to the most similar images in standard deviations above the usual distance."
     ]
 
 
 def unfit(f: Figures) -> list[str]:
-    """On files that cannot be read or judged."""
-    if not (number := sum(f["findings"].get(kind, 0) for kind in UNFIT)):
-        return ["Every file can be read, and every image is large, bright and sharp enough to be judged."]
-    kinds = [f"{KINDS[kind]}: {f['findings'][kind]:,}" for kind in UNFIT if f["findings"].get(kind)]
-    said = [
-        f"{count(number, 'finding')} ({'; '.join(kinds)}). Nothing on disk is changed; training leaves out what is "
-        "dropped."
+    """Files that cannot be read or used."""
+    if not (number := sum(f["findings"].get(kind, 0) for kind in QUALITY_ISSUES)):
+        return ["Every file can be read, and the quality of every image is sufficient."]
+    kinds = [f"{KINDS[kind]}: {f['findings'][kind]:,}" for kind in QUALITY_ISSUES if f["findings"].get(kind)]
+    text = [
+        f"{count(number, 'finding')} ({'; '.join(kinds)}). No file is changed; training leaves out the dropped files."
     ]
-    if number > LINES:
-        said.append(f"The table shows the first {LINES}; cleaning.json names them all.")
-    return said
+    if number > MAX_ROWS:
+        text.append(f"The table shows the first {MAX_ROWS}; cleaning.json lists all.")
+    return text
 
 
 def samples(f: Figures) -> list[str]:
-    """On the random samples."""
-    return ["Drawn at random from each class, always the same ones: to see for yourself what the data look like."]
+    """The random samples."""
+    return ["Random images of each class, the same ones in every report."]
 
 
-def attention(f: Figures) -> list[Point]:
-    """What deserves attention, the most important first."""
-    found = f["findings"]
+def highlights(f: Figures) -> list[Highlight]:
+    """Findings that need attention, the most important first."""
+    findings = f["findings"]
     points = []
     views, majority = f["audit"]["views"], f["audit"]["majority"]
     best = best_shortcut(f)
     if best and (right := views[best]["grouped"]["accuracy"]["value"]) > majority + 0.1:
         points.append(
-            Point(
+            Highlight(
                 80 * right,
-                f"From the {best} alone the class is guessed right for {percent(right)} of the images (always "
-                f"answering the commonest class: {percent(majority)}). "
+                f"From the {best} alone the class is predicted correctly for {percent(right)} of the images (always "
+                f"predicting the most common class: {percent(majority)}). "
                 + (
-                    "High accuracy on these data does not show that a network looks at cells."
-                    if right > ALL_BUT
-                    else "A network may go by that in place of the cells."
+                    "High accuracy on these data does not show that a network uses cells."
+                    if right > HIGH_SHORTCUT
+                    else "A network may use this instead of the cells."
                 ),
                 "audit",
             )
         )
     if only := single_source(f):
         points.append(
-            Point(
+            Highlight(
                 90,
-                f"{listed(list(only))} {'come' if len(only) > 1 else 'comes'} from one source only, so that a network "
-                "may learn the source in place of the class.",
+                f"{listed(list(only))} {'come' if len(only) > 1 else 'comes'} from one source only, so a network "
+                "may learn the source instead of the class.",
                 "classes",
             )
         )
     for name, number in f["classes"].items():
-        if number and (lost := f["unfit"][name] / number) > MUCH:
-            text = f"Cleaning finds {percent(lost)} of the class “{name}” unfit: see whether it judges these rightly."
-            points.append(Point(95 * lost + 5, text, "unfit"))
-    if number := found.get("two-labels"):
+        if number and (lost := f["unfit"][name] / number) > MAX_UNUSABLE:
+            text = (
+                f"Cleaning finds {percent(lost)} of the class “{name}” unusable: please check whether this is correct."
+            )
+            points.append(Highlight(95 * lost + 5, text, "unfit"))
+    if number := findings.get("two-labels"):
+        points.append(Highlight(85, f"{count(number, 'image')} show a picture that also has another label.", "two"))
+    if number := findings.get("unreadable"):
+        points.append(Highlight(75, f"{count(number, 'file')} cannot be read.", "unfit"))
+    if number := sum(findings.get(kind, 0) for kind in QUALITY_ISSUES if kind != "unreadable"):
         points.append(
-            Point(85, f"{count(number, 'image')} show a picture that also stands under another label.", "two")
+            Highlight(40, f"{count(number, 'image')} may be unusable for training (dark, blurred, …).", "unfit")
         )
-    if number := found.get("unreadable"):
-        points.append(Point(75, f"{count(number, 'file')} cannot be read.", "unfit"))
-    if number := sum(found.get(kind, 0) for kind in UNFIT if kind != "unreadable"):
-        points.append(Point(40, f"{count(number, 'image')} may be unfit to learn from (dark, blurred, …).", "unfit"))
     if number := f["duplicates"]["images_in_near_sets"]:
         points.append(
-            Point(
+            Highlight(
                 60,
-                f"{count(number, 'image')} show a picture that is in the data more than once "
-                f"({count(f['duplicates']['exact_sets'], 'set')} of exact copies). Copies in training and test make "
-                "any figure too good; Deep Leuko leaves out exact ones and keeps the others on one side.",
+                f"{count(number, 'image')} show a picture that occurs more than once "
+                f"({count(f['duplicates']['exact_sets'], 'set')} of exact copies). Copies in both training and test "
+                "part make figures too good; Deep Leuko leaves out exact copies and keeps the others in one part.",
                 "near",
             )
         )
-    if number := found.get("label-error"):
+    if number := findings.get("label-error"):
         points.append(
-            Point(
+            Highlight(
                 50 + 100 * number / f["images"],
                 f"{count(number, 'label')} {verb(number, 'looks', 'look')} wrong and should be checked.",
                 "labels",
             )
         )
     if f["imbalance"] >= 1.5:
-        points.append(Point(15 * min(f["imbalance"], 5), captions.classes(f)[2], "classes"))
+        points.append(Highlight(15 * min(f["imbalance"], 5), captions.classes(f)[2], "classes"))
     if not f["groups"]["given"]:
         points.append(
-            Point(
+            Highlight(
                 55,
-                "The data do not say which images are of one patient. Files that stand side by side are kept together "
-                "instead; that is a guess. Give --group-column if you have the patients.",
+                "The data do not name the patient of an image. Neighbouring files are kept together instead, "
+                "which is an "
+                "estimate. Give --group-column if the patients are known.",
                 "order",
             )
         )
-    if number := found.get("outlier"):
-        points.append(Point(20, f"{count(number, 'image')} {verb(number, 'is', 'are')} unlike all others.", "outliers"))
+    if number := findings.get("outlier"):
+        points.append(
+            Highlight(20, f"{count(number, 'image')} {verb(number, 'is an outlier', 'are outliers')}.", "outliers")
+        )
     return sorted(points, key=lambda point: -point.weight)

@@ -1,67 +1,19 @@
-"""The plots of the data report, each a function from arrays to a PNG.
-
-Colours: Okabe & Ito, "Color Universal Design", 2008, told apart under every common colour blindness; markers repeat
-what colours say.
-"""
+"""The plots of the data report: functions from arrays to a PNG. Plots with one point per image: `point_plots`."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from leuko.reports.eda.phrases import ORDINALS
+from leuko.reports.plot_style import MARKERS, PALETTE, WIDTH, as_png, colour
+from leuko.reports.wording import ORDINALS
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C00")
-MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<")
-DPI = 110
-WIDTH = 8.2  # inches
-SHOWN = 8  # classes whose mean images are drawn
-_ABREAST = 4  # of them
-GAIN = 4  # times that differences between mean images are exaggerated
-_STYLE = {
-    "font.size": 11,
-    "font.family": "DejaVu Sans",
-    "axes.titlesize": 12,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#666666",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e4e4e4",
-    "legend.frameon": False,
-    "figure.dpi": DPI,
-    "figure.constrained_layout.use": True,
-}
-
-
-def as_png(draw: Callable[..., Figure]) -> Callable[..., bytes]:
-    """Make a function that draws a figure return its PNG, in the style of the report."""
-
-    @wraps(draw)
-    def drawn(*given: object) -> bytes:
-        file = io.BytesIO()
-        with matplotlib.rc_context(_STYLE):
-            draw(*given).savefig(file, format="png")
-        return file.getvalue()
-
-    return drawn
-
-
-def colour(number: int) -> str:
-    """The colour of class or source number `number`."""
-    return PALETTE[number % len(PALETTE)]
-
-
-def marker(number: int) -> str:
-    """The shape of its points; where colours come round again, shapes are others."""
-    return MARKERS[(number + number // len(PALETTE)) % len(MARKERS)]
+MEAN_IMAGES = 8  # classes whose mean images are drawn
+IMAGES_PER_ROW = 4  # of them
+GAIN = 4  # factor by which differences between mean images are exaggerated
 
 
 @as_png
@@ -135,16 +87,16 @@ def histograms(shares: np.ndarray, classes: Sequence[str], present: Sequence[int
 @as_png
 def mean_images(means: np.ndarray, classes: Sequence[str], present: Sequence[int]) -> Figure:
     """Mean images (float, classes × side × side × 3, 0 to 255), and `GAIN` times what sets them apart beside colour."""
-    shown = list(present)[:SHOWN]
-    lines = -(-len(shown) // _ABREAST)
+    shown = list(present)[:MEAN_IMAGES]
+    lines = -(-len(shown) // IMAGES_PER_ROW)
     figure = Figure(figsize=(WIDTH, 4.6 * lines))
-    panels = figure.subplots(2 * lines, min(_ABREAST, len(shown)), squeeze=False)
+    panels = figure.subplots(2 * lines, min(IMAGES_PER_ROW, len(shown)), squeeze=False)
     level = means - means.mean(axis=(1, 2), keepdims=True)
     overall = level[list(present)].mean(axis=0)
     for axes in panels.flat:
         axes.set_axis_off()
     for place, number in enumerate(shown):
-        upper, lower = panels[2 * (place // _ABREAST) :, place % _ABREAST][:2]
+        upper, lower = panels[2 * (place // IMAGES_PER_ROW) :, place % IMAGES_PER_ROW][:2]
         upper.set_title(classes[number])
         lower.set_title(f"difference × {GAIN}", fontsize=10)
         for axes, image in ((upper, means[number]), (lower, 128 + GAIN * (level[number] - overall))):
@@ -204,7 +156,7 @@ def order(series: Sequence[tuple[str, np.ndarray, int, float, int]]) -> Figure:
 
 @as_png
 def audit(views: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]], majority: float) -> Figure:
-    """Accuracy of each view alone under each kind of split (see `leuko.reports.eda.dataset_profile`), beside the majority share."""
+    """Accuracy of each view alone under each kind of split (see `dataset_profile.Audit`), and the majority share."""
     figure = Figure(figsize=(WIDTH, 1.6 + 0.62 * len(views)))
     axes = figure.subplots()
     kinds = list(next(iter(views.values())))
@@ -225,8 +177,16 @@ def audit(views: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]], 
             capsize=3,
         )
         for x, y in zip(right, place, strict=True):
-            side = {"xytext": (0, -7), "va": "top"} if number else {"xytext": (0, 7), "va": "bottom"}
-            axes.annotate(f"{100 * x:.0f} %", (100 * x, y), textcoords="offset points", ha="center", fontsize=9, **side)
+            offset, alignment = (-7, "top") if number else (7, "bottom")
+            axes.annotate(
+                f"{100 * x:.0f} %",
+                (100 * x, y),
+                xytext=(0, offset),
+                textcoords="offset points",
+                ha="center",
+                va=alignment,
+                fontsize=9,
+            )
     axes.axvline(100 * majority, color="#444444", ls="--", label="always the commonest class")
     axes.set_yticks(range(len(views)), list(views))
     axes.invert_yaxis()

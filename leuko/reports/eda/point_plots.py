@@ -1,15 +1,18 @@
-"""The plots of the data report in which each image is a point; colours and shapes as in `leuko.reports.eda.plots`."""
+"""The plots of the data report in which each image is a point; colours and shapes as in `leuko.reports.plot_style`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 
-from leuko.reports.eda.plots import WIDTH, as_png, colour, marker
+from leuko.reports.plot_style import WIDTH, as_png, colour, marker
+
+LegendPlace = Literal["outside upper left", "outside lower center"]
 
 
 @as_png
@@ -48,10 +51,11 @@ def _points(axes: Axes, points: np.ndarray, codes: np.ndarray) -> None:
     for lot in np.array_split(order, max(1, min(20, len(points) // 20))):
         for code in np.unique(codes[lot]):
             chosen = lot[codes[lot] == code]
-            axes.scatter(*points[chosen].T, s=15, color=colour(code), marker=marker(code), alpha=0.65, linewidths=0)
+            x, y = points[chosen].T
+            axes.scatter(x, y, s=15, color=colour(code), marker=marker(code), alpha=0.65, linewidths=0)
 
 
-def _legend(figure: Figure, codes: np.ndarray, names: Sequence[str], place: str) -> None:
+def _legend(figure: FigureBase, codes: np.ndarray, names: Sequence[str], place: LegendPlace) -> None:
     keys = [
         Line2D([], [], ls="", marker=marker(code), color=colour(code), label=names[code]) for code in np.unique(codes)
     ]

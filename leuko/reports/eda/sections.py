@@ -1,63 +1,41 @@
-"""The parts of the data report: which plots, galleries and sentences stand together."""
+"""The sections of the data report: which plots, galleries and sentences belong together."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from leuko.reports.eda import captions, findings, galleries, phrases, plots, point_plots
+from leuko.reports.eda import captions, findings, galleries, plots, point_plots
 from leuko.reports.eda.dataset_profile import DatasetProfile, Projection
-from leuko.reports.eda.galleries import Gallery
-from leuko.reports.eda.phrases import count
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A plot: its name on disk, its PNG, and what it shows for those who cannot see it."""
-
-    name: str
-    png: bytes
-    alt: str
-
-    @property
-    def uri(self) -> str:
-        """The PNG as a data URI."""
-        return galleries.data_uri(self.png, "png")
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page; `table` has its head as first line."""
-
-    key: str
-    title: str
-    sentences: list[str]
-    plots: tuple[Plot, ...] = ()
-    galleries: tuple[Gallery, ...] = ()
-    table: tuple[tuple[str, ...], ...] = ()
-
+from leuko.reports.eda.facts import QUALITY_ISSUES
+from leuko.reports.html_report import Gallery, Plot, Section
+from leuko.reports.wording import count
 
 _LENGTHS = ("reach", "block", "gap")
 
 
-def build(survey: DatasetProfile, f: dict[str, Any]) -> list[Section]:
-    """All parts of the report of a survey with the figures `f` (`leuko.reports.eda.figures.compute`), in order."""
-    return [*_plotted(survey, f), *_shown(survey, f)]
+def build(profile: DatasetProfile, f: dict[str, Any]) -> list[Section]:
+    """All sections of the report, in order.
+
+    Args:
+        profile: the data set.
+        f: its figures, from `leuko.reports.eda.figures.compute`.
+    """
+    return [*_plot_sections(profile, f), *_gallery_sections(profile, f)]
 
 
-def _plotted(survey: DatasetProfile, f: dict[str, Any]) -> list[Section]:
-    records, classes = survey.records, survey.classes
-    present = [int(c) for c in np.unique(survey.labels[survey.readable])]
+def _plot_sections(profile: DatasetProfile, f: dict[str, Any]) -> list[Section]:
+    records, classes = profile.records, profile.classes
+    present = [int(c) for c in np.unique(profile.labels[profile.readable])]
     table = np.array([list(counts.values()) for counts in f["sources"].values()]).T
     statistics = f["colours"]["statistics"]
-    drawn = survey.projections["colour"].rows
+    drawn = profile.projections["colour"].rows
     red, blue = records.colours[drawn, 0], records.colours[drawn, 2]
-    light, contrast = records.colours[drawn, :3].mean(axis=1), records.colours[drawn, 3:6].mean(axis=1)
+    brightness, contrast = records.colours[drawn, :3].mean(axis=1), records.colours[drawn, 3:6].mean(axis=1)
     panels = (
         ("Red and blue", np.stack([red, blue], axis=1), "mean red", "mean blue"),
-        ("Light and contrast", np.stack([light, contrast], axis=1), "mean brightness", "mean spread"),
+        ("Brightness and contrast", np.stack([brightness, contrast], axis=1), "mean brightness", "mean spread"),
     )
 
     def section(
@@ -70,7 +48,7 @@ def _plotted(survey: DatasetProfile, f: dict[str, Any]) -> list[Section]:
             "classes",
             "Classes",
             captions.classes(f),
-            plots.class_counts(table, classes, survey.sources),
+            plots.class_counts(table, classes, profile.sources),
             "Bars: number of images of each class",
         ),
         section(
@@ -105,21 +83,21 @@ def _plotted(survey: DatasetProfile, f: dict[str, Any]) -> list[Section]:
             "scatter",
             "Colour against colour",
             captions.scatter(f),
-            point_plots.scatter(panels, survey.labels[drawn], classes),
+            point_plots.scatter(panels, profile.labels[drawn], classes),
             "Points: images by mean red and blue, and by brightness and contrast, coloured by class",
         ),
         section(
             "pca-colour",
             "Map of the colour statistics",
             captions.projection(f, "colour"),
-            _map(survey, survey.projections["colour"]),
+            _map(profile, profile.projections["colour"]),
             "Points: images by the first two principal components of their colour statistics",
         ),
         section(
             "pca-deep",
             "Map of the deep features",
             captions.projection(f, "deep"),
-            _map(survey, survey.projections["deep"]),
+            _map(profile, profile.projections["deep"]),
             "Points: images by the first two principal components of their deep features",
         ),
         section(
@@ -140,10 +118,10 @@ def _plotted(survey: DatasetProfile, f: dict[str, Any]) -> list[Section]:
     ]
 
 
-def _map(survey: DatasetProfile, projection: Projection) -> bytes:
-    colourings = [("By class", survey.labels[projection.rows], survey.classes)]
-    if len(survey.sources) > 1:
-        colourings.append(("By source", survey.source[projection.rows], survey.sources))
+def _map(profile: DatasetProfile, projection: Projection) -> bytes:
+    colourings = [("By class", profile.labels[projection.rows], profile.classes)]
+    if len(profile.sources) > 1:
+        colourings.append(("By source", profile.source[projection.rows], profile.sources))
     return point_plots.projection(projection.points, projection.shares, colourings)
 
 
@@ -155,36 +133,36 @@ def _order(f: dict[str, Any]) -> bytes | None:
 
 def _blocks(f: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
     series = f["groups"]["series"][: captions.SERIES]
-    head = ("Series", "Files", "Origins that take turns", "Colours alike over", "Block", "Left free between parts")
+    header = ("Series", "Files", "Alternating origins", "Colours alike over", "Block", "Gap between parts")
     lines = [
         (s["name"], f"{s['files']:,}", f"{s['period']}", *(count(s[what], "file") for what in _LENGTHS)) for s in series
     ]
-    return (head, *lines) if lines else ()
+    return (header, *lines) if lines else ()
 
 
-def _shown(survey: DatasetProfile, f: dict[str, Any]) -> list[Section]:
-    found = survey.cleaning.duplicates
-    exact = set(found.exact)
-    near = [rows for rows in found.near if rows not in exact]
-    overlapping = [(o.a, o.b) for o in found.overlaps]
-    two = [rows for rows in found.near if len(np.unique(survey.labels[list(rows)])) > 1]
+def _gallery_sections(profile: DatasetProfile, f: dict[str, Any]) -> list[Section]:
+    duplicates = profile.cleaning.duplicates
+    exact = set(duplicates.exact)
+    near = [rows for rows in duplicates.near if rows not in exact]
+    overlapping = [(o.a, o.b) for o in duplicates.overlaps]
+    two_labels = [rows for rows in duplicates.near if len(np.unique(profile.labels[list(rows)])) > 1]
 
     def section(key: str, title: str, sentences: list[str], gallery: Gallery) -> Section:
         return Section(key, title, sentences, galleries=(gallery,))
 
     return [
-        section("exact", "Exact duplicates", findings.exact(f), galleries.duplicates(survey, found.exact)),
-        section("near", "Near-duplicates", findings.near(f, len(near)), galleries.duplicates(survey, near)),
-        section("overlap", "Overlapping fields", findings.overlaps(f), galleries.duplicates(survey, overlapping)),
-        section("two", "One picture, two labels", findings.two_labels(f), galleries.duplicates(survey, two)),
-        section("labels", "Labels in doubt", findings.labels(f), galleries.labels_in_doubt(survey)),
-        section("outliers", "Outliers", findings.outliers(f), galleries.outliers(survey)),
-        Section("unfit", "Unfit and unreadable files", findings.unfit(f), table=_unfit(survey)),
-        Section("samples", "Random samples", findings.samples(f), galleries=tuple(galleries.samples(survey))),
+        section("exact", "Exact duplicates", findings.exact(f), galleries.duplicates(profile, duplicates.exact)),
+        section("near", "Near-duplicates", findings.near(f, len(near)), galleries.duplicates(profile, near)),
+        section("overlap", "Overlapping fields", findings.overlaps(f), galleries.duplicates(profile, overlapping)),
+        section("two", "One image, two labels", findings.two_labels(f), galleries.duplicates(profile, two_labels)),
+        section("labels", "Possible label errors", findings.labels(f), galleries.possible_label_errors(profile)),
+        section("outliers", "Outliers", findings.outliers(f), galleries.outliers(profile)),
+        Section("unfit", "Unusable and unreadable files", findings.unfit(f), table=_unusable(profile)),
+        Section("samples", "Random samples", findings.samples(f), galleries=tuple(galleries.samples(profile))),
     ]
 
 
-def _unfit(survey: DatasetProfile) -> tuple[tuple[str, ...], ...]:
-    issues = [issue for issue in survey.cleaning.issues if issue.kind in phrases.UNFIT]
-    lines = [(i.file, findings.KINDS[i.kind], i.action, i.message) for i in issues[: findings.LINES]]
+def _unusable(profile: DatasetProfile) -> tuple[tuple[str, ...], ...]:
+    issues = [issue for issue in profile.cleaning.issues if issue.kind in QUALITY_ISSUES]
+    lines = [(i.file, findings.KINDS[i.kind], i.action, i.message) for i in issues[: findings.MAX_ROWS]]
     return (("File", "Finding", "Action", "Why"), *lines) if lines else ()

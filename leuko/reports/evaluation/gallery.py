@@ -1,8 +1,9 @@
-"""The images a model was wrong about, with what it looked at and the likely reason."""
+"""The images that a model classified wrong, with its heat map and the likely reason."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,46 +11,53 @@ from leuko.evaluation import error_analysis
 from leuko.evaluation.predict_dataset import EvaluatedDataset
 from leuko.inference.classifier import Classifier
 from leuko.networks import grad_cam
-from leuko.reports.eda.galleries import SHOWN, Gallery, Tile, thumbnail
-from leuko.reports.eda.phrases import percent
+from leuko.reports.html_report import GALLERY_SIZE, Gallery, Tile, thumbnail
+from leuko.reports.wording import percent
 
 
-class Wrong(NamedTuple):
-    """What is shown of an image: its number among the findings, the reasons, and its card."""
+@dataclass(frozen=True)
+class WrongPrediction:
+    """A wrong prediction: the number of the image among the findings, likely reasons, and its card."""
 
-    number: int
+    index: int
     reasons: list[str]
     card: tuple[Tile, ...]
 
 
-def wrong(classifier: Classifier, evaluated: EvaluatedDataset) -> list[Wrong]:
-    """The surest wrong answers, at most `SHOWN`, of the classifier that was evaluated."""
-    sure, predictions = evaluated.compared.max(axis=1), evaluated.predictions
-    numbers = np.flatnonzero(evaluated.answer != evaluated.truth)
-    numbers = numbers[np.argsort(-sure[numbers], kind="stable")][:SHOWN]
-    if not len(numbers):
+def worst_errors(classifier: Classifier, evaluated: EvaluatedDataset) -> list[WrongPrediction]:
+    """The wrong predictions with the highest probability, at most `GALLERY_SIZE`."""
+    confidence = evaluated.probabilities.max(axis=1)
+    wrong = np.flatnonzero(evaluated.predicted != evaluated.truth)
+    wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:GALLERY_SIZE]
+    if not len(wrong):
         return []
-    usual = error_analysis.Usual.of(evaluated)
-    bound = classifier.model.metadata.ood_detector.bound
-    shown = []
-    for number in map(int, numbers):
-        image = evaluated.image(number)
-        why = error_analysis.likely(predictions, number, image, usual, bound)
-        reading = classifier.analyse(image)
-        heat = image
-        if classifier.has_heat_maps:
-            heat = grad_cam.overlay(image, classifier.heat_map(reading, reading.finding.label))
-        was, called = (evaluated.evaluation_set.labels[c[number]] for c in (evaluated.truth, evaluated.answer))
-        said = f"{was}, called {called} ({percent(float(sure[number]))}); {reading.finding.decision}"
-        pictured = Tile(thumbnail(image), evaluated.file(number), said)
-        note = "; ".join(why)
-        title = "Grad-CAM" if classifier.has_heat_maps else "No heat map of this model"
-        looked = Tile(thumbnail(heat), title, f"{note[0].upper()}{note[1:]}.")
-        shown.append(Wrong(number, why, (pictured, looked)))
-    return shown
+    usual = error_analysis.UsualRange.of(evaluated)
+    return [_wrong_prediction(classifier, evaluated, usual, index) for index in map(int, wrong)]
 
 
-def as_gallery(shown: list[Wrong], total: int) -> Gallery:
-    """The cards; `total` is the number of wrong answers."""
-    more = f"Shown are the {len(shown)} surest of {total:,} wrong answers; predictions.csv has them all."
-    return Gallery(tuple(each.card for each in shown), more=more if total > len(shown) else "")
+def _wrong_prediction(
+    classifier: Classifier, evaluated: EvaluatedDataset, usual: error_analysis.UsualRange, index: int
+) -> WrongPrediction:
+    image, labels = evaluated.image(index), evaluated.evaluation_set.labels
+    max_distance = classifier.model.metadata.ood_detector.bound
+    reasons = error_analysis.likely_reasons(evaluated.predictions, index, image, usual, max_distance)
+    reading = classifier.analyse(image)
+    overlay = image
+    if classifier.has_heat_maps:
+        overlay = grad_cam.overlay(image, classifier.heat_map(reading, reading.finding.label))
+    truth, predicted = labels[evaluated.truth[index]], labels[evaluated.predicted[index]]
+    confidence = percent(float(evaluated.probabilities[index].max()))
+    text = f"{truth}, predicted {predicted} ({confidence}); {reading.finding.decision}"
+    note = "; ".join(reasons)
+    heat_title = "Grad-CAM" if classifier.has_heat_maps else "No heat map for this model"
+    card = (
+        Tile(thumbnail(image), evaluated.file(index), text),
+        Tile(thumbnail(overlay), heat_title, f"{note[0].upper()}{note[1:]}."),
+    )
+    return WrongPrediction(index, reasons, card)
+
+
+def as_gallery(errors: Sequence[WrongPrediction], total: int) -> Gallery:
+    """The cards; `total` is the number of wrong predictions."""
+    more = f"Shown are the {len(errors)} most confident of {total:,} wrong predictions; predictions.csv lists them all."
+    return Gallery(tuple(error.card for error in errors), more=more if total > len(errors) else "")

@@ -1,34 +1,36 @@
-"""The plots of an evaluation as PNG, in the style of the data report."""
+"""The plots of an evaluation, as PNG."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
-from leuko.evaluation import tables
-from leuko.reports.eda.plots import PALETTE, as_png, colour, marker
+from leuko.evaluation.interval_text import figure_text, value_text
+from leuko.reports import tables
+from leuko.reports.plot_style import PALETTE, as_png, colour, marker
 
 SMALL = (5.6, 4.9)  # inches
 WIDE = (8.2, 4.4)
-_SHOWN = {"after": "after scaling", "before": "before scaling"}
+_SCALING = {"after": "after scaling", "before": "before scaling"}
 
 
 def draw(
     probabilities: np.ndarray, truth: np.ndarray, labels: Sequence[str], report: dict[str, Any] | None = None
 ) -> dict[str, bytes]:
-    """The plots by name.
+    """Draw all plots but those of the audits; returns PNGs by name.
 
     Args:
         probabilities: float, N × classes.
         truth: int, N.
         labels: class names.
-        report: from `leuko.evaluation.metrics.evaluate`; without it, calibration and risk are not drawn, and areas have
-            no intervals.
+        report: `leuko.evaluation.metrics.Evaluation.as_json`; without it, calibration and risk are not drawn, and areas
+            have no intervals.
     """
     matrix = np.zeros((len(labels), len(labels)), int)
     np.add.at(matrix, (truth, probabilities.argmax(axis=1)), 1)
@@ -41,6 +43,18 @@ def draw(
         drawn["reliability"] = reliability(report["calibration"])
         drawn["risk_coverage"] = risk_coverage(report["risk_coverage"])
     return drawn
+
+
+def write(
+    probabilities: np.ndarray,
+    truth: np.ndarray,
+    labels: Sequence[str],
+    folder: Path,
+    report: dict[str, Any] | None = None,
+) -> None:
+    """Write the plots as PNG files into an existing folder; see `draw` for the arguments."""
+    for name, png in draw(probabilities, truth, labels, report).items():
+        (folder / f"{name}.png").write_bytes(png)
 
 
 @as_png
@@ -56,7 +70,7 @@ def confusion_matrix(matrix: np.ndarray, labels: Sequence[str]) -> Figure:
     axes.set_xticks(range(len(labels)), labels, rotation=0 if len(labels) < 5 else 40)
     axes.set_yticks(range(len(labels)), labels)
     axes.grid(visible=False)
-    axes.set(xlabel="network", ylabel="truth", title=f"{matrix.sum():,} images")
+    axes.set(xlabel="predicted class", ylabel="true class", title=f"{matrix.sum():,} images")
     return figure
 
 
@@ -67,7 +81,7 @@ def roc(
     """The ROC curve of each class against the rest."""
     figure = Figure(figsize=SMALL)
     axes = figure.subplots()
-    for c, name in _both_sides(truth, labels):
+    for c, name in _with_both_classes(truth, labels):
         false, true, _ = roc_curve(truth == c, probabilities[:, c])
         axes.plot(false, true, color=colour(c), label=_with_area(name, "auc_roc", auc(false, true), report), lw=1.8)
     axes.plot([0, 1], [0, 1], color="0.7", lw=0.8)
@@ -83,7 +97,7 @@ def precision_recall(
     """The precision–recall curve of each class against the rest."""
     figure = Figure(figsize=SMALL)
     axes = figure.subplots()
-    for c, name in _both_sides(truth, labels):
+    for c, name in _with_both_classes(truth, labels):
         precision, recall, _ = precision_recall_curve(truth == c, probabilities[:, c])
         area = average_precision_score(truth == c, probabilities[:, c])
         label = _with_area(name, "auc_pr", area, report)
@@ -95,22 +109,22 @@ def precision_recall(
 
 @as_png
 def reliability(calibration: Mapping[str, Any]) -> Figure:
-    """What was said against what was so, before and after scaling; areas of the points go with their images."""
+    """Reliability diagrams before and after scaling; the area of a point shows its number of images."""
     kinds = {kind: title for kind, title in _TITLES.items() if kind in calibration}
     figure = Figure(figsize=WIDE if len(kinds) > 1 else SMALL)
     for axes, (kind, title) in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds.items(), strict=True):
         axes.plot([0, 1], [0, 1], color="0.7", lw=0.8)
         for number, when in enumerate(("before", "after")):
             found = calibration[kind]["diagram"][when]
-            error = tables.in_full(calibration[kind][when]["ece"])
+            error = figure_text(calibration[kind][when]["ece"])
             size = 30 + 120 * np.asarray(found["images"]) / max(sum(found["images"]), 1)
             axes.plot(found["said"], found["so"], color=colour(number), lw=1)
-            label = f"{_SHOWN[when]} (error {error})"
+            label = f"{_SCALING[when]} (error {error})"
             axes.scatter(
                 found["said"], found["so"], s=size, color=colour(number), marker=marker(number), label=label, alpha=0.8
             )
-        perfect = tables.chance(calibration[kind]["perfect"]["ece"])
-        axes.set(xlabel="probability", ylabel="share that was so", ylim=(-0.03, 1.03))
+        perfect = tables.perfect_calibration(calibration[kind]["perfect"]["ece"])
+        axes.set(xlabel="probability", ylabel="observed share", ylim=(-0.03, 1.03))
         axes.set_title(f"{title}\n(perfect model: error {perfect})")
         axes.legend(loc="lower right", fontsize=9)
     return figure
@@ -121,53 +135,54 @@ _TITLES = {"classes": "The most probable class is right", "leukaemia": "The imag
 
 @as_png
 def risk_coverage(found: Mapping[str, Any]) -> Figure:
-    """The share of wrong answers among the surest, against how many that are."""
+    """Error rate of the most confident predictions, against their share of the images."""
     figure = Figure(figsize=SMALL)
     axes = figure.subplots()
     curve = found["curve"]
     axes.plot(curve["coverage"], curve["risk"], color=PALETTE[0], lw=1.8)
-    axes.set(xlabel="coverage: share answered, the surest first", ylabel="share wrong among them", xlim=(0, 1))
+    axes.set(xlabel="coverage: share of the images, most confident first", ylabel="error rate among them", xlim=(0, 1))
     axes.set_ylim(0, max(max(curve["risk"]) * 1.15, 0.02))
-    axes.set_title(f"Risk and coverage\n(area {tables.in_full(found['aurc'])})")
+    axes.set_title(f"Risk and coverage\n(area {figure_text(found['aurc'])})")
     return figure
 
 
 @as_png
-def robustness(found: Mapping[str, Sequence[float]], untouched: float) -> Figure:
+def robustness(found: Mapping[str, Sequence[float]], unchanged: float) -> Figure:
     """Macro-F1 against the strength of each corruption; the first strength is 0."""
     figure = Figure(figsize=WIDE)
     axes = figure.subplots()
     for number, (name, values) in enumerate(found.items()):
         axes.plot(
             range(len(values) + 1),
-            [untouched, *values],
+            [unchanged, *values],
             color=colour(number),
             marker=marker(number),
             label=name,
             lw=1.6,
         )
-    axes.axhline(untouched - 0.03, color="#444444", ls="--", lw=1, label="3 points lost")
+    axes.axhline(unchanged - 0.03, color="#444444", ls="--", lw=1, label="3 points lost")
     axes.axvline(3, color="0.8", lw=1)
-    axes.set(xlabel="strength (0: as they are, 3: middle)", ylabel="F1 (macro)", ylim=(0, 1.03))
+    axes.set(xlabel="strength (0: unchanged, 3: middle)", ylabel="F1 (macro)", ylim=(0, 1.03))
     axes.legend(loc="lower left", ncols=2)
     return figure
 
 
 @as_png
-def shortcuts(found: Mapping[str, Mapping[str, Any]], chance: float) -> Figure:
-    """Macro-F1 of the network and of colour statistics on images of which something was changed or taken away."""
-    figure = Figure(figsize=(WIDE[0], 1.6 + 0.5 * len(found)))
+def shortcuts(views: Mapping[str, Mapping[str, Any]], chance: float) -> Figure:
+    """Macro-F1 of the network and of colour statistics on changed images."""
+    figure = Figure(figsize=(WIDE[0], 1.6 + 0.5 * len(views)))
     axes = figure.subplots()
     for number, (who, title) in enumerate((("network", "the network"), ("colour_baseline", "colour statistics alone"))):
-        values = [view.get(who) for view in found.values()]
-        known = [i for i, value in enumerate(values) if value]
-        figures = [values[i]["f1"] for i in known]
-        centre = np.array([f["value"] for f in figures])
-        reach = [centre - [f["low"] for f in figures], [f["high"] for f in figures] - centre] if figures else None
+        f1 = {place: view[who]["f1"] for place, view in enumerate(views.values()) if view.get(who)}
+        if not f1:
+            continue
+        values = np.array([figure["value"] for figure in f1.values()])
+        below = values - [figure["low"] for figure in f1.values()]
+        above = [figure["high"] for figure in f1.values()] - values
         axes.errorbar(
-            centre,
-            np.array(known) + 0.22 * (number - 0.5),
-            xerr=np.maximum(reach, 0) if figures else None,
+            values,
+            np.array(list(f1)) + 0.22 * (number - 0.5),
+            xerr=np.maximum([below, above], 0),
             ls="",
             marker=marker(number),
             color=colour(number),
@@ -175,8 +190,8 @@ def shortcuts(found: Mapping[str, Mapping[str, Any]], chance: float) -> Figure:
             capsize=3,
             label=title,
         )
-    axes.axvline(chance, color="#444444", ls="--", lw=1, label="guessing")
-    axes.set_yticks(range(len(found)), list(found))
+    axes.axvline(chance, color="#444444", ls="--", lw=1, label="chance")
+    axes.set_yticks(range(len(views)), list(views))
     axes.invert_yaxis()
     axes.set(xlabel="F1 (macro)", xlim=(0, 1.03))
     figure.legend(loc="outside upper left", ncols=3)
@@ -184,15 +199,15 @@ def shortcuts(found: Mapping[str, Mapping[str, Any]], chance: float) -> Figure:
 
 
 def _with_area(name: str, figure: str, area: float, report: dict[str, Any] | None) -> str:
-    """A class with the area under its curve and, where a report tells it, the interval."""
-    return f"{name}: {tables.in_full(report['per_class'][name][figure]) if report else tables.number(area)}"
+    """A class with the area under its curve and, if there is a report, the interval."""
+    return f"{name}: {figure_text(report['per_class'][name][figure]) if report else value_text(area)}"
 
 
-def _both_sides(truth: np.ndarray, labels: Sequence[str]) -> list[tuple[int, str]]:
-    """The classes that some images have and some have not."""
+def _with_both_classes(truth: np.ndarray, labels: Sequence[str]) -> list[tuple[int, str]]:
+    """The classes that some, but not all, images belong to."""
     return [(c, name) for c, name in enumerate(labels) if 0 < (truth == c).sum() < len(truth)]
 
 
-def _legend(axes: Axes, place: str) -> None:
+def _legend(axes: Axes, place: Literal["lower left", "lower right"]) -> None:
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc=place)

@@ -14,7 +14,7 @@ from leuko.data.errors import DataError
 from leuko.data.sources.archive import ArchiveError
 from leuko.inference.classifier import Classifier
 from leuko.networks.model_folder import ModelFolderError
-from leuko.reports.cards import adapted_card
+from leuko.reports.cards import model_card
 from leuko.serving.adaptation_process import adapt_to_zip
 from leuko.serving.gradio import private_parts
 from leuko.serving.tabs.adapted_models import AdaptedModel, AdaptedModels
@@ -124,7 +124,7 @@ def add(classifier: Classifier, adapted_models: AdaptedModels) -> None:
             *adaptation.report["notes"],
             *_beginning(messages, *_SHOWN_MESSAGES),
         )
-        return None, None, card, adapted_card.table(adaptation.report), *_download_updates(True)
+        return None, None, card, model_card.cross_validation_table(adaptation.report), *_download_updates(True)
 
     def prepare_download(request: gr.Request) -> tuple:
         model = adapted_models.of(request)

@@ -1,4 +1,4 @@
-"""The survey of a data set: load, inspect, measure, group, audit, and write the report."""
+"""`leuko eda`: load a data set, measure and inspect it, audit shortcuts, and write the data report."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from leuko.data.image_table import ImageTable
 from leuko.data.load import load
 from leuko.data.splitting.groups import Groups, find_groups
 from leuko.data.splitting.split import LeakError, folds
-from leuko.evaluation.logits import predict
+from leuko.evaluation.logits import predict_with_model
 from leuko.evaluation.predict_dataset import progress
 from leuko.evaluation.shortcut_audit import shortcuts
 from leuko.networks import model_folder
 from leuko.reports.eda import page
-from leuko.reports.eda.dataset_profile import DatasetProfile, some
+from leuko.reports.eda.dataset_profile import Audit, DatasetProfile, sample
 from leuko.reports.eda.records import Records, measure
 
 FOLDS = 5
-FEWEST = 3  # usable images
-AUDITED = 5000  # images at most in the audit, whose work grows with the square of their number
-DIMENSIONS = 256  # of the deep features that are kept of an image
-_BATCH = 8  # images at a time; more do not go faster on a CPU
+MIN_IMAGES = 3  # usable images; with fewer there is nothing to compare
+AUDITED = 5000  # images in the audit at most; its time grows with the square of their number
+DIMENSIONS = 256  # of the deep features that are kept for each image
+_BATCH = 8  # images at a time; more are not faster on a CPU
 
 
 class Fold(NamedTuple):
@@ -38,34 +38,36 @@ class Fold(NamedTuple):
     test: np.ndarray
 
 
-def survey(sources: Sequence[str], output: Path, *, model: str | None = None, group_column: str | None = None) -> Path:
+def write_data_report(
+    sources: Sequence[str], output: Path, *, model: str | None = None, group_column: str | None = None
+) -> Path:
     """Write the data report of one or several sources.
 
     Args:
         sources: folders or Hub ids.
-        output: folder to write; an earlier report in it is replaced.
-        model: model folder or Hub id whose deep features are shown; the embedded one by default.
+        output: folder for the report; an earlier report in it is replaced.
+        model: model folder or Hub id whose deep features are shown; by default the embedded model.
         group_column: see `leuko.data.load.load`.
 
     Returns:
         The path of `report.html`.
 
     Raises:
-        DataError: the sources cannot be used, or `output` holds something else or lies inside the data.
+        DataError: the sources cannot be used, or `output` holds other files or lies inside the data.
         leuko.networks.model_folder.ModelFolderError: the model cannot be used.
     """
     page.check(output)
     output_paths.check_apart(output, sources)
     rows = ImageTable.concatenate(list(load(sources, group_column=group_column).values()))
-    labels, place = rows.labels, {file: row for row, file in enumerate(rows.files)}
+    labels, row_of = rows.labels, {file: row for row, file in enumerate(rows.files)}
     records = measure(rows, progress)
     if not records.readable.any():
         raise DataError(f"None of the {len(rows)} images can be read; is this the right folder?")
     network = model_folder.load(model)
     features = deep_features(network, rows, records.readable)
-    cleaning = inspect(rows, lambda some: features[[place[file] for file in some.files]], progress=progress)
+    cleaning = inspect(rows, lambda part: features[[row_of[file] for file in part.files]], progress=progress)
     kept = cleaning.kept
-    if len(kept) < FEWEST:
+    if len(kept) < MIN_IMAGES:
         raise DataError(f"Only {len(kept)} of {len(rows)} images can be used; too few for a report.")
     groups = find_groups(
         labels[kept],
@@ -91,7 +93,7 @@ def survey(sources: Sequence[str], output: Path, *, model: str | None = None, gr
 
 
 def deep_features(model: model_folder.Model, rows: ImageTable, readable: np.ndarray) -> np.ndarray:
-    """What the network makes of every row, batch by batch.
+    """Compute the pooled features of every readable image.
 
     Features of more than `DIMENSIONS` numbers are projected onto as many random directions, which keeps all distances
     to about 6 % (Johnson & Lindenstrauss 1984; Dasgupta & Gupta, doi:10.1002/rsa.10073) in a fifth of the memory.
@@ -99,17 +101,17 @@ def deep_features(model: model_folder.Model, rows: ImageTable, readable: np.ndar
     Args:
         model: a loaded model folder.
         rows: as `leuko.data.load` gives them.
-        readable: bool, N; the others stay zero.
+        readable: bool, N; the features of other rows stay zero.
 
     Returns:
         float32, N × D.
     """
-    wanted = np.flatnonzero(readable)
-    batches = np.array_split(wanted, -(-len(wanted) // _BATCH))
-    features = None
+    rows_to_do = np.flatnonzero(readable)
+    batches = np.array_split(rows_to_do, -(-len(rows_to_do) // _BATCH))
+    features, directions = np.zeros((len(rows), 0), np.float32), np.zeros((0, 0), np.float32)
     for batch in progress(batches, "Deep features", len(batches)):
-        _, pooled = predict(model.network, rows.select(batch), model.preprocessing, batch=_BATCH)
-        if features is None:
+        _, pooled = predict_with_model(model, rows.select(batch), batch=_BATCH)
+        if not directions.size:
             directions = _directions(pooled.shape[1])
             features = np.zeros((len(rows), directions.shape[1]), np.float32)
         features[batch] = pooled @ directions
@@ -123,16 +125,17 @@ def _directions(dimensions: int) -> np.ndarray:
     return drawn / np.float32(DIMENSIONS**0.5)
 
 
-def audit(
-    records: Records, kept: np.ndarray, labels: np.ndarray, groups: Groups
-) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
-    """What can be guessed without looking at a cell: view → kind of split → figures; empty if there are too few groups.
+def audit(records: Records, kept: np.ndarray, labels: np.ndarray, groups: Groups) -> Audit:
+    """How well the class can be predicted without any cell shapes.
 
     Args:
-        records: of all rows.
-        kept: int, the rows that are used; of more than `AUDITED`, some at random.
+        records: measurements of all rows.
+        kept: int, the rows that are used; of more than `AUDITED`, a random sample.
         labels: int, of all rows.
         groups: of the kept rows.
+
+    Returns:
+        View → kind of split ("random", "grouped") → figures; empty if there are too few groups.
     """
     views = {
         "colour statistics": records.colours[kept],
@@ -141,18 +144,21 @@ def audit(
     }
     if len(np.unique(records.sizes[kept], axis=0)) > 1:
         views["image size"] = records.sizes[kept]
-    own = labels[kept]
+    truth = labels[kept]
     try:
-        grouped = [(fold.train, fold.test) for fold in folds(own, groups, count=FOLDS)]
-        plain = list(StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(own, own))
+        grouped = [Fold(fold.train, fold.test) for fold in folds(truth, groups, count=FOLDS)]
+        plain = [
+            Fold(train, test)
+            for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(truth, truth)
+        ]
     except LeakError:
         raise
-    except ValueError:  # of both: a class has too few groups, or images
+    except ValueError:  # from both: a class has too few groups or images
         return {}
-    used = np.isin(np.arange(len(own)), some(np.arange(len(own)), AUDITED))
+    used = np.isin(np.arange(len(truth)), sample(np.arange(len(truth)), AUDITED))
     figures = {
         kind: shortcuts(
-            views, own, [Fold(train[used[train]], test[used[test]]) for train, test in splits], groups.group
+            views, truth, [Fold(train[used[train]], test[used[test]]) for train, test in splits], groups.group
         )
         for kind, splits in (("random", plain), ("grouped", grouped))
     }
