@@ -51,9 +51,9 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure the rows that have no result yet, and print the table."""
+    from leuko.evaluation.stain_references import find_references
     from leuko.experiments import ablate
     from leuko.networks.trunk_files import TrunkFiles
-    from leuko.evaluation.stain_references import find_references
 
     included = TrunkFiles.general(arguments.backbone)
     settings = experiment_settings(

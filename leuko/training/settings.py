@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from leuko.data.sources.folders import title_of
+from leuko.images.augmentation import Kind
 from leuko.images.stain_normalisation import Method
 from leuko.networks.network import FineTuning
-from leuko.images.augmentation import Kind
 from leuko.training.losses import LossName
 
 Balance = Literal["none", "weights", "over", "under", "smote"]

@@ -26,11 +26,11 @@ from transformers import (
 )
 
 from leuko.data.splitting import balance
+from leuko.images.augmentation import Augmentation
 from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing, to_input
 from leuko.system import memory
 from leuko.training import checkpoints, dataloading
-from leuko.images.augmentation import Augmentation
 from leuko.training.distributed import processes
 from leuko.training.losses import Loss
 from leuko.training.prepare_data import TrainingData
