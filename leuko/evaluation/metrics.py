@@ -222,7 +222,7 @@ def _calibration(bootstrap: Bootstrap, after: BinaryPredictions, before: BinaryP
 
 
 def _risk_coverage(bootstrap: Bootstrap, top_class: BinaryPredictions) -> RiskCoverage:
-    confidence, wrong, ranking = top_class.probability, ~top_class.so, Ranking(top_class.probability)
+    confidence, wrong, ranking = top_class.probability, ~top_class.outcome, Ranking(top_class.probability)
     confident = {f"{share:.2f}": confidence >= _lowest_of(confidence, share) for share in COVERAGES}
     coverage, risk = ranking.risk_coverage(wrong)
     kept = np.unique(np.linspace(0, len(coverage) - 1, CURVE_POINTS).round().astype(int))

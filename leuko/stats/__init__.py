@@ -1,1 +1,1 @@
-"""Statistics: intervals, paired tests, and metrics of ranking and calibration."""
+"""Statistics: confidence intervals, paired tests, and metrics of ranking and calibration."""

@@ -10,18 +10,18 @@ Interval = dict[str, float]  # `value`, `low` and `high`
 
 
 def wilson_interval(successes: float, trials: float) -> tuple[float, float]:
-    """95 % interval of a share; without trials, anything from 0 to 1.
+    """95 % Wilson interval of a proportion; without trials it is 0 to 1.
 
     Wilson, "Probable inference, the law of succession, and statistical inference", 1927,
     doi:10.1080/01621459.1927.10502953.
     """
     if not trials:
         return 0.0, 1.0
-    share, weight = successes / trials, Z**2 / trials
-    centre = (share + weight / 2) / (1 + weight)
-    reach = Z * sqrt(share * (1 - share) / trials + weight / (4 * trials)) / (1 + weight)
-    # Rounding must not put a share of 0 or 1 outside its interval.
-    return max(0.0, min(share, centre - reach)), min(1.0, max(share, centre + reach))
+    proportion, weight = successes / trials, Z**2 / trials
+    centre = (proportion + weight / 2) / (1 + weight)
+    half = Z * sqrt(proportion * (1 - proportion) / trials + weight / (4 * trials)) / (1 + weight)
+    # Rounding must not put a proportion of 0 or 1 outside its interval.
+    return max(0.0, min(proportion, centre - half)), min(1.0, max(proportion, centre + half))
 
 
 def proportion_interval(value: float, count: float) -> Interval:

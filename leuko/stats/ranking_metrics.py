@@ -1,4 +1,4 @@
-"""Figures of an order of images by a score, under many weightings at once."""
+"""Ranking metrics: areas under the ROC, precision-recall and risk-coverage curves, for many weightings at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Ranking:
-    """Images in the order of a score, the highest first; images of one score come together.
+    """Images ranked by a score, the highest first; images of equal score have one level.
 
     Attributes:
         levels: float, K: the different scores, descending.
@@ -35,22 +35,22 @@ class Ranking:
         """
         true, false = self.above(weights * positive), self.above(weights * ~positive)
         area = (np.diff(false, axis=1, prepend=0) * (true + np.pad(true, ((0, 0), (1, 0)))[:, :-1]) / 2).sum(axis=1)
-        return _over(area, true[:, -1] * false[:, -1])
+        return _ratio(area, true[:, -1] * false[:, -1])
 
     def auc_pr(self, weights: np.ndarray, positive: np.ndarray) -> np.ndarray:
-        """Area under the precision–recall curve as average precision: no line is drawn between its points.
+        """Area under the precision–recall curve as average precision, without interpolation.
 
         Davis & Goadrich, "The relationship between precision-recall and ROC curves", 2006, doi:10.1145/1143844.1143874.
 
-        Args and returns as for `auc_roc`; nan without positives or without negatives.
+        Args and result as of `auc_roc`; nan without positives or without negatives.
         """
         true, false = self.above(weights * positive), self.above(weights * ~positive)
         precision = true / np.maximum(true + false, 1e-12)
         area = (np.diff(true, axis=1, prepend=0) * precision).sum(axis=1)
-        return np.where(false[:, -1] > 0, _over(area, true[:, -1]), np.nan)
+        return np.where(false[:, -1] > 0, _ratio(area, true[:, -1]), np.nan)
 
     def aurc(self, weights: np.ndarray, wrong: np.ndarray) -> np.ndarray:
-        """Area under the risk–coverage curve: the share of wrong answers among the surest, mean over all coverages.
+        """Area under the risk–coverage curve: the error rate among the most certain answers, mean over all coverages.
 
         Geifman & El-Yaniv, "Selective classification for deep neural networks", 2017, arXiv:1705.08500; as an area,
         Geifman, Uziel & El-Yaniv 2019, arXiv:1805.08206. The smaller the better.
@@ -62,16 +62,17 @@ class Ranking:
         Returns:
             float, B, 0 to 1.
         """
-        kept, lost = self.above(weights), self.above(weights * wrong)
-        risk = lost / np.maximum(kept, 1e-12)
-        return _over((np.diff(kept, axis=1, prepend=0) * risk).sum(axis=1), kept[:, -1])
+        answered, errors = self.above(weights), self.above(weights * wrong)
+        risk = errors / np.maximum(answered, 1e-12)
+        return _ratio((np.diff(answered, axis=1, prepend=0) * risk).sum(axis=1), answered[:, -1])
 
     def risk_coverage(self, wrong: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The curve itself: coverage and risk, float, K, from the surest images to all."""
-        everyone = np.ones((1, len(wrong)))
-        kept, lost = self.above(everyone)[0], self.above(everyone * wrong)[0]
-        return kept / len(wrong), lost / kept
+        """The risk–coverage curve: coverage and risk, float, K, from the most certain images to all."""
+        all_images = np.ones((1, len(wrong)))
+        answered, errors = self.above(all_images)[0], self.above(all_images * wrong)[0]
+        return answered / len(wrong), errors / answered
 
 
-def _over(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """NaN where the denominator is 0."""
+    return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)

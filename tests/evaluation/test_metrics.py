@@ -199,7 +199,7 @@ def test_a_perfect_model_lies_within_what_is_simulated_for_it_and_an_overconfide
     perfect = calibration_metrics.simulate_perfect_calibration(probability)["ece"]
     everyone = np.ones((1, 600))
     assert perfect["low"] <= calibration_metrics.calibration_error(statement, everyone)[0] <= perfect["high"]
-    boastful = calibration_metrics.leukaemia_predictions(probability**0.3, statement.so)
+    boastful = calibration_metrics.leukaemia_predictions(probability**0.3, statement.outcome)
     bound = calibration_metrics.simulate_perfect_calibration(boastful.probability)["ece"]["high"]
     assert calibration_metrics.calibration_error(boastful, everyone)[0] > bound
 
