@@ -1,4 +1,4 @@
-"""To the Hugging Face Hub: a model folder, whole and in one commit, or not at all."""
+"""Publishing a model folder on the Hugging Face Hub: complete and in one commit, or not at all."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from huggingface_hub.utils import validate_repo_id
 
 from leuko.networks import hub_errors, model_folder
 
-# Named one by one, because what else lies in a model folder may name or show images, and so patients: the split and
-# the findings of the cleaning list the data's files.
+# Only these files are published. Others in a model folder may name or show images, and so patients: the split and the
+# results of the cleaning list the files of the data set.
 PUBLISHED = (
     "README.md",
     model_folder.CONFIG,
@@ -34,26 +34,27 @@ PUBLISHED = (
 
 
 class HubError(RuntimeError):
-    """Something could not be published; the message is one sentence that says what to do."""
+    """A model could not be published; the message is one sentence that says what to do."""
 
 
 def publish_model(source: Path, repo: str, force: bool = False) -> str:
-    """Push a model folder to the Hub, replacing what the repository held, as one commit.
+    """Push a model folder to the Hub as one commit; it replaces the content of the repository.
 
-    The folder is loaded first, so that nothing is published that could not be served. Pushing the same folder again
-    changes nothing. The token comes from HF_TOKEN or the Hub's own login.
+    The folder is loaded first, so that only models that can be served are published. Pushing the same folder again
+    changes nothing. The token comes from HF_TOKEN or the login of the Hub's client.
 
     Args:
-        source: a model folder as `train.py` writes it; only what `PUBLISHED` names leaves the machine.
-        repo: `USER/NAME`; made (public) if it does not exist.
-        force: publish a model that has warnings (`leuko.networks.model_folder.ModelMetadata`) all the same.
+        source: a model folder as `leuko train` writes it; only the files in `PUBLISHED` are pushed.
+        repo: `USER/NAME`; created (public) if it does not exist.
+        force: publish the model even if it has warnings (`leuko.networks.metadata.ModelMetadata`).
 
     Returns:
         The address of the model.
 
     Raises:
         leuko.networks.model_folder.ModelFolderError: the folder cannot be served.
-        HubError: warnings, no token, a wrong one, no rights, no such name, or no connection.
+        HubError: the model has warnings; the token is missing, wrong or lacks rights; the name is wrong; or there is no
+            connection.
     """
     model = model_folder.load(source)
     if model.metadata.warnings and not force:
@@ -63,34 +64,35 @@ def publish_model(source: Path, repo: str, force: bool = False) -> str:
         )
     check_login(repo)
     if model.is_network:
-        _ = model.network  # it is read only when asked for
+        _ = model.network  # reads the weights, so that a damaged model is refused
     again = f"python -m leuko publish model {source} {repo}{' --force' * force}"
     with _in_one_sentence(repo, then=f"`{again}` finishes"):
         api = HfApi()
         url = api.create_repo(repo, repo_type="model", exist_ok=True)
         files = {name: source / name for name in PUBLISHED if (source / name).is_file()}
         if model_folder.RESULTS in files and not _on_hub_data(files[model_folder.RESULTS]):
-            del files[model_folder.RESULTS]  # the Hub takes results on its own data sets alone
-        left_over = set(api.list_repo_files(repo)) - files.keys() - {".gitattributes"}
-        # Not upload_folder: over Xet it may make several commits, between which the model is half there.
+            del files[model_folder.RESULTS]  # the Hub accepts only results on data sets of the Hub
+        obsolete = set(api.list_repo_files(repo)) - files.keys() - {".gitattributes"}
+        # Not upload_folder: over Xet it may make several commits, between which the model is incomplete.
         api.create_commit(
             repo,
             [CommitOperationAdd(name, file) for name, file in files.items()]
-            + [CommitOperationDelete(name) for name in sorted(left_over)],
+            + [CommitOperationDelete(name) for name in sorted(obsolete)],
             commit_message="Model written by Deep Leuko",
         )
         return str(url)
 
 
 def _on_hub_data(results: Path) -> bool:
+    """Whether all results are on data sets of the Hub."""
     return all("/" in entry.dataset_id for entry in parse_eval_result_entries(yaml.safe_load(results.read_text())))
 
 
 def check_login(repo: str) -> None:
-    """Make sure that `repo` is a name and the token one that may write, before hours are spent on what is to be pushed.
+    """Check the name of the repository and the token, before hours of training whose result cannot be pushed.
 
     Raises:
-        HubError: it is not.
+        HubError: the name is wrong, or the token is missing or may not write.
     """
     try:
         validate_repo_id(repo)
@@ -108,7 +110,7 @@ def check_login(repo: str) -> None:
 
 @contextmanager
 def _in_one_sentence(repo: str, then: str) -> Iterator[None]:
-    """Turn what the Hub's client raises into a `HubError`."""
+    """Turn errors of the Hub's client into a `HubError`."""
     try:
         with hub_errors.quiet():
             yield

@@ -60,7 +60,7 @@ class Field:
 
     @property
     def order(self) -> np.ndarray:
-        """Rows of the table, the most suspicious first; without a scale, the largest share of nucleus in the cell first."""
+        """Rows of the table, the most suspicious first; without a scale, the largest share of nucleus first."""
         key = self.table["nucleus_share"] if self.blast_likeness is None else self.blast_likeness
         return np.argsort(-np.nan_to_num(key), kind="stable")
 

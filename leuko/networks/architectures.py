@@ -1,4 +1,4 @@
-"""Networks of the literature that timm lacks, registered with timm: `timm.create_model("alexnet")`."""
+"""Networks from the literature that timm lacks, registered with timm: `timm.create_model("alexnet")`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
 
-COMPACT_CHANNELS = (32, 64, 128, 256)  # of the compact network's blocks
+COMPACT_CHANNELS = (32, 64, 128, 256)  # of the blocks of `CompactCNN`
 
 
 class _TrunkAndHead(nn.Module):
-    """What timm expects of a classifier whose trunk is `features` and whose head is `classifier`, linear layer last."""
+    """The methods that timm expects; the trunk is `features`, the head `classifier`, which ends in a linear layer."""
 
     features: nn.Sequential
     pool: nn.Module
@@ -26,7 +26,7 @@ class _TrunkAndHead(nn.Module):
         return self.features(x)
 
     def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
-        """Logits, B × classes, of a feature map, or what the last layer would be given, B × features."""
+        """Logits, B × classes, of a feature map; or the input of the last layer, B × features."""
         x = self.pool(x).flatten(1)
         return self.classifier[:-1](x) if pre_logits else self.classifier(x)
 
@@ -39,10 +39,10 @@ class _TrunkAndHead(nn.Module):
         return self.classifier[-1]
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Replace the last layer by a fresh one; without classes, by none."""
+        """Replace the last layer by a new one; by an identity if there are no classes."""
         self.num_classes = num_classes
-        wide = self.head_hidden_size
-        self.classifier[-1] = nn.Linear(wide, num_classes) if num_classes else nn.Identity()
+        features = self.head_hidden_size
+        self.classifier[-1] = nn.Linear(features, num_classes) if num_classes else nn.Identity()
 
 
 class AlexNet(_TrunkAndHead):
@@ -95,7 +95,9 @@ class CompactCNN(_TrunkAndHead):
     def __init__(self, num_classes: int = 1000, in_chans: int = 3, drop_rate: float = 0.2) -> None:
         super().__init__()
         self.num_classes, self.num_features, self.head_hidden_size = num_classes, COMPACT_CHANNELS[-1], 128
-        blocks, self.feature_info, before = [], [], in_chans
+        blocks: list[nn.Module] = []
+        self.feature_info: list[dict[str, Any]] = []
+        before = in_chans
         for number, channels in enumerate(COMPACT_CHANNELS):
             convolution = nn.Conv2d(before, channels, 3, padding=1, bias=False)
             blocks += [convolution, nn.BatchNorm2d(channels), nn.ReLU(inplace=True), nn.MaxPool2d(2)]
@@ -144,5 +146,5 @@ def alexnet(pretrained: bool = False, **arguments: Any) -> AlexNet:
 
 @register_model
 def compact_cnn(pretrained: bool = False, **arguments: Any) -> CompactCNN:
-    """The compact network for smears, 0.4 million parameters without the last layer; there are no weights of it."""
+    """The compact network for smears, 0.4 million parameters without the last layer; it has no pretrained weights."""
     return build_model_with_cfg(CompactCNN, "compact_cnn", pretrained, **arguments)

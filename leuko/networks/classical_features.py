@@ -27,14 +27,14 @@ _NUCLEUS = np.array([not name.startswith(("cell_", "cytoplasm_", "contrast_")) f
 
 
 def cells_and_colours(image: np.ndarray) -> np.ndarray:
-    """The white cells of an image in figures, how many cells of each kind there are, and nine colour statistics."""
+    """Measurements of the white cells, the number of cells of each kind, and nine colour statistics."""
     image = scale_bar.remove(image)
     segmentation = segment(image)
     return np.concatenate([_pooled(image, segmentation), _counts(segmentation), colour_statistics(image)])
 
 
 def nuclei_by_k_means(image: np.ndarray) -> np.ndarray:
-    """Nuclei found by k-means, in figures of shape, border dimension, colour and texture.
+    """Shape, border dimension, colour and texture of nuclei segmented by k-means.
 
     After Kazemi, Najafabadi & Araabi, "Automatic recognition of acute myelogenous leukemia in blood microscopic images
     using k-means clustering and support vector machine", 2016, doi:10.4103/2228-7477.186885.
@@ -53,8 +53,8 @@ FEATURES: dict[str, DescribeImage] = {
 def _pooled(image: np.ndarray, segmentation: Segmentation) -> np.ndarray:
     """Mean and standard deviation over the white cells, and the cell with the largest nucleus; 3 × features.
 
-    Cells that the border cuts are left out if there are others. Sizes are missing where the scale is not known, and
-    everything is missing (NaN) where there are no cells.
+    Cells that the image border cuts are left out if there are others. Sizes are NaN where the scale is unknown, and
+    everything is NaN where there are no cells.
     """
     table = describe(image, segmentation)
     _, cells = as_matrix(table)

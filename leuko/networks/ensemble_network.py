@@ -66,13 +66,13 @@ class Ensemble(nn.Module):
     """The mean of several classifiers' probabilities, as one timm network.
 
     The feature map of an ensemble is the concatenation of its members' feature maps, each flattened, since they may
-    differ in size and layout; `split` separates them again. Logits are the logarithms of the mean probabilities, so that
-    softmax gives the mean probabilities.
+    differ in size and layout; `split` separates them again. Logits are the logarithms of the mean probabilities, so
+    that softmax gives the mean probabilities.
 
     Args:
         members: for each member `architecture` (timm's name), `args` (of `timm.create_model`), `mean` and `std` (of
-            its input; the ensemble's input is normalised as the first member's), `size` (of its input; the ensemble takes
-            the largest) and `shape` (of its feature map for one image).
+            its input; the ensemble's input is normalised as the first member's), `size` (of its input; the ensemble
+            takes the largest) and `shape` (of its feature map for one image).
         num_classes: of all members.
         in_chans: 3.
         drop_rate: not used: the members are trained already.

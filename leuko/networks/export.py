@@ -41,9 +41,9 @@ def export_onnx(network: Network, size: tuple[int, int], file: Path) -> None:
 
     Input: `pixel_values`, float32, B × 3 × H × W. Outputs, float32: `feature_map`, `features` (B × D, the input of the
     last layer) and `logits`; where the head is a chain of dense layers (`leuko.networks.dense_head`) also `cams`
-    (B × classes × h × w): Grad-CAM's maps before negative values are cut off and the maximum is scaled to 1. Matrices and
-    kernels are stored in half precision and cast on loading, so that the file is as small as the safetensors file and
-    computes the same.
+    (B × classes × h × w): Grad-CAM's maps before negative values are cut off and the maximum is scaled to 1. Matrices
+    and kernels are stored in half precision and cast on loading, so that the file is as small as the safetensors file
+    and computes the same.
 
     Args:
         network: in evaluation mode, its weights already rounded to half precision.

@@ -1,4 +1,4 @@
-"""The Hub's client, with fewer words: what went wrong as a status or a phrase, and no more on the screen than that."""
+"""Errors of the Hub's client as a status or a phrase, with nothing else on the screen; and an unreachable Hub."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from huggingface_hub import constants
 from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, logging
 
-PATIENCE = 4.0  # seconds for a first sign of life; the Hub's client by itself tries again for about a minute
+TIMEOUT = 4.0  # seconds until the first answer; the Hub's client would try again for about a minute
 
 
-def reachable(address: str, seconds: float = PATIENCE) -> bool:
-    """Whether a server answers at all, and with no error of its own, within some seconds.
+def reachable(address: str, seconds: float = TIMEOUT) -> bool:
+    """Whether a server answers in time and without a server error.
 
-    A name that is looked up in vain, a connection that is refused, and a server that takes it and says nothing all
-    count as no answer. Asked from a thread, since looking up a name knows no time limit.
+    An unknown name, a refused connection and a server that accepts the connection without answering all mean: not
+    reachable. The request runs in a thread, because looking up a name has no time limit.
     """
-    answered = []
+    answers = []
 
-    def ask() -> None:
+    def request() -> None:
         try:
             with httpx2.stream("GET", address, timeout=seconds) as response:
-                answered.append(response.status_code < 500)
+                answers.append(response.status_code < 500)
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError):
-            answered.append(False)
+            answers.append(False)
 
-    thread = Thread(target=ask, daemon=True)
+    thread = Thread(target=request, daemon=True)
     thread.start()
     thread.join(seconds)
-    return answered == [True]
+    return answers == [True]
 
 
 @contextmanager
 def cached_only() -> Iterator[None]:
-    """Within it the Hub's client takes what this machine has already, and asks nobody."""
+    """Within it, the Hub's client uses only the cache of this machine."""
     before = constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = True
     try:
@@ -49,8 +49,10 @@ def cached_only() -> Iterator[None]:
 
 @contextmanager
 def cached_if_unreachable() -> Iterator[None]:
-    """Within it the Hub's client takes only what this machine has already, if the Hub does not answer now."""
-    if constants.HF_HUB_OFFLINE or reachable(constants.ENDPOINT, 10):  # a busy machine or a slow line is not offline
+    """Within it, the Hub's client uses only the cache of this machine if the Hub does not answer now."""
+    if constants.HF_HUB_OFFLINE or reachable(
+        constants.ENDPOINT, 10
+    ):  # 10 s, as a busy machine or a slow line is not offline
         yield
         return
     with cached_only():
@@ -59,7 +61,7 @@ def cached_if_unreachable() -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within it the client prints no warnings (it raises as well), and progress only where someone watches."""
+    """Within it, the client prints no warnings (it also raises errors), and progress only on a terminal."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     hide_bars = not (sys.stderr.isatty() or are_progress_bars_disabled())
@@ -74,7 +76,7 @@ def quiet() -> Iterator[None]:
 
 
 def http_status(error: BaseException | None) -> int | None:
-    """The status of the Hub's answer behind an exception or its causes; none if there was no answer."""
+    """The HTTP status of the Hub's answer in an exception or its causes; None if there was no answer."""
     while error is not None:
         if (response := getattr(error, "response", None)) is not None:
             return response.status_code
@@ -83,9 +85,9 @@ def http_status(error: BaseException | None) -> int | None:
 
 
 def why_no_model(error: Exception) -> str:
-    """Why the Hub gave no model, as the end of a sentence.
+    """Why the model could not be fetched from the Hub, as the end of a sentence.
 
-    What has arrived is kept by the client, so that running again goes on from there.
+    The client keeps complete files, so that running again continues from there.
     """
     status = http_status(error)
     if status == 403:

@@ -27,8 +27,8 @@ class Model:
     """A trained model, from a folder or just made.
 
     Attributes:
-        weights: the safetensors file in the folder (`leuko.json` for a classifier that is no network), or the network itself,
-            in evaluation mode.
+        weights: the safetensors file in the folder (`leuko.json` for a classifier that is no network), or the network
+            itself, in evaluation mode.
         backbone: timm's name, or the name of a classifier that is no network.
         labels: the classes in the order of the outputs.
         preprocessing: from an image to the network's input; None where `describe_image` needs no network.

@@ -1,4 +1,4 @@
-"""Whether a text that names a model or a data set is a path of this machine or an id of the Hub."""
+"""Telling paths on this machine from ids of the Hub, in the names of models and data sets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)  # USER/NAME; names may have dots
 
 
 def is_path(text: str) -> bool:
-    """Whether a text can only be meant as a path, although nothing need be there.
+    """Whether a text can only be meant as a path, even if no such file exists.
 
-    That is everything but `USER/NAME`, and also that where a folder `USER` is here or the name ends like a file's.
+    Everything but `USER/NAME` is a path; so is `USER/NAME` if a folder `USER` exists or the name ends like a file's.
     """
     if not _ID.fullmatch(text) or text.lower().endswith(_SUFFIXES) or PureWindowsPath(text).drive:
         return True

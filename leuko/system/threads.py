@@ -1,4 +1,4 @@
-"""Work on many things at once, in threads: decoding, cells and networks spend most of their time outside Python."""
+"""Parallel work in threads: decoding, segmentation and networks spend most of their time outside Python."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def cores() -> int:
 
 
 def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """The results in the order of the items, worked out on all cores.
+    """The results in the order of the items, computed on all cores.
 
-    Items are taken a few at a time, so that a million of them need no more memory than a few. An error of `work` is
-    raised in the place of its result, and ends it all; nothing goes on once the iterator is closed.
+    Only a few items are taken ahead, so that a million of them need no more memory than a few. An error of `work` is
+    raised in the place of its result and ends the iteration; nothing runs on once the iterator is closed.
     """
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(cores()) as pool:

@@ -12,8 +12,8 @@ A classifier that is no network has `onnx/model.onnx` from features to logits, `
 those of a network, and no `config.json` and `model.safetensors`.
 
 A folder is complete or it is refused: `leuko.json` is written last and contains the digests of the other files.
-Matrices and kernels are stored in half precision (half the download); a network is rounded before it is evaluated, so
-that the figures are those of the stored network. Vectors, such as batch-norm statistics, are stored in single precision.
+Matrices and kernels are stored in half precision, for half the download; a network is rounded before it is evaluated,
+so that the figures are those of the stored network. Vectors, such as batch-norm statistics, are in single precision.
 
 Neither loading nor `write_adapted` needs PyTorch.
 """
