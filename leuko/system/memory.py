@@ -18,8 +18,8 @@ def share_one_heap() -> None:
 def keep_freed() -> None:
     """Keep freed memory for later use, as long as the process lives.
 
-    Otherwise a network's large feature maps are allocated by the system at every step, which fills every page with zeros
-    first. On a CPU that takes as long as all the arithmetic of training.
+    Otherwise the system allocates a network's large feature maps anew at every step and fills every page with zeros. On
+    a CPU that takes as long as all the arithmetic of training.
     """
     _set_option(_MMAP_MAX, 0)
     _set_option(_TRIM_THRESHOLD, 2**31 - 1)

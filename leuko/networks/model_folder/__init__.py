@@ -21,6 +21,7 @@ Neither loading nor `write_adapted` needs PyTorch.
 from leuko.networks.metadata import ModelMetadata
 from leuko.networks.model import Model, ModelFolderError
 from leuko.networks.model_folder.files import (
+    CLASSICAL,
     CONFIG,
     EMBEDDED,
     GENERAL,
@@ -42,6 +43,7 @@ from leuko.networks.model_folder.writing import (
 )
 
 __all__ = [
+    "CLASSICAL",
     "CONFIG",
     "EMBEDDED",
     "GENERAL",
