@@ -1,6 +1,6 @@
-"""What is measured of a white cell: the one source for the tables and for `docs/morphology.md`.
+"""The features of a white cell: names, units and definitions, for the tables and for `docs/morphology.md`.
 
-`python -m leuko.cells.features.catalogue > docs/morphology.md` writes the document anew.
+`python -m leuko.cells.features.catalogue > docs/morphology.md` writes the document.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from leuko.cells.features.shape_descriptors import DESCRIPTORS
 from leuko.cells.features.texture import LEVELS
 
-TEXTURE_UM = 0.2  # µm per pixel: near what light resolves, so that finer pixels would add noise and no chromatin
+TEXTURE_UM = 0.2  # µm per pixel, near the resolution of light: finer pixels add noise and no chromatin
 LENGTH, AREA = "µm", "µm²"
 
 _LANDINI = "Landini 2006, doi:10.1186/1746-160X-2-4"
@@ -27,13 +27,13 @@ _ZHANG = "Zhang & Lu 2004, doi:10.1016/j.patcog.2003.07.008"
 
 @dataclass(frozen=True)
 class Feature:
-    """One measure of a white cell.
+    """One feature of a white cell.
 
     Attributes:
-        name: of the column, in JSON and in matrices.
+        name: of the column in tables, JSON and matrices.
         unit: µm or µm² (px or px² where the image has no known scale), L*a*b* units, bits, or "" for a plain number.
-        meaning: what is measured and between which bounds.
-        reference: where the measure comes from, with its DOI.
+        meaning: definition and range.
+        reference: source, with its DOI.
     """
 
     name: str
@@ -45,15 +45,15 @@ class Feature:
 def _shape(part: str) -> list[Feature]:
     rows = [
         ("area", AREA, "number of pixels × their area", _LANDINI),
-        ("perimeter", LENGTH, "length of the outer outline, of all parts together", _LANDINI),
-        ("diameter", LENGTH, "equivalent diameter: of a disc as large, √(4A/π)", _LANDINI),
+        ("perimeter", LENGTH, "length of the outer outline of all parts together", _LANDINI),
+        ("diameter", LENGTH, "equivalent diameter, of a disc of the same area: √(4A/π)", _LANDINI),
         ("major_axis", LENGTH, "long axis of the ellipse with the same second moments", _HU),
         ("minor_axis", LENGTH, "short axis of the ellipse with the same second moments", _HU),
         ("feret", LENGTH, "largest calliper diameter", _LANDINI),
         ("min_feret", LENGTH, "smallest calliper diameter", _LANDINI),
-        ("form_factor", "", "4πA/P²: 1 for a disc, 0.79 for a square, less the longer the outline", _LANDINI),
+        ("form_factor", "", "4πA/P²: 1 for a disc, 0.79 for a square, less for longer outlines", _LANDINI),
         ("roundness", "", "4A/(πD²), D the largest calliper diameter: 1 for a disc, 0.64 for a square", _LANDINI),
-        ("solidity", "", "area over that of the convex hull: 0 to 1, 1 where nothing is dented", _LANDINI),
+        ("solidity", "", "area over convex area: 0 to 1, 1 without dents", _LANDINI),
         ("eccentricity", "", "of the ellipse with the same second moments: 0 for a disc, towards 1 for a line", _HU),
         ("convexity", "", "perimeter of the convex hull over perimeter: 1 for a smooth convex outline", _ZUNIC),
         ("elongation", "", "largest over smallest calliper diameter: 1 for a disc, upwards", _LANDINI),
@@ -87,26 +87,29 @@ FEATURES: tuple[Feature, ...] = (
     *_shape("cell"),
     *_shape("nucleus"),
     Feature("nc_ratio", "", "nucleus : cytoplasm, ratio of their areas: 0 upwards", _MOHAPATRA),
-    Feature("nucleus_share", "", "area of the nucleus over that of the cell: 0 to 1", _MOHAPATRA),
+    Feature("nucleus_share", "", "area of the nucleus over area of the cell: 0 to 1", _MOHAPATRA),
+    Feature("lobes", "", "number of lobes of the nucleus: separate peaks of the distance to its edge", _SOILLE),
     Feature(
-        "lobes", "", "lobes of the nucleus: peaks of the distance to its edge that stand out from one another", _SOILLE
-    ),
-    Feature(
-        "indentation", "", "deepest dent of the nucleus below its convex hull over its equivalent diameter", _ZHANG
+        "indentation",
+        "",
+        "depth of the deepest dent below the convex hull over the equivalent diameter of the nucleus",
+        _ZHANG,
     ),
     Feature(
         "contour_dimension",
         "",
-        "Hausdorff dimension of the nucleus' outline by box counting: 1 to 2",
+        "Hausdorff dimension of the nucleus' outline, by box counting: 1 to 2",
         _LIEBOVITCH,
     ),
     Feature("signature_variance", "", "variance of the contour signature: 0 for a disc", _MOHAPATRA),
-    Feature("signature_skewness", "", "skewness of the contour signature: positive for a few far points", _MOHAPATRA),
-    Feature("signature_kurtosis", "", "kurtosis of the contour signature: 3 for normally spread values", _MOHAPATRA),
+    Feature(
+        "signature_skewness", "", "skewness of the contour signature: positive with a few distant points", _MOHAPATRA
+    ),
+    Feature(
+        "signature_kurtosis", "", "kurtosis of the contour signature: 3 for normally distributed values", _MOHAPATRA
+    ),
     *(
-        Feature(
-            f"fourier_{k}", "", f"Fourier descriptor {k} of the contour signature: waves of {k} to the round", _ZHANG
-        )
+        Feature(f"fourier_{k}", "", f"Fourier descriptor {k} of the contour signature: {k} waves per turn", _ZHANG)
         for k in range(1, DESCRIPTORS + 1)
     ),
     *_colour("nucleus"),
@@ -117,32 +120,33 @@ FEATURES: tuple[Feature, ...] = (
     *_texture("cytoplasm"),
 )
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
-SHAPES = NAMES[: NAMES.index("lobes") + 1]  # that need no colour and no contour signature
+SHAPES = NAMES[: NAMES.index("lobes") + 1]  # these need no colour and no contour signature
 
 
-_DOCUMENT = f"""# What is measured of a white cell
+_DOCUMENT = f"""# Features of a white cell
 
-Generated from `leuko/cells/features/catalogue.py`; `python -m leuko.cells.features.catalogue > docs/morphology.md` writes it anew.
+Generated from `leuko/cells/features/catalogue.py` by
+`python -m leuko.cells.features.catalogue > docs/morphology.md`.
 
-- **Units.** Lengths are in µm where the scale of the image is known and in pixels where it is not: never mix the two in
-  one table. Everything without a unit is the same at any scale, as far as the pixels are fine enough.
-- **Perimeter.** The chain of border pixels is smoothed over about two pixels without shrinking and moved out to the
-  pixels' outer edge, so that neither the staircase nor the half pixel counts: the form factor of a digital disc is 1
-  to within 1 % from a radius of 6 pixels on. Detail finer than about two pixels is lost, and a sharp corner is cut by
-  a fraction of a pixel. Holes have no outline. Parts under 2 % of the largest have none either, but count as area.
+- **Units.** Lengths are in µm where the scale of the image is known, and in pixels where it is not: never mix the two
+  in one table. Features without a unit are the same at any scale, if the pixels are fine enough.
+- **Perimeter.** The chain of border pixels is smoothed over about two pixels without shrinking, and moved out to the
+  pixels' outer edge, to correct for the staircase and for the half pixel. The form factor of a digital disc is 1 to
+  within 1 % from a radius of 6 pixels on. Detail finer than about two pixels is lost, and a sharp corner is cut by a
+  fraction of a pixel. Holes have no outline. Parts under 2 % of the largest have none either, but belong to the area.
 - **Nuclei in several parts.** Area, perimeter, axes and hull are of all parts together, the indentation is the deepest
   of any part, and the contour signature is that of the largest part. Lobes are counted over all parts.
 - **Dimension.** Boxes from 1/32 to 1/4 of the nucleus' largest calliper diameter, on the border pixels as they are. Few
   pixels show little roughness: Koch's snowflake (1.26) measures 1.24 at 690 pixels across, 1.21 at 170, 1.15 at 90 and
-  1.08 at 50. A smooth outline measures 0.97 to 1.01 at any size. Compare nuclei of like resolution.
+  1.08 at 50. A smooth outline measures 0.97 to 1.01 at any size. Compare nuclei of similar resolution.
 - **Contour signature.** The distance of the outline from its centre of area, at 128 equal steps along the outline,
-  divided by its mean. Turning, moving and scaling a nucleus changes none of the figures drawn from it.
+  divided by its mean. Its features do not change when a nucleus is rotated, moved or scaled.
 - **Colour and texture** are measured at {TEXTURE_UM} µm per pixel where the image is finer than that, and otherwise (or
-  without a known scale) at its own pixels: texture of images of unknown scale compares only with its like. Pairs of
-  pixels and neighbourhoods lie wholly inside the nucleus or the cytoplasm.
-- **Missing values.** A cell without a visible nucleus or cytoplasm has no figure for it: NaN in tables, null in JSON.
+  without a known scale) at its own pixels: compare textures of unknown scale only within one source of images. Pairs of
+  pixels and neighbourhoods lie completely inside the nucleus or the cytoplasm.
+- **Missing values.** A cell without a visible nucleus or cytoplasm has no value for it: NaN in tables, null in JSON.
   Its area is 0.
-- **Cells cut by the border** (`touches_border`) are measured as far as they are seen: their shape is not the cell's.
+- **Cells cut by the border** (`touches_border`) are measured as far as they are visible: their shape is incomplete.
 
 | name | unit | meaning | reference |
 |---|---|---|---|
