@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,9 @@ from leuko.data.labels.positive_classes import declared_classes, meanings, quest
 from leuko.data.load import load
 from leuko.data.sources.folders import title_of
 from leuko.data.splitting.groups import find_groups
+from leuko.evaluation.model_split import ModelSplit, given_split, split_of_model
 from leuko.networks.model_folder import ModelMetadata
 
-SPLIT = "evaluation/split.json"
-KNOWN_SHARE = 0.5  # of the files named by the model's split; from it on, the data are those the model was trained on
 TWO_WAYS = ("not leukaemia", "leukaemia")
 
 
@@ -71,22 +69,6 @@ class EvaluationSet:
 
 
 @dataclass(frozen=True)
-class _ModelSplit:
-    """The split of a model's training data.
-
-    Attributes:
-        parts, groups: part ("train", "validation", "test") and group number by file name.
-        is_own_data: whether the evaluated data are those that were split.
-        name: of the file that was given instead of the model's own; None otherwise.
-    """
-
-    parts: dict[str, str]
-    groups: dict[str, int]
-    is_own_data: bool
-    name: str | None = None
-
-
-@dataclass(frozen=True)
 class _Comparison:
     """How the classes of the data are compared with those of the model.
 
@@ -134,7 +116,7 @@ def gather(
     rows = ImageTable.concatenate(list(parts.values()))
     files, title = rows.files, title_of(source)
     trained_on = metadata.training.get("fingerprint") == rows.fingerprint()
-    model_split = _given_split(split) if split else _split_of_model(model_folder, files, title, trained_on)
+    model_split = given_split(split) if split else split_of_model(model_folder, files, title, trained_on)
     comparison = _compare_classes(rows.class_names, labels, metadata.positive, positive)
     truth = np.array(comparison.indices)[rows.labels]
     part = np.array([model_split.parts.get(file, "") for file in files])
@@ -157,53 +139,8 @@ def gather(
     )
 
 
-def _given_split(file: Path) -> _ModelSplit:
-    """A split that the user gives: the data are taken to be those that were split."""
-    return _read_split(file, is_own_data=True, name=file.name)
-
-
-def _split_of_model(folder: Path, files: Sequence[str], title: str, trained_on: bool) -> _ModelSplit:
-    """The split in a model folder, or an empty one if the model keeps none.
-
-    Args:
-        folder: the model folder.
-        files: names of the evaluated files.
-        title: name of the evaluated data set.
-        trained_on: whether the fingerprint says that the model was trained on these data.
-
-    Raises:
-        DataError: the model was trained on these data and its folder has no split.
-    """
-    file = folder / SPLIT
-    if not file.is_file():
-        if trained_on:
-            raise DataError(
-                f"The model was trained on these data, and its folder has no {SPLIT} that names the test images; give "
-                "it with --split FILE."
-            )
-        return _ModelSplit({}, {}, is_own_data=False)
-    split = _read_split(file, is_own_data=trained_on)
-    if trained_on:
-        return split
-    # A model of several data sets names each file together with its source.
-    named = {file: f"{title}/{file}" for file in files if f"{title}/{file}" in split.parts}
-    parts = split.parts | {file: split.parts[full] for file, full in named.items()}
-    groups = split.groups | {file: split.groups[full] for file, full in named.items()}
-    return _ModelSplit(parts, groups, is_own_data=bool(np.mean([file in parts for file in files]) >= KNOWN_SHARE))
-
-
-def _read_split(file: Path, *, is_own_data: bool, name: str | None = None) -> _ModelSplit:
-    try:
-        files = json.loads(file.read_text(encoding="utf-8"))["files"]
-        parts = {image: part for image, (part, _) in files.items()}
-        groups = {image: int(group) for image, (_, group) in files.items()}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise DataError(f"{file} does not exist or does not hold a split; train.py writes one as {SPLIT}.") from error
-    return _ModelSplit(parts, groups, is_own_data, name)
-
-
 def _own_images(
-    source: str, files: Sequence[str], part: np.ndarray, split: _ModelSplit
+    source: str, files: Sequence[str], part: np.ndarray, split: ModelSplit
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
     """Of the model's own data: rows of the test and of the training part, groups of the test images, a sentence."""
     used, unknown = np.flatnonzero(part == "test"), int((part == "").sum())
