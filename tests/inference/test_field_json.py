@@ -184,7 +184,7 @@ def test_one_number_of_blasts_in_reasons_headline_share_table_and_json(embedded,
     page = text(field_view.view(crowded, Field.of(crowded, reading.segmentation), "a.png", reading.finding))
     assert (
         f"({found.blast_like} of {found.nucleated})" in page
-        and f"{found.nucleated} counted, {found.white_cells} seen" in page
+        and f"{found.nucleated} counted, {found.white_cells} found" in page
     )
     assert page.count("not counted)") == found.white_cells - found.nucleated
     assert f"a.png was analysed by {embedded.model.metadata.name}" in page

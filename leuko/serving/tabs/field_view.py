@@ -131,7 +131,7 @@ def _font_size(field: Field) -> float:
 
 def _counts(counts: Counts) -> _Counts:
     tallies = {"White cells": counts.white_cells, "Red cells": counts.red_cells, "Platelets": counts.platelets}
-    facts = [Fact(name, f" counted, {tally.total} seen", strong=str(tally.counted)) for name, tally in tallies.items()]
+    facts = [Fact(name, f" counted, {tally.total} found", strong=str(tally.counted)) for name, tally in tallies.items()]
     ratio = counts.white_to_red
     if ratio is None:
         facts.append(Fact("White : red", "no red cells counted"))
