@@ -421,13 +421,13 @@ def test_in_a_browser_a_zip_becomes_the_model_of_this_page(browser, app_url, lab
 
     # What a class means is asked where its name does not say it, and nothing is done before the answer.
     unclear = {name.replace("healthy", "controls 2"): data for name, data in some.items()} | {"lab/notes.txt": b"x"}
-    choose(page, zipped(tmp_path / "unclear.zip", unclear), "The zip holds 6 blasts, 6 controls 2.")
+    choose(page, zipped(tmp_path / "unclear.zip", unclear), "The zip contains 6 blasts, 6 controls 2.")
     expect(page.locator("#adapt-state")).to_contain_text("notes.txt")
     page.get_by_role("button", name="Adapt", exact=True).click()
     page.get_by_text("not answered: controls 2").wait_for(timeout=60_000)
     page.locator("#lab-zip").get_by_role("button", name="Clear").click()
 
-    choose(page, archive, "The zip holds 6 blasts, 6 healthy.")
+    choose(page, archive, "The zip contains 6 blasts, 6 healthy.")
     page.get_by_role("button", name="Adapt", exact=True).click()
     page.get_by_text("Adapted model in use").wait_for(timeout=400_000)
     expect(page.locator("#adapt-figures")).to_contain_text("Accuracy")
