@@ -64,7 +64,7 @@ class FieldOfView:
         return whole
 
     def place(self, heat: np.ndarray) -> np.ndarray:
-        """A heat map of the box, float32, as one of the whole image: `HEAT_MAP_SIDE` pixels on its longer side, else 0."""
+        """A heat map of the box, float32, as one of the whole image: `HEAT_MAP_SIDE` pixels long, 0 around the box."""
         factor = min(1.0, HEAT_MAP_SIDE / max(self.shape))
         x0, y0, x1, y1 = (round(factor * side) for side in self.box)
         whole = np.zeros([max(round(factor * side), 1) for side in self.shape], np.float32)
