@@ -32,7 +32,7 @@ from leuko.adaptation.cross_validation import choose_recipe, cross_validate
 from leuko.adaptation.frozen_features import compute_features
 from leuko.adaptation.head_fitting import fit_head
 from leuko.adaptation.training_set import MAX_INPUTS
-from leuko.data.cleaning.duplicates import Prints
+from leuko.data.cleaning.duplicates import Fingerprints
 from leuko.data.load import load
 from leuko.data.splitting.groups import Groups, find_groups
 from leuko.data.splitting.split import split_rows
@@ -84,7 +84,7 @@ def aria(data: Path) -> Laboratory:
     rows = load(str(data / "aria"))["train"]
     names = np.array(rows.label_names)
     originals = [rows.open_image(row) for row in range(len(rows))]
-    prints = Prints(len(rows))
+    prints = Fingerprints(len(rows))
     for number, image in enumerate(originals):
         prints.add(number, image)
     groups = find_groups(

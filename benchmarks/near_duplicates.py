@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from leuko.data.cleaning.duplicates import Duplicates, Prints
+from leuko.data.cleaning.duplicates import Duplicates, Fingerprints
 from leuko.images.decode import decode
 from leuko.stats.proportions import wilson_interval
 
@@ -65,7 +65,7 @@ class Plant(NamedTuple):
 def main(data: Path, folders: list[str]) -> None:
     items, plants = planted(data, folders)
     began = time.process_time()
-    prints = Prints(len(items))
+    prints = Fingerprints(len(items))
     for row, item in enumerate(items):
         prints.add(row, decode(item.data))
     read = time.process_time()

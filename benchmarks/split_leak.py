@@ -24,7 +24,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from leuko.data.cleaning.duplicates import Prints
+from leuko.data.cleaning.duplicates import Fingerprints
 from leuko.data.image_table import ImageTable
 from leuko.data.load import load
 from leuko.data.splitting.groups import Groups, find_groups
@@ -100,7 +100,7 @@ def features(rows: ImageTable) -> dict[str, np.ndarray]:
             return kept
     if not WEIGHTS.exists():
         subprocess.run([sys.executable, "-m", "scripts.write_imagenet_weights", str(WEIGHTS)], cwd=ROOT, check=True)
-    prints, colours = Prints(len(rows)), []
+    prints, colours = Fingerprints(len(rows)), []
     for row in range(len(rows)):
         image = rows.open_image(row)
         prints.add(row, image)

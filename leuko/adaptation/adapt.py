@@ -22,7 +22,7 @@ from leuko.adaptation.size_leak import size_leak
 from leuko.adaptation.training_set import MIN_GROUPS, TrainingSet, prepare
 from leuko.data import output_paths
 from leuko.data.image_table import ImageTable
-from leuko.data.labels.positive_classes import choose_positive, taken_for
+from leuko.data.labels.positive_classes import choose_positive, describe_positive
 from leuko.data.load import load
 from leuko.data.sources.folders import title_of
 from leuko.data.splitting.groups import Groups
@@ -70,7 +70,7 @@ def adapt(
     title, class_names, counts = title_of(source), images.class_names, images.class_counts()
     positive = choose_positive(class_names, positive, counts)
     on_message(f"{title}: {len(images)} images ({', '.join(f'{n} {name}' for name, n in counts.items())}).")
-    on_message(taken_for(class_names, positive))
+    on_message(describe_positive(class_names, positive))
 
     data = prepare(images, base, seed, on_message)
     on_message("Cross-validating.")

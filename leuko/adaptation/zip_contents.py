@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leuko.data.errors import DataError
-from leuko.data.labels.filename_conventions import listed
-from leuko.data.labels.label_conflicts import refuse_contradictions
-from leuko.data.labels.positive_classes import meanings, one_spelling
+from leuko.data.labels.filename_conventions import shortlist
+from leuko.data.labels.label_conflicts import check_file_names
+from leuko.data.labels.positive_classes import class_meanings, unify_class_names
 from leuko.data.sources.archive import unpack
 from leuko.data.sources.folders import read_folder
 
@@ -18,7 +18,7 @@ IMAGES = "Your images"  # the folder a zip is unpacked into, as messages call it
 
 
 @dataclass(frozen=True)
-class Class:
+class ZipClass:
     """A class of the zip.
 
     Attributes:
@@ -33,7 +33,7 @@ class Class:
 
 
 @dataclass(frozen=True)
-class Survey:
+class ZipContents:
     """What a zip holds.
 
     Attributes:
@@ -43,11 +43,11 @@ class Survey:
     """
 
     archive: str
-    classes: tuple[Class, ...]
+    classes: tuple[ZipClass, ...]
     notes: tuple[str, ...]
 
 
-def survey(archive: str) -> Survey:
+def read_zip(archive: str) -> ZipContents:
     """Look into a zip of labelled images; nothing of it is kept.
 
     Raises:
@@ -58,23 +58,23 @@ def survey(archive: str) -> Survey:
         images, notes = Path(place) / IMAGES, []
         images.mkdir()
         if left_out := unpack(Path(archive), images):
-            notes.append(f"Not used: {len(left_out)} other files of the zip ({listed(left_out)}).")
+            notes.append(f"Not used: {len(left_out)} other files of the zip ({shortlist(left_out)}).")
         try:
             rows = [row for of_part in read_folder(images, on_message=notes.append).values() for row in of_part]
-            spelling, said = one_spelling(row.label for row in rows)
+            spelling, said = unify_class_names(row.label for row in rows)
             labels = [spelling[row.label] for row in rows]
             if len(classes := sorted(set(labels))) < 2:
                 raise DataError(f"{IMAGES}: there is only one class ({classes[0]}); at least two are needed.")
-            refuse_contradictions([row.file for row in rows], labels, classes)
+            check_file_names([row.file for row in rows], labels, classes)
         except DataError as error:
             raise DataError(_without(place, str(error))) from error
-    known = meanings(classes)
+    known = class_meanings(classes)
     meaning = dict.fromkeys(known.leukaemia, True) | dict.fromkeys(
         known.unknown if known.cells else known.absence, False
     )
     count = Counter(labels)
-    found = tuple(Class(name, count[name], meaning.get(name)) for name in classes)
-    return Survey(archive, found, tuple(_without(place, note) for note in (*notes, *said)))
+    found = tuple(ZipClass(name, count[name], meaning.get(name)) for name in classes)
+    return ZipContents(archive, found, tuple(_without(place, note) for note in (*notes, *said)))
 
 
 def _without(place: str, text: str) -> str:

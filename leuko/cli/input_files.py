@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from leuko.cli.picture_folder import is_written_picture
-from leuko.data.labels.filename_conventions import natural
+from leuko.data.labels.filename_conventions import natural_sort_key
 from leuko.data.sources import archive
 from leuko.images import file_types
 from leuko.images.file_types import InputFile
@@ -65,7 +65,7 @@ class _FileCollector:
             return
         start, repeats = len(self.items), self._repeats
         self._walk(path)
-        below = sorted(self.items[start:], key=lambda item: natural(item.place.relative_to(path).as_posix()))
+        below = sorted(self.items[start:], key=lambda item: natural_sort_key(item.place.relative_to(path).as_posix()))
         self.items[start:] = below
         if all(item.skipped for item in below) and repeats == self._repeats:
             self._add_unread(path, error=NO_IMAGE)
@@ -135,7 +135,7 @@ def _unpacked(item: InputFile, folder: Path, alone: bool) -> Iterator[InputFile]
     """The files of a zip; their names begin with the zip's, unless it was given alone."""
     assert item.path is not None
     try:
-        entries = archive.items(item.path, folder, archive.Room())
+        entries = archive.unpack_items(item.path, folder, archive.UnpackBudget())
     except archive.ArchiveError as error:
         yield replace(item, path=None, error=str(error))
         return

@@ -17,12 +17,12 @@ from huggingface_hub.utils import validate_repo_id
 
 from leuko.data.errors import DataError
 from leuko.data.image_table import ImageTable
-from leuko.data.labels.filename_conventions import listed, natural
-from leuko.data.labels.label_conflicts import refuse_contradictions
-from leuko.data.labels.positive_classes import one_spelling
+from leuko.data.labels.filename_conventions import natural_sort_key, shortlist
+from leuko.data.labels.label_conflicts import check_file_names
+from leuko.data.labels.positive_classes import unify_class_names
 from leuko.data.sources.file_walk import is_hidden, is_image
-from leuko.data.sources.folders import Row, read_folder, title_of, warn
-from leuko.data.splitting.patient_ids import doubt, one_name
+from leuko.data.sources.folders import Row, log_warning, read_folder, title_of
+from leuko.data.splitting.patient_ids import numbered_images_warning, unify_patient_names
 from leuko.system import extras
 from leuko.system.hub_ids import is_path
 
@@ -34,7 +34,7 @@ def load(
     *,
     group_column: str | None = None,
     one_class: bool = False,
-    on_message: Callable[[str], None] = warn,
+    on_message: Callable[[str], None] = log_warning,
 ) -> Splits:
     """Load one data set, or several as one, from folders and from the Hub.
 
@@ -74,7 +74,7 @@ def load(
         if len(names) > 1:
             tables = [_with_prefix(table, title) for table, title in zip(tables, titles, strict=True)]
         table = ImageTable.concatenate([_sorted(table) for table in tables])
-        refuse_contradictions(table.files, table.label_names, class_names)
+        check_file_names(table.files, table.label_names, class_names)
         if len(loaded[0]) > 1:
             table = replace(table, files=[f"{split}/{file}" for file in table.files])
         joined[split] = table
@@ -130,7 +130,7 @@ def _table_of_files(rows: list[Row], title: str) -> ImageTable:
 
 def _unify_group_names(splits: Splits, on_message: Callable[[str], None]) -> Splits:
     """Give every patient of a source one spelling in all splits; `groups` without any name become None."""
-    names, messages = one_name([group for table in splits.values() for group in table.groups or ()])
+    names, messages = unify_patient_names([group for table in splits.values() for group in table.groups or ()])
     if not any(names):
         return {split: replace(table, groups=None) for split, table in splits.items()}
     for line in messages:
@@ -145,7 +145,7 @@ def _unify_group_names(splits: Splits, on_message: Callable[[str], None]) -> Spl
 def _class_spelling(loaded: list[Splits], on_message: Callable[[str], None]) -> dict[str, str]:
     """The spelling to use for every class name of any source."""
     tables = [table for splits in loaded for table in splits.values()]
-    spelling, messages = one_spelling(label for table in tables for label in table.label_names)
+    spelling, messages = unify_class_names(label for table in tables for label in table.label_names)
     for line in messages:
         on_message(line)
     without_images = {name for table in tables for name in table.class_names} - set(spelling)
@@ -165,19 +165,21 @@ def _with_prefix(table: ImageTable, title: str) -> ImageTable:
 
 
 def _sorted(table: ImageTable) -> ImageTable:
-    return table.select(sorted(range(len(table)), key=lambda row: (table.labels[row], natural(table.files[row]))))
+    return table.select(
+        sorted(range(len(table)), key=lambda row: (table.labels[row], natural_sort_key(table.files[row])))
+    )
 
 
 def _warn_of_doubtful_groups(loaded: list[Splits], titles: list[str], on_message: Callable[[str], None]) -> None:
     """Warn of groups that are hardly patients, and of patient names that several sources share."""
     groups = [[group for table in splits.values() for group in table.groups or ()] for splits in loaded]
     for title, names in zip(titles, groups, strict=True):
-        if warning := doubt(names):
+        if warning := numbered_images_warning(names):
             on_message(f"{title}: {warning}" if len(titles) > 1 else warning)
     sources_of = Counter(name for names in groups for name in set(names) if name)
     if shared := sorted(name for name, count in sources_of.items() if count > 1):
         on_message(
-            f"Patients with the same name in several sources ({listed(shared, 5)}) are treated as different patients; "
+            f"Patients with the same name in several sources ({shortlist(shared, 5)}) are treated as different patients; "
             "if they are the same, put the sources into one folder, or their images may be in both training and test."
         )
 

@@ -40,7 +40,7 @@ def check_apart(output: Path, sources: Iterable[str]) -> None:
             raise DataError(f"{output} lies inside the data; give a folder outside {source}, so that nothing is added.")
 
 
-def make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make a folder, and those above it, if need be.
 
     Raises:
@@ -75,4 +75,4 @@ def check_model(output: Path, sources: Iterable[str]) -> None:
             f"{output} is replaced whole, and beside a model it holds {', '.join(others[:3])}"
             f"{' …' if len(others) > 3 else ''}; move that elsewhere, or give another folder."
         )
-    make(output.parent)
+    make_folder(output.parent)

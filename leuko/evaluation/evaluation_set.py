@@ -10,8 +10,8 @@ import numpy as np
 
 from leuko.data.errors import DataError
 from leuko.data.image_table import ImageTable
-from leuko.data.labels.filename_conventions import near_key
-from leuko.data.labels.positive_classes import declared_classes, meanings, question, taken_for
+from leuko.data.labels.filename_conventions import name_key
+from leuko.data.labels.positive_classes import class_meanings, declared_classes, describe_positive, positive_question
 from leuko.data.load import load
 from leuko.data.sources.folders import title_of
 from leuko.data.splitting.groups import find_groups
@@ -193,26 +193,26 @@ def _compare_classes(
     Raises:
         DataError: it is not known which classes mean leukaemia.
     """
-    index = {near_key(label): number for number, label in enumerate(labels)}
-    if positive is None and all(near_key(name) in index for name in names):
-        missing = [label for label in labels if near_key(label) not in {near_key(name) for name in names}]
+    index = {name_key(label): number for number, label in enumerate(labels)}
+    if positive is None and all(name_key(name) in index for name in names):
+        missing = [label for label in labels if name_key(label) not in {name_key(name) for name in names}]
         text = (f"No images of {', '.join(missing)}; means are over the other classes.",) if missing else ()
-        return _Comparison(tuple(labels), tuple(model_positive), tuple(index[near_key(name)] for name in names), text)
+        return _Comparison(tuple(labels), tuple(model_positive), tuple(index[name_key(name)] for name in names), text)
     if not model_positive:
         raise DataError(
             f"The classes of the data ({', '.join(names)}) are not those of the model ({', '.join(labels)}), and the "
             "model does not say which of its classes mean leukaemia; only its own classes can be evaluated."
         )
     leukaemia = _leukaemia_classes(names, labels) if positive is None else declared_classes(names, positive)
-    text = (f"Compared two-way. {taken_for(names, leukaemia)}",)
+    text = (f"Compared two-way. {describe_positive(names, leukaemia)}",)
     return _Comparison(TWO_WAYS, TWO_WAYS[1:], tuple(int(name in leukaemia) for name in names), text)
 
 
 def _leukaemia_classes(names: Sequence[str], labels: Sequence[str]) -> tuple[str, ...]:
     """The classes of the data that mean leukaemia, by their names."""
-    if meanings(names).unknown:
+    if class_meanings(names).unknown:
         raise DataError(
             f"The classes of the data ({', '.join(names)}) are not those of the model ({', '.join(labels)}). "
-            + question(names)
+            + positive_question(names)
         )
-    return meanings(names).leukaemia
+    return class_meanings(names).leukaemia

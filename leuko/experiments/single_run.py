@@ -66,7 +66,7 @@ def prepare_output(settings: Settings, what: str, is_own: Callable[[Path], bool]
     """
     output_paths.check_free(settings.output, what, is_own)
     output_paths.check_apart(settings.output, settings.dataset)
-    output_paths.make(settings.output)
+    output_paths.make_folder(settings.output)
 
 
 def load_training_data(settings: Settings, on_message: Callable[[str], None]) -> TrainingData:

@@ -59,11 +59,11 @@ def open_batch(uploads: Sequence[Upload]) -> Iterator[Batch]:
     with tempfile.TemporaryDirectory(prefix="leuko-batch-") as temporary:
         folder = Path(temporary)
         if len(uploads) == 1 and _is_zip(uploads[0].path):
-            yield Batch(tuple(archive.items(uploads[0].path, folder, archive.Room())))
+            yield Batch(tuple(archive.unpack_items(uploads[0].path, folder, archive.UnpackBudget())))
             return
         moved = [_link(upload, folder / f"{i}{upload.path.suffix}") for i, upload in enumerate(uploads)]
         zips = {upload.path for upload in moved if _is_zip(upload.path)}
-        limit = archive.Room(archive.MAX_FILES - len(moved) + len(zips))
+        limit = archive.UnpackBudget(archive.MAX_FILES - len(moved) + len(zips))
         items: list[InputFile] = []
         for upload in moved:
             if upload.path in zips:
@@ -125,12 +125,12 @@ def _is_zip(path: Path) -> bool:
         return False
 
 
-def _unpacked(upload: Upload, limit: archive.Room) -> list[InputFile]:
+def _unpacked(upload: Upload, limit: archive.UnpackBudget) -> list[InputFile]:
     """The files of one zip among other uploads; a zip that cannot be unpacked is one item with an error."""
     folder = upload.path.with_name(f"{upload.path.name}-unpacked")
     folder.mkdir()
     try:
-        entries = archive.items(upload.path, folder, limit)
+        entries = archive.unpack_items(upload.path, folder, limit)
     except archive.ArchiveError as error:
         return [InputFile(upload.name, error=str(error))]
     return [replace(item, name=f"{upload.name}/{item.name}") for item in entries]

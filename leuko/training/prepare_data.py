@@ -11,7 +11,7 @@ import numpy as np
 from leuko.data.cleaning import clean
 from leuko.data.errors import DataError
 from leuko.data.image_table import ImageTable
-from leuko.data.labels.positive_classes import choose_positive, taken_for
+from leuko.data.labels.positive_classes import choose_positive, describe_positive
 from leuko.data.splitting import balance
 from leuko.data.splitting.groups import Groups, find_groups
 from leuko.data.splitting.split import Split, class_shares_off, split_rows, verify
@@ -87,7 +87,7 @@ def prepare(parts: Mapping[str, ImageTable], settings: Settings, on_message: Cal
     counts = rows.class_counts()
     positive = choose_positive(labels, settings.positive, counts)
     on_message(f"{settings.title}: {len(rows)} images ({', '.join(f'{n} {name}' for name, n in counts.items())}).")
-    on_message(taken_for(labels, positive))
+    on_message(describe_positive(labels, positive))
     digest = rows.fingerprint()
 
     cleaning, pictures = None, np.arange(len(rows))

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from leuko.data.cleaning.clean import ACTIONS, inspect
-from leuko.data.cleaning.duplicates import Prints
+from leuko.data.cleaning.duplicates import Fingerprints
 from leuko.data.errors import DataError
 from leuko.data.load import load
 from leuko.data.splitting.groups import find_groups
@@ -245,7 +245,7 @@ def test_single_cells_masked_on_black_are_told_apart_and_found_again(tmp_path):
         y, x = np.mgrid[:224, :224]
         cell[(y - 112) ** 2 + (x - 112) ** 2 > 90**2] = 0
         images.append(cell)
-    prints = Prints(13)
+    prints = Fingerprints(13)
     images.append(turned(images[0], 45, (0, 0, 0)))
     for row, image in enumerate(images):
         prints.add(row, image)
@@ -255,7 +255,7 @@ def test_single_cells_masked_on_black_are_told_apart_and_found_again(tmp_path):
 
 def test_images_without_any_structure_have_nothing_in_common(drawn):
     images = [np.full((100, 120, 3), 230, np.uint8), np.full((100, 120, 3), 225, np.uint8), drawn["blast"][0]]
-    prints = Prints(4)  # of the fourth, nothing is known
+    prints = Fingerprints(4)  # of the fourth, nothing is known
     for row, image in enumerate(images):
         prints.add(row, image)
     assert np.array_equal(prints.find(lambda row: images[row]).field, range(4))

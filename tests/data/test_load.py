@@ -17,8 +17,8 @@ from PIL import Image as Picture
 
 from leuko.data.errors import DataError
 from leuko.data.image_table import ImageTable
-from leuko.data.labels.filename_conventions import Told, natural, told_by
-from leuko.data.labels.positive_classes import choose_positive, meanings
+from leuko.data.labels.filename_conventions import FileNameInfo, natural_sort_key, parse_file_name
+from leuko.data.labels.positive_classes import choose_positive, class_meanings
 from leuko.data.load import load
 from leuko.images.decode import ImageError
 from tests.clients import run
@@ -64,7 +64,7 @@ def test_class_folders_load_in_natural_order_with_and_without_splits(tmp_path, t
     assert rows["train"].files[0] == "Benign/Im1.png"
     assert list(rows) == ["train"] and rows["train"].groups is None
     assert set(rows["train"].sources) == {"train"}
-    assert natural("b9") < natural("b10")
+    assert natural_sort_key("b9") < natural_sort_key("b10")
 
 
 def test_folders_within_class_folders_are_patients(tmp_path, tile):
@@ -97,21 +97,21 @@ def test_patients_are_found_by_the_column_or_given(tmp_path, tile):
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("Im001_1.jpg", Told("ALL")),
-        ("L1/Im130_0.tif", Told("healthy")),
-        ("UID_11_2_1_all.bmp", Told("all", "11")),
-        ("fold_0/hem/UID_H10_1_1_hem.bmp", Told("hem", "H10")),
-        ("WBC-Malignant-Pre-001.jpg", Told("Pre")),
-        ("WBC-Benign-504.jpg", Told("Benign")),
-        ("MMY_102433.jpg", Told("ig")),
-        ("SNE_12.jpg", Told("neutrophil")),
+        ("Im001_1.jpg", FileNameInfo("ALL")),
+        ("L1/Im130_0.tif", FileNameInfo("healthy")),
+        ("UID_11_2_1_all.bmp", FileNameInfo("all", "11")),
+        ("fold_0/hem/UID_H10_1_1_hem.bmp", FileNameInfo("hem", "H10")),
+        ("WBC-Malignant-Pre-001.jpg", FileNameInfo("Pre")),
+        ("WBC-Benign-504.jpg", FileNameInfo("Benign")),
+        ("MMY_102433.jpg", FileNameInfo("ig")),
+        ("SNE_12.jpg", FileNameInfo("neutrophil")),
         ("smear.jpg", None),
         ("Im001.jpg", None),
         ("XYZ_12.jpg", None),
     ],
 )
 def test_file_names_of_the_field_tell_class_and_subject(name, told):
-    assert told_by(name) == told
+    assert parse_file_name(name) == told
 
 
 def test_c_nmc_loads_from_its_nested_folds_with_its_subjects(tmp_path, tile):
@@ -275,6 +275,6 @@ def test_a_class_that_is_named_twice_counts_once():
 
 
 def test_leukaemic_classes_are_recognised():
-    assert meanings(["Benign", "Early", "Pre", "Pro"]).leukaemia == ("Early", "Pre", "Pro")
-    assert meanings(["all", "hem"]).leukaemia == ("all",)
-    assert meanings(["WBC-Malignant-Pre", "normal", "prolymphocyte"]).leukaemia == ("WBC-Malignant-Pre",)
+    assert class_meanings(["Benign", "Early", "Pre", "Pro"]).leukaemia == ("Early", "Pre", "Pro")
+    assert class_meanings(["all", "hem"]).leukaemia == ("all",)
+    assert class_meanings(["WBC-Malignant-Pre", "normal", "prolymphocyte"]).leukaemia == ("WBC-Malignant-Pre",)

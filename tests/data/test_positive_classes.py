@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from leuko.data.errors import DataError
-from leuko.data.labels.positive_classes import choose_positive, meanings, one_spelling, taken_for
+from leuko.data.labels.positive_classes import choose_positive, class_meanings, describe_positive, unify_class_names
 
 KNOWN = [  # leukaemia, its absence
     (["Early Pre-B", "PreB", "ProB"], ["Benign"]),
@@ -93,7 +93,7 @@ ASKED = [  # names of which at least the first is not known
 @pytest.mark.parametrize(("positive", "negative"), KNOWN)
 def test_names_that_say_it_are_known_in_any_spelling_and_order(positive, negative):
     for labels in ([*positive, *negative], [*negative, *reversed(positive)]):
-        found = meanings(labels)
+        found = class_meanings(labels)
         assert not found.unknown
         assert set(found.leukaemia) == set(positive) and set(found.absence) == set(negative)
         assert set(choose_positive(labels, None)) == set(positive)
@@ -101,7 +101,7 @@ def test_names_that_say_it_are_known_in_any_spelling_and_order(positive, negativ
 
 @pytest.mark.parametrize("labels", ASKED, ids=lambda labels: labels[0])
 def test_all_others_are_asked_for_with_the_option_that_settles_it(labels):
-    assert labels[0] in meanings(labels).unknown
+    assert labels[0] in class_meanings(labels).unknown
     with pytest.raises(DataError, match="not known for certain") as asked:
         choose_positive(labels, None, dict.fromkeys(labels, 7))
     said = str(asked.value)
@@ -114,8 +114,8 @@ def test_all_others_are_asked_for_with_the_option_that_settles_it(labels):
 
 def test_kinds_of_cells_alone_mean_no_leukaemia():
     labels = ["basophil", "Lymphocytes", "ig", "platelet", "immature granulocyte"]
-    assert meanings(labels).cells and choose_positive(labels, None) == ()
-    assert taken_for(labels, ()).startswith("No class means leukaemia: basophil")
+    assert class_meanings(labels).cells and choose_positive(labels, None) == ()
+    assert describe_positive(labels, ()).startswith("No class means leukaemia: basophil")
 
 
 def test_what_is_declared_may_be_spelled_nearly_so_and_is_said():
@@ -123,7 +123,7 @@ def test_what_is_declared_may_be_spelled_nearly_so_and_is_said():
     assert choose_positive(labels, ["preb", " Sick"]) == ("Pre-B", "sick")
     assert choose_positive(labels, ["none"]) == choose_positive(labels, []) == ()
     assert choose_positive(["None", "some"], ["none"]) == ("None",)
-    assert taken_for(labels, ("sick",)) == "Leukaemia: sick; no leukaemia: Benign, Pre-B."
+    assert describe_positive(labels, ("sick",)) == "Leukaemia: sick; no leukaemia: Benign, Pre-B."
     with pytest.raises(DataError, match="no class 'healthy'; the classes are Benign, Pre-B, sick"):
         choose_positive(labels, ["healthy"])
     with pytest.raises(DataError, match=r"ALL, AML.* nothing to tell them from.* --positive"):
@@ -132,7 +132,7 @@ def test_what_is_declared_may_be_spelled_nearly_so_and_is_said():
 
 def test_near_equal_names_are_one_class_and_signs_that_may_mean_something_keep_two():
     labels = ["PreB"] * 3 + ["Pre-B", "pre b ", "Ja\u0308hn", "Jähn", "ALL+", "ALL-", "ALL", "L1-2", "L12"]
-    names, said = one_spelling(labels)
+    names, said = unify_class_names(labels)
     assert {names[label] for label in ("PreB", "Pre-B", "pre b ")} == {"PreB"}
     assert names["Ja\u0308hn"] == names["Jähn"] == "Jähn"
     assert len({names[label] for label in ("ALL+", "ALL-", "ALL", "L1-2", "L12")}) == 5

@@ -16,7 +16,7 @@ from sklearn import metrics as sk
 
 from leuko.__main__ import main
 from leuko.cells.segmentation import segment
-from leuko.data.labels.positive_classes import meanings
+from leuko.data.labels.positive_classes import class_meanings
 from leuko.data.load import load
 from leuko.evaluation import corruptions, error_analysis, shortcut_audit
 from leuko.evaluation.evaluation_set import gather
@@ -248,8 +248,8 @@ def test_a_model_of_several_sources_knows_its_images_in_each(own, smears, tmp_pa
 
 def test_names_of_classes_are_understood():
     names = ["ALL", "Non-ALL", "healthy", "not leukaemia", "hem", "monocyte"]
-    assert meanings(names).leukaemia == ("ALL",)
-    assert meanings(names).absence == ("Non-ALL", "healthy", "not leukaemia", "hem")
+    assert class_meanings(names).leukaemia == ("ALL",)
+    assert class_meanings(names).absence == ("Non-ALL", "healthy", "not leukaemia", "hem")
 
 
 def test_corruptions_grow_with_their_strength_and_are_the_same_every_time(smear):

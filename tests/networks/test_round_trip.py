@@ -187,11 +187,11 @@ snapshot_download("tester/space", repo_type="space", local_dir=sys.argv[2])
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory) -> Path:
     """The repository's own files, as they would be pushed."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
-    if listed.returncode:
+    shortlist = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if shortlist.returncode:
         pytest.skip("not in a git repository")
     tree = tmp_path_factory.mktemp("space") / "tree"
-    for name in filter(None, listed.stdout.split("\0")):
+    for name in filter(None, shortlist.stdout.split("\0")):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tree / name)
     return tree

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from leuko.data.cleaning.duplicates import Duplicates, Prints
+from leuko.data.cleaning.duplicates import Duplicates, Fingerprints
 from leuko.data.cleaning.label_issues import HUES, colours, label_errors, outliers
 from leuko.data.errors import DataError
 from leuko.data.image_table import ImageTable
@@ -119,7 +119,7 @@ def inspect(
         leuko.data.errors.DataError: `keep` names what is neither a kind nor a file, or unreadable files.
     """
     inspector = _Inspector(rows, _checked(keep, rows.files))
-    prints, hues = Prints(len(rows)), np.zeros((len(rows), HUES), np.float16)
+    prints, hues = Fingerprints(len(rows)), np.zeros((len(rows), HUES), np.float16)
     for row in progress(range(len(rows)), "Reading images", len(rows)):
         image = inspector.read(row)
         if image is not None:

@@ -55,7 +55,7 @@ class Duplicates:
     field: np.ndarray
 
 
-class Prints:
+class Fingerprints:
     """Fingerprints of images, 17 kB each, added one by one."""
 
     def __init__(self, count: int) -> None:

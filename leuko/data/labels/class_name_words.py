@@ -68,7 +68,7 @@ _CELLS = re.compile(
 
 @cache
 def _kinds() -> dict[str, str]:
-    return {words(word)[0].casefold(): kind for kind, listed in _KINDS.items() for word in listed.split()}
+    return {words(word)[0].casefold(): kind for kind, names in _KINDS.items() for word in names.split()}
 
 
 def sense_of(name: str, numbered: bool = False) -> Sense:

@@ -28,14 +28,14 @@ _PBC = {  # prefix → folder of the published data set
 
 
 @dataclass(frozen=True)
-class Told:
+class FileNameInfo:
     """What one file name tells; `group` is the patient or subject, where the name carries one."""
 
     label: str
     group: str | None = None
 
 
-def told_by(name: str) -> Told | None:
+def parse_file_name(name: str) -> FileNameInfo | None:
     """Class and subject that a file name carries, by the conventions of four public data sets.
 
     - ALL-IDB1 and ALL-IDB2 (Labati, Piuri & Scotti 2011, doi:10.1109/ICIP.2011.6115881): `Im001_1.jpg`, 1 is ALL.
@@ -52,17 +52,17 @@ def told_by(name: str) -> Told | None:
     """
     stem = re.split(r"[/\\]", name)[-1].split(".")[0]
     if found := re.fullmatch(r"Im\d+_([01])", stem, re.IGNORECASE):
-        return Told("ALL" if found[1] == "1" else "healthy")
+        return FileNameInfo("ALL" if found[1] == "1" else "healthy")
     if found := re.fullmatch(r"UID_(H?\d+)_\d+_\d+_(all|hem)", stem, re.IGNORECASE):
-        return Told(found[2].lower(), found[1].upper())
+        return FileNameInfo(found[2].lower(), found[1].upper())
     if found := re.fullmatch(r"WBC-(?:Malignant-(Early|Pre|Pro)|(Benign))-\d+", stem, re.IGNORECASE):
-        return Told((found[1] or found[2]).capitalize())
+        return FileNameInfo((found[1] or found[2]).capitalize())
     if (found := re.fullmatch(r"([A-Z]+)_\d+", stem)) and found[1] in _PBC:
-        return Told(_PBC[found[1]])
+        return FileNameInfo(_PBC[found[1]])
     return None
 
 
-def natural(name: str) -> list[str | int]:
+def natural_sort_key(name: str) -> list[str | int]:
     """Sort key under which file 9 comes before file 10."""
     return [int(part) if i % 2 else part.lower() for i, part in enumerate(re.split(r"([0-9]+)", name))]
 
@@ -73,7 +73,7 @@ def printable(name: str | Path) -> str:
     return "".join(c if c.isprintable() else "�" for c in text)
 
 
-def listed(names: Iterable[object], most: int = 3) -> str:
+def shortlist(names: Iterable[object], most: int = 3) -> str:
     """The first few names, and an ellipsis if there are more."""
     names = [str(name) for name in names]
     return ", ".join(names[:most]) + (" …" if len(names) > most else "")
@@ -98,7 +98,7 @@ def signs(name: str) -> str:
     )
 
 
-def near_key(name: str) -> str:
+def name_key(name: str) -> str:
     """What names have in common that differ in case, accents, Unicode form or separators alone (`PreB`, `pre-b `).
 
     Signs that may carry a meaning are kept (`ALL+`, `ALL-`), and so are separators between digits.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from leuko.data.errors import DataError
-from leuko.data.labels.filename_conventions import Told, listed, near_key, told_by, words
-from leuko.data.labels.positive_classes import meanings
+from leuko.data.labels.filename_conventions import FileNameInfo, name_key, parse_file_name, shortlist, words
+from leuko.data.labels.positive_classes import class_meanings
 
 _STAGES = ("early", "pre", "pro")
 
 
-def refuse_contradictions(files: Sequence[str], labels: Sequence[str], classes: Iterable[str]) -> None:
+def check_file_names(files: Sequence[str], labels: Sequence[str], classes: Iterable[str]) -> None:
     """Stop where file names of the field's conventions contradict labels: leukaemia or none, or another of the classes.
 
     Args:
@@ -22,23 +22,24 @@ def refuse_contradictions(files: Sequence[str], labels: Sequence[str], classes: 
     Raises:
         DataError: some do; the message names the first of them.
     """
-    found = meanings(classes)
-    near = {near_key(name) for name in classes}
+    found = class_meanings(classes)
+    near = {name_key(name) for name in classes}
     wrong = [
         (file, told.label, label)
         for file, label in zip(files, labels, strict=True)
-        if (told := told_by(file)) and _contradicts(told, label, near, _meaning(label, found.leukaemia, found.absence))
+        if (told := parse_file_name(file))
+        and _contradicts(told, label, near, _meaning(label, found.leukaemia, found.absence))
     ]
     if wrong:
-        some = listed((f"{file} (its name says {told}, its label is {label})" for file, told, label in wrong), 3)
+        some = shortlist((f"{file} (its name says {told}, its label is {label})" for file, told, label in wrong), 3)
         raise DataError(
             f"{len(wrong)} file{'s are' if len(wrong) > 1 else ' is'} named otherwise than labelled: {some}. Move or "
             "label them rightly, or rename those whose names mean something else."
         )
 
 
-def _contradicts(told: Told, label: str, classes: set[str], meaning: bool | None) -> bool:
-    if near_key(told.label) == near_key(label):
+def _contradicts(told: FileNameInfo, label: str, classes: set[str], meaning: bool | None) -> bool:
+    if name_key(told.label) == name_key(label):
         return False
     stages = _stage(told.label), _stage(label)
     if all(stages):
@@ -47,7 +48,7 @@ def _contradicts(told: Told, label: str, classes: set[str], meaning: bool | None
     sick = says.get(told.label.casefold())
     if sick is not None and meaning is not None and sick != meaning:
         return True
-    return near_key(told.label) in classes
+    return name_key(told.label) in classes
 
 
 def _meaning(label: str, leukaemia: Sequence[str], absence: Sequence[str]) -> bool | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from leuko.data.errors import DataError
 from leuko.data.labels.class_name_words import Sense, sense_of
-from leuko.data.labels.filename_conventions import listed, near_key, words
+from leuko.data.labels.filename_conventions import name_key, shortlist, words
 
 NONE = "none"  # for `--positive`: no class means leukaemia
 _SERIES = ({"early", "pre", "pro", "stage"}, {"L"}, {"M"})
@@ -19,7 +19,7 @@ _GENERIC = re.compile(r"blast|malign|cancer|le[uo][kc]|los", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Meanings:
+class ClassMeanings:
     """What the classes of a data set mean, in their order.
 
     Attributes:
@@ -35,7 +35,7 @@ class Meanings:
     cells: bool
 
 
-def meanings(labels: Iterable[str]) -> Meanings:
+def class_meanings(labels: Iterable[str]) -> ClassMeanings:
     """What classes mean by their names, each beside the others.
 
     Names that only mean leukaemia in some company need it: `all` and stages of B cells a class without leukaemia beside
@@ -45,7 +45,7 @@ def meanings(labels: Iterable[str]) -> Meanings:
     numbered = all(re.match(r"\d+[\W_]*[^\W\d_]", label) for label in labels)
     senses = {label: sense_of(label, numbered) for label in labels}
     found = {label: _beside(label, senses) for label in labels}
-    return Meanings(
+    return ClassMeanings(
         tuple(label for label in labels if found[label] == "leukaemia"),
         tuple(label for label in labels if found[label] == "absence"),
         tuple(label for label in labels if found[label] == "unknown"),
@@ -102,9 +102,9 @@ def choose_positive(
         DataError: there is no such class, all classes mean leukaemia, or what some mean is not known for certain.
     """
     if declared is None:
-        found = meanings(labels)
+        found = class_meanings(labels)
         if found.unknown and not found.cells:
-            raise DataError(question(labels, counts))
+            raise DataError(positive_question(labels, counts))
         positive = found.leukaemia
     else:
         positive = declared_classes(labels, declared)
@@ -123,21 +123,21 @@ def declared_classes(labels: Sequence[str], declared: Iterable[str]) -> tuple[st
         DataError: there is no such class.
     """
     wanted = [name.strip() for name in declared]
-    near = {near_key(label): label for label in labels}
+    near = {name_key(label): label for label in labels}
     if len(wanted) == 1 and wanted[0].casefold() == NONE and NONE not in near:
         return ()
     chosen = []
     for name in wanted:
-        label = name if name in labels else near.get(near_key(name))
+        label = name if name in labels else near.get(name_key(name))
         if label is None:
             raise DataError(f"There is no class {name!r}; the classes are {', '.join(labels)}.")
         chosen.append(label)
     return tuple(dict.fromkeys(chosen))
 
 
-def question(labels: Sequence[str], counts: Mapping[str, int] | None = None) -> str:
+def positive_question(labels: Sequence[str], counts: Mapping[str, int] | None = None) -> str:
     """What is known of the classes, what is not, and the `--positive` that would settle it; one line."""
-    found = meanings(labels)
+    found = class_meanings(labels)
     unknown = [f"{name} ({counts[name]} images)" if counts else name for name in found.unknown]
     said = [f"It is not known for certain whether these classes mean leukaemia: {', '.join(unknown)}."]
     for what, names in (("leukaemia", found.leukaemia), ("no leukaemia", found.absence)):
@@ -155,7 +155,7 @@ def question(labels: Sequence[str], counts: Mapping[str, int] | None = None) -> 
     return " ".join(said)
 
 
-def taken_for(labels: Sequence[str], positive: Sequence[str]) -> str:
+def describe_positive(labels: Sequence[str], positive: Sequence[str]) -> str:
     """One line that says what is taken for what."""
     rest = [label for label in labels if label not in positive]
     if not positive:
@@ -163,7 +163,7 @@ def taken_for(labels: Sequence[str], positive: Sequence[str]) -> str:
     return f"Leukaemia: {', '.join(positive)}; no leukaemia: {', '.join(rest) or 'no class'}."
 
 
-def one_spelling(labels: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+def unify_class_names(labels: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """One name for class names that differ in case, accents, Unicode form, spaces or hyphens alone.
 
     Args:
@@ -174,12 +174,12 @@ def one_spelling(labels: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """
     spellings: dict[str, Counter[str]] = {}
     for label, count in Counter(labels).items():
-        spellings.setdefault(near_key(label), Counter())[label] += count
+        spellings.setdefault(name_key(label), Counter())[label] += count
     name_of, said = {}, []
     for of_one in spellings.values():
         name = unicodedata.normalize("NFC", min(of_one, key=lambda label: (-of_one[label], label)).strip())
         name_of |= dict.fromkeys(of_one, name)
         if len(of_one) > 1:
-            written = listed((f"{label!r} ({count} images)" for label, count in sorted(of_one.items())), 5)
+            written = shortlist((f"{label!r} ({count} images)" for label, count in sorted(of_one.items())), 5)
             said.append(f"One class is written in {len(of_one)} ways, and is called {name}: {written}.")
     return name_of, said

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from leuko.data.labels.filename_conventions import natural
+from leuko.data.labels.filename_conventions import natural_sort_key
 from leuko.data.sources.zip_entries import DAMAGED, READ_ERRORS, ArchiveError, Entry, list_entries
 from leuko.images import file_types, pillow_formats
 from leuko.images.file_types import InputFile
@@ -35,7 +35,7 @@ MAX_NAME = 500  # characters of a path within a zip that are kept
 
 
 @dataclass
-class Room:
+class UnpackBudget:
     """What may still be unpacked for one request, from one zip or several."""
 
     files: int = MAX_FILES
@@ -52,7 +52,7 @@ class _Listed(io.FileIO):
         return super().read(size)
 
 
-def items(archive: Path, folder: Path, room: Room) -> list[InputFile]:
+def unpack_items(archive: Path, folder: Path, room: UnpackBudget) -> list[InputFile]:
     """Unpack the images of a zip into an existing, empty folder, under names of our own.
 
     A single folder around everything is left away from their names.
@@ -100,7 +100,7 @@ def unpack(archive: Path, folder: Path) -> list[str]:
     """
     skipped = []
     with _open(archive) as opened:
-        room = Room()
+        room = UnpackBudget()
         for entry, data in _contents(opened, _entries(opened, room, tables=True), room):
             if entry.error:
                 raise ArchiveError(f"{entry.place}: {entry.error}")
@@ -119,7 +119,7 @@ def _open(archive: Path) -> Iterator[zipfile.ZipFile]:
     try:
         if archive.stat().st_size > MAX_ZIP_BYTES:
             raise ArchiveError(f"The zip is larger than {MAX_ZIP_BYTES // 1024**2} MB; use fewer or smaller images.")
-        with _Listed(archive) as listed, zipfile.ZipFile(listed):
+        with _Listed(archive) as limited, zipfile.ZipFile(limited):
             pass  # its list is short enough
         with zipfile.ZipFile(archive) as opened:
             yield opened
@@ -135,7 +135,7 @@ def _open(archive: Path) -> Iterator[zipfile.ZipFile]:
         raise ArchiveError("The zip is damaged; zip the folder again.") from error
 
 
-def _entries(opened: zipfile.ZipFile, room: Room, tables: bool) -> list[Entry]:
+def _entries(opened: zipfile.ZipFile, room: UnpackBudget, tables: bool) -> list[Entry]:
     """All files of a zip in natural order; those that are wanted are not yet unpacked.
 
     Raises:
@@ -153,10 +153,10 @@ def _entries(opened: zipfile.ZipFile, room: Room, tables: bool) -> list[Entry]:
         for entry in entries:
             if entry.place.parts[0] in top:
                 entry.place = PurePosixPath(*entry.place.parts[1:])
-    return sorted(entries, key=lambda entry: natural(str(entry.place)[:MAX_NAME]))
+    return sorted(entries, key=lambda entry: natural_sort_key(str(entry.place)[:MAX_NAME]))
 
 
-def _contents(opened: zipfile.ZipFile, entries: list[Entry], room: Room) -> Iterator[tuple[Entry, bytes]]:
+def _contents(opened: zipfile.ZipFile, entries: list[Entry], room: UnpackBudget) -> Iterator[tuple[Entry, bytes]]:
     """Every entry, and its bytes if it is wanted; a damaged one has an error from here on.
 
     Raises:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from leuko.data.errors import DataError
-from leuko.data.labels.filename_conventions import listed
+from leuko.data.labels.filename_conventions import shortlist
 
 IMAGES = ("image", "imageid", "filename", "file", "path", "imagename", "newnames", "newname", "name", "id", "filepath")
 IMAGES += (
@@ -45,15 +45,16 @@ _NUMBER = r"(?:ids?|uid|no|nos|nr|num|number|code|name|key|index|identifier|barc
 _LIKE_AN_ID = re.compile(r"(?:^|[^a-z])(?:ids?|uid|no|nr|num|number|code|barcode)$|[a-z](?:ID|No|Nr)$")
 
 
-def plain(column: str) -> str:
+def plain_name(column: str) -> str:
     """A column's name without case, spaces, hyphens and dots: `Patient-ID ` is `patientid`."""
     return re.sub(r"[\W_]+", "", column.casefold())
 
 
-def like(columns: Collection[str], wanted: Sequence[str]) -> list[str]:
+def columns_named_like(columns: Collection[str], wanted: Sequence[str]) -> list[str]:
     """The columns that are named like one of the wanted, in the order of the wanted."""
     return sorted(
-        (column for column in columns if plain(column) in wanted), key=lambda column: wanted.index(plain(column))
+        (column for column in columns if plain_name(column) in wanted),
+        key=lambda column: wanted.index(plain_name(column)),
     )
 
 
@@ -72,12 +73,12 @@ def choose_label(columns: Mapping[str, Sequence[str]], where: str) -> tuple[str 
     Raises:
         DataError: several could be it, and none is called `label`.
     """
-    found = like(columns, LABELS)
+    found = columns_named_like(columns, LABELS)
     if not found:
         return None, []
-    alike = [column for column in found if same(columns[found[0]], columns[column])]
+    alike = [column for column in found if same_partition(columns[found[0]], columns[column])]
     rivals = [column for column in found if column not in alike]
-    if rivals and plain(found[0]) not in _SURE:
+    if rivals and plain_name(found[0]) not in _SURE:
         raise DataError(
             f"{where} has several columns that could be the label: {', '.join(found)}; call the one that is meant "
             "'label'."
@@ -107,12 +108,14 @@ def choose_group(
         DataError: the given column is not there, or two columns name persons and neither contains the other.
     """
     if given is not None:
-        chosen = given if given in columns else next((c for c in columns if plain(c) == plain(given)), None)
+        chosen = given if given in columns else next((c for c in columns if plain_name(c) == plain_name(given)), None)
         if chosen is None:
             raise DataError(f"There is no column {given!r} to group by; the columns are {', '.join(columns)}.")
     else:
         named = {column: values for column, values in columns.items() if is_group(column)}
-        chosen = _coarsest({c: of for c, of in named.items() if plain(c) != "group" or not same(of, labels)}, where)
+        chosen = _coarsest(
+            {c: of for c, of in named.items() if plain_name(c) != "group" or not same_partition(of, labels)}, where
+        )
     said = [f"{where}: images are kept together by the column {chosen}."] if chosen else []
     others = [column for column in columns if column != chosen]
     ids = [column for column in others if _rank(column) is not None or _LIKE_AN_ID.search(column.strip())]
@@ -121,7 +124,7 @@ def choose_group(
         hint = "" if chosen else "; if images of one patient share a value of one of them, give it with --group-column"
         said.append(f"{where}: columns that may name patients or slides and are not used: {', '.join(ids)}{hint}.")
     if rest:
-        said.append(f"{where}: other columns that are not used: {listed(rest, 8)}.")
+        said.append(f"{where}: other columns that are not used: {shortlist(rest, 8)}.")
     return chosen, said
 
 
@@ -130,12 +133,12 @@ def is_group(column: str) -> bool:
     return _rank(column) is not None
 
 
-def same(one: Sequence[str], other: Sequence[str]) -> bool:
+def same_partition(one: Sequence[str], other: Sequence[str]) -> bool:
     """Whether two columns sort the images alike."""
     return len(one) == len(other) and len(set(zip(one, other, strict=True))) == len(set(one)) == len(set(other))
 
 
-def nests(outer: Sequence[str], inner: Sequence[str]) -> bool:
+def is_nested(outer: Sequence[str], inner: Sequence[str]) -> bool:
     """Whether images that share a value of the inner column always share one of the outer."""
     owner: dict[str, str] = {}
     return all(owner.setdefault(b, a) == a for a, b in zip(outer, inner, strict=True) if b)
@@ -146,7 +149,7 @@ def _coarsest(columns: Mapping[str, Sequence[str]], where: str) -> str | None:
     persons = [column for column in ranked if _rank(column) < len(_PERSONS)]
     candidates = persons or ranked
     for column in candidates:
-        if all(nests(columns[column], columns[other]) for other in candidates):
+        if all(is_nested(columns[column], columns[other]) for other in candidates):
             return column
     if persons:
         raise DataError(
@@ -158,7 +161,7 @@ def _coarsest(columns: Mapping[str, Sequence[str]], where: str) -> str | None:
 
 def _rank(column: str) -> int | None:
     """The place of a column among those that name persons or slides, from the coarsest; None if it names neither."""
-    name = plain(column)
+    name = plain_name(column)
     for place, word in enumerate((*_PERSONS, *_THINGS)):
         if re.fullmatch(rf"(?:the|anonymi[sz]ed|anon|unique|study|hospital)?{word}s?{_NUMBER}", name):
             return place

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from leuko.data.errors import DataError
-from leuko.data.labels.filename_conventions import listed, printable
+from leuko.data.labels.filename_conventions import printable, shortlist
 from leuko.images.decode import SUFFIXES
 
 TABLES = (".csv", ".tsv", ".jsonl")
@@ -34,7 +34,7 @@ _HEAD = 132  # bytes: as far as DICOM's mark
 
 
 @dataclass(frozen=True)
-class Tree:
+class FileTree:
     """The files below a folder.
 
     Attributes:
@@ -60,18 +60,18 @@ class Tree:
     def notes(self) -> list[str]:
         """A line for each kind of files that are not read, with their number and names."""
         return [
-            f"Skipped: {len(files)} {what}{'s' if len(files) > 1 else ''} ({listed(sorted(map(self.name, files)))})."
+            f"Skipped: {len(files)} {what}{'s' if len(files) > 1 else ''} ({shortlist(sorted(map(self.name, files)))})."
             for what, files in self.skipped.items()
         ]
 
 
-def walk(folder: Path) -> Tree:
+def walk_tree(folder: Path) -> FileTree:
     """Find all files below a folder; links to folders are followed, and each folder is read once.
 
     Raises:
         DataError: a folder cannot be opened, or the name of an image is not in UTF-8.
     """
-    tree = Tree(folder)
+    tree = FileTree(folder)
     waiting, seen = [folder], set()
     for place in waiting:  # grows: folders near the top come first, so that a link does not hide where it leads to
         try:
@@ -121,7 +121,7 @@ def is_image(path: Path) -> bool:
         return False
 
 
-def _sort(tree: Tree, path: Path) -> None:
+def _sort(tree: FileTree, path: Path) -> None:
     suffix = path.suffix.lower()
     if is_image(path):
         tree.images.append(path)
@@ -138,7 +138,7 @@ def _within(path: Path) -> Iterator[Path]:
     if path.is_symlink() or not path.is_dir():
         yield path
         return
-    for place, _, files in os.walk(path):
+    for place, _, files in os.walk_tree(path):
         yield from (Path(place) / file for file in files)
 
 

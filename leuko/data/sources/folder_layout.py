@@ -17,7 +17,7 @@ _PARTS = {
     "validation": ("validation", "validate", "valid", "val", "dev"),
     "test": ("test", "testing", "tst", "holdout"),
 }
-_PART_OF = {word: part for part, listed in _PARTS.items() for word in listed}
+_PART_OF = {word: part for part, names in _PARTS.items() for word in names}
 _FILLING = {"data", "dataset", "datasets", "set", "sets", "image", "images", "img", "imgs", "folder", "split", "part"}
 _FILLING |= {
     "files",
@@ -61,7 +61,7 @@ _PERSON = re.compile(
 
 
 @dataclass(frozen=True)
-class Place:
+class FolderRoles:
     """The folders above one image, sorted by what they say.
 
     Attributes:
@@ -78,7 +78,7 @@ class Place:
 
     @classmethod
     @cache
-    def of(cls, folders: tuple[str, ...]) -> Place:
+    def of(cls, folders: tuple[str, ...]) -> FolderRoles:
         """Sort the names of the folders above an image."""
         part, condition, version, rest, said_nothing = None, [], [], [], []
         for name in folders:

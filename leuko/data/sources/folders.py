@@ -10,16 +10,16 @@ from pathlib import Path
 
 from leuko.data.errors import DataError
 from leuko.data.labels.class_name_words import sense_of
-from leuko.data.labels.filename_conventions import listed, natural, printable, told_by
-from leuko.data.labels.positive_classes import meanings
-from leuko.data.sources.file_walk import Tree, walk
-from leuko.data.sources.folder_layout import Place, is_condition, is_magnification, is_person, part_of
-from leuko.data.sources.table_rows import Row, by_tables, groups_by_tables
+from leuko.data.labels.filename_conventions import natural_sort_key, parse_file_name, printable, shortlist
+from leuko.data.labels.positive_classes import class_meanings
+from leuko.data.sources.file_walk import FileTree, walk_tree
+from leuko.data.sources.folder_layout import FolderRoles, is_condition, is_magnification, is_person, part_of
+from leuko.data.sources.table_rows import Row, groups_by_tables, rows_by_tables
 
 _log = logging.getLogger(__name__)
 
 
-def warn(line: str) -> None:
+def log_warning(line: str) -> None:
     """Say a line where nobody asked for it: as a warning of the log, which goes to the screen by default."""
     _log.warning("%s", line)
 
@@ -30,7 +30,7 @@ def title_of(source: str) -> str:
 
 
 def read_folder(
-    folder: Path, group_column: str | None = None, on_message: Callable[[str], None] = warn
+    folder: Path, group_column: str | None = None, on_message: Callable[[str], None] = log_warning
 ) -> dict[str, list[Row]]:
     """Read a folder of images.
 
@@ -53,15 +53,15 @@ def read_folder(
         DataError: no images, images whose class cannot be told or is contradicted by their names, names that are not
             UTF-8, several versions of the same images, or parts without `train`.
     """
-    tree = walk(folder)
+    tree = walk_tree(folder)
     for line in tree.notes():
         on_message(line)
     tree = _below_wrapper(tree)
     if not tree.images:
         raise DataError(f"{printable(folder)} has no images; expected {printable(folder)}/CLASS/*.jpg.")
     images = sorted(tree.images)
-    places = {image: Place.of(image.relative_to(tree.folder).parts[:-1]) for image in images}
-    rows, handled = by_tables(tree, places, group_column, on_message)
+    places = {image: FolderRoles.of(image.relative_to(tree.folder).parts[:-1]) for image in images}
+    rows, handled = rows_by_tables(tree, places, group_column, on_message)
     patients, found = groups_by_tables(tree, places, group_column, on_message) if not rows else ({}, True)
     if group_column and not found:
         raise DataError(f"{printable(folder)} has no table with a column {group_column!r} and the image names.")
@@ -75,10 +75,10 @@ def read_folder(
         raise DataError(f"{printable(folder)} has {' and '.join(rows)} images, but no train part beside them.")
     if patients:
         rows = {part: [replace(row, group=patients.get(row.path)) for row in of] for part, of in rows.items()}
-    return {part: sorted(of, key=lambda row: (row.label, natural(row.file))) for part, of in rows.items()}
+    return {part: sorted(of, key=lambda row: (row.label, natural_sort_key(row.file))) for part, of in rows.items()}
 
 
-def _below_wrapper(tree: Tree) -> Tree:
+def _below_wrapper(tree: FileTree) -> FileTree:
     """The tree from the folder on that holds the parts, where that lies within a lone folder around everything."""
     folders = [image.relative_to(tree.folder).parts[:-1] for image in tree.images]
     depth = 0
@@ -92,7 +92,7 @@ def _below_wrapper(tree: Tree) -> Tree:
 
 
 def _parts(
-    tree: Tree, places: dict[Path, Place], have: set[str], on_message: Callable[[str], None]
+    tree: FileTree, places: dict[Path, FolderRoles], have: set[str], on_message: Callable[[str], None]
 ) -> dict[str, list[Path]]:
     """The images of each part, by the folders that are named like parts; all are `train` if there are none.
 
@@ -112,7 +112,7 @@ def _parts(
     written = ", ".join(sorted(name for _, name in names))
     if "train" not in found and "train" not in have:
         beside = sorted({image.relative_to(tree.folder).parts[0] for image in outside})
-        beside_it = f" beside {listed(map(printable, beside), 5)}" if beside else ""
+        beside_it = f" beside {shortlist(map(printable, beside), 5)}" if beside else ""
         raise DataError(
             f"{printable(tree.folder)} has {' and '.join(sorted(name for _, name in names))}{beside_it}, but no train "
             "folder beside them; add one, or give the folder that is meant."
@@ -136,19 +136,19 @@ def _parts(
     return parts
 
 
-def _tells_nothing(tree: Tree, places: dict[Path, Place], name: str) -> bool:
+def _tells_nothing(tree: FileTree, places: dict[Path, FolderRoles], name: str) -> bool:
     """Whether a part, other than for training, has neither classes nor names that tell them (as C-NMC's final one)."""
     own = [(image, place) for image, place in places.items() if place.part and place.part[1] == name]
-    return part_of(name) != "train" and not any(told_by(image.name) or place.rest for image, place in own)
+    return part_of(name) != "train" and not any(parse_file_name(image.name) or place.rest for image, place in own)
 
 
-def not_used(images: Sequence[Path], tree: Tree, why: str) -> str:
+def not_used(images: Sequence[Path], tree: FileTree, why: str) -> str:
     """A line about images that are left out."""
-    return f"Not used: {len(images)} images in {printable(tree.folder)} {why}: {listed(map(tree.name, images))}."
+    return f"Not used: {len(images)} images in {printable(tree.folder)} {why}: {shortlist(map(tree.name, images))}."
 
 
-def _by_folders(tree: Tree, places: dict[Path, Place], on_message: Callable[[str], None]) -> list[Row]:
-    told = {image: told_by(image.name) for image in places}
+def _by_folders(tree: FileTree, places: dict[Path, FolderRoles], on_message: Callable[[str], None]) -> list[Row]:
+    told = {image: parse_file_name(image.name) for image in places}
     _refuse_versions(tree, places)
     level = _class_level([place.rest for place in places.values()])
     by_names = all(told.values()) and (level is None or {len(place.rest) for place in places.values()} != {1})
@@ -193,13 +193,13 @@ def _class_level(rests: list[tuple[str, ...]]) -> int | None:
         return None
     names = [sorted({rest[level] for rest in rests}) for level in range(depth)]
     for level, of_level in enumerate(names):
-        found = meanings(of_level)
+        found = class_meanings(of_level)
         if found.leukaemia and found.absence and not found.unknown:
             return level
     return 0
 
 
-def _refuse_versions(tree: Tree, places: dict[Path, Place]) -> None:
+def _refuse_versions(tree: FileTree, places: dict[Path, FolderRoles]) -> None:
     """Raises DataError where folders hold several versions of the same images, as originals and segmented ones."""
     versions = {place.version: image for image, place in places.items()}
     if len(versions) > 1:
@@ -211,7 +211,7 @@ def _refuse_versions(tree: Tree, places: dict[Path, Place]) -> None:
         )
 
 
-def _refuse_loose(tree: Tree, places: dict[Path, Place]) -> None:
+def _refuse_loose(tree: FileTree, places: dict[Path, FolderRoles]) -> None:
     """Raises DataError that names an image in no class folder, and what its folders look like."""
     loose = next(image for image, place in places.items() if not place.rest)
     seen = sorted({name for place in places.values() if not place.rest for name in place.condition})
@@ -219,7 +219,7 @@ def _refuse_loose(tree: Tree, places: dict[Path, Place]) -> None:
     if seen:
         kind = "magnifications" if any(map(is_magnification, seen)) else "batches, days, scanners or sites"
         raise DataError(
-            f"The class of {tree.name(loose)}{where}: the folders {listed(seen, 6)} look like {kind}, not like "
+            f"The class of {tree.name(loose)}{where}: the folders {shortlist(seen, 6)} look like {kind}, not like "
             "classes; put the images into a folder for each class, or give a table of images and labels."
         )
     unread = next((tree.name(f) for what, of in tree.skipped.items() if what.startswith("table") for f in of), None)
@@ -230,18 +230,18 @@ def _refuse_loose(tree: Tree, places: dict[Path, Place]) -> None:
 
 
 def _say_layout(
-    places: dict[Path, Place], above: set[str], ignored: Counter[str], on_message: Callable[[str], None]
+    places: dict[Path, FolderRoles], above: set[str], ignored: Counter[str], on_message: Callable[[str], None]
 ) -> None:
     conditions = sorted({name for place in places.values() for name in place.condition if is_condition(name)})
     if conditions:
         kind = "magnifications" if all(map(is_magnification, conditions)) else "batches, scanners or sites"
         on_message(
-            f"Folders taken for {kind}, not for classes: {listed(conditions, 6)}; they count as sources of their own."
+            f"Folders taken for {kind}, not for classes: {shortlist(conditions, 6)}; they count as sources of their own."
         )
     if above:
         on_message(
             f"Folders above the classes, taken for patients, slides or sites and kept together: "
-            f"{listed(sorted(above), 6)} ({len(above)} in all)."
+            f"{shortlist(sorted(above), 6)} ({len(above)} in all)."
         )
     if ignored:
-        on_message(f"Folders within the classes that name no patient are not used: {listed(sorted(ignored), 6)}.")
+        on_message(f"Folders within the classes that name no patient are not used: {shortlist(sorted(ignored), 6)}.")

@@ -15,8 +15,8 @@ from huggingface_hub import constants
 
 from leuko.data.errors import DataError
 from leuko.data.image_table import ImageTable
-from leuko.data.labels.filename_conventions import told_by
-from leuko.data.sources.columns import IMAGES, LABELS, choose_group, choose_label, is_group, like
+from leuko.data.labels.filename_conventions import parse_file_name
+from leuko.data.sources.columns import IMAGES, LABELS, choose_group, choose_label, columns_named_like, is_group
 from leuko.data.sources.folder_layout import part_of
 
 
@@ -92,7 +92,7 @@ def _image_column(features: Features, name: str) -> str | None:
         DataError: several hold images, and none is called `image`.
     """
     candidates = [column for column, feature in features.items() if isinstance(feature, Image)]
-    named = like(candidates, IMAGES)
+    named = columns_named_like(candidates, IMAGES)
     if len(candidates) > 1 and not named:
         raise DataError(
             f"The data set {name!r} has several columns of images ({', '.join(candidates)}); call one 'image'."
@@ -107,7 +107,7 @@ def _label_column(splits: dict[str, Dataset], name: str, title: str, on_message:
         DataError: several columns could be it.
     """
     features = splits["train"].features
-    named = [c for c in like(features, LABELS) if isinstance(features[c], (Value, ClassLabel))]
+    named = [c for c in columns_named_like(features, LABELS) if isinstance(features[c], (Value, ClassLabel))]
     label, messages = choose_label({column: _texts(splits, column) for column in named}, title)
     for line in messages:
         on_message(line)
@@ -178,7 +178,7 @@ def _groups(rows: Dataset, column: str | None, files: Sequence[str]) -> list[str
     """The values of the column of groups or, without one, the subjects that all file names carry."""
     if column is not None:
         return ["" if value is None else str(value) for value in rows[column][:]]
-    subjects = [name.group for file in files if (name := told_by(file)) and name.group]
+    subjects = [name.group for file in files if (name := parse_file_name(file)) and name.group]
     return subjects if len(subjects) == len(files) else None
 
 

@@ -7,24 +7,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 from leuko.data.errors import DataError
-from leuko.data.labels.filename_conventions import listed, printable
-from leuko.data.sources.columns import IMAGES, like
-from leuko.data.sources.file_walk import Tree
+from leuko.data.labels.filename_conventions import printable, shortlist
+from leuko.data.sources.columns import IMAGES, columns_named_like
+from leuko.data.sources.file_walk import FileTree
 from leuko.data.sources.tables import Table
 
 
-def matches(table: Table, images: list[Path], tree: Tree) -> tuple[str, int, list[Path]]:
+def best_image_column(table: Table, images: list[Path], tree: FileTree) -> tuple[str, int, list[Path]]:
     """The column that names most of the images, how many of its lines do, and which images these are."""
-    find = finder(table, images, tree)
+    find = image_finder(table, images, tree)
     best: tuple[str, int, list[Path]] = ("", -1, [])
-    for column in like(table.columns, IMAGES):
+    for column in columns_named_like(table.columns, IMAGES):
         found = [of[0] for value in table.columns[column] if (of := find(value))]
         if len(found) > best[1]:
             best = (column, len(found), found)
     return best
 
 
-def finder(table: Table, images: list[Path], tree: Tree) -> Callable[[str], list[Path]]:
+def image_finder(table: Table, images: list[Path], tree: FileTree) -> Callable[[str], list[Path]]:
     """Finds the images that a cell may mean: by path below the table or the top, else by name, suffix or not."""
     by_path: dict[str, list[Path]] = {}
     by_name: dict[str, list[Path]] = {}
@@ -52,17 +52,17 @@ def _plain(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip()).casefold()
 
 
-def files_of(table: Table, values: list[str], images: list[Path], tree: Tree) -> list[Path]:
+def match_images(table: Table, values: list[str], images: list[Path], tree: FileTree) -> list[Path]:
     """The image that each line of a table means.
 
     Raises:
         DataError: an image is not there, is named more than once, or its name is that of several.
     """
-    find = finder(table, images, tree)
+    find = image_finder(table, images, tree)
     found = [find(value) for value in values]
     if missing := [value for value, of in zip(values, found, strict=True) if not of]:
         raise DataError(
-            f"{table.path.name} names images that are not in {printable(table.path.parent)}: {listed(missing)} "
+            f"{table.path.name} names images that are not in {printable(table.path.parent)}: {shortlist(missing)} "
             f"({len(missing)} in all); add them, or take their lines out."
         )
     if unclear := next((value for value, of in zip(values, found, strict=True) if len(of) > 1), None):

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leuko.data.errors import DataError
-from leuko.data.labels.filename_conventions import listed, natural, near_key, printable, told_by
-from leuko.data.sources.columns import IMAGES, PARTS, choose_group, choose_label, is_group, like
-from leuko.data.sources.file_walk import Tree
-from leuko.data.sources.folder_layout import Place, is_condition, is_fold, is_wrapper, part_of
-from leuko.data.sources.image_matching import files_of, finder, matches
+from leuko.data.labels.filename_conventions import name_key, natural_sort_key, parse_file_name, printable, shortlist
+from leuko.data.sources.columns import IMAGES, PARTS, choose_group, choose_label, columns_named_like, is_group
+from leuko.data.sources.file_walk import FileTree
+from leuko.data.sources.folder_layout import FolderRoles, is_condition, is_fold, is_wrapper, part_of
+from leuko.data.sources.image_matching import best_image_column, image_finder, match_images
 from leuko.data.sources.tables import Table, read_table
 
-Say = Callable[[str], None]
+OnMessage = Callable[[str], None]
 _NO_LABEL = {"", "nan", "null", "n/a"}
 
 
@@ -37,7 +37,7 @@ class Row:
     condition: str = ""
 
     @classmethod
-    def of(cls, image: Path, tree: Tree, place: Place, label: str, group: str | None) -> Row:
+    def of(cls, image: Path, tree: FileTree, place: FolderRoles, label: str, group: str | None) -> Row:
         """The row of an image, named below its part's folder, which `leuko.data.load` puts before the name again."""
         file = image.relative_to(tree.folder).as_posix()
         first, _, rest = file.partition("/")
@@ -45,8 +45,8 @@ class Row:
         return cls(image, own, label, group, "/".join(place.condition))
 
 
-def by_tables(
-    tree: Tree, places: dict[Path, Place], group_column: str | None, on_message: Say
+def rows_by_tables(
+    tree: FileTree, places: dict[Path, FolderRoles], group_column: str | None, on_message: OnMessage
 ) -> tuple[dict[str, list[Row]], set[Path]]:
     """Rows by part, of the images that tables name.
 
@@ -69,7 +69,7 @@ def by_tables(
     handled: set[Path] = set()
     used: list[Path] = []
     for folder in sorted(
-        {path.parent for path in tree.tables}, key=lambda place: (len(place.parts), natural(str(place)))
+        {path.parent for path in tree.tables}, key=lambda place: (len(place.parts), natural_sort_key(str(place)))
     ):
         inside = [image for image in places if image not in handled and image.is_relative_to(folder)]
         if not inside or (len(inside) < len(places) and not _says_no_class(folder, tree)):
@@ -83,22 +83,22 @@ def by_tables(
             if left := [image for image in images if image not in named]:
                 on_message(
                     f"Not used: {len(left)} images in {printable(tree.folder)} are not named in {table.path.name}: "
-                    f"{listed(map(tree.name, left))}."
+                    f"{shortlist(map(tree.name, left))}."
                 )
             handled.update(images)
             used.append(table.path)
     if unused := [path for path in tree.tables if path not in used and not _names_patients(path)]:
-        on_message(f"Not used: tables that name no images here, or no labels: {listed(map(tree.name, unused), 5)}.")
+        on_message(f"Not used: tables that name no images here, or no labels: {shortlist(map(tree.name, unused), 5)}.")
     return rows, handled
 
 
 def _names_patients(path: Path) -> bool:
     """Whether a table names images and patients; it is used where the folders are the classes."""
     columns = read_table(path).columns
-    return bool(like(columns, IMAGES)) and any(map(is_group, columns))
+    return bool(columns_named_like(columns, IMAGES)) and any(map(is_group, columns))
 
 
-def _says_no_class(folder: Path, tree: Tree) -> bool:
+def _says_no_class(folder: Path, tree: FileTree) -> bool:
     return all(
         part_of(name) or is_wrapper(name) or is_condition(name) or is_fold(name)
         for name in folder.relative_to(tree.folder).parts
@@ -106,10 +106,10 @@ def _says_no_class(folder: Path, tree: Tree) -> bool:
 
 
 def _about(
-    tables: list[Table], inside: list[Path], places: dict[Path, Place], tree: Tree
+    tables: list[Table], inside: list[Path], places: dict[Path, FolderRoles], tree: FileTree
 ) -> Iterable[tuple[Table, list[Path], str | None]]:
     """The tables of a folder that are used, each with the images that it is about and the part that its name tells."""
-    fitting = [table for table in tables if matches(table, inside, tree)[1]]
+    fitting = [table for table in tables if best_image_column(table, inside, tree)[1]]
     if not fitting and tables and not all(places[image].rest for image in inside):
         fitting = tables[:1]  # for the message that names what is missing
     parts = {table.path: part_of(table.path.stem) for table in fitting}
@@ -124,12 +124,12 @@ def _about(
         part = parts[table.path]
         own = [image for image in inside if part and (at := places[image].part) and at[0] == part]
         # The labels of C-NMC's preliminary test part are called like its folder, and its final one has none.
-        name = near_key(table.path.stem)
-        own = [image for image in own if name.startswith(near_key(places[image].part[1]))] or own
+        name = name_key(table.path.stem)
+        own = [image for image in own if name.startswith(name_key(places[image].part[1]))] or own
         if own:
             yield table, own, None
         elif len(fitting) > 1:
-            yield table, matches(table, inside, tree)[2], part
+            yield table, best_image_column(table, inside, tree)[2], part
         else:
             yield table, inside, None
 
@@ -137,39 +137,39 @@ def _about(
 def _rows(
     table: Table,
     images: list[Path],
-    places: dict[Path, Place],
-    tree: Tree,
+    places: dict[Path, FolderRoles],
+    tree: FileTree,
     group_column: str | None,
     part: str | None,
-    on_message: Say,
+    on_message: OnMessage,
 ) -> dict[str, list[Row]]:
     """The rows of the images that a table names, by part; the part of all of them may be given."""
     where = table.path.name
-    image_column, _, _ = matches(table, images, tree)
+    image_column, _, _ = best_image_column(table, images, tree)
     label_column, said = choose_label({c: of for c, of in table.columns.items() if c != image_column}, where)
-    if len(candidates := like(table.columns, IMAGES)) > 1:
+    if len(candidates := columns_named_like(table.columns, IMAGES)) > 1:
         said.append(f"{where}: images are taken from the column {image_column} ({', '.join(candidates)} could be it).")
     if label_column is None:
         raise DataError(f"{where} has no column of labels beside {image_column}; call it 'label'.")
-    taken = {image_column, label_column, *(like(table.columns, PARTS) if table.parts else ())}
+    taken = {image_column, label_column, *(columns_named_like(table.columns, PARTS) if table.parts else ())}
     others = {name: values for name, values in table.columns.items() if name not in taken}
     labels = table.columns[label_column]
     group_of, more = choose_group(others, group_column, where, labels)
     for line in (*said, *more):
         on_message(line)
-    files = files_of(table, table.columns[image_column], images, tree)
+    files = match_images(table, table.columns[image_column], images, tree)
     if empty := [
         name for name, label in zip(table.columns[image_column], labels, strict=True) if label.lower() in _NO_LABEL
     ]:
         raise DataError(
-            f"{where} gives no label for {listed(empty)} ({len(empty)} in all); label them or leave them out."
+            f"{where} gives no label for {shortlist(empty)} ({len(empty)} in all); label them or leave them out."
         )
     original = _original_names(table)
     labels = _by_original_names(labels, original, where, on_message)
     groups = table.columns[group_of] if group_of else None
     rows: dict[str, list[Row]] = {}
     for number, image in enumerate(files):
-        told = told_by(original[number] if original else image.name)
+        told = parse_file_name(original[number] if original else image.name)
         group = groups[number] if groups else told.group if told else None
         place = places[image]
         of_part = table.parts[number] if table.parts else part or (place.part[0] if place.part else "train")
@@ -178,7 +178,7 @@ def _rows(
 
 
 def groups_by_tables(
-    tree: Tree, places: dict[Path, Place], group_column: str | None, on_message: Say
+    tree: FileTree, places: dict[Path, FolderRoles], group_column: str | None, on_message: OnMessage
 ) -> tuple[dict[Path, str], bool]:
     """Patients of images by tables that name images and patients, but no labels; and whether there is such a table.
 
@@ -190,9 +190,9 @@ def groups_by_tables(
     for path in tree.tables:
         table = read_table(path)
         inside = [image for image in places if image.is_relative_to(path.parent)]
-        if not inside or table.names_images or not like(table.columns, IMAGES):
+        if not inside or table.names_images or not columns_named_like(table.columns, IMAGES):
             continue
-        image_column, matching, _ = matches(table, inside, tree)
+        image_column, matching, _ = best_image_column(table, inside, tree)
         others = {name: values for name, values in table.columns.items() if name != image_column}
         column, said = choose_group(others, group_column, path.name) if matching else (None, [])
         if column is None:
@@ -200,25 +200,25 @@ def groups_by_tables(
         found = True
         for line in said:
             on_message(line)
-        find = finder(table, inside, tree)
+        find = image_finder(table, inside, tree)
         for value, group in zip(table.columns[image_column], others[column], strict=True):
             for image in find(value) if len(find(value)) == 1 else ():
                 if groups.setdefault(image, group) != group:
                     raise DataError(f"{path.name} names {value} for two patients ({groups[image]}, {group}).")
         if without := [image for image in inside if image not in groups]:
-            on_message(f"{path.name} names no patient for {len(without)} images: {listed(map(tree.name, without))}.")
+            on_message(f"{path.name} names no patient for {len(without)} images: {shortlist(map(tree.name, without))}.")
     return groups, found
 
 
 def _original_names(table: Table) -> list[str] | None:
     """The column in which all values are file names that tell class and subject, as C-NMC's preliminary test has it."""
     for values in table.columns.values():
-        if values and all((told := told_by(value)) and told.group for value in values):
+        if values and all((told := parse_file_name(value)) and told.group for value in values):
             return values
     return None
 
 
-def _by_original_names(labels: list[str], original: list[str] | None, where: str, on_message: Say) -> list[str]:
+def _by_original_names(labels: list[str], original: list[str] | None, where: str, on_message: OnMessage) -> list[str]:
     """Labels that are mere numbers, as the original file names tell them.
 
     Raises:
@@ -226,7 +226,7 @@ def _by_original_names(labels: list[str], original: list[str] | None, where: str
     """
     if original is None or not all(label.isdecimal() for label in labels):
         return labels
-    told = [name.label for value in original if (name := told_by(value))]
+    told = [name.label for value in original if (name := parse_file_name(value))]
     meaning = dict(zip(labels, told, strict=True))
     for label, name, value in zip(labels, told, original, strict=True):
         if meaning[label] != name:

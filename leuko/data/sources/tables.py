@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leuko.data.errors import DataError
-from leuko.data.sources.columns import IMAGES, LABELS, PARTS, like
+from leuko.data.sources.columns import IMAGES, LABELS, PARTS, columns_named_like
 from leuko.data.sources.folder_layout import part_of
 
 _SEPARATORS = ",;\t|"
@@ -31,12 +31,12 @@ class Table:
     @property
     def names_images(self) -> bool:
         """Whether there is a column of images and one of labels."""
-        return bool(like(self.columns, IMAGES) and like(self.columns, LABELS))
+        return bool(columns_named_like(self.columns, IMAGES) and columns_named_like(self.columns, LABELS))
 
     @property
     def parts(self) -> list[str] | None:
         """The part of every line by a column of parts (`split`: train, val, test), or None without one."""
-        for column in like(self.columns, PARTS):
+        for column in columns_named_like(self.columns, PARTS):
             found = [part_of(value) for value in self.columns[column]]
             if found and all(found):
                 return [part for part in found if part]
@@ -88,7 +88,7 @@ def _csv_lines(path: Path, text: str) -> list[dict[str, str]]:
 def _named(head: str, separator: str) -> int:
     """How many of the columns that are needed a table's head has, read with a separator."""
     columns = [column.strip() for column in next(csv.reader([head], delimiter=separator), [])]
-    return bool(like(columns, IMAGES)) + bool(like(columns, LABELS))
+    return bool(columns_named_like(columns, IMAGES)) + bool(columns_named_like(columns, LABELS))
 
 
 def _json_lines(path: Path, text: str) -> list[dict[str, object]]:

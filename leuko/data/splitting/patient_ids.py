@@ -7,14 +7,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from leuko.data.labels.filename_conventions import listed, told_by
+from leuko.data.labels.filename_conventions import parse_file_name, shortlist
 
 _MISSING = {"", "nan", "none", "null", "na", "n/a", "n.a.", "unknown", "?", "-", "missing", "not available"}
 SINGLE = 0.9  # share of patients with one image each from which a column is more likely a number of images
 FEWEST = 8  # images, below which that says nothing
 
 
-def one_name(groups: Sequence[str | None]) -> tuple[list[str], list[str]]:
+def unify_patient_names(groups: Sequence[str | None]) -> tuple[list[str], list[str]]:
     """Give patients one spelling each, and the subject instead of a file name that carries it.
 
     Names that differ in case, spaces or leading zeros, or as numbers in `.0`, are one. A name that only stands for a
@@ -26,7 +26,7 @@ def one_name(groups: Sequence[str | None]) -> tuple[list[str], list[str]]:
     Returns:
         The names, in the same order, empty where there is none; and sentences that say what was taken for one.
     """
-    told = {group: told_by(group) for group in set(groups) if group}
+    told = {group: parse_file_name(group) for group in set(groups) if group}
     subjects = {group: name.group for group, name in told.items() if name and name.group}
     named = [_subject(group, subjects) for group in groups]
     spellings: dict[str, Counter[str]] = {}
@@ -40,9 +40,11 @@ def one_name(groups: Sequence[str | None]) -> tuple[list[str], list[str]]:
     }
     said = []
     if subjects:
-        said.append(f"Subjects are taken from the file names that stand for patients ({listed(sorted(subjects), 1)}).")
+        said.append(
+            f"Subjects are taken from the file names that stand for patients ({shortlist(sorted(subjects), 1)})."
+        )
     if several := [sorted(of_one) for of_one in spellings.values() if len(of_one) > 1]:
-        some = listed((" = ".join(f"{name!r}" for name in names) for names in several), 5)
+        some = shortlist((" = ".join(f"{name!r}" for name in names) for names in several), 5)
         said.append(f"Patients that are written in several ways count as one: {some}.")
     if missing := sum(not group for group in named) if any(named) else 0:
         said.append(f"{missing} of {len(named)} images name no patient; each is taken by its place among the files.")
@@ -57,7 +59,7 @@ def patient_key(name: str) -> str:
     return (text.lstrip("0") or "0") if text.isdecimal() else text
 
 
-def doubt(groups: Iterable[str]) -> str | None:
+def numbered_images_warning(groups: Iterable[str]) -> str | None:
     """A warning if nearly every image has a patient of its own, as if the images themselves were numbered; or None."""
     images = Counter(group for group in groups if group)
     single = sum(count == 1 for count in images.values())
@@ -65,7 +67,7 @@ def doubt(groups: Iterable[str]) -> str | None:
         return None
     return (
         f"Warning: {single} of {len(images)} patients (or slides) have one image each, such as "
-        f"{listed(sorted(images), 2)}. If these are numbers of images, images of one patient may stand in training and "
+        f"{shortlist(sorted(images), 2)}. If these are numbers of images, images of one patient may stand in training and "
         "test, and the figures are too good: give the column of patients with --group-column."
     )
 

@@ -28,7 +28,7 @@ def write_evaluation(request: EvaluationRequest, output: Path) -> dict[str, Any]
     page.check(output)
     output_paths.check_apart(output, [request.data])
     prepared = prepare(request)
-    output_paths.make(output)  # before the work: if it fails, nothing is lost
+    output_paths.make_folder(output)  # before the work: if it fails, nothing is lost
     result = measure(prepared)
     errors = gallery.worst_errors(result.classifier, result.evaluated)
     content = json.dumps(result.report, indent=1, ensure_ascii=False) + "\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from leuko.adaptation.zip_contents import Class, Survey, survey
+from leuko.adaptation.zip_contents import ZipClass, ZipContents, read_zip
 from leuko.data.errors import DataError
 from leuko.data.sources.archive import ArchiveError
 from leuko.inference.classifier import Classifier
@@ -46,7 +46,7 @@ def add(classifier: Classifier, adapted_models: AdaptedModels) -> None:
             contents_state = gr.State(None)
 
             @gr.render(inputs=[contents_state], show_progress="hidden")
-            def ask(contents: Survey | None) -> None:
+            def ask(contents: ZipContents | None) -> None:
                 answers = [_question(each) for each in contents.classes] if contents else []
                 start = gr.Button("Adapt", variant="primary")
                 start.click(
@@ -73,7 +73,7 @@ def add(classifier: Classifier, adapted_models: AdaptedModels) -> None:
 
     def inspect(path: str) -> tuple:
         try:
-            contents = survey(path)
+            contents = read_zip(path)
         except (ArchiveError, DataError) as error:
             Path(path).unlink(missing_ok=True)
             return None, None, status_card("Not adapted", str(error))
@@ -81,7 +81,7 @@ def add(classifier: Classifier, adapted_models: AdaptedModels) -> None:
 
     def run(
         path: str | None,
-        contents: Survey | None,
+        contents: ZipContents | None,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
         *answers: str | None,
@@ -154,7 +154,7 @@ def add(classifier: Classifier, adapted_models: AdaptedModels) -> None:
     )
 
 
-def _question(each: Class) -> gr.Radio:
+def _question(each: ZipClass) -> gr.Radio:
     """The question what a class means; answered already if its name says so."""
     answer = {True: LEUKAEMIA, False: NO_LEUKAEMIA, None: None}[each.leukaemia]
     return gr.Radio(
@@ -166,7 +166,7 @@ def _question(each: Class) -> gr.Radio:
     )
 
 
-def _contents_card(contents: Survey) -> str:
+def _contents_card(contents: ZipContents) -> str:
     counts = ", ".join(f"{each.images} {each.name}" for each in contents.classes)
     unknown = ", ".join(each.name for each in contents.classes if each.leukaemia is None)
     task = f"Say whether {unknown} means leukaemia" if unknown else "Check what the classes mean"
