@@ -20,9 +20,10 @@ from leuko.data.image_table import ImageTable
 from leuko.data.labels.filename_conventions import natural_sort_key, shortlist
 from leuko.data.labels.label_conflicts import check_file_names
 from leuko.data.labels.positive_classes import unify_class_names
-from leuko.data.sources.file_walk import is_hidden, is_image
+from leuko.data.sources.file_walk import is_image
 from leuko.data.sources.folders import Row, log_warning, read_folder, title_of
 from leuko.data.splitting.patient_ids import numbered_images_warning, unify_patient_names
+from leuko.images.file_types import is_hidden
 from leuko.system import extras
 from leuko.system.hub_ids import is_path
 

@@ -25,7 +25,18 @@ PROMISING = frozenset(SUFFIXES) | {  # and such as are not read here, of which `
 _NOTES = (".txt", ".md", ".rst", ".log", ".json", ".xml", ".yaml", ".yml", ".html", ".htm", ".pdf", ".docx", ".doc",
           ".pptx", ".ppt", ".odt", ".rtf", ".py", ".ipynb", ".mat", ".npy", ".npz")  # fmt: skip
 _ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst")
-_LEFTOVERS = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "$recycle.bin"}  # of file managers
+_SYSTEM_NAMES = {
+    "__macosx",
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "icon\r",
+    "$recycle.bin",
+    "system volume information",
+    "@eadir",
+    "lost+found",
+}  # of file managers, operating systems and network storage, in lower case
+_HIDDEN_PREFIXES = (".", "~$")  # "~$" is the lock file of an office program
 
 _IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"GIF87a", b"GIF89a",
            b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")  # fmt: skip
@@ -91,9 +102,14 @@ def hidden(place: PurePath) -> str:
     Args:
         place: its path below the folder or in the zip that was given.
     """
-    if any(part.startswith(".") for part in place.parts):
+    if any(part.startswith(_HIDDEN_PREFIXES) for part in place.parts):
         return "hidden"
-    return "left by a file manager" if any(part.lower() in _LEFTOVERS for part in place.parts) else ""
+    return "left by a file manager" if any(part.casefold() in _SYSTEM_NAMES for part in place.parts) else ""
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or made by a file manager or operating system."""
+    return name.startswith(_HIDDEN_PREFIXES) or name.casefold() in _SYSTEM_NAMES
 
 
 def skipped_by_name(place: PurePath) -> str:

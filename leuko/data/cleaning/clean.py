@@ -163,12 +163,14 @@ class _Inspector:
         dropped = {issue.row for issue in self.issues if issue.action == "dropped"}
         return np.array([row for row in range(len(self.images.files)) if row not in dropped], dtype=int)
 
-    def report(self, row: int, kind: str, message: str, **more: float | str) -> bool:
+    def report(
+        self, row: int, kind: str, message: str, *, score: float | None = None, partner: str | None = None
+    ) -> bool:
         """Note a finding; whether the row is dropped."""
         file, action = self.images.files[row], ACTIONS[kind]
         if action == "dropped" and kind != "unreadable" and self.keep & {file, kind}:
             action = "kept"
-        self.issues.append(Issue(row, file, kind, message, action, **more))
+        self.issues.append(Issue(row, file, kind, message, action, score, partner))
         return action == "dropped"
 
     def read(self, row: int) -> np.ndarray | None:
@@ -190,7 +192,7 @@ class _Inspector:
 
     def judge_duplicates(self, duplicates: Duplicates) -> None:
         """Report copies, and what a split must keep together; a picture under two labels is reported as that alone."""
-        two = set()
+        two: set[int] = set()
         for rows in duplicates.near:
             if len(set(self.images.labels[list(rows)])) > 1:
                 two.update(rows)

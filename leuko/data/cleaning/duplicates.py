@@ -70,7 +70,7 @@ class Fingerprints:
     def add(self, row: int, image: np.ndarray) -> None:
         """Take the print of a row's image, uint8, H × W × 3, RGB."""
         digest = hashlib.blake2b(
-            np.ascontiguousarray(image), digest_size=16, salt=str(image.shape[:2]).encode()[:16]
+            np.ascontiguousarray(image).data, digest_size=16, salt=str(image.shape[:2]).encode()[:16]
         ).digest()
         self._digest[row] = digest
         if digest not in self._seen:  # a copy would only match what the first one matches
@@ -82,7 +82,7 @@ class Fingerprints:
         self._thumb[row] = np.clip(np.rint(thumb * 40), -127, 127)
         low = cv2.dct(thumb)[:HASH, :HASH].copy()
         low[0, 0] = 0
-        self._hash[row] = (low / max(np.linalg.norm(low), 1e-6)).ravel()
+        self._hash[row] = (low / max(float(np.linalg.norm(low)), 1e-6)).ravel()
 
     def find(self, open: Callable[[int], np.ndarray]) -> Duplicates:
         """Find the duplicates among the rows added.
@@ -156,20 +156,20 @@ def _align(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, float] | None:
     None if there is no such map, or if it moves a corner by more than `MAX_SHIFT`.
     """
     side = len(a)
-    warp = np.eye(2, 3, dtype=np.float32)
+    identity = np.eye(2, 3, dtype=np.float32)
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-3)
     try:
-        _, warp = cv2.findTransformECC(a, b, warp, cv2.MOTION_AFFINE, criteria, None, 3)
+        _, warp = cv2.findTransformECC(a, b, identity, cv2.MOTION_AFFINE, criteria, np.full(b.shape, 255, np.uint8), 3)
     except cv2.error:  # it did not converge: the pictures have nothing in common
         return None
-    corners = np.float32([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]])
+    corners = np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]], np.float32)
     if np.abs(corners @ warp.T - corners[:, :2]).max() > MAX_SHIFT * side:
         return None
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     moved = cv2.warpAffine(b, warp, (side, side), flags=flags)
     both = cv2.warpAffine(np.ones_like(b), warp, (side, side), flags=flags) > 0.99
     correlation = float(np.corrcoef(a[both], moved[both])[0, 1])
-    warp[:, 2] /= side
+    warp[:, 2] = warp[:, 2] / side
     return warp, correlation
 
 

@@ -67,7 +67,7 @@ class Keypoints:
     def add(self, row: int, image: np.ndarray) -> None:
         """Find the features of a row's image, uint8, H × W × 3, RGB."""
         grey = reduced_grey(image)
-        sift = cv2.SIFT_create(nfeatures=self._most, contrastThreshold=CONTRAST)
+        sift = cv2.SIFT.create(nfeatures=self._most, contrastThreshold=CONTRAST)
         found, descriptors = sift.detectAndCompute(grey, None)
         if not found:
             return

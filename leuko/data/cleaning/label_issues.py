@@ -116,9 +116,9 @@ def label_errors(features: np.ndarray, hues: np.ndarray, labels: np.ndarray, pic
 
 def _side_by_side(features: np.ndarray, hues: np.ndarray) -> np.ndarray:
     """Standardised features and the histograms, each with half of a total variance of 1."""
-    blocks = StandardScaler().fit_transform(features), hues.astype(np.float32)
-    blocks = [block - block.mean(axis=0) for block in blocks]
-    return np.hstack([block / np.sqrt(2 * max(block.var(axis=0).sum(), 1e-12)) for block in blocks])
+    blocks = (StandardScaler().fit_transform(features), hues.astype(np.float32))
+    centred = [block - block.mean(axis=0) for block in blocks]
+    return np.hstack([block / np.sqrt(2 * max(block.var(axis=0).sum(), 1e-12)) for block in centred])
 
 
 def _out_of_fold(features: np.ndarray, labels: np.ndarray, pictures: np.ndarray) -> np.ndarray:

@@ -61,16 +61,16 @@ def confirm(proposal: Proposal, a: np.ndarray, b: np.ndarray) -> Overlap | None:
 
 
 def _shared(a: np.ndarray, b: np.ndarray, to_b: np.ndarray, least: float) -> tuple[float, float] | None:
-    """The shares of a and of b that both show, if they correlate there by `least`; `to_b` maps pixels of a to b."""
+    """The shares of a and of b that both show, if their correlation there is at least `least`; `to_b` maps pixels of a to b."""
     scale = _scale(to_b)
     if scale > 1.3:  # reducing by so much would alias
         b = cv2.GaussianBlur(b, (0, 0), 0.4 * scale)
     shows_a, shows_b = shows(a), shows(b)
     detail_a, detail_b, both = _laid_over(a, b, shows_a, shows_b, to_b)
-    shift = np.eye(2, 3, dtype=np.float32)
+    identity = np.eye(2, 3, dtype=np.float32)
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 40, 1e-4)
     try:
-        _, shift = cv2.findTransformECC(detail_a, detail_b, shift, cv2.MOTION_AFFINE, criteria, both, 5)
+        _, shift = cv2.findTransformECC(detail_a, detail_b, identity, cv2.MOTION_AFFINE, criteria, both, 5)
     except cv2.error:  # it did not converge: the images have nothing in common
         return None
     to_b = to_b @ np.vstack([shift, [0, 0, 1]])
@@ -101,7 +101,7 @@ def _scale(transform: np.ndarray) -> float:
 
 def shows(grey: np.ndarray) -> np.ndarray:
     """Where an image, uint8, H × W, shows anything: black surrounds are 0, all else 1; uint8, H × W."""
-    return cv2.morphologyEx(np.uint8(grey > BLACK), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    return cv2.morphologyEx((grey > BLACK).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
 
 
 def _detail(grey: np.ndarray, seen: np.ndarray) -> np.ndarray:

@@ -75,8 +75,8 @@ def printable(name: str | Path) -> str:
 
 def shortlist(names: Iterable[object], most: int = 3) -> str:
     """The first few names, and an ellipsis if there are more."""
-    names = [str(name) for name in names]
-    return ", ".join(names[:most]) + (" …" if len(names) > most else "")
+    texts = [str(name) for name in names]
+    return ", ".join(texts[:most]) + (" …" if len(texts) > most else "")
 
 
 def words(name: str) -> list[str]:

@@ -175,7 +175,8 @@ def unify_class_names(labels: Iterable[str]) -> tuple[dict[str, str], list[str]]
     spellings: dict[str, Counter[str]] = {}
     for label, count in Counter(labels).items():
         spellings.setdefault(name_key(label), Counter())[label] += count
-    name_of, said = {}, []
+    name_of: dict[str, str] = {}
+    said = []
     for of_one in spellings.values():
         name = unicodedata.normalize("NFC", min(of_one, key=lambda label: (-of_one[label], label)).strip())
         name_of |= dict.fromkeys(of_one, name)

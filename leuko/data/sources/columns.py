@@ -8,8 +8,18 @@ from collections.abc import Collection, Mapping, Sequence
 from leuko.data.errors import DataError
 from leuko.data.labels.filename_conventions import shortlist
 
-IMAGES = ("image", "imageid", "filename", "file", "path", "imagename", "newnames", "newname", "name", "id", "filepath")
-IMAGES += (
+IMAGES: tuple[str, ...] = (
+    "image",
+    "imageid",
+    "filename",
+    "file",
+    "path",
+    "imagename",
+    "newnames",
+    "newname",
+    "name",
+    "id",
+    "filepath",
     "imagepath",
     "imagefile",
     "imagefilename",
@@ -21,12 +31,27 @@ IMAGES += (
     "photo",
     "images",
 )
-LABELS = ("label", "labels", "class", "category", "diagnosis", "target", "type")
-LABELS += ("classname", "classlabel", "labelname", "groundtruth", "celltype", "imagelabel", "trueclass", "classes")
+LABELS: tuple[str, ...] = (
+    "label",
+    "labels",
+    "class",
+    "category",
+    "diagnosis",
+    "target",
+    "type",
+    "classname",
+    "classlabel",
+    "labelname",
+    "groundtruth",
+    "celltype",
+    "imagelabel",
+    "trueclass",
+    "classes",
+)
 PARTS = ("split", "subset", "partition", "part", "phase")
 _SURE = ("label", "labels")  # that win over all other columns that may hold a label
 # From the coarsest: an image of a slide of a patient. A word of these, alone or with one of `_NUMBER`.
-_PERSONS = (
+_PERSONS: tuple[str, ...] = (
     "patient",
     "subject",
     "donor",
@@ -38,8 +63,13 @@ _PERSONS = (
     "pid",
     "case",
     "fall",
+    "patienten",
+    "paciente",
+    "animal",
+    "mouse",
+    "uhid",
+    "pat",
 )
-_PERSONS += ("patienten", "paciente", "animal", "mouse", "uhid", "pat")
 _THINGS = ("specimen", "biopsy", "aspirate", "slide", "smear", "sample", "group")
 _NUMBER = r"(?:ids?|uid|no|nos|nr|num|number|code|name|key|index|identifier|barcode|hash)?"
 _LIKE_AN_ID = re.compile(r"(?:^|[^a-z])(?:ids?|uid|no|nr|num|number|code|barcode)$|[a-z](?:ID|No|Nr)$")
@@ -145,8 +175,9 @@ def is_nested(outer: Sequence[str], inner: Sequence[str]) -> bool:
 
 
 def _coarsest(columns: Mapping[str, Sequence[str]], where: str) -> str | None:
-    ranked = sorted(columns, key=_rank)
-    persons = [column for column in ranked if _rank(column) < len(_PERSONS)]
+    ranks = {column: rank for column in columns if (rank := _rank(column)) is not None}
+    ranked = sorted(ranks, key=ranks.__getitem__)
+    persons = [column for column in ranked if ranks[column] < len(_PERSONS)]
     candidates = persons or ranked
     for column in candidates:
         if all(is_nested(columns[column], columns[other]) for other in candidates):

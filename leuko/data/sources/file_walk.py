@@ -10,10 +10,10 @@ from pathlib import Path
 from leuko.data.errors import DataError
 from leuko.data.labels.filename_conventions import printable, shortlist
 from leuko.images.decode import SUFFIXES
+from leuko.images.file_types import is_hidden
 
 TABLES = (".csv", ".tsv", ".jsonl")
 UNREAD_TABLES = (".xlsx", ".xls", ".ods", ".json", ".parquet", ".arff", ".feather")
-_HIDDEN = ("__macosx", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "@eadir", "lost+found")
 _OTHER = (
     ".txt",
     ".md",
@@ -102,11 +102,6 @@ def walk_tree(folder: Path) -> FileTree:
     return tree
 
 
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder is one that systems and editors leave behind."""
-    return name.startswith((".", "~$")) or name.casefold() in _HIDDEN
-
-
 def is_image(path: Path) -> bool:
     """Whether a file is an image by its suffix or, where that says nothing, by its first bytes."""
     suffix = path.suffix.lower()
@@ -138,7 +133,7 @@ def _within(path: Path) -> Iterator[Path]:
     if path.is_symlink() or not path.is_dir():
         yield path
         return
-    for place, _, files in os.walk_tree(path):
+    for place, _, files in os.walk(path):
         yield from (Path(place) / file for file in files)
 
 

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from leuko.data.errors import DataError
 from leuko.data.labels.class_name_words import sense_of
-from leuko.data.labels.filename_conventions import natural_sort_key, parse_file_name, printable, shortlist
+from leuko.data.labels.filename_conventions import FileNameInfo, natural_sort_key, parse_file_name, printable, shortlist
 from leuko.data.labels.positive_classes import class_meanings
 from leuko.data.sources.file_walk import FileTree, walk_tree
 from leuko.data.sources.folder_layout import FolderRoles, is_condition, is_magnification, is_person, part_of
@@ -148,37 +149,49 @@ def not_used(images: Sequence[Path], tree: FileTree, why: str) -> str:
 
 
 def _by_folders(tree: FileTree, places: dict[Path, FolderRoles], on_message: Callable[[str], None]) -> list[Row]:
-    told = {image: parse_file_name(image.name) for image in places}
+    """Rows whose classes come from file names or, if these do not tell them, from class folders."""
     _refuse_versions(tree, places)
     level = _class_level([place.rest for place in places.values()])
-    by_names = all(told.values()) and (level is None or {len(place.rest) for place in places.values()} != {1})
-    if by_names:
-        level = None
-    elif level is None:
+    names = {image: name for image in places if (name := parse_file_name(image.name))}
+    only_class_folders = {len(place.rest) for place in places.values()} == {1}
+    if len(names) == len(places) and not only_class_folders:
+        _report_layout(places, set(), Counter(), on_message)
+        return [Row.of(image, tree, place, names[image].label, names[image].group) for image, place in places.items()]
+    if level is None:
         _refuse_loose(tree, places)
-    below = {place.rest[level + 1 :] for place in places.values()} if level is not None else set()
-    same_below = len({names[0] for names in below if names}) == 1 and all(below)
+    return _by_class_folders(tree, places, level, names, on_message)
+
+
+def _by_class_folders(
+    tree: FileTree,
+    places: dict[Path, FolderRoles],
+    level: int,
+    names: dict[Path, FileNameInfo],
+    on_message: Callable[[str], None],
+) -> list[Row]:
+    """Rows whose class is the folder at a level; the folders next to it may be patients.
+
+    The group is, in this order: the subject in the file name, the folder above the class, the folder inside it.
+    """
+    below = {place.rest[level + 1 :] for place in places.values()}
+    same_below = len({folders[0] for folders in below if folders}) == 1 and all(below)
+    several_above = level > 0 and len({place.rest[level - 1] for place in places.values()}) > 1
     rows = []
-    above_groups: set[str] = set()
+    above: set[str] = set()
     ignored: Counter[str] = Counter()
     for image, place in places.items():
-        name = told[image]
-        group = name.group if name else None
-        if by_names:
-            label = name.label
-        else:
-            label = place.rest[level]
-            if group is None and level:
-                group = place.rest[level - 1] if len({p.rest[level - 1] for p in places.values()}) > 1 else None
-                above_groups |= {group} if group else set()
-            inner = place.rest[level + 1] if len(place.rest) > level + 1 else None
-            if group is None and inner and not same_below:
-                if sense_of(inner) in ("unknown", "cells") or is_person(inner):
-                    group = inner
-                else:
-                    ignored[inner] += 1
-        rows.append(Row.of(image, tree, place, label, group))
-    _say_layout(places, above_groups, ignored, on_message)
+        group = names[image].group if image in names else None
+        if group is None and several_above:
+            group = place.rest[level - 1]
+            above.add(group)
+        inner = place.rest[level + 1] if len(place.rest) > level + 1 else None
+        if group is None and inner and not same_below:
+            if sense_of(inner) in ("unknown", "cells") or is_person(inner):
+                group = inner
+            else:
+                ignored[inner] += 1
+        rows.append(Row.of(image, tree, place, place.rest[level], group))
+    _report_layout(places, above, ignored, on_message)
     return rows
 
 
@@ -211,7 +224,7 @@ def _refuse_versions(tree: FileTree, places: dict[Path, FolderRoles]) -> None:
         )
 
 
-def _refuse_loose(tree: FileTree, places: dict[Path, FolderRoles]) -> None:
+def _refuse_loose(tree: FileTree, places: dict[Path, FolderRoles]) -> NoReturn:
     """Raises DataError that names an image in no class folder, and what its folders look like."""
     loose = next(image for image, place in places.items() if not place.rest)
     seen = sorted({name for place in places.values() if not place.rest for name in place.condition})
@@ -229,7 +242,7 @@ def _refuse_loose(tree: FileTree, places: dict[Path, FolderRoles]) -> None:
     )
 
 
-def _say_layout(
+def _report_layout(
     places: dict[Path, FolderRoles], above: set[str], ignored: Counter[str], on_message: Callable[[str], None]
 ) -> None:
     conditions = sorted({name for place in places.values() for name in place.condition if is_condition(name)})

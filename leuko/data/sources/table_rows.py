@@ -125,7 +125,7 @@ def _about(
         own = [image for image in inside if part and (at := places[image].part) and at[0] == part]
         # The labels of C-NMC's preliminary test part are called like its folder, and its final one has none.
         name = name_key(table.path.stem)
-        own = [image for image in own if name.startswith(name_key(places[image].part[1]))] or own
+        own = [image for image in own if (at := places[image].part) and name.startswith(name_key(at[1]))] or own
         if own:
             yield table, own, None
         elif len(fitting) > 1:
@@ -226,11 +226,11 @@ def _by_original_names(labels: list[str], original: list[str] | None, where: str
     """
     if original is None or not all(label.isdecimal() for label in labels):
         return labels
-    told = [name.label for value in original if (name := parse_file_name(value))]
-    meaning = dict(zip(labels, told, strict=True))
-    for label, name, value in zip(labels, told, original, strict=True):
-        if meaning[label] != name:
+    named = [name.label for value in original if (name := parse_file_name(value))]
+    meaning = dict(zip(labels, named, strict=True))
+    for label, class_name, value in zip(labels, named, original, strict=True):
+        if meaning[label] != class_name:
             raise DataError(f"{where} gives {value} the label {label}, which other lines give to {meaning[label]}.")
-    said = ", ".join(f"{label} is {name}" for label, name in sorted(meaning.items()))
-    on_message(f"{where}: what the labels mean is taken from the original file names: {said}.")
-    return told
+    meanings = ", ".join(f"{label} is {class_name}" for label, class_name in sorted(meaning.items()))
+    on_message(f"{where}: what the labels mean is taken from the original file names: {meanings}.")
+    return named

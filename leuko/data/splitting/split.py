@@ -107,8 +107,9 @@ class Split:
                 rows, autocorrelation = now[s.pop("rows")], np.array(s.pop("autocorrelation"))
                 series.append(Series(rows=rows, autocorrelation=autocorrelation, **s))
             groups = Groups(group, part == "copy", tuple(series), saved["groups"])
-            parts = [np.flatnonzero(part == name) for name in _PARTS]
-            split = cls(*parts, np.flatnonzero(~np.isin(part, _PARTS)), groups, saved["how"], saved["seed"])
+            train, validation, test = (np.flatnonzero(part == name) for name in _PARTS)
+            left_out = np.flatnonzero(~np.isin(part, _PARTS))
+            split = cls(train, validation, test, left_out, groups, saved["how"], saved["seed"])
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             if isinstance(error, DataError):
                 raise
@@ -240,11 +241,11 @@ def _guarded(part: np.ndarray, groups: Groups) -> np.ndarray:
 
 def _checked(part: np.ndarray, groups: Groups, kind: str, seed: int) -> Split:
     guarded = _guarded(part, groups)
-    *parts, left_out = (np.flatnonzero(guarded == number) for number in (0, 1, 2, _OUT))
+    train, validation, test, left_out = (np.flatnonzero(guarded == number) for number in (0, 1, 2, _OUT))
     how = f"{kind} by group, seed {seed}: {groups.how}"
     gap = len(left_out) - groups.spare.sum()
     if gap:
         how += f"; {gap} files left out as guard gaps where parts meet"
-    split = Split(*parts, left_out, groups, how, seed)
+    split = Split(train, validation, test, left_out, groups, how, seed)
     verify(split)
     return split
