@@ -1,4 +1,4 @@
-"""What a zip of labelled images holds, told before a model is adapted to it: its classes, and what is left out."""
+"""The classes in a zip of labelled images, and what of it is not used; shown before a model is adapted to it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ZipClass:
     Attributes:
         name: its name; of several spellings the commonest.
         images: how many there are.
-        leukaemia: whether its name says for certain that it means leukaemia, or that it does not; None if neither.
+        leukaemia: whether the class means leukaemia, by its name; None if the name leaves it open.
     """
 
     name: str
@@ -39,7 +39,7 @@ class ZipContents:
     Attributes:
         archive: its path.
         classes: by name.
-        notes: lines about what was taken for something or is not used.
+        notes: lines about guesses and about files that are not used.
     """
 
     archive: str
@@ -54,29 +54,29 @@ def read_zip(archive: str) -> ZipContents:
         leuko.data.sources.archive.ArchiveError: the zip is not unpacked.
         leuko.data.errors.DataError: its images cannot be used, or their classes cannot be told.
     """
-    with tempfile.TemporaryDirectory(prefix="leuko-lab-") as place:
-        images, notes = Path(place) / IMAGES, []
+    with tempfile.TemporaryDirectory(prefix="leuko-lab-") as folder:
+        images, notes = Path(folder) / IMAGES, []
         images.mkdir()
-        if left_out := unpack(Path(archive), images):
-            notes.append(f"Not used: {len(left_out)} other files of the zip ({shortlist(left_out)}).")
+        if not_images := unpack(Path(archive), images):
+            notes.append(f"Not used: {len(not_images)} other files of the zip ({shortlist(not_images)}).")
         try:
             rows = [row for of_part in read_folder(images, on_message=notes.append).values() for row in of_part]
-            spelling, said = unify_class_names(row.label for row in rows)
+            spelling, messages = unify_class_names(row.label for row in rows)
             labels = [spelling[row.label] for row in rows]
             if len(classes := sorted(set(labels))) < 2:
                 raise DataError(f"{IMAGES}: there is only one class ({classes[0]}); at least two are needed.")
             check_file_names([row.file for row in rows], labels, classes)
         except DataError as error:
-            raise DataError(_without(place, str(error))) from error
+            raise DataError(_hide_path(folder, str(error))) from error
     known = class_meanings(classes)
     meaning = dict.fromkeys(known.leukaemia, True) | dict.fromkeys(
         known.unknown if known.cells else known.absence, False
     )
     count = Counter(labels)
-    found = tuple(ZipClass(name, count[name], meaning.get(name)) for name in classes)
-    return ZipContents(archive, found, tuple(_without(place, note) for note in (*notes, *said)))
+    classes_in_zip = tuple(ZipClass(name, count[name], meaning.get(name)) for name in classes)
+    return ZipContents(archive, classes_in_zip, tuple(_hide_path(folder, note) for note in (*notes, *messages)))
 
 
-def _without(place: str, text: str) -> str:
+def _hide_path(folder: str, text: str) -> str:
     """A sentence without the path of the server in it."""
-    return text.replace(f"{place}/", "")
+    return text.replace(f"{folder}/", "")

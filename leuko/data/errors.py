@@ -1,7 +1,7 @@
-"""The error that says what is wrong with data."""
+"""The error for data that cannot be used."""
 
 from __future__ import annotations
 
 
 class DataError(ValueError):
-    """Data that cannot be trained on; the message is one line that says what to do."""
+    """Data that cannot be used; the message is one line that says what is wrong and what to do."""

@@ -180,8 +180,9 @@ def _warn_of_doubtful_groups(loaded: list[Splits], titles: list[str], on_message
     sources_of = Counter(name for names in groups for name in set(names) if name)
     if shared := sorted(name for name, count in sources_of.items() if count > 1):
         on_message(
-            f"Patients with the same name in several sources ({shortlist(shared, 5)}) are treated as different patients; "
-            "if they are the same, put the sources into one folder, or their images may be in both training and test."
+            f"Patients with the same name in several sources ({shortlist(shared, 5)}) are treated as different "
+            "patients; if they are the same, put the sources into one folder, or their images may be in both training "
+            "and test."
         )
 
 

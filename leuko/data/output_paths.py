@@ -1,4 +1,4 @@
-"""Where results go: never over other files, and never among the images, where they would be images next time."""
+"""Checks of output folders: results never replace other files and are never written among the images."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check_apart(output: Path, sources: Iterable[str]) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, if need be.
+    """Make a folder and its parents if they are missing.
 
     Raises:
         DataError: it cannot be made.

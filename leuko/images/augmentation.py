@@ -71,8 +71,8 @@ class Augmentation:
     35 to 100 % of the area of an image that may be mirrored beyond its borders; mirrored and turned by quarters.
 
     `mixed`: one third `light`, the rest `stain`, so that a network can use the colours that it knows but does not
-    depend on them. If known stains are exempt from normalisation (`StainNormaliser.accepted`), half of the `stain` views
-    are normalised nevertheless, as images of other laboratories will be.
+    depend on them. If known stains are exempt from normalisation (`StainNormaliser.accepted`), half of the `stain`
+    views are normalised nevertheless, as images of other laboratories will be.
 
     Attributes:
         size: (height, width) of the network's input.

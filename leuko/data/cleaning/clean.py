@@ -1,6 +1,6 @@
-"""What is wrong with a data set, row by row, and which rows remain.
+"""Find damaged images, duplicates, overlaps and possible label errors, and the rows that remain without them.
 
-Nothing is changed on disk and nothing is dropped silently: `Cleaning` names every finding and what was done about it.
+Files are not changed, and `Cleaning` lists every issue with the action that was taken.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def inspect(
     keep: Collection[str] = (),
     progress: Callable[[Iterable, str, int], Iterable] = lambda items, _what, _count: items,
 ) -> Cleaning:
-    """Look for everything that is wrong with a data set.
+    """Check a data set for all kinds of issues in `ACTIONS`.
 
     Images that cannot be read or judged, further copies of an image, and pictures under two labels are dropped;
     near-duplicates and overlapping fields are grouped; suspected outliers and label errors are flagged only.
@@ -123,19 +123,21 @@ def inspect(
     for row in progress(range(len(rows)), "Reading images", len(rows)):
         image = inspector.read(row)
         if image is not None:
-            shown = _shown(image)
+            shown = _visible_part(image)
             prints.add(row, shown)
             hues[row] = colours(shown)
-    duplicates = prints.find(lambda row: _shown(rows.open_image(row)))
-    inspector.judge_duplicates(duplicates)
-    left = inspector.left()
-    if features is not None and len(left):
-        inspector.judge_features(features(rows.select(left)), hues[left], left, duplicates.field[left])
-    return Cleaning(tuple(sorted(inspector.issues, key=lambda i: i.row)), duplicates, inspector.left())
+    duplicates = prints.find(lambda row: _visible_part(rows.open_image(row)))
+    inspector.report_duplicates(duplicates)
+    remaining = inspector.remaining()
+    if features is not None and len(remaining):
+        inspector.report_feature_issues(
+            features(rows.select(remaining)), hues[remaining], remaining, duplicates.field[remaining]
+        )
+    return Cleaning(tuple(sorted(inspector.issues, key=lambda i: i.row)), duplicates, inspector.remaining())
 
 
-def _shown(image: np.ndarray) -> np.ndarray:
-    """What an image, uint8, H × W × 3, shows of a smear: without the black around an eyepiece's disc or a cell."""
+def _visible_part(image: np.ndarray) -> np.ndarray:
+    """The part of an image (uint8, H × W × 3) inside the black surround of an eyepiece's disc or a masked cell."""
     return masked_cell.crop_to_cell(crop_to_field_of_view(image))
 
 
@@ -158,7 +160,7 @@ class _Inspector:
     def __post_init__(self) -> None:
         self.issues: list[Issue] = []
 
-    def left(self) -> np.ndarray:
+    def remaining(self) -> np.ndarray:
         """The rows that no finding dropped."""
         dropped = {issue.row for issue in self.issues if issue.action == "dropped"}
         return np.array([row for row in range(len(self.images.files)) if row not in dropped], dtype=int)
@@ -190,12 +192,12 @@ class _Inspector:
         dropped = [self.report(row, kind, message) for kind, message in quality.assess(image).issues_by_kind.items()]
         return None if any(dropped) else image
 
-    def judge_duplicates(self, duplicates: Duplicates) -> None:
+    def report_duplicates(self, duplicates: Duplicates) -> None:
         """Report copies, and what a split must keep together; a picture under two labels is reported as that alone."""
-        two: set[int] = set()
+        two_labels: set[int] = set()
         for rows in duplicates.near:
             if len(set(self.images.labels[list(rows)])) > 1:
-                two.update(rows)
+                two_labels.update(rows)
                 for row in rows:
                     other = next(o for o in rows if self.images.labels[o] != self.images.labels[row])
                     self.report(
@@ -207,16 +209,18 @@ class _Inspector:
                     )
         copies = {row: rows[0] for rows in duplicates.exact for row in rows[1:]}
         for row, first in copies.items():
-            if row not in two:
+            if row not in two_labels:
                 message = f"The same pixels as {self.images.files[first]}, of which one copy is enough."
                 self.report(row, "exact-duplicate", message, partner=self.images.files[first])
-        near = {row: rows[0] for rows in duplicates.near for row in rows[1:] if row not in two and row not in copies}
+        near = {
+            row: rows[0] for rows in duplicates.near for row in rows[1:] if row not in two_labels and row not in copies
+        }
         for row, first in near.items():
             message = f"Shows the same picture as {self.images.files[first]}; a split must keep them together."
             self.report(row, "near-duplicate", message, partner=self.images.files[first])
-        self._judge_overlaps(duplicates, two | set(copies) | set(near))
+        self._report_overlaps(duplicates, two_labels | set(copies) | set(near))
 
-    def _judge_overlaps(self, duplicates: Duplicates, reported: set[int]) -> None:
+    def _report_overlaps(self, duplicates: Duplicates, reported: set[int]) -> None:
         """Report each row that shares a part with an earlier one; once, and only if it is not reported as a copy."""
         reported = set(reported)
         for pair in duplicates.overlaps:
@@ -229,7 +233,9 @@ class _Inspector:
                 message += f" Their labels differ: {label} and {other}."
             self.report(pair.b, "overlap", message, partner=first)
 
-    def judge_features(self, features: np.ndarray, hues: np.ndarray, rows: np.ndarray, pictures: np.ndarray) -> None:
+    def report_feature_issues(
+        self, features: np.ndarray, hues: np.ndarray, rows: np.ndarray, pictures: np.ndarray
+    ) -> None:
         found = outliers(features, pictures)
         for row, score in zip(rows[found.rows], found.score, strict=True):
             message = f"Unlike all other images: {score:.1f} robust standard deviations farther from its neighbours."

@@ -1,11 +1,12 @@
-"""Pictures that are there twice or in part: copies, however they were changed, and fields that overlap.
+"""Find duplicates, also edited ones, and overlapping fields.
 
 Two detectors propose pairs. A perceptual hash, the lowest coefficients of the cosine transform (after Zauner,
 "Implementation and benchmarking of perceptual image hash functions", 2010), finds copies of the whole picture
 (re-compressed, resized, slightly cropped, turned by quarters, mirrored, brightened) even where there is little to see.
 In it, the eight orientations of a picture differ only by signs and by transposition. Local features
-(`leuko.data.cleaning.keypoints`) find copies turned by any angle or cropped to a part, and fields of one slide that overlap.
-A pair counts only if the pixels, decoded once more, agree where both images show something (`leuko.data.cleaning.overlaps`).
+(`leuko.data.cleaning.keypoints`) find copies turned by any angle or cropped to a part, and fields of one slide that
+overlap. A pair counts only if its pixels, decoded again, agree where both images show something
+(`leuko.data.cleaning.overlaps`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from leuko.system.threads import in_order
 
 THUMB = 32  # pixels, the side of what is kept of every row
 HASH = 8  # coefficients along each axis
-CANDIDATES = 6  # most alike rows that are looked at, for each row
+CANDIDATES = 6  # most similar rows that are checked, for each row
 MIN_HASH = 0.5  # cosine of the hashes of a candidate pair
 MIN_THUMB = 0.88  # correlation of the thumbnails, laid over each other
 MAX_SHIFT = 0.15  # of the side, by which a corner may move: crops of some 5 % at every edge

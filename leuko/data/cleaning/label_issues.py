@@ -1,4 +1,4 @@
-"""What is worth a second look: images unlike all others, and labels that the features speak against.
+"""Outliers (images unlike all others) and possible label errors (labels that contradict the features).
 
 Both go by deep features. For labels these stand beside colour histograms: a network that has learnt other classes
 may overlook what tells these apart (granules, say), and the stain of a slide goes with its label.

@@ -1,8 +1,8 @@
 """Whether two images show the same part of a slide: overlapping fields, and cropped, turned or resized copies.
 
-`leuko.data.cleaning.keypoints` proposes the pair and the transform between them. Here the pixels decide: laid over each other
-(ECC: Evangelidis & Psarakis 2008, doi:10.1109/TPAMI.2008.113), the two must agree in their fine structure block by
-block. A correlation over the whole would not do: a scale bar or the rim of an eyepiece, which many images share,
+`leuko.data.cleaning.keypoints` proposes the pair and the transform between them. Here the pixels decide: laid over each
+other (ECC: Evangelidis & Psarakis 2008, doi:10.1109/TPAMI.2008.113), the two must agree in their fine structure block
+by block. A correlation over the whole would not do: a scale bar or the rim of an eyepiece, which many images share,
 outweighs all else in it.
 """
 
@@ -61,7 +61,7 @@ def confirm(proposal: Proposal, a: np.ndarray, b: np.ndarray) -> Overlap | None:
 
 
 def _shared(a: np.ndarray, b: np.ndarray, to_b: np.ndarray, least: float) -> tuple[float, float] | None:
-    """The shares of a and of b that both show, if their correlation there is at least `least`; `to_b` maps pixels of a to b."""
+    """The shares of a and b that both show, if they correlate by at least `least`; `to_b` maps pixels of a to b."""
     scale = _scale(to_b)
     if scale > 1.3:  # reducing by so much would alias
         b = cv2.GaussianBlur(b, (0, 0), 0.4 * scale)

@@ -1,4 +1,4 @@
-"""The words of class names, and what one name by itself says.
+"""The words in class names, and the sense of one name on its own.
 
 A name has a meaning only where every word of it is understood. All others are asked for, since a wrong guess would turn
 patients with leukaemia into healthy ones, or the reverse.
@@ -72,7 +72,7 @@ def _kinds() -> dict[str, str]:
 
 
 def sense_of(name: str, numbered: bool = False) -> Sense:
-    """What a class name says by itself; some senses need the other classes beside it (`leuko.data.labels.positive_classes`).
+    """The sense of a class name on its own; `leuko.data.labels.positive_classes` combines it with the other classes.
 
     Args:
         name: of the class.

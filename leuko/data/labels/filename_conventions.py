@@ -29,7 +29,7 @@ _PBC = {  # prefix → folder of the published data set
 
 @dataclass(frozen=True)
 class FileNameInfo:
-    """What one file name tells; `group` is the patient or subject, where the name carries one."""
+    """The class in a file name, and the patient or subject (`group`) if the name carries one."""
 
     label: str
     group: str | None = None
@@ -48,7 +48,7 @@ def parse_file_name(name: str) -> FileNameInfo | None:
         name: file name, with or without folders and suffix.
 
     Returns:
-        What it tells, or None if it follows none of these.
+        Class and subject, or None if the name follows none of these conventions.
     """
     stem = re.split(r"[/\\]", name)[-1].split(".")[0]
     if found := re.fullmatch(r"Im\d+_([01])", stem, re.IGNORECASE):

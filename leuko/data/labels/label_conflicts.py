@@ -1,4 +1,4 @@
-"""Files whose names tell another class than the one they are given."""
+"""A check for files whose names contradict their labels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ from leuko.data.labels.filename_conventions import FileNameInfo, name_key, parse
 from leuko.data.labels.positive_classes import class_meanings
 
 _STAGES = ("early", "pre", "pro")
+_MEANS_LEUKAEMIA = {
+    "all": True,
+    "early": True,
+    "pre": True,
+    "pro": True,
+    "healthy": False,
+    "hem": False,
+    "benign": False,
+}
 
 
 def check_file_names(files: Sequence[str], labels: Sequence[str], classes: Iterable[str]) -> None:
@@ -22,33 +31,32 @@ def check_file_names(files: Sequence[str], labels: Sequence[str], classes: Itera
     Raises:
         DataError: some do; the message names the first of them.
     """
-    found = class_meanings(classes)
+    meanings = class_meanings(classes)
     near = {name_key(name) for name in classes}
     wrong = [
-        (file, told.label, label)
+        (file, info.label, label)
         for file, label in zip(files, labels, strict=True)
-        if (told := parse_file_name(file))
-        and _contradicts(told, label, near, _meaning(label, found.leukaemia, found.absence))
+        if (info := parse_file_name(file))
+        and _contradicts(info, label, near, _meaning(label, meanings.leukaemia, meanings.absence))
     ]
     if wrong:
-        some = shortlist((f"{file} (its name says {told}, its label is {label})" for file, told, label in wrong), 3)
+        examples = shortlist((f"{file} (its name says {info}, its label is {label})" for file, info, label in wrong), 3)
         raise DataError(
-            f"{len(wrong)} file{'s are' if len(wrong) > 1 else ' is'} named otherwise than labelled: {some}. Move or "
-            "label them rightly, or rename those whose names mean something else."
+            f"{len(wrong)} file{'s are' if len(wrong) > 1 else ' is'} named otherwise than labelled: {examples}. Move "
+            "or label them rightly, or rename those whose names mean something else."
         )
 
 
-def _contradicts(told: FileNameInfo, label: str, classes: set[str], meaning: bool | None) -> bool:
-    if name_key(told.label) == name_key(label):
+def _contradicts(info: FileNameInfo, label: str, classes: set[str], meaning: bool | None) -> bool:
+    if name_key(info.label) == name_key(label):
         return False
-    stages = _stage(told.label), _stage(label)
+    stages = _stage(info.label), _stage(label)
     if all(stages):
         return stages[0] != stages[1]
-    says = {"all": True, "early": True, "pre": True, "pro": True, "healthy": False, "hem": False, "benign": False}
-    sick = says.get(told.label.casefold())
-    if sick is not None and meaning is not None and sick != meaning:
+    expected = _MEANS_LEUKAEMIA.get(info.label.casefold())
+    if expected is not None and meaning is not None and expected != meaning:
         return True
-    return name_key(told.label) in classes
+    return name_key(info.label) in classes
 
 
 def _meaning(label: str, leukaemia: Sequence[str], absence: Sequence[str]) -> bool | None:
@@ -56,5 +64,5 @@ def _meaning(label: str, leukaemia: Sequence[str], absence: Sequence[str]) -> bo
 
 
 def _stage(label: str) -> str | None:
-    found = " ".join(words(label)).casefold()
-    return next((stage for stage in _STAGES if any(word.startswith(stage) for word in found.split())), None)
+    text = " ".join(words(label)).casefold()
+    return next((stage for stage in _STAGES if any(word.startswith(stage) for word in text.split())), None)

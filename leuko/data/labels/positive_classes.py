@@ -1,4 +1,4 @@
-"""Which classes mean leukaemia, which its absence, and which mean neither for certain."""
+"""Which class names mean leukaemia, which its absence, and which are unknown."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def class_meanings(labels: Iterable[str]) -> ClassMeanings:
     labels = list(dict.fromkeys(labels))
     numbered = all(re.match(r"\d+[\W_]*[^\W\d_]", label) for label in labels)
     senses = {label: sense_of(label, numbered) for label in labels}
-    found = {label: _beside(label, senses) for label in labels}
+    meanings = {label: _beside(label, senses) for label in labels}
     return ClassMeanings(
-        tuple(label for label in labels if found[label] == "leukaemia"),
-        tuple(label for label in labels if found[label] == "absence"),
-        tuple(label for label in labels if found[label] == "unknown"),
+        tuple(label for label in labels if meanings[label] == "leukaemia"),
+        tuple(label for label in labels if meanings[label] == "absence"),
+        tuple(label for label in labels if meanings[label] == "unknown"),
         bool(labels) and all(sense == "cells" for sense in senses.values()),
     )
 
@@ -81,10 +81,10 @@ def _beside(label: str, senses: Mapping[str, Sense]) -> str:
 
 def _is_all(label: str) -> bool:
     """Whether a class that means leukaemia means ALL, or blasts, and no other kind of leukaemia."""
-    found = {word.casefold() for word in words(label)}
+    in_name = {word.casefold() for word in words(label)}
     return bool(
-        found & {"all", "ball", "tall", "lymphoblastic", "lymphocytic", "blast", "blasts", "lymphoblast"}
-    ) or bool(found & {"lymphoblasts", "malignant"})
+        in_name & {"all", "ball", "tall", "lymphoblastic", "lymphocytic", "blast", "blasts", "lymphoblast"}
+    ) or bool(in_name & {"lymphoblasts", "malignant"})
 
 
 def choose_positive(
@@ -102,10 +102,10 @@ def choose_positive(
         DataError: there is no such class, all classes mean leukaemia, or what some mean is not known for certain.
     """
     if declared is None:
-        found = class_meanings(labels)
-        if found.unknown and not found.cells:
+        meanings = class_meanings(labels)
+        if meanings.unknown and not meanings.cells:
             raise DataError(positive_question(labels, counts))
-        positive = found.leukaemia
+        positive = meanings.leukaemia
     else:
         positive = declared_classes(labels, declared)
     if len(positive) == len(labels):
@@ -137,26 +137,26 @@ def declared_classes(labels: Sequence[str], declared: Iterable[str]) -> tuple[st
 
 def positive_question(labels: Sequence[str], counts: Mapping[str, int] | None = None) -> str:
     """What is known of the classes, what is not, and the `--positive` that would settle it; one line."""
-    found = class_meanings(labels)
-    unknown = [f"{name} ({counts[name]} images)" if counts else name for name in found.unknown]
-    said = [f"It is not known for certain whether these classes mean leukaemia: {', '.join(unknown)}."]
-    for what, names in (("leukaemia", found.leukaemia), ("no leukaemia", found.absence)):
+    meanings = class_meanings(labels)
+    unknown = [f"{name} ({counts[name]} images)" if counts else name for name in meanings.unknown]
+    sentences = [f"It is not known for certain whether these classes mean leukaemia: {', '.join(unknown)}."]
+    for what, names in (("leukaemia", meanings.leukaemia), ("no leukaemia", meanings.absence)):
         if names:
-            said.append(f"Known to mean {what}: {', '.join(names)}.")
-    with_all = [label for label in labels if label in found.leukaemia or label in found.unknown]
+            sentences.append(f"Known to mean {what}: {', '.join(names)}.")
+    with_all = [label for label in labels if label in meanings.leukaemia or label in meanings.unknown]
     choices = []
     if len(with_all) < len(labels):
         choices.append((with_all, "if they all do"))
-    elif len(found.leukaemia) + 1 < len(labels):
-        choices += [([*found.leukaemia, name], f"if {name} does") for name in found.unknown[:3]]
-    choices.append((list(found.leukaemia) or [NONE], "if none of them does"))
-    said.append("Name all classes that mean leukaemia; the others then mean that there is none:")
-    said.append("; ".join(f"{shlex.join(['--positive', *names])} ({when})" for names, when in choices) + ".")
-    return " ".join(said)
+    elif len(meanings.leukaemia) + 1 < len(labels):
+        choices += [([*meanings.leukaemia, name], f"if {name} does") for name in meanings.unknown[:3]]
+    choices.append((list(meanings.leukaemia) or [NONE], "if none of them does"))
+    sentences.append("Name all classes that mean leukaemia; the others then mean that there is none:")
+    sentences.append("; ".join(f"{shlex.join(['--positive', *names])} ({when})" for names, when in choices) + ".")
+    return " ".join(sentences)
 
 
 def describe_positive(labels: Sequence[str], positive: Sequence[str]) -> str:
-    """One line that says what is taken for what."""
+    """One line: which classes count as leukaemia and which do not."""
     rest = [label for label in labels if label not in positive]
     if not positive:
         return f"No class means leukaemia: {', '.join(rest)}."
@@ -176,11 +176,11 @@ def unify_class_names(labels: Iterable[str]) -> tuple[dict[str, str], list[str]]
     for label, count in Counter(labels).items():
         spellings.setdefault(name_key(label), Counter())[label] += count
     name_of: dict[str, str] = {}
-    said = []
+    sentences = []
     for of_one in spellings.values():
         name = unicodedata.normalize("NFC", min(of_one, key=lambda label: (-of_one[label], label)).strip())
         name_of |= dict.fromkeys(of_one, name)
         if len(of_one) > 1:
             written = shortlist((f"{label!r} ({count} images)" for label, count in sorted(of_one.items())), 5)
-            said.append(f"One class is written in {len(of_one)} ways, and is called {name}: {written}.")
-    return name_of, said
+            sentences.append(f"One class is written in {len(of_one)} ways, and is called {name}: {written}.")
+    return name_of, sentences

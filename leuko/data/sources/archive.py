@@ -1,6 +1,6 @@
-"""A zip of images from a stranger, unpacked within limits and nowhere else than it should be.
+"""Unpack a zip of images from an untrusted source, within limits and only into the given folder.
 
-What makes a zip dangerous (a bomb, a name that leads elsewhere) refuses it whole. What is wrong with one file alone
+A dangerous zip (a bomb, a name that leads elsewhere) is refused as a whole. A problem of a single file
 (encrypted, damaged, a link, another archive) is an error of that file.
 """
 

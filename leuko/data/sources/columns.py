@@ -146,16 +146,16 @@ def choose_group(
         chosen = _coarsest(
             {c: of for c, of in named.items() if plain_name(c) != "group" or not same_partition(of, labels)}, where
         )
-    said = [f"{where}: images are kept together by the column {chosen}."] if chosen else []
+    messages = [f"{where}: images are kept together by the column {chosen}."] if chosen else []
     others = [column for column in columns if column != chosen]
     ids = [column for column in others if _rank(column) is not None or _LIKE_AN_ID.search(column.strip())]
     rest = [column for column in others if column not in ids]
     if ids:
         hint = "" if chosen else "; if images of one patient share a value of one of them, give it with --group-column"
-        said.append(f"{where}: columns that may name patients or slides and are not used: {', '.join(ids)}{hint}.")
+        messages.append(f"{where}: columns that may name patients or slides and are not used: {', '.join(ids)}{hint}.")
     if rest:
-        said.append(f"{where}: other columns that are not used: {shortlist(rest, 8)}.")
-    return chosen, said
+        messages.append(f"{where}: other columns that are not used: {shortlist(rest, 8)}.")
+    return chosen, messages
 
 
 def is_group(column: str) -> bool:

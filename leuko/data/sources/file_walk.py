@@ -39,7 +39,7 @@ class FileTree:
 
     Attributes:
         folder: the folder itself.
-        images: files that are images by suffix or, where the suffix says nothing, by content; unsorted.
+        images: files that are images by suffix or, with another suffix, by content; unsorted.
         tables: files that may name images and labels.
         skipped: what is not read, as `what: files`; hidden files among them.
     """
@@ -72,17 +72,17 @@ def walk_tree(folder: Path) -> FileTree:
         DataError: a folder cannot be opened, or the name of an image is not in UTF-8.
     """
     tree = FileTree(folder)
-    waiting, seen = [folder], set()
+    waiting, visited = [folder], set()
     for place in waiting:  # grows: folders near the top come first, so that a link does not hide where it leads to
         try:
             status = place.stat()
             entries = sorted(os.scandir(place), key=lambda entry: entry.name)
         except OSError as error:
             raise DataError(f"The folder {printable(place)} cannot be opened ({error.strerror}).") from error
-        if (status.st_dev, status.st_ino) in seen:
+        if (status.st_dev, status.st_ino) in visited:
             tree.skip("link to a folder that is read already", place)
             continue
-        seen.add((status.st_dev, status.st_ino))
+        visited.add((status.st_dev, status.st_ino))
         for entry in entries:
             path = place / entry.name
             if is_hidden(entry.name):
@@ -103,7 +103,7 @@ def walk_tree(folder: Path) -> FileTree:
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file is an image by its suffix or, where that says nothing, by its first bytes."""
+    """Whether a file is an image by its suffix or, if that is not a known one, by its first bytes."""
     suffix = path.suffix.lower()
     if suffix in SUFFIXES:
         return True

@@ -1,6 +1,6 @@
-"""What the names of folders between a data set and its images say: parts, magnifications, batches, versions.
+"""The roles of folder names above an image: split, magnification, batch, version.
 
-None of these is a class. A name that says none of this is a class, a patient, or a group (`leuko.data.sources.folders`).
+None of these is a class. Any other name is a class, a patient, or a group (`leuko.data.sources.folders`).
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _PERSON = re.compile(
 
 @dataclass(frozen=True)
 class FolderRoles:
-    """The folders above one image, sorted by what they say.
+    """The folders above one image, by their role.
 
     Attributes:
         part: `train`, `validation` or `test`, and how that folder is written; None without one.

@@ -1,4 +1,4 @@
-"""Folders on this machine, in every shape that smear images are handed on in, as rows of file, class and group."""
+"""Image folders in all usual layouts, as rows of file, class and group."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _log = logging.getLogger(__name__)
 
 
 def log_warning(line: str) -> None:
-    """Say a line where nobody asked for it: as a warning of the log, which goes to the screen by default."""
+    """Log a line as a warning; without other settings, warnings are printed to stderr."""
     _log.warning("%s", line)
 
 
 def title_of(source: str) -> str:
-    """What a source is called: a Hub id, or of a local path the last part, since the rest means nothing elsewhere."""
+    """The name of a source: a Hub id, or the last part of a local path, since the rest differs between computers."""
     return Path(source).resolve().name if Path(source).exists() else source
 
 
@@ -35,9 +35,10 @@ def read_folder(
 ) -> dict[str, list[Row]]:
     """Read a folder of images.
 
-    The class of an image comes from, in this order: a table that names images and labels (`leuko.data.sources.tables`), at the
-    top or beside the images; the file names, where all of them follow a convention of the field (see
-    `leuko.data.labels.filename_conventions`) and folders are none or several deep; the class folders (`CLASS/*.jpg`, or
+    The class of an image comes from, in this order: a table that names images and labels
+    (`leuko.data.sources.tables`), at the top or beside the images; the file names, where all of them follow a known
+    convention (see `leuko.data.labels.filename_conventions`) and folders are none or several deep;
+    the class folders (`CLASS/*.jpg`, or
     `CLASS/PATIENT/*.jpg`, or `PATIENT/CLASS/*.jpg`, which make patients the groups). Above or below the classes may lie
     folders of parts (`train_data`, `val_set`, `Testing`), folds, magnifications, batches, days, scanners and sites
     (`leuko.data.sources.folder_layout`): none of them is a class.
@@ -45,7 +46,7 @@ def read_folder(
     Args:
         folder: an existing folder.
         group_column: column of the tables that holds the groups.
-        on_message: receives a line for everything that was taken for something or is not used.
+        on_message: receives a line for every guess and for everything that is not used.
 
     Returns:
         Rows by split, in natural order of class and file; only `train` if there are no parts.
@@ -139,8 +140,8 @@ def _parts(
 
 def _tells_nothing(tree: FileTree, places: dict[Path, FolderRoles], name: str) -> bool:
     """Whether a part, other than for training, has neither classes nor names that tell them (as C-NMC's final one)."""
-    own = [(image, place) for image, place in places.items() if place.part and place.part[1] == name]
-    return part_of(name) != "train" and not any(parse_file_name(image.name) or place.rest for image, place in own)
+    in_part = [(image, place) for image, place in places.items() if place.part and place.part[1] == name]
+    return part_of(name) != "train" and not any(parse_file_name(image.name) or place.rest for image, place in in_part)
 
 
 def not_used(images: Sequence[Path], tree: FileTree, why: str) -> str:
@@ -227,13 +228,13 @@ def _refuse_versions(tree: FileTree, places: dict[Path, FolderRoles]) -> None:
 def _refuse_loose(tree: FileTree, places: dict[Path, FolderRoles]) -> NoReturn:
     """Raises DataError that names an image in no class folder, and what its folders look like."""
     loose = next(image for image, place in places.items() if not place.rest)
-    seen = sorted({name for place in places.values() if not place.rest for name in place.condition})
+    condition_names = sorted({name for place in places.values() if not place.rest for name in place.condition})
     where = f" in {printable(tree.folder)} cannot be told"
-    if seen:
-        kind = "magnifications" if any(map(is_magnification, seen)) else "batches, days, scanners or sites"
+    if condition_names:
+        kind = "magnifications" if any(map(is_magnification, condition_names)) else "batches, days, scanners or sites"
         raise DataError(
-            f"The class of {tree.name(loose)}{where}: the folders {shortlist(seen, 6)} look like {kind}, not like "
-            "classes; put the images into a folder for each class, or give a table of images and labels."
+            f"The class of {tree.name(loose)}{where}: the folders {shortlist(condition_names, 6)} look like {kind}, "
+            "not like classes; put the images into a folder for each class, or give a table of images and labels."
         )
     unread = next((tree.name(f) for what, of in tree.skipped.items() if what.startswith("table") for f in of), None)
     hint = f" ({unread} is not read; save it as CSV)" if unread else ""
@@ -249,7 +250,8 @@ def _report_layout(
     if conditions:
         kind = "magnifications" if all(map(is_magnification, conditions)) else "batches, scanners or sites"
         on_message(
-            f"Folders taken for {kind}, not for classes: {shortlist(conditions, 6)}; they count as sources of their own."
+            f"Folders taken for {kind}, not for classes: {shortlist(conditions, 6)}; each counts as a source "
+            "of its own."
         )
     if above:
         on_message(

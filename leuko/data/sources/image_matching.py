@@ -1,4 +1,4 @@
-"""Which image files the cells of a table mean."""
+"""Find the image files that the cells of a table name."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ class Row:
         """The row of an image, named below its part's folder, which `leuko.data.load` puts before the name again."""
         file = image.relative_to(tree.folder).as_posix()
         first, _, rest = file.partition("/")
-        own = rest if place.part and place.part[1] == first else file
-        return cls(image, own, label, group, "/".join(place.condition))
+        selected = rest if place.part and place.part[1] == first else file
+        return cls(image, selected, label, group, "/".join(place.condition))
 
 
 def rows_by_tables(
@@ -77,9 +77,9 @@ def rows_by_tables(
         usable = [table for path in tree.tables if path.parent == folder and (table := read_table(path)).names_images]
         for table, images, part in _about(usable, inside, places, tree):
             found = _rows(table, images, places, tree, group_column, part, on_message)
-            for of_part, own in found.items():
-                rows.setdefault(of_part, []).extend(own)
-            named = {row.path for own in found.values() for row in own}
+            for of_part, selected in found.items():
+                rows.setdefault(of_part, []).extend(selected)
+            named = {row.path for selected in found.values() for row in selected}
             if left := [image for image in images if image not in named]:
                 on_message(
                     f"Not used: {len(left)} images in {printable(tree.folder)} are not named in {table.path.name}: "
@@ -122,12 +122,14 @@ def _about(
         )
     for table in fitting:
         part = parts[table.path]
-        own = [image for image in inside if part and (at := places[image].part) and at[0] == part]
+        selected = [image for image in inside if part and (at := places[image].part) and at[0] == part]
         # The labels of C-NMC's preliminary test part are called like its folder, and its final one has none.
         name = name_key(table.path.stem)
-        own = [image for image in own if (at := places[image].part) and name.startswith(name_key(at[1]))] or own
-        if own:
-            yield table, own, None
+        selected = [
+            image for image in selected if (at := places[image].part) and name.startswith(name_key(at[1]))
+        ] or selected
+        if selected:
+            yield table, selected, None
         elif len(fitting) > 1:
             yield table, best_image_column(table, inside, tree)[2], part
         else:
@@ -146,16 +148,18 @@ def _rows(
     """The rows of the images that a table names, by part; the part of all of them may be given."""
     where = table.path.name
     image_column, _, _ = best_image_column(table, images, tree)
-    label_column, said = choose_label({c: of for c, of in table.columns.items() if c != image_column}, where)
+    label_column, messages = choose_label({c: of for c, of in table.columns.items() if c != image_column}, where)
     if len(candidates := columns_named_like(table.columns, IMAGES)) > 1:
-        said.append(f"{where}: images are taken from the column {image_column} ({', '.join(candidates)} could be it).")
+        messages.append(
+            f"{where}: images are taken from the column {image_column} ({', '.join(candidates)} could be it)."
+        )
     if label_column is None:
         raise DataError(f"{where} has no column of labels beside {image_column}; call it 'label'.")
     taken = {image_column, label_column, *(columns_named_like(table.columns, PARTS) if table.parts else ())}
     others = {name: values for name, values in table.columns.items() if name not in taken}
     labels = table.columns[label_column]
     group_of, more = choose_group(others, group_column, where, labels)
-    for line in (*said, *more):
+    for line in (*messages, *more):
         on_message(line)
     files = match_images(table, table.columns[image_column], images, tree)
     if empty := [
@@ -169,8 +173,8 @@ def _rows(
     groups = table.columns[group_of] if group_of else None
     rows: dict[str, list[Row]] = {}
     for number, image in enumerate(files):
-        told = parse_file_name(original[number] if original else image.name)
-        group = groups[number] if groups else told.group if told else None
+        info = parse_file_name(original[number] if original else image.name)
+        group = groups[number] if groups else info.group if info else None
         place = places[image]
         of_part = table.parts[number] if table.parts else part or (place.part[0] if place.part else "train")
         rows.setdefault(of_part, []).append(Row.of(image, tree, place, labels[number], group))
@@ -194,11 +198,11 @@ def groups_by_tables(
             continue
         image_column, matching, _ = best_image_column(table, inside, tree)
         others = {name: values for name, values in table.columns.items() if name != image_column}
-        column, said = choose_group(others, group_column, path.name) if matching else (None, [])
+        column, messages = choose_group(others, group_column, path.name) if matching else (None, [])
         if column is None:
             continue
         found = True
-        for line in said:
+        for line in messages:
             on_message(line)
         find = image_finder(table, inside, tree)
         for value, group in zip(table.columns[image_column], others[column], strict=True):
@@ -213,7 +217,7 @@ def groups_by_tables(
 def _original_names(table: Table) -> list[str] | None:
     """The column in which all values are file names that tell class and subject, as C-NMC's preliminary test has it."""
     for values in table.columns.values():
-        if values and all((told := parse_file_name(value)) and told.group for value in values):
+        if values and all((info := parse_file_name(value)) and info.group for value in values):
             return values
     return None
 

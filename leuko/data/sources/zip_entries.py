@@ -121,9 +121,9 @@ def _name(info: zipfile.ZipInfo) -> str:
     extra = info.extra
     while len(extra) >= 4:
         kind, size = int.from_bytes(extra[:2], "little"), int.from_bytes(extra[2:4], "little")
-        told = extra[4 : 4 + size]
-        if kind == _UNICODE_PATH and told[1:5] == zlib.crc32(raw).to_bytes(4, "little"):
-            raw = told[5:]
+        content = extra[4 : 4 + size]
+        if kind == _UNICODE_PATH and content[1:5] == zlib.crc32(raw).to_bytes(4, "little"):
+            raw = content[5:]
         extra = extra[4 + size :]
     try:
         return raw.decode("utf-8")

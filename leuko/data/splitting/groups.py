@@ -1,4 +1,4 @@
-"""Groups: which files must stay on the same side of a split.
+"""Groups: which files must be in the same part of a split.
 
 Patients are the groups where the data set names them. Where it does not, files of one patient stand near one another,
 and a random split tests a network on patients it has seen. Blocks of consecutive files are then the groups: as long as
@@ -107,7 +107,7 @@ def find_groups(
     sources: Sequence[str] | None = None,
     pictures: np.ndarray | None = None,
 ) -> Groups:
-    """Find what must not be torn apart.
+    """Find the rows that must be in the same part of a split.
 
     Rows that name their group (patient, subject, slide) go by that name, whatever their class; named groups that
     share a picture, or whose fields overlap, become one. Rows that do not are grouped by blocks of consecutive files
@@ -116,8 +116,8 @@ def find_groups(
     Args:
         labels: N, the classes, as numbers or names; rows in file order within each class and source.
         given: N, names of groups, empty where there is none; or None.
-        colours: float, N × k, colour statistics (`leuko.images.colour_statistics.colour_statistics`); without them blocks are
-            a tenth of their class, at most 160 files.
+        colours: float, N × k, colour statistics (`leuko.images.colour_statistics.colour_statistics`); without
+            them blocks are a tenth of their class, at most 160 files.
         sources: N, where rows come from; None: all from one source.
         pictures: int, N, same number = same picture or overlapping fields
             (`leuko.data.cleaning.duplicates.Duplicates.field`), or None.
@@ -203,23 +203,23 @@ def _spare(group: np.ndarray, named: np.ndarray, pictures: np.ndarray) -> np.nda
 
 
 def _in_words(group: np.ndarray, named: np.ndarray, spare: np.ndarray, series: list[Series], joined: int) -> str:
-    said = []
+    sentences = []
     if named.any():
-        said.append(f"{len(np.unique(group[named]))} groups named by the data set")
+        sentences.append(f"{len(np.unique(group[named]))} groups named by the data set")
         if joined:
-            said[-1] += f" ({joined} joined by shared pictures)"
+            sentences[-1] += f" ({joined} joined by shared pictures)"
     if series:
         lengths = np.concatenate([np.bincount(s.blocks) for s in series])
         low, high = lengths.min(), lengths.max()
-        said.append(f"{len(lengths)} blocks of {low if low == high else f'{low} to {high}'} consecutive files")
+        sentences.append(f"{len(lengths)} blocks of {low if low == high else f'{low} to {high}'} consecutive files")
         if any(s.reach for s in series):
-            said[-1] += ", as long as colours stay alike along the file order or as a tenth of their class allows"
+            sentences[-1] += ", as long as colours stay alike along the file order or as a tenth of their class allows"
         else:
-            said[-1] += ", a tenth of their class each, since colours along the file order were not measured"
+            sentences[-1] += ", a tenth of their class each, since colours along the file order were not measured"
         periods = sorted({s.period for s in series if s.period > 1})
         if periods:
-            said[-1] += f" (in some classes files of {' or '.join(map(str, periods))} origins take turns)"
+            sentences[-1] += f" (in some classes files of {' or '.join(map(str, periods))} origins take turns)"
     if spare.any():
         images = "1 image" if spare.sum() == 1 else f"{spare.sum()} images"
-        said.append(f"{images} left out, of which a copy or an overlapping field is in another block")
-    return "; ".join(said)
+        sentences.append(f"{images} left out, of which a copy or an overlapping field is in another block")
+    return "; ".join(sentences)

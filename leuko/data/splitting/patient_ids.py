@@ -1,4 +1,4 @@
-"""Names of patients as people write them: which of them are one, and whether they are patients at all."""
+"""Patient names: different spellings of one patient, and names that hardly mean patients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from leuko.data.labels.filename_conventions import parse_file_name, shortlist
 
 _MISSING = {"", "nan", "none", "null", "na", "n/a", "n.a.", "unknown", "?", "-", "missing", "not available"}
 SINGLE = 0.9  # share of patients with one image each from which a column is more likely a number of images
-FEWEST = 8  # images, below which that says nothing
+FEWEST = 8  # images; with fewer, single images for each patient are no evidence
 
 
 def unify_patient_names(groups: Sequence[str | None]) -> tuple[list[str], list[str]]:
@@ -26,8 +26,8 @@ def unify_patient_names(groups: Sequence[str | None]) -> tuple[list[str], list[s
     Returns:
         The names, in the same order, empty where there is none; and sentences that say what was taken for one.
     """
-    told = {group: parse_file_name(group) for group in set(groups) if group}
-    subjects = {group: name.group for group, name in told.items() if name and name.group}
+    parsed = {group: parse_file_name(group) for group in set(groups) if group}
+    subjects = {group: name.group for group, name in parsed.items() if name and name.group}
     named = [_subject(group, subjects) for group in groups]
     spellings: dict[str, Counter[str]] = {}
     for group in named:
@@ -38,17 +38,19 @@ def unify_patient_names(groups: Sequence[str | None]) -> tuple[list[str], list[s
         for of_one in spellings.values()
         for written in of_one
     }
-    said = []
+    messages = []
     if subjects:
-        said.append(
+        messages.append(
             f"Subjects are taken from the file names that stand for patients ({shortlist(sorted(subjects), 1)})."
         )
     if several := [sorted(of_one) for of_one in spellings.values() if len(of_one) > 1]:
-        some = shortlist((" = ".join(f"{name!r}" for name in names) for names in several), 5)
-        said.append(f"Patients that are written in several ways count as one: {some}.")
+        examples = shortlist((" = ".join(f"{name!r}" for name in names) for names in several), 5)
+        messages.append(f"Patients that are written in several ways count as one: {examples}.")
     if missing := sum(not group for group in named) if any(named) else 0:
-        said.append(f"{missing} of {len(named)} images name no patient; each is taken by its place among the files.")
-    return [name_of[group] if group else "" for group in named], said
+        messages.append(
+            f"{missing} of {len(named)} images name no patient; each is taken by its place among the files."
+        )
+    return [name_of[group] if group else "" for group in named], messages
 
 
 def patient_key(name: str) -> str:
@@ -67,8 +69,8 @@ def numbered_images_warning(groups: Iterable[str]) -> str | None:
         return None
     return (
         f"Warning: {single} of {len(images)} patients (or slides) have one image each, such as "
-        f"{shortlist(sorted(images), 2)}. If these are numbers of images, images of one patient may stand in training and "
-        "test, and the figures are too good: give the column of patients with --group-column."
+        f"{shortlist(sorted(images), 2)}. If these are numbers of images, images of one patient may stand in training "
+        "and test, and the figures are too good: give the column of patients with --group-column."
     )
 
 

@@ -1,7 +1,7 @@
 """Splits by group: 80:10:10, and repeated cross-validation, both by the same assignment and the same checks.
 
-A group (see `leuko.data.splitting.groups`) lies in one part only. Where blocks of files in different parts meet, the files next
-to the border are left out (guard gap): of the training part or, between validation and test, of validation.
+A group (see `leuko.data.splitting.groups`) lies in one part only. Where blocks of files in different parts meet, the
+files next to the border are left out (guard gap): of the training part or, between validation and test, of validation.
 """
 
 from __future__ import annotations
@@ -93,18 +93,20 @@ class Split:
         """
         try:
             saved = json.loads(path.read_text(encoding="utf-8"))
-            told, place = saved["files"], {file: row for row, file in enumerate(files)}
-            gone, new = sorted(told.keys() - place.keys()), sorted(place.keys() - told.keys())
+            saved_files, place = saved["files"], {file: row for row, file in enumerate(files)}
+            gone, new = sorted(saved_files.keys() - place.keys()), sorted(place.keys() - saved_files.keys())
             if gone or new:
                 raise DataError(
-                    f"{path.name} was made for other files: {len(gone)} of its {len(told)} are missing, {len(new)} are "
-                    f"new (such as {(gone + new)[0]})."
+                    f"{path.name} was made for other files: {len(gone)} of its {len(saved_files)} are missing, "
+                    f"{len(new)} are new (such as {(gone + new)[0]})."
                 )
-            part, group = (np.array(column) for column in zip(*(told[file] for file in files), strict=True))
-            now = np.array([place[file] for file in told])  # the row of each file, in the order they were saved in
+            part, group = (np.array(column) for column in zip(*(saved_files[file] for file in files), strict=True))
+            order = np.array(
+                [place[file] for file in saved_files]
+            )  # the row of each file, in the order they were saved in
             series = []
             for s in saved["series"]:
-                rows, autocorrelation = now[s.pop("rows")], np.array(s.pop("autocorrelation"))
+                rows, autocorrelation = order[s.pop("rows")], np.array(s.pop("autocorrelation"))
                 series.append(Series(rows=rows, autocorrelation=autocorrelation, **s))
             groups = Groups(group, part == "copy", tuple(series), saved["groups"])
             train, validation, test = (np.flatnonzero(part == name) for name in _PARTS)
@@ -233,9 +235,9 @@ def _guarded(part: np.ndarray, groups: Groups) -> np.ndarray:
     """Leave out spare copies, and rows within the gap of a row of a later part (train < validation < test)."""
     guarded = np.where(groups.spare, _OUT, part)
     for series in groups.series:
-        own = guarded[series.rows]
-        strongest = maximum_filter1d(own, 2 * series.gap + 1, mode="nearest")
-        guarded[series.rows] = np.where(strongest > own, _OUT, own)
+        parts_along = guarded[series.rows]
+        strongest = maximum_filter1d(parts_along, 2 * series.gap + 1, mode="nearest")
+        guarded[series.rows] = np.where(strongest > parts_along, _OUT, parts_along)
     return guarded
 
 
