@@ -448,7 +448,7 @@ def test_in_a_browser_a_zip_becomes_the_model_of_this_page(browser, app_url, lab
     for each, label in ((page, "blasts"), (other, "Benign")):
         each.goto(app_url) if each is other else each.get_by_role("tab", name="One image").click()
         each.locator("input[type=file]").first.set_input_files(laboratory / "blasts" / "7.png")
-        each.get_by_text("Leukaemia probability").wait_for(timeout=60_000)
+        each.get_by_text("Leukaemia probability", exact=True).wait_for(timeout=60_000)
         assert each.get_by_role("radio", name=label).count() == 1
     page.close()
     other.close()

@@ -64,7 +64,7 @@ def field():
 
 def answered(page, name):
     page.locator(".verdict .eyebrow", has_text=name).wait_for()
-    page.get_by_text("Leukaemia probability").wait_for()
+    page.get_by_text("Leukaemia probability", exact=True).wait_for()
     veil = "document.querySelector('#card [data-testid=status-tracker]')"
     page.wait_for_function(f"getComputedStyle({veil}).opacity === '0'")  # the card is no longer faded
 
@@ -225,7 +225,7 @@ def test_a_refused_file_gets_a_sentence_and_the_page_goes_on(visit, tmp_path, sm
     page.locator("input[type=file]").first.set_input_files(tmp_path / "text.png")
     page.get_by_text("is not an image that can be read here").wait_for()
     assert page.get_by_text("Drop a smear image here").is_visible()  # and not a broken picture
-    assert not page.get_by_text("Leukaemia probability").count()  # nor the earlier image's answer
+    assert not page.get_by_text("Leukaemia probability", exact=True).count()  # nor the earlier image's answer
     assert not page.locator("#cells").count()
     try_example(page, "many")
 
