@@ -221,7 +221,7 @@ def test_what_is_served_is_what_the_table_says(compared, drawn):
 def test_a_served_classifier_is_evaluated_like_any_model(compared, drawn, tmp_path, capsys):
     assert main(["evaluate", str(compared / "models" / "colours"), str(drawn), "--output", str(tmp_path / "e")]) == 0
     report = json.loads((tmp_path / "e" / "metrics.json").read_text())
-    assert report["data"]["own"] and report["images"] == len(tested(compared))
+    assert report["data"]["own_data"] and report["images"] == len(tested(compared))
 
 
 def test_features_of_a_frozen_trunk_are_served_too(with_weights, smear):
