@@ -23,6 +23,7 @@ from transformers import AutoModelForImageClassification, pipeline
 from leuko.images.decode import decode
 from leuko.inference.classifier import Classifier
 from leuko.networks import backbones, grad_cam, model_folder
+from leuko.networks.network import Network
 from leuko.networks.preprocessing import to_input
 
 IMAGES = 20
@@ -67,7 +68,7 @@ def main(data: Path) -> None:
     row("probabilities, pipeline from the image: largest difference", "≤ 1e-3", worst)
 
 
-def correlations(network: backbones.Network, last: object, pixels: torch.Tensor) -> list[float]:
+def correlations(network: Network, last: object, pixels: torch.Tensor) -> list[float]:
     """Pearson correlation of the two programs' maps, for the most probable class of each image."""
     found = []
     with GradCAM(network.timm_model, [last(network.timm_model)]) as oracle:

@@ -17,6 +17,7 @@ from leuko.decision.calibration import OperatingPoint
 from leuko.decision.out_of_distribution import MahalanobisOOD
 from leuko.networks import backbones, model_folder
 from leuko.networks.linear_head import LinearHead, LinearHeadError, read_head, replace_head
+from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing
 from leuko.networks.runtime import OnnxRuntime
 from leuko.networks.trunk_files import TrunkFiles
@@ -48,7 +49,7 @@ np.savez(target / "expected.npz", inputs=inputs, features=features, logits=head(
 """
 
 
-def write_network(folder: Path, backbone: str) -> backbones.Network:
+def write_network(folder: Path, backbone: str) -> Network:
     torch.manual_seed(0)
     network = backbones.create(backbone, 2, weights="none").eval().requires_grad_(False)
     network.round_to_half_precision()

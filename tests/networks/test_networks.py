@@ -16,6 +16,7 @@ from leuko.decision.calibration import OperatingPoint, fit_temperature
 from leuko.decision.out_of_distribution import MahalanobisOOD
 from leuko.images.decode import decode
 from leuko.networks import backbones, grad_cam, model_folder
+from leuko.networks.network import Network
 from leuko.networks.preprocessing import to_input
 from leuko.networks.trunk_files import GENERAL, TrunkFiles
 from scripts.write_imagenet_weights import imagenet
@@ -30,7 +31,7 @@ LAST = {
 
 
 @pytest.fixture(scope="module", params=LAST)
-def network(request) -> tuple[str, backbones.Network]:
+def network(request) -> tuple[str, Network]:
     torch.manual_seed(0)
     return request.param, backbones.create(request.param, 4, weights="none").eval()
 

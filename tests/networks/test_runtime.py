@@ -20,6 +20,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from leuko.inference.classifier import Classifier
 from leuko.networks import backbones, grad_cam, model_folder, runtime
 from leuko.networks.export import export_onnx
+from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing, to_input
 from leuko.system.threads import cores, in_order
 from tests.conftest import ROOT
@@ -101,7 +102,7 @@ def test_heads_of_all_kinds_are_explained(backbone, chain, embedded, smear, tmp_
 def test_the_dense_layers_of_vgg_are_explained_as_by_pytorch_grad_cam(smear, tmp_path):
     """On the map of 7 × 7 that they are made for, and two images at once."""
     torch.manual_seed(0)
-    network = backbones.Network(timm.create_model("vgg11", num_classes=4, mlp_ratio=1 / 64).eval())
+    network = Network(timm.create_model("vgg11", num_classes=4, mlp_ratio=1 / 64).eval())
     export_onnx(network, (224, 224), tmp_path / "model.onnx")
     how = Preprocessing((224, 224), "bicubic", (0.5,) * 3, (0.5,) * 3)
     pixels = np.stack([to_input(view, how) for view in (smear, smear[:150])])
