@@ -42,9 +42,7 @@ def main() -> None:
         image_size=given.image_size,
         clean=False,
     )
-    references = tuple(
-        StainReference(lab, tuple(sorted(given.data.glob(pattern)))) for lab, pattern in FOREIGN.items()
-    )
+    references = tuple(StainReference(lab, tuple(sorted(given.data.glob(pattern)))) for lab, pattern in FOREIGN.items())
     ablation = ablate.Ablation(base, given.images, given.validation, references)
     results = ablate.stored_results(given.results / ablate.RESULTS, ablation.options)
     jobs = {

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from leuko.adaptation.frozen_features import FrozenTrunk
-from leuko.decision.magnification import measure_scales
+from leuko.decision.apparent_cell_size import measure_scales
 from leuko.networks.model import Model
 from leuko.networks.trunk_files import TrunkFiles
 
@@ -56,7 +56,7 @@ def input_enlargement(open_image: Callable[[int], np.ndarray], count: int, model
     Args:
         open_image: decodes image 0 to `count` − 1 of one laboratory: uint8, H × W × 3, RGB.
         count: number of images.
-        model: its metadata state the scale of the training images (`leuko.decision.magnification`).
+        model: its metadata state the scale of the training images (`leuko.decision.apparent_cell_size`).
         seed: selects the images to measure, if there are more than `MEASURED_IMAGES`.
 
     Returns:

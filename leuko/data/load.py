@@ -24,7 +24,7 @@ from leuko.data.sources.file_walk import is_image
 from leuko.data.sources.folders import Row, log_warning, read_folder, title_of
 from leuko.data.splitting.patient_ids import numbered_images_warning, unify_patient_names
 from leuko.images.file_types import is_hidden
-from leuko.system import extras
+from leuko.system import optional_packages
 from leuko.system.hub_ids import is_path
 
 Splits = dict[str, ImageTable]
@@ -95,7 +95,9 @@ def _load_source(name: str, title: str, group_column: str | None, on_message: Ca
     try:
         from leuko.data.sources import hub_datasets
     except ImportError as error:
-        raise DataError(extras.needs(f"{name} is no folder of images; reading it", "the package datasets")) from error
+        raise DataError(
+            optional_packages.needs(f"{name} is no folder of images; reading it", "the package datasets")
+        ) from error
     return hub_datasets.read(name, title, group_column, on_message)
 
 

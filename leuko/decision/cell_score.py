@@ -19,7 +19,7 @@ import numpy as np
 from scipy.special import expit, logit, rel_entr
 
 from leuko.cells.blast_share import REFERENCE_LINES, describe_blast_like
-from leuko.cells.close_up import is_close_up
+from leuko.cells.close_up_detection import is_close_up
 from leuko.cells.counting import tally_white_cells
 from leuko.cells.features.morphology import Measurements
 from leuko.cells.red_cell_size import RED_CELL_AREA_UM2

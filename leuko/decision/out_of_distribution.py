@@ -1,7 +1,7 @@
 """Out-of-distribution detection: whether an image resembles the training images of a network.
 
 By its features: their statistics come from training images, the bound from validation images, and both are stored in
-`leuko.json`. And by the size of its cells (`leuko.decision.magnification`).
+`leuko.json`. And by the size of its cells (`leuko.decision.apparent_cell_size`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from leuko.cells.segmentation import Segmentation
+from leuko.decision.apparent_cell_size import ScaleRange, um_per_input_px
 from leuko.decision.cell_score import lacks_plausible_red_cells
-from leuko.decision.magnification import ScaleRange, um_per_input_px
 
 DIRECTIONS = 16  # principal directions within the classes that get a variance of their own; more change little
 IN_DISTRIBUTION_SHARE = 0.97  # of validation images; a bound nearer to the last ones would be chance

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from leuko.images import field_of_view, masked_cell
+from leuko.images import field_of_view, masked_cell_detection
 from leuko.images.image_statistics import absolute_laplacian, channel_range, edge_strength, quantiles
 from leuko.images.smear_check import is_stained_smear
 
@@ -120,7 +120,7 @@ def assess(image: np.ndarray, parameters: QualityParameters = DEFAULTS) -> Quali
     if view is not None:
         image = view.crop(image)
     else:
-        cell = masked_cell.find(image, on_white=True)
+        cell = masked_cell_detection.find(image, on_white=True)
         if cell is not None:
             return _assess_masked_cell(image, cell, parameters)
     height, width = image.shape[:2]

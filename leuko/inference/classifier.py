@@ -24,7 +24,6 @@ from leuko.inference.finding import Finding, leukaemia_probability
 from leuko.inference.inputs import as_picture
 from leuko.networks import grad_cam, model_folder
 from leuko.networks.runtime import Output, runtime_of
-from leuko.system import extras
 from leuko.system.threads import cores
 
 __all__ = ["NO_HEAT_MAP", "ClassificationResult", "Classifier", "Finding", "leukaemia_probability"]
@@ -191,12 +190,7 @@ class Classifier:
         if output.cams is not None:
             cam = grad_cam.positive_part(output.cams[index])
         else:
-            try:
-                import torch  # only a few heads need gradients
-            except ImportError as error:
-                purpose = f"The heat map of {self.model.metadata.name}"
-                raise model_folder.ModelFolderError(extras.needs(purpose, "PyTorch")) from error
-            cam = grad_cam.grad_cam(self.model.network, torch.from_numpy(output.feature_map)[None], index)
+            cam = grad_cam.by_gradients(self.model, output.feature_map, index)
         return view.place(cam) if view else cam
 
     def index(self, label: str) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leuko.cells.close_up import is_close_up
+from leuko.cells.close_up_detection import is_close_up
 from leuko.cells.counting import Counts, count
 from leuko.cells.features.catalogue import FEATURES
 from leuko.cells.features.morphology import Measurements

@@ -14,13 +14,41 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from leuko.networks.model import ModelFolderError
+from leuko.system import optional_packages
+
 if TYPE_CHECKING:
     import torch
 
     from leuko.networks.ensemble_network import Ensemble
+    from leuko.networks.model import Model
     from leuko.networks.network import Network
 
 OVERLAY_SIDE = 1024  # pixels; a heat map of 7 × 7 shows no more detail on a larger picture
+
+
+def by_gradients(model: Model, feature_map: np.ndarray | None, class_index: int) -> np.ndarray:
+    """Grad-CAM of a model whose head has no closed form; few have such a head.
+
+    Args:
+        model: a network.
+        feature_map: float32, of one image, without a batch dimension; every network has one.
+        class_index: the class whose score is explained.
+
+    Returns:
+        As `grad_cam`.
+
+    Raises:
+        leuko.networks.model.ModelFolderError: PyTorch is not installed.
+    """
+    if feature_map is None:
+        raise ValueError(f"{model.metadata.name} gives no feature map.")
+    try:
+        import torch
+    except ImportError as error:
+        purpose = f"The heat map of {model.metadata.name}"
+        raise ModelFolderError(optional_packages.needs(purpose, "PyTorch")) from error
+    return grad_cam(model.network, torch.from_numpy(feature_map)[None], class_index)
 
 
 def grad_cam(network: Network, feature_map: torch.Tensor, class_index: int) -> np.ndarray:

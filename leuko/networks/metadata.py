@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from leuko.decision.apparent_cell_size import ScaleRange
 from leuko.decision.calibration import OperatingPoint
-from leuko.decision.magnification import ScaleRange
 from leuko.decision.out_of_distribution import MahalanobisOOD
 
 
@@ -21,7 +21,8 @@ class ModelMetadata:
         operating_point: see `leuko.decision.calibration`.
         ood_detector: what is in distribution, see `leuko.decision.out_of_distribution`.
         training: the run: data and their fingerprint, split and seed, settings, steps done.
-        scale: the size of cells in the network's input during training (`leuko.decision.magnification`); None: unknown.
+        scale: the size of cells in the network's input during training (`leuko.decision.apparent_cell_size`);
+            None: unknown.
         warnings: reasons not to rely on the model, a sentence each (`leuko.evaluation.model_warnings`); usually none.
     """
 

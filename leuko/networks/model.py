@@ -12,7 +12,7 @@ import numpy as np
 
 from leuko.networks.metadata import ModelMetadata
 from leuko.networks.preprocessing import Preprocessing, to_input
-from leuko.system import extras
+from leuko.system import optional_packages
 
 if TYPE_CHECKING:
     from leuko.networks.network import Network
@@ -91,7 +91,9 @@ class Model:
         try:
             from leuko.networks import backbones
         except ImportError as error:
-            raise ModelFolderError(extras.needs(f"Reading the weights of {self.metadata.name}", "PyTorch")) from error
+            raise ModelFolderError(
+                optional_packages.needs(f"Reading the weights of {self.metadata.name}", "PyTorch")
+            ) from error
         try:
             network = backbones.read_network(self.weights, self.backbone, len(self.labels), self.timm_arguments)
         except Exception as error:

@@ -19,7 +19,7 @@ import onnxruntime
 
 from leuko.networks.linear_head import with_free_input_size
 from leuko.networks.model import Model, ModelFolderError
-from leuko.system import extras
+from leuko.system import optional_packages
 from leuko.system.threads import cores
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _export(model: Model, target: Path) -> Path:
         from leuko.networks.export import export_onnx  # imports PyTorch
     except ImportError as error:
         purpose = f"{model.metadata.name} has no ONNX file that can be used, and exporting it"
-        raise ModelFolderError(extras.needs(purpose, "PyTorch")) from error
+        raise ModelFolderError(optional_packages.needs(purpose, "PyTorch")) from error
     draft = Path(tempfile.mkdtemp(prefix="leuko-onnx-")) / target.name
     atexit.register(shutil.rmtree, draft.parent, ignore_errors=True)
     try:

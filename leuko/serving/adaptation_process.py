@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from leuko.adaptation.zip_contents import IMAGES
+from leuko.adaptation.zip_summary import IMAGES
 from leuko.data.errors import DataError
 from leuko.data.sources.archive import unpack
 from leuko.inference.classifier import Classifier

@@ -13,8 +13,8 @@ from scipy.special import softmax
 from torch import nn
 
 from leuko.data.splitting import balance
+from leuko.decision.apparent_cell_size import ScaleRange, measure_scales
 from leuko.decision.calibration import OperatingPoint, fit_temperature
-from leuko.decision.magnification import ScaleRange, measure_scales
 from leuko.decision.out_of_distribution import MahalanobisOOD
 from leuko.evaluation import metrics, model_warnings
 from leuko.evaluation.logits import predict

@@ -237,9 +237,7 @@ def _loss(data: TrainingData, settings: Settings) -> Loss:
 
 def _augmentation(preprocessing: Preprocessing, settings: Settings) -> dataloading.RandomView:
     return dataloading.RandomView(
-        Augmentation(
-            preprocessing.size, preprocessing.mean, preprocessing.std, settings.augment, preprocessing.stain
-        )
+        Augmentation(preprocessing.size, preprocessing.mean, preprocessing.std, settings.augment, preprocessing.stain)
     )
 
 

@@ -16,10 +16,10 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.tissue import KINDS, section
 from leuko.cells.segmentation import segment
 from leuko.decision import cell_score
+from leuko.decision.apparent_cell_size import ScaleRange, um_per_input_px
 from leuko.decision.calibration import OperatingPoint
 from leuko.decision.cell_score import CellScore
 from leuko.decision.fusion import Verdict
-from leuko.decision.magnification import ScaleRange, um_per_input_px
 from leuko.images import synthetic
 from leuko.images.decode import decode
 from leuko.inference.classifier import Classifier

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from leuko.cells.segmentation import segment
-from leuko.images import field_of_view, masked_cell, quality, synthetic
+from leuko.images import field_of_view, masked_cell_detection, quality, synthetic
 from leuko.networks.preprocessing import to_input
 from tests.drawn import cut_out
 
@@ -78,7 +78,7 @@ def test_a_whole_field_is_not_taken_for_a_disc(field, embedded):
     cv2.circle(dark_corner, (0, 0), 60, (90, 40, 120), cv2.FILLED)  # a nucleus that the corner cuts
     vignette = field.image * np.linspace(1, 0.6, 400)[:, None, None]
     for image in (field.image, dark_corner, vignette.astype(np.uint8)):
-        assert field_of_view.find(image) is None and masked_cell.find(image) is None
+        assert field_of_view.find(image) is None and masked_cell_detection.find(image) is None
         assert field_of_view.crop_to_field_of_view(image) is image
 
 
@@ -107,4 +107,4 @@ def test_things_on_black_that_are_no_cells_are_not_taken_for_one():
     cv2.circle(leaf, (150, 150), 80, (40, 160, 60), cv2.FILLED)
     leaf = np.where(leaf.any(axis=2, keepdims=True), np.clip(leaf + noise, 0, 255), 0).astype(np.uint8)
     for image in (ball, leaf):
-        assert masked_cell.find(image) is None and not quality.assess(image).usable
+        assert masked_cell_detection.find(image) is None and not quality.assess(image).usable

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from leuko.cells.close_up import is_close_up
+from leuko.cells.close_up_detection import is_close_up
 from leuko.cells.segmentation import segment
 from leuko.decision import cell_score
 from leuko.decision.calibration import OperatingPoint

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from leuko.cells.close_up import is_close_up
+from leuko.cells.close_up_detection import is_close_up
 from leuko.cells.segmentation import segment
 from leuko.images import synthetic
 from leuko.images.decode import decode

@@ -23,7 +23,7 @@ from leuko.cells.segmentation.plausibility import are_red_cells, describe_scale_
 from leuko.cells.segmentation.red_cells import find_red_cells, red_cell_area
 from leuko.cells.segmentation.result import ScaleSource, Segmentation
 from leuko.cells.segmentation.white_cells import find_nucleus, find_white_cells
-from leuko.images import field_of_view, masked_cell
+from leuko.images import field_of_view, masked_cell_detection
 from leuko.images.field_of_view import FieldOfView
 
 
@@ -105,7 +105,7 @@ def segment(image: np.ndarray, method: str = "fuzzy", um_per_px: float | None = 
     view = field_of_view.find(image)
     if view is not None:
         return _embed(_segment_field(view.crop(image), clustering, um_per_px), view)
-    cell = masked_cell.find(image)
+    cell = masked_cell_detection.find(image)
     if cell is not None:
         return _segment_masked_cell(image, cell, clustering, um_per_px)
     return _segment_field(image, clustering, um_per_px)

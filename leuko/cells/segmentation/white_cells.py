@@ -21,7 +21,7 @@ from leuko.cells.segmentation.masks import (
     solidity,
 )
 from leuko.cells.segmentation.nucleus_grouping import NucleusGroup, group_nuclei
-from leuko.cells.segmentation.star_convex import star_convex_regions
+from leuko.cells.segmentation.star_convex_outline import star_convex_regions
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from leuko.data.cleaning.duplicates import Duplicates, Fingerprints
 from leuko.data.cleaning.label_issues import HUES, colours, label_errors, outliers
 from leuko.data.errors import DataError
 from leuko.data.image_table import ImageTable
-from leuko.images import masked_cell, quality
+from leuko.images import masked_cell_detection, quality
 from leuko.images.decode import SUFFIXES, ImageError, decode, format_of
 from leuko.images.field_of_view import crop_to_field_of_view
 
@@ -138,7 +138,7 @@ def inspect(
 
 def _visible_part(image: np.ndarray) -> np.ndarray:
     """The part of an image (uint8, H × W × 3) inside the black surround of an eyepiece's disc or a masked cell."""
-    return masked_cell.crop_to_cell(crop_to_field_of_view(image))
+    return masked_cell_detection.crop_to_cell(crop_to_field_of_view(image))
 
 
 def _checked(keep: Collection[str], files: Sequence[str]) -> set[str]:

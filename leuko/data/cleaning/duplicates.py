@@ -4,8 +4,8 @@ Two detectors propose pairs. A perceptual hash, the lowest coefficients of the c
 "Implementation and benchmarking of perceptual image hash functions", 2010), finds copies of the whole picture
 (re-compressed, resized, slightly cropped, turned by quarters, mirrored, brightened) even where there is little to see.
 In it, the eight orientations of a picture differ only by signs and by transposition. Local features
-(`leuko.data.cleaning.keypoints`) find copies turned by any angle or cropped to a part, and fields of one slide that
-overlap. A pair counts only if its pixels, decoded again, agree where both images show something
+(`leuko.data.cleaning.keypoint_matching`) find copies turned by any angle or cropped to a part, and fields of one slide
+that overlap. A pair counts only if its pixels, decoded again, agree where both images show something
 (`leuko.data.cleaning.overlaps`).
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from leuko.data.cleaning.keypoints import Keypoints, Proposal, reduced_grey
+from leuko.data.cleaning.keypoint_matching import Keypoints, Proposal, reduced_grey
 from leuko.data.cleaning.overlaps import Overlap, confirm, shows
 from leuko.system.threads import in_order
 

@@ -1,8 +1,8 @@
 """Whether two images show the same part of a slide: overlapping fields, and cropped, turned or resized copies.
 
-`leuko.data.cleaning.keypoints` proposes the pair and the transform between them. Here the pixels decide: laid over each
-other (ECC: Evangelidis & Psarakis 2008, doi:10.1109/TPAMI.2008.113), the two must agree in their fine structure block
-by block. A correlation over the whole would not do: a scale bar or the rim of an eyepiece, which many images share,
+`leuko.data.cleaning.keypoint_matching` proposes the pair and the transform between them. Here the pixels decide. The
+two are aligned (ECC: Evangelidis & Psarakis 2008, doi:10.1109/TPAMI.2008.113) and must agree in their fine structure
+block by block. A correlation over the whole would not do: a scale bar or the rim of an eyepiece, which many images share,
 outweighs all else in it.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from leuko.data.cleaning.keypoints import Proposal
+from leuko.data.cleaning.keypoint_matching import Proposal
 
 # Chosen on even-numbered files of Aria and BCCD, where true pairs have a median of 0.85 and more, others under 0.6.
 MIN_CORRELATION = 0.8  # of the fine structure, in the median block
@@ -47,7 +47,7 @@ def confirm(proposal: Proposal, a: np.ndarray, b: np.ndarray) -> Overlap | None:
 
     Args:
         proposal: the pair and the transform between them.
-        a, b: the images, by `leuko.data.cleaning.keypoints.reduced_grey`.
+        a, b: the images, by `leuko.data.cleaning.keypoint_matching.reduced_grey`.
     """
     to_b = proposal.transform * np.array(b.shape[::-1])[:, None]
     to_b[:, :2] /= a.shape[::-1]

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from leuko.adaptation.zip_contents import ZipClass, ZipContents, read_zip
+from leuko.adaptation.zip_summary import ZipClass, ZipContents, read_zip
 from leuko.data.errors import DataError
 from leuko.data.sources.archive import ArchiveError
 from leuko.inference.classifier import Classifier

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from leuko.cells.segmentation.star_convex import star_convex_regions
+from leuko.cells.segmentation.star_convex_outline import star_convex_regions
 
 Y, X = np.mgrid[:120, :120]
 
