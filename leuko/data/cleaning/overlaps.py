@@ -2,8 +2,8 @@
 
 `leuko.data.cleaning.keypoint_matching` proposes the pair and the transform between them. Here the pixels decide. The
 two are aligned (ECC: Evangelidis & Psarakis 2008, doi:10.1109/TPAMI.2008.113) and must agree in their fine structure
-block by block. A correlation over the whole would not do: a scale bar or the rim of an eyepiece, which many images share,
-outweighs all else in it.
+block by block. A correlation over the whole would not do: a scale bar or the rim of an eyepiece, which many images
+share, outweighs all else in it.
 """
 
 from __future__ import annotations
