@@ -43,6 +43,8 @@ from leuko.stats import proportions, small_sample_intervals
 from tests.conftest import ROOT
 from tests.no_pytorch import run_without_pytorch
 
+pytestmark = pytest.mark.slow
+
 CELLS = {"blasts": {"blast": 5}, "healthy": {"neutrophil": 3}}
 
 

@@ -27,6 +27,8 @@ from leuko.images.stain_profile import StainProfile
 from leuko.inference.classifier import Classifier
 from leuko.networks.model_folder import EMBEDDED, LEUKO
 
+pytestmark = pytest.mark.slow
+
 STAINS = ("neutral", "pink", "blue")
 
 

@@ -12,6 +12,8 @@ from leuko.__main__ import main
 from leuko.experiments import ablate
 from tests.drawn import draw
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory) -> Path:

@@ -33,6 +33,8 @@ from leuko.serving.tabs import heat_map
 from leuko.stats import paired_tests
 from tests.drawn import draw
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory) -> Path:

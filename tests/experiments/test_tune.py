@@ -24,6 +24,8 @@ from leuko.training.settings import Settings
 from tests.conftest import ROOT
 from tests.drawn import draw
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["--backbone", "compact_cnn", "--weights", "none", "--image-size", "32", "--epochs", "1", "--batch-size", "8"]
 
 

@@ -23,6 +23,8 @@ from leuko.networks.model_folder import EMBEDDED, LEUKO, RESULTS
 from tests.clients import run
 from tests.standin_hub import Fault, StandInHub
 
+pytestmark = pytest.mark.slow
+
 TOKENS = {"hf_secret": "tester", "hf_reader": "tester", "hf_stranger": "stranger"}
 PRIVATE = {"evaluation/split.json", "evaluation/cleaning.json"}
 REPO = "tester/net"

@@ -23,6 +23,8 @@ from tests.clients import run
 from tests.conftest import ROOT, running_app
 from tests.standin_hub import StandInHub
 
+pytestmark = pytest.mark.slow
+
 PRIVATE = {"evaluation/split.json", "evaluation/cleaning.json"}
 TRAIN = ("--backbone", "resnet10t", "--weights", "none", "--finetune", "full", "--image-size", 64, "--epochs", 1)
 

@@ -14,6 +14,8 @@ from leuko.__main__ import main
 from leuko.images import synthetic
 from leuko.reports.wording import count, listed, percent
 
+pytestmark = pytest.mark.slow
+
 CLASSES = {"blast": {"blast": 4}, "healthy": {"neutrophil": 3}}
 
 

@@ -22,6 +22,8 @@ from tests.conftest import ROOT, free_port, running_app
 from tests.reverse_proxy import proxied
 from tests.serving.test_safety import BLOCKED, META, files_in, sent_as_it_is, uploaded
 
+pytestmark = pytest.mark.slow
+
 USER, PASSWORD = "lab", "häm'ato\"logy"
 MODES = pytest.mark.parametrize("keep", [True, False], ids=["kept", "stripped"])
 

@@ -22,6 +22,8 @@ from leuko.serving.gradio.upload_retention import forget_answers
 from leuko.serving.interface import build, launch_options
 from tests.conftest import ROOT, free_port, running_app, start_app
 
+pytestmark = pytest.mark.slow
+
 META = {"_type": "gradio.FileData"}
 KEPT = 6  # seconds, in the app that is looked into
 BLOCKED = [  # also asked for under a prefix, in test_prefix.py

@@ -21,6 +21,8 @@ from leuko.inference.classifier import Classifier
 from tests.conftest import ROOT
 from tests.drawn import draw
 
+pytestmark = pytest.mark.slow
+
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 SMALL = ["--weights", "none", "--finetune", "full", "--image-size", "64", "--batch-size", "16", "--no-clean"]
 

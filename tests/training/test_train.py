@@ -39,6 +39,8 @@ from leuko.training.settings import Settings, TrainingError
 from leuko.training.train import create_network
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 def run_train(drawn: Path, output: Path, *options: str) -> subprocess.CompletedProcess:
     command = [sys.executable, *training(drawn, output, *options)]
