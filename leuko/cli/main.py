@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from leuko.cli import ablate, adapt, classify, compare, eda, evaluate, field, publish, serve, train, tune
 from leuko.cli.options import UsageError, Version
 from leuko.cli.terminal import run_quietly
+from leuko.system import optional_packages
 
 COMMANDS = (classify, field, eda, evaluate, train, tune, compare, ablate, adapt, publish, serve)  # as --help lists them
 
@@ -44,3 +46,9 @@ def _run(arguments: list[str] | None) -> int:
         return parsed.run(parsed)
     except UsageError as error:
         commands[parsed.command].error(str(error))
+    except ModuleNotFoundError as error:
+        package = optional_packages.missing_package(error)
+        if not package:
+            raise
+        print(optional_packages.needs(f"`leuko {parsed.command}`", package), file=sys.stderr)
+        return 1
