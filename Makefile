@@ -4,6 +4,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 p
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+# One thread for each of the two processes: more of them would wait for one another.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 DATA ?= ../shared/data/aria
 
 .PHONY: run test install lint types coverage wheel embedded
@@ -14,7 +16,7 @@ run: .venv/installed-app
 install: .venv/installed
 
 test: lint types
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(PYTEST)
 
 # Rules on style and on what may import what.
 lint: .venv/installed-dev
@@ -26,7 +28,7 @@ types: .venv/installed-dev
 	$(BIN)/mypy
 
 coverage: .venv/installed-dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term
+	$(PYTEST) --cov --cov-report=term
 
 # The wheel, installed into an environment of its own and used there.
 wheel: .venv/installed-dev

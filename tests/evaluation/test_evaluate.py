@@ -228,7 +228,7 @@ def test_what_a_model_has_learnt_from_is_left_out_of_other_data(own, smears, tmp
     for file in learnt:
         shutil.copy(smears / file, tmp_path / "smears" / file)
     evaluation_set = gather(str(tmp_path / "smears"), own, model.labels, model.model.metadata)
-    assert len(evaluation_set.rows) == 10 and not set(learnt) & set(evaluation_set.rows["file"])
+    assert len(evaluation_set.rows) == 10 and not set(learnt) & set(evaluation_set.rows.files)
     assert "10 of 14 images" in evaluation_set.description[0]
 
 
@@ -336,7 +336,7 @@ def test_what_stands_out_about_an_image_is_named(embedded: Classifier, tmp_path)
     evaluation_set = gather(str(tmp_path), EMBEDDED, embedded.labels, embedded.model.metadata)
     evaluated = EvaluatedDataset(evaluation_set, predict_dataset(embedded, evaluation_set.rows))
     usual, bound = error_analysis.UsualRange.of(evaluated), embedded.model.metadata.ood_detector.bound
-    files = evaluation_set.rows["file"][:]
+    files = evaluation_set.rows.files
 
     def why(file: str) -> str:
         number = files.index(file)

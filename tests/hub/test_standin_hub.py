@@ -18,7 +18,7 @@ from tests.standin_hub import Fault, StandInHub
 
 RUN = """
 import json, pathlib, sys
-from tests import test_standin_hub as module
+from tests.hub import test_standin_hub as module
 name, *paths = sys.argv[1:]
 print(json.dumps(getattr(module, name)(*map(pathlib.Path, paths))))
 """

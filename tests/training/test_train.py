@@ -102,7 +102,7 @@ def test_a_run_writes_the_whole_model_folder_and_nothing_else(trained):
         "evaluation/split.json", "evaluation/cleaning.json",
     }  # fmt: skip
     assert list(output.parent.iterdir()) == [output]
-    for word in ("Accuracy", "Precision", "Recall", "F1", "AUC-ROC", "truth ↓", "Colour statistics alone"):
+    for word in ("Accuracy", "Precision", "Recall", "F1", "AUC-ROC", "true class ↓", "Colour statistics alone"):
         assert word in printed
 
 
@@ -132,7 +132,7 @@ def test_what_is_worth_a_warning():
     assert warned(0.95, 0.7) == ""
     assert "better than colour statistics" in warned(0.8, 0.95) and "chance" not in warned(0.8, 0.95)
     assert "better than colour statistics" in warned(0.9, 0.9)
-    assert "guessing gives 0.500" in warned(0.5, 0.2)
+    assert "chance gives 0.500" in warned(0.5, 0.2)
 
 
 def test_random_weights_are_trained_whole_unless_told_otherwise():
@@ -140,7 +140,7 @@ def test_random_weights_are_trained_whole_unless_told_otherwise():
     assert Settings(**given).finetune == "partial" and Settings(**given, weights="none").finetune == "full"
     assert not Settings(**given, weights="none").warnings
     (warning,) = Settings(**given, weights="none", finetune="frozen").warnings
-    assert "never learnt anything" in warning and "--finetune full" in warning
+    assert "never trained" in warning and "--finetune full" in warning
 
 
 @pytest.mark.parametrize(
