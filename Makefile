@@ -54,6 +54,7 @@ build/efficientnet_lite0.safetensors: .venv/installed-dev
 
 .venv/installed: .venv/installed-app requirements.txt
 	$(PIP) -r requirements.txt
+	$(BIN)/python -m compileall -qq -j 0 .venv/lib || true  # some packages carry files of other Python versions
 	touch $@
 
 .venv/installed-dev: .venv/installed requirements-dev.txt

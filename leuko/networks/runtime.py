@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 import onnxruntime
 
-from leuko.networks.linear_head import with_free_input_size
 from leuko.networks.model import Model, ModelFolderError
 from leuko.system import optional_packages
 from leuko.system.threads import cores
@@ -72,9 +71,12 @@ class OnnxRuntime:
         options.intra_op_num_threads = cores()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning takes the cores from cells
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            with_free_input_size(file) if any_size else file, options, providers=["CPUExecutionProvider"]
-        )
+        network: bytes | Path = file
+        if any_size:
+            from leuko.networks.linear_head import with_free_input_size  # imported here: serving needs no `onnx`
+
+            network = with_free_input_size(file)
+        self._session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
         self.outputs = [output.name for output in self._session.get_outputs()]
 
