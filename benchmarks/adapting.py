@@ -38,8 +38,8 @@ from leuko.data.splitting.groups import Groups, find_groups
 from leuko.data.splitting.split import split_rows
 from leuko.evaluation.shortcut_audit import colour_baseline
 from leuko.images import scale_bar
-from leuko.images.colour_statistics import colour_statistics
 from leuko.images.decode import decode
+from leuko.images.stain.colour_statistics import colour_statistics
 from leuko.networks import model_folder
 
 ROOT = Path(__file__).parents[1]

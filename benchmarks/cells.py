@@ -24,8 +24,8 @@ import numpy as np
 from scipy import ndimage
 
 from leuko.cells.segmentation import METHODS, Segmentation, segment
-from leuko.images import synthetic
 from leuko.images.decode import decode
+from leuko.images.synthetic import rendering
 
 ROOT = Path(__file__).parents[1]
 RECOUNT = ROOT / "benchmarks" / "data" / "bccd_red_cells.csv"
@@ -137,8 +137,8 @@ def drawn(fields: int = 200) -> dict[str, float]:
     for seed in range(5000, 5000 + fields):
         names = rng.choice(["blast", "lymphocyte", "neutrophil", "monocyte"], rng.integers(0, 5))
         wanted = {str(name): int((names == name).sum()) for name in names}
-        stain, um = str(rng.choice(list(synthetic.STAINS))), float(rng.uniform(0.1, 0.35))
-        smear = synthetic.render(seed, um_per_px=um, stain=stain, white_cells=wanted)
+        stain, um = str(rng.choice(list(rendering.STAINS))), float(rng.uniform(0.1, 0.35))
+        smear = rendering.render(seed, um_per_px=um, stain=stain, white_cells=wanted)
         found = segment(smear.image)
         wrong += abs(int(found.white_cells.max()) - len(names))
         areas = np.bincount(smear.red_cells.ravel())[1:]
@@ -155,7 +155,7 @@ def drawn(fields: int = 200) -> dict[str, float]:
 def speed(data: Path) -> dict[str, float]:
     """Median seconds of ten runs, and the peak memory in MB of a process that does nothing else."""
     small = decode(sorted((data / "bccd" / "JPEGImages").iterdir())[0])
-    large = synthetic.render(
+    large = rendering.render(
         1, width=2592, height=1944, um_per_px=0.07, white_cells={"blast": 20, "lymphocyte": 20, "neutrophil": 20}
     ).image
     figures = {}

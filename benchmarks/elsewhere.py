@@ -27,10 +27,10 @@ from leuko.cells.features.morphology import Measurements
 from leuko.cells.segmentation import segment
 from leuko.decision import cell_score
 from leuko.decision.fusion import Verdict
-from leuko.images import synthetic
 from leuko.images.decode import decode
-from leuko.images.stain_normalisation import reinhard_normalise
-from leuko.images.stain_profile import StainProfile
+from leuko.images.stain.normalisation import reinhard_normalise
+from leuko.images.stain.profile import StainProfile
+from leuko.images.synthetic import rendering
 from leuko.inference.classifier import ClassificationResult, Classifier
 from leuko.networks import model_folder
 from leuko.stats.proportions import wilson_interval
@@ -240,7 +240,7 @@ def _drawn() -> Iterator[Field]:
             }
             for cells, ill in ((kinds, True), (normal, False)):
                 stain = ("neutral", "pink", "blue")[seed % 3]
-                smear = synthetic.render(
+                smear = rendering.render(
                     seed, width=side, height=side, um_per_px=um, white_cells=cells, stain=stain, blur_um=0.3
                 )
                 yield Field(smear.image, ill)

@@ -35,7 +35,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from benchmarks.serving import META, Served, call, served, upload, write
-from leuko.images import synthetic
+from leuko.images.synthetic import rendering
 
 FORMATS = {"JPEG": "jpg", "PNG": "png", "TIFF": "tif", "BMP": "bmp", "WEBP": "webp", "GIF": "gif"}
 FORMATS |= {"AVIF": "avif", "JPEG2000": "jp2"}
@@ -106,7 +106,7 @@ def main(inputs: int) -> None:
 def drawn(number: int) -> Image.Image:
     """A small smear with room for its cells."""
     return Image.fromarray(
-        synthetic.render(number, width=64, height=64, um_per_px=0.42, white_cells={"blast": 1}).image
+        rendering.render(number, width=64, height=64, um_per_px=0.42, white_cells={"blast": 1}).image
     )
 
 

@@ -3,8 +3,8 @@
     python -m benchmarks.refusals ../shared/data [--every N]
 
 Every refused smear is a false refusal. Light is the factor by which all pixels are multiplied, clipped at 255. The
-bounds of `leuko.images.quality` were chosen on a part of these images, so the table says how well they fit and not how
-well they will do elsewhere. Pictures that are no smears, and smears that were spoilt, are to be refused.
+bounds of `leuko.images.quality.assessment` were chosen on a part of these images, so the table shows how well they fit
+and not how well they will do elsewhere. Pictures that are no smears, and smears that were spoilt, are to be refused.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.not_smears import noise, photographs, text
 from leuko.images.decode import decode
-from leuko.images.quality import assess
+from leuko.images.quality.assessment import assess
 from leuko.stats.proportions import wilson_interval
 from leuko.system.threads import in_order
 

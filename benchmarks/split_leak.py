@@ -31,7 +31,7 @@ from leuko.data.splitting.groups import Groups, find_groups
 from leuko.data.splitting.split import Split, class_shares_off, split_rows, verify
 from leuko.evaluation.logits import predict
 from leuko.evaluation.shortcut_audit import mean_interval
-from leuko.images.colour_statistics import colour_statistics
+from leuko.images.stain.colour_statistics import colour_statistics
 from leuko.networks.backbones import create
 from leuko.networks.preprocessing import Preprocessing
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from leuko.images import synthetic
+from leuko.images.synthetic import rendering
 
 TARGET = Path(__file__).parents[1] / "examples" / "smear.png"
 
 
 def main() -> None:
-    smear = synthetic.render(
+    smear = rendering.render(
         width=640,
         height=480,
         um_per_px=0.2,

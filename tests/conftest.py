@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 import pytest
 
-from leuko.images import synthetic
+from leuko.images.synthetic import rendering
 from leuko.inference.classifier import Classifier
 from tests import clients
 from tests.drawn import draw
@@ -67,7 +67,7 @@ def embedded() -> Classifier:
 @pytest.fixture(scope="session")
 def smear() -> np.ndarray:
     """A drawn field, 224 × 224, with ten blasts."""
-    return synthetic.render(
+    return rendering.render(
         3, width=224, height=224, um_per_px=0.42, stain="blue", white_cells={"blast": 10}, blur_um=0.3
     ).image
 

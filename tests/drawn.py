@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from leuko.images import synthetic
+from leuko.images.synthetic import rendering
 
 CLASSES = {"blast": {"blast": 4}, "healthy": {"neutrophil": 3}}
 
@@ -17,12 +17,12 @@ def draw(root: Path, *counts: int) -> Path:
     for (name, cells), count in zip(CLASSES.items(), counts, strict=True):
         (root / name).mkdir()
         for i in range(count):
-            field = synthetic.render(i, width=96, height=96, um_per_px=0.7, white_cells=cells)
+            field = rendering.render(i, width=96, height=96, um_per_px=0.7, white_cells=cells)
             Image.fromarray(field.image).save(root / name / f"{i}.png")
     return root
 
 
-def cut_out(smear: synthetic.Smear, ground: tuple[int, int, int]) -> np.ndarray:
+def cut_out(smear: rendering.Smear, ground: tuple[int, int, int]) -> np.ndarray:
     """The first white cell of a drawn field on a ground of one colour, 300 × 300."""
     rows, columns = np.nonzero(smear.white_cells == 1)
     window = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.speed import over_http
 from benchmarks.speed.models import NAMES, write
-from leuko.images import synthetic
+from leuko.images.synthetic import rendering
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "speed.json"
@@ -83,7 +83,7 @@ def _pictures(data: Path, place: Path) -> dict[str, Path]:
 
 def _draw(file: Path, width: int, height: int, um_per_px: float, white_cells: dict[str, int]) -> Path:
     """Write a drawn field."""
-    drawn = synthetic.render(1, width=width, height=height, um_per_px=um_per_px, white_cells=white_cells)
+    drawn = rendering.render(1, width=width, height=height, um_per_px=um_per_px, white_cells=white_cells)
     cv2.imwrite(str(file), drawn.image[..., ::-1])
     return file
 

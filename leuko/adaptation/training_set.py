@@ -13,7 +13,7 @@ from leuko.data.cleaning.clean import Cleaning, inspect
 from leuko.data.errors import DataError
 from leuko.data.image_table import ImageTable
 from leuko.data.splitting.groups import Groups, find_groups
-from leuko.images.colour_statistics import colour_statistics
+from leuko.images.stain.colour_statistics import colour_statistics
 from leuko.networks.model import Model
 
 MIN_IMAGES = 5  # different pictures of each class; with fewer, nothing is fitted

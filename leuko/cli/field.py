@@ -34,8 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     from leuko.cells.segmentation import segment
     from leuko.cli.per_image import run_on_images
     from leuko.cli.picture_folder import PictureFolder
-    from leuko.images import quality
     from leuko.images.file_types import printable
+    from leuko.images.quality import assessment
     from leuko.inference import field_json
 
     masks = PictureFolder(arguments.masks, "field --masks", arguments.overwrite) if arguments.masks else None
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     def analyse(name: str, stem: str, picture: Picture) -> dict[str, Any]:
         for folder in folders:
             folder.check_free(stem)
-        image_quality = quality.assess(picture.pixels)
+        image_quality = assessment.assess(picture.pixels)
         segmentation = segment(picture.pixels, arguments.method, picture.um_per_px)
         no_cells = " ".join(field_json.why_no_cells(image_quality, segmentation))
         if no_cells and folders:

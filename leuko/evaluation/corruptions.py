@@ -16,8 +16,8 @@ import numpy as np
 
 from leuko.cells.segmentation import segment
 from leuko.images.scale_bar import CORNER
-from leuko.images.stain_normalisation import recolour_dyes, reinhard_normalise
-from leuko.images.stain_profile import StainProfile
+from leuko.images.stain.normalisation import recolour_dyes, reinhard_normalise
+from leuko.images.stain.profile import StainProfile
 
 BORDER = 1 / 16  # of each side: the border that is kept in "border only"
 MARGIN_UM = 1.0  # around white cells; removed from the background together with them
@@ -52,7 +52,7 @@ def brightness(image: np.ndarray, strength: float, rng: np.random.Generator) -> 
 def stain(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
     """Other dyes: amounts changed by a factor of up to 1 + `strength`, colours turned by up to 40° × `strength`.
 
-    Amounts and dyes are those of `leuko.images.stain_normalisation`; the background does not change.
+    Amounts and dyes are those of `leuko.images.stain.normalisation`; the background does not change.
     """
     profile = StainProfile.from_image(image)
     amount = (1 + strength) ** rng.uniform(-1, 1, size=(2, 1))

@@ -21,8 +21,8 @@ from leuko.evaluation.evaluation_set import EvaluationSet, gather
 from leuko.evaluation.predict_dataset import EvaluatedDataset, predict_dataset, progress
 from leuko.evaluation.shortcut_audit import TrainingColours
 from leuko.evaluation.stain_references import find_references, stain_profiles
-from leuko.images.colour_statistics import colour_statistics
-from leuko.images.stain_profile import StainProfile
+from leuko.images.stain.colour_statistics import colour_statistics
+from leuko.images.stain.profile import StainProfile
 from leuko.inference.classifier import Classifier, leukaemia_probability
 from leuko.networks import model_folder
 

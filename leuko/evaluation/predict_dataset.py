@@ -12,9 +12,9 @@ from tqdm import tqdm
 from leuko.data.image_table import ImageTable
 from leuko.evaluation.binary_metrics import Decisions
 from leuko.evaluation.evaluation_set import EvaluationSet
-from leuko.images import quality
-from leuko.images.colour_statistics import colour_statistics
 from leuko.images.decode import ImageError
+from leuko.images.quality import assessment
+from leuko.images.stain.colour_statistics import colour_statistics
 from leuko.inference.classifier import Classifier, Finding, leukaemia_probability
 from leuko.networks.model_folder import ModelMetadata
 from leuko.stats.calibration_metrics import unscaled_probabilities
@@ -32,7 +32,7 @@ class DatasetPredictions:
         distance: float, M: distance of the features from the training images
             (`leuko.decision.out_of_distribution.MahalanobisOOD`).
         colours: float, M × 9: colour statistics.
-        contrast, sharpness: float, M: from `leuko.images.quality.contrast_and_sharpness`.
+        contrast, sharpness: float, M: from `leuko.images.quality.assessment.contrast_and_sharpness`.
         errors: why an image cannot be read, by row number.
     """
 
@@ -82,7 +82,9 @@ def predict_dataset(classifier: Classifier, rows: ImageTable, progress: Progress
         reading = classifier.analyse(image)
         readable.append(row)
         findings.append(reading.finding)
-        measures.append((float(ood_detector.distance(reading.output.features)), *quality.contrast_and_sharpness(image)))
+        measures.append(
+            (float(ood_detector.distance(reading.output.features)), *assessment.contrast_and_sharpness(image))
+        )
         colours.append(colour_statistics(image))
     distance, contrast, sharpness = np.array(measures).reshape(-1, 3).T
     return DatasetPredictions(

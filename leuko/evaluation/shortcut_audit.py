@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from leuko.data.image_table import ImageTable
 from leuko.evaluation.predict_dataset import Progress
-from leuko.images.colour_statistics import colour_statistics
+from leuko.images.stain.colour_statistics import colour_statistics
 from leuko.networks.model_folder import Model
 from leuko.networks.runtime import runtime_of
 from leuko.stats import proportions
@@ -57,7 +57,7 @@ def colour_baseline(
     With fewer than five training images, all of them are neighbours.
 
     Args:
-        training, test: float, N × 9, from `leuko.images.colour_statistics.colour_statistics`.
+        training, test: float, N × 9, from `leuko.images.stain.colour_statistics.colour_statistics`.
         training_labels, test_labels: int, N.
         groups: N: which test images belong together, for the intervals; None: each image is a group.
         network: int, N: a network's predictions for the test images.

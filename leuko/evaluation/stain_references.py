@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leuko.data.errors import DataError
-from leuko.images import synthetic
 from leuko.images.decode import SUFFIXES, ImageError, decode
-from leuko.images.stain_profile import StainProfile
+from leuko.images.stain.profile import StainProfile
+from leuko.images.synthetic import rendering
 
 IMAGES_PER_FOLDER = 30  # about; more images do not change a typical profile
 DRAWN_STAINS = ("neutral", "pink", "blue")
@@ -57,5 +57,5 @@ def _profile(file: Path) -> StainProfile:
 
 
 def _drawn(stain: str) -> StainProfile:
-    smear = synthetic.render(0, width=512, height=512, um_per_px=0.3, stain=stain, white_cells=DRAWN_CELLS)
+    smear = rendering.render(0, width=512, height=512, um_per_px=0.3, stain=stain, white_cells=DRAWN_CELLS)
     return StainProfile.from_image(smear.image)

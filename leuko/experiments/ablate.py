@@ -31,9 +31,9 @@ from leuko.evaluation.corruptions import BACKGROUND_GREY
 from leuko.evaluation.shortcut_audit import mean_interval, nearest_neighbours
 from leuko.evaluation.stain_references import StainReference, stain_profiles
 from leuko.experiments import single_run
-from leuko.images.colour_statistics import colour_statistics
-from leuko.images.stain_normalisation import macenko_normalise, reinhard_normalise
-from leuko.images.stain_profile import StainProfile
+from leuko.images.stain.colour_statistics import colour_statistics
+from leuko.images.stain.normalisation import macenko_normalise, reinhard_normalise
+from leuko.images.stain.profile import StainProfile
 from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing, to_input
 from leuko.reports import ablation as ablation_table

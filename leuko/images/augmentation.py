@@ -11,8 +11,8 @@ from PIL import Image
 
 from leuko.images import scale_bar
 from leuko.images.field_of_view import crop_to_field_of_view
-from leuko.images.stain_normalisation import StainNormaliser, recolour_dyes
-from leuko.images.stain_profile import StainProfile
+from leuko.images.stain.normalisation import StainNormaliser, recolour_dyes
+from leuko.images.stain.profile import StainProfile
 
 Kind = Literal["none", "light", "stain", "mixed"]
 

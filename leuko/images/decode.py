@@ -16,8 +16,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from leuko.images import dicom, pillow_formats, unsupported_formats
-from leuko.images.limits import MAX_BYTES, MAX_PIXELS, ImageError, too_many_pixels
+from leuko.images.formats import dicom, pillow_formats, unsupported_formats
+from leuko.images.formats.limits import MAX_BYTES, MAX_PIXELS, ImageError, too_many_pixels
 
 __all__ = [
     "FORMATS",
@@ -94,8 +94,8 @@ def pictures(source: bytes | str | Path | BinaryIO) -> list[Picture]:
         At least one picture, in the order of the file.
 
     Raises:
-        ImageError: empty, over `MAX_BYTES`, or beyond another limit of `leuko.images.limits`, damaged, or no image
-            that can be read; one sentence says what is wrong and what to do.
+        ImageError: empty, over `MAX_BYTES`, or beyond another limit of `leuko.images.formats.limits`, damaged, or no
+            image that can be read; one sentence says what is wrong and what to do.
     """
     if isinstance(source, (str, Path)) and Path(source).suffix.lower() == ".mrxs":
         raise ImageError("The file is the preview of a whole slide (MRXS); export single fields from its viewer.")
@@ -171,7 +171,7 @@ def _reader(data: bytes) -> Iterator[tuple[int, np.ndarray, float | None]]:
     if dicom.is_dicom(data):
         return dicom.read(data)
     if _TIFF.match(data):
-        from leuko.images import tiff
+        from leuko.images.formats import tiff
 
         return tiff.read(data)
     return pillow_formats.read(data)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Literal
 
-from leuko.images import dicom, pillow_formats
 from leuko.images.decode import SUFFIXES
+from leuko.images.formats import dicom, pillow_formats
 
 HEAD = 4096  # bytes of a file by which `kind_of` knows it
 TABLES = (".csv", ".tsv", ".jsonl", ".xlsx", ".xls", ".ods", ".parquet")

@@ -19,7 +19,7 @@ from leuko.decision.fusion import Verdict
 from leuko.decision.out_of_distribution import ood_reason
 from leuko.images import field_of_view
 from leuko.images.field_of_view import FieldOfView
-from leuko.images.quality import Quality, assess
+from leuko.images.quality.assessment import Quality, assess
 from leuko.inference.finding import Finding, leukaemia_probability
 from leuko.inference.inputs import as_picture
 from leuko.networks import grad_cam, model_folder

@@ -10,7 +10,7 @@ from leuko.cells.counting import NOT_COUNTED
 from leuko.cells.features import morphology
 from leuko.cells.segmentation import Segmentation
 from leuko.decision.cell_score import scale_notes
-from leuko.images.quality import Quality, assess
+from leuko.images.quality.assessment import Quality, assess
 from leuko.inference.field import Field
 
 

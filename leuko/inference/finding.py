@@ -10,7 +10,7 @@ import numpy as np
 
 from leuko.decision.cell_score import Decision
 from leuko.decision.fusion import Verdict
-from leuko.images.quality import Quality
+from leuko.images.quality.assessment import Quality
 
 
 @dataclass(frozen=True)

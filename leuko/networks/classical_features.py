@@ -16,7 +16,7 @@ from leuko.cells.features.catalogue import FEATURES as CELL_FEATURES
 from leuko.cells.features.morphology import as_matrix, describe
 from leuko.cells.segmentation import Segmentation, segment
 from leuko.images import scale_bar
-from leuko.images.colour_statistics import colour_statistics
+from leuko.images.stain.colour_statistics import colour_statistics
 
 # What model folders name: "deep" are the features of a frozen network.
 FeatureSet = Literal["colours", "cells", "k-means nuclei", "deep"]

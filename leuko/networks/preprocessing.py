@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from leuko.images import field_of_view
-from leuko.images.stain_normalisation import StainNormaliser
+from leuko.images.stain.normalisation import StainNormaliser
 
 _RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 MAX_INPUT = 4096  # pixels of a side

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from leuko.evaluation.interval_text import figure_text
-from leuko.reports.templates import render
+from leuko.reports.rendering import render
 from leuko.stats.bootstrap import Interval
 
 PAGE, TABLE = "ablation.md", "ablation.csv"

@@ -14,7 +14,7 @@ import numpy as np
 from leuko.evaluation import metrics
 from leuko.evaluation.interval_text import figure_text
 from leuko.reports import tables
-from leuko.reports.templates import render
+from leuko.reports.rendering import render
 from leuko.stats import paired_tests
 from leuko.stats.bootstrap import Interval
 

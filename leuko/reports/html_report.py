@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from leuko.data import output_paths
-from leuko.reports.templates import render
+from leuko.reports.rendering import render
 
 REPORT = "report.html"
 THUMBNAIL = 128  # pixels, longer side of a small image

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from optuna.trial import FrozenTrial, TrialState
 
 from leuko.evaluation.interval_text import interval_text
-from leuko.reports.templates import render
+from leuko.reports.rendering import render
 from leuko.stats import proportions
 
 matplotlib.use("Agg")

@@ -16,8 +16,8 @@ from leuko.data.splitting import balance
 from leuko.data.splitting.groups import Groups, find_groups
 from leuko.data.splitting.split import Split, class_shares_off, split_rows, verify
 from leuko.evaluation.logits import predict_with_model
-from leuko.images.colour_statistics import colour_statistics
 from leuko.images.decode import ImageError
+from leuko.images.stain.colour_statistics import colour_statistics
 from leuko.networks import model_folder
 from leuko.training.settings import Settings
 

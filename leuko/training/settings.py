@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from leuko.data.sources.folders import title_of
 from leuko.images.augmentation import Kind
-from leuko.images.stain_normalisation import Method
+from leuko.images.stain.normalisation import Method
 from leuko.networks.network import FineTuning
 from leuko.training.losses import LossName
 
@@ -46,7 +46,7 @@ class Settings:
             mean and standard deviation; `unit`, 0 to 1; `symmetric`, -1 to 1.
         augment: see `leuko.images.augmentation`.
         normalise_stain: method that gives images the typical stain of the training images, see
-            `leuko.images.stain_normalisation`.
+            `leuko.images.stain.normalisation`.
         normalise_images: which images are normalised: all, or only those unlike the training images (`foreign`).
         seed: of the split and of all random choices in training.
         resume: continue from the last checkpoint of an interrupted run.

@@ -15,8 +15,8 @@ from leuko.data.load import load
 from leuko.evaluation import model_warnings
 from leuko.evaluation.interval_text import figure_text
 from leuko.images.field_of_view import crop_to_field_of_view
-from leuko.images.stain_normalisation import StainNormaliser
-from leuko.images.stain_profile import StainProfile
+from leuko.images.stain.normalisation import StainNormaliser
+from leuko.images.stain.profile import StainProfile
 from leuko.networks.backbones import create
 from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing

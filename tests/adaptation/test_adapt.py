@@ -30,9 +30,9 @@ from leuko.data.errors import DataError
 from leuko.data.sources.archive import ArchiveError, unpack
 from leuko.decision.calibration import OperatingPoint
 from leuko.decision.out_of_distribution import MahalanobisOOD
-from leuko.images import synthetic
 from leuko.images.augmentation import restain
 from leuko.images.decode import decode
+from leuko.images.synthetic import rendering
 from leuko.networks import model_folder
 from leuko.networks.backbones import create
 from leuko.networks.model_folder import digest
@@ -49,7 +49,7 @@ CELLS = {"blasts": {"blast": 5}, "healthy": {"neutrophil": 3}}
 
 
 def draw(seed: int, cells: dict[str, int], size: int = 160) -> np.ndarray:
-    return synthetic.render(seed, width=size, height=size * 3 // 4, um_per_px=0.5, white_cells=cells).image
+    return rendering.render(seed, width=size, height=size * 3 // 4, um_per_px=0.5, white_cells=cells).image
 
 
 @pytest.fixture(scope="session")
@@ -158,7 +158,7 @@ def test_small_cells_are_shown_larger_and_large_ones_smaller():
 
 
 def draw_at(um_per_px: float) -> list[np.ndarray]:
-    return [synthetic.render(seed, width=400, height=400, um_per_px=um_per_px).image for seed in range(5)]
+    return [rendering.render(seed, width=400, height=400, um_per_px=um_per_px).image for seed in range(5)]
 
 
 def test_the_card_and_the_screen_say_what_was_measured_and_no_more(adapted):

@@ -13,8 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.feature_cache import cached, digest_of
 from leuko.adaptation.frozen_features import FrozenTrunk, compute_features
 from leuko.adaptation.head_fitting import fit_head
-from leuko.images.stain_normalisation import StainNormaliser
-from leuko.images.stain_profile import StainProfile
+from leuko.images.stain.normalisation import StainNormaliser
+from leuko.images.stain.profile import StainProfile
 from leuko.networks import model_folder, runtime
 from leuko.networks.model import Model
 from leuko.networks.preprocessing import Preprocessing, to_input

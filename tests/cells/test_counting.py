@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binomtest
 
 from leuko.cells.counting import RULE, count
-from leuko.images import synthetic
+from leuko.images.synthetic import rendering
 from leuko.stats.proportions import wilson_interval
 
 
@@ -53,7 +53,7 @@ def test_cells_cut_by_the_left_and_upper_border_count_and_the_others_do_not():
 
 
 def test_fields_side_by_side_count_every_cell_once():
-    smear = synthetic.render(2, width=600, height=400, um_per_px=0.2)
+    smear = rendering.render(2, width=600, height=400, um_per_px=0.2)
     whole, total = count(smear).red_cells, 0
     cut = [[(rows, columns) for columns in np.split(np.arange(600), 3)] for rows in np.split(np.arange(400), 2)]
     for rows, columns in (part for line in cut for part in line):
@@ -65,7 +65,7 @@ def test_fields_side_by_side_count_every_cell_once():
 
 
 def test_a_drawn_field_is_counted_without_error():
-    smear = synthetic.render(1, platelets=5, white_cells={"lymphocyte": 2, "neutrophil": 1, "blast": 1})
+    smear = rendering.render(1, platelets=5, white_cells={"lymphocyte": 2, "neutrophil": 1, "blast": 1})
     counts = count(smear)
     assert counts.white_cells.total == counts.white_cells.counted == 4
     assert counts.red_cells.total == smear.red_cells.max()
@@ -138,7 +138,7 @@ def test_wilson_agrees_with_scipy():
 
 
 def test_json_has_the_contract_and_survives_a_round_trip():
-    smear = synthetic.render(1)
+    smear = rendering.render(1)
     answer = count(smear, [0.9, 0.1, 0.2]).as_json()
     assert json.loads(json.dumps(answer)) == answer
     assert set(answer["counts"]) == {"white_cells", "red_cells", "platelets"}

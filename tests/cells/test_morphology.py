@@ -14,7 +14,7 @@ import pytest
 from leuko.cells.features import shape_descriptors, texture
 from leuko.cells.features.catalogue import FEATURES, NAMES, document
 from leuko.cells.features.morphology import as_json, as_matrix, count_lobes, describe
-from leuko.images import synthetic
+from leuko.images.synthetic import rendering
 
 ROOT = Path(__file__).parents[2]
 
@@ -251,7 +251,7 @@ def test_turning_moving_and_scaling_a_cell_changes_no_plain_number():
 
 
 def test_quarter_turns_and_mirrors_of_a_picture_change_nothing():
-    smear = synthetic.render(6, width=400, height=300, white_cells={"neutrophil": 1})
+    smear = rendering.render(6, width=400, height=300, white_cells={"neutrophil": 1})
     first = as_matrix(describe(smear.image, smear))[1][0]
     for change in (np.rot90, np.fliplr, np.flipud, np.ascontiguousarray):
         turned = replace(
@@ -271,7 +271,7 @@ def test_the_signature_does_not_depend_on_where_the_outline_starts():
 
 def test_colour_and_texture_hardly_change_with_the_magnification():
     fields = [
-        synthetic.render(8, width=int(48 / um), height=int(36 / um), um_per_px=um, white_cells={"blast": 1}, noise=0)
+        rendering.render(8, width=int(48 / um), height=int(36 / um), um_per_px=um, white_cells={"blast": 1}, noise=0)
         for um in (0.06, 0.1, 0.2)
     ]
     coarse, fine = fields[-1], [describe(field.image, field) for field in fields[:-1]]
@@ -291,7 +291,7 @@ def test_lobes_and_indentation_tell_neutrophils_from_lymphocytes_and_blasts(um_p
     lobes: dict[str, list[int]] = {"neutrophil": [], "lymphocyte": [], "blast": []}
     dents: dict[str, list[float]] = {kind: [] for kind in lobes}
     for seed in range(2):
-        smear = synthetic.render(
+        smear = rendering.render(
             seed,
             width=int(110 / um_per_px),
             height=int(80 / um_per_px),
@@ -312,7 +312,7 @@ def test_lobes_and_indentation_tell_neutrophils_from_lymphocytes_and_blasts(um_p
 def test_lobes_agree_with_a_reconstruction_by_scikit_image():
     morphology, measurement = pytest.importorskip("skimage.morphology"), pytest.importorskip("skimage.measure")
     for seed in range(2):
-        smear = synthetic.render(seed, width=900, height=700, red_cover=0, white_cells={"neutrophil": 8, "monocyte": 3})
+        smear = rendering.render(seed, width=900, height=700, red_cover=0, white_cells={"neutrophil": 8, "monocyte": 3})
         for label in range(1, 12):
             y, x = np.nonzero(smear.nuclei == label)
             mask = np.zeros((np.ptp(y) + 3, np.ptp(x) + 3), np.uint8)
@@ -382,7 +382,7 @@ def test_cells_at_the_border_are_marked_and_the_boxes_fit():
 
 
 def test_matrix_json_and_columns_say_the_same():
-    smear = synthetic.render(1)
+    smear = rendering.render(1)
     table = describe(smear.image, smear)
     names, matrix = as_matrix(table)
     cells = json.loads(json.dumps(as_json(table), allow_nan=False))
@@ -442,7 +442,7 @@ def test_the_document_is_up_to_date_and_every_reference_has_a_doi():
 
 def test_sixty_cells_of_a_large_field_are_all_measured():
     cells = {"lymphocyte": 20, "neutrophil": 15, "blast": 15, "monocyte": 10}
-    small = synthetic.render(1, width=1296, height=972, um_per_px=0.16, red_cover=0.05, white_cells=cells)
+    small = rendering.render(1, width=1296, height=972, um_per_px=0.16, red_cover=0.05, white_cells=cells)
     large = {
         name: np.repeat(np.repeat(getattr(small, name), 2, 0), 2, 1) for name in ("image", "nuclei", "white_cells")
     }

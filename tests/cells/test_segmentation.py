@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from leuko.cells.segmentation import METHODS, segment
-from leuko.images import synthetic
 from leuko.images.decode import decode
+from leuko.images.synthetic import rendering
 from tests.conftest import ROOT
 
 KINDS = {"lymphocyte": 1, "neutrophil": 1, "blast": 1}
@@ -23,12 +23,12 @@ def overlap(found: np.ndarray, truth: np.ndarray) -> float:
     return (found & truth).sum() / (found | truth).sum()
 
 
-@pytest.mark.parametrize("stain", synthetic.STAINS)
+@pytest.mark.parametrize("stain", rendering.STAINS)
 @pytest.mark.parametrize("um_per_px", [0.12, 0.2])
 def test_white_cells_of_drawn_fields_are_all_found_and_well_outlined(stain, um_per_px):
     cells, nuclei = [], []
     for seed in range(4):
-        smear = synthetic.render(seed, stain=stain, um_per_px=um_per_px, white_cells=KINDS)
+        smear = rendering.render(seed, stain=stain, um_per_px=um_per_px, white_cells=KINDS)
         found = segment(smear.image)
         assert found.white_cells.max() == 3
         cells.append(overlap(found.white_cells > 0, smear.white_cells > 0))
@@ -38,7 +38,7 @@ def test_white_cells_of_drawn_fields_are_all_found_and_well_outlined(stain, um_p
 
 
 def test_labels_are_counted_without_gaps_and_nuclei_belong_to_cells():
-    found = segment(synthetic.render(5, white_cells=KINDS).image)
+    found = segment(rendering.render(5, white_cells=KINDS).image)
     for labels in (found.white_cells, found.red_cells, found.platelets):
         assert set(np.unique(labels)) == set(range(labels.max() + 1)) and labels.dtype == np.int32
     inside = found.nuclei > 0
@@ -47,17 +47,17 @@ def test_labels_are_counted_without_gaps_and_nuclei_belong_to_cells():
     assert set(np.unique(found.mask())) == {0, 64, 128, 255}
 
 
-@pytest.mark.parametrize("stain", synthetic.STAINS)
+@pytest.mark.parametrize("stain", rendering.STAINS)
 def test_fields_without_white_cells_have_none(stain):
     for seed in range(3):
-        found = segment(synthetic.render(seed, stain=stain, white_cells={}).image)
+        found = segment(rendering.render(seed, stain=stain, white_cells={}).image)
         assert found.white_cells.max() == 0 and found.nuclei.max() == 0
         assert found.red_cells.max() > 10
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_pale_cells_beside_a_dark_one_are_found(seed):
-    smear = synthetic.render(seed, um_per_px=0.2, stain="pink", white_cells={"blast": 5})
+    smear = rendering.render(seed, um_per_px=0.2, stain="pink", white_cells={"blast": 5})
     pale = smear.white_cells > 1  # all but one
     image = smear.image.astype(float)
     image[pale] += 0.45 * ((240, 215, 235) - image[pale])
@@ -73,7 +73,7 @@ def test_empty_images_have_no_cells(image):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_turning_and_enlarging_change_nothing(method):
-    image = synthetic.render(2, white_cells=KINDS, um_per_px=0.2).image
+    image = rendering.render(2, white_cells=KINDS, um_per_px=0.2).image
     plain = segment(image, method)
     turned = segment(np.ascontiguousarray(np.rot90(image)), method)
     assert overlap(np.rot90(plain.white_cells) > 0, turned.white_cells > 0) > 0.95
@@ -103,11 +103,11 @@ def test_noise_is_not_reported_as_reliable_cells():
     noise = np.random.default_rng(0).normal(0, 45, (300, 400, 3)) + 128
     found = segment(noise.clip(0, 255).astype(np.uint8))
     assert not found.reliable and found.unreliable_reason.endswith(".")
-    assert segment(synthetic.render(2, white_cells=KINDS).image).reliable
+    assert segment(rendering.render(2, white_cells=KINDS).image).reliable
 
 
 def test_the_scale_of_a_file_is_used_where_red_cells_give_none_and_named_where_they_contradict_it():
-    image = synthetic.render(2, white_cells=KINDS, um_per_px=0.2).image
+    image = rendering.render(2, white_cells=KINDS, um_per_px=0.2).image
     plain = segment(image)
     assert plain.scale_source == "red cells" and plain.scale_conflict is None and plain.red_cells_plausible
     agreeing = segment(image, um_per_px=0.21)
@@ -115,14 +115,14 @@ def test_the_scale_of_a_file_is_used_where_red_cells_give_none_and_named_where_t
     wrong = segment(image, um_per_px=0.5)
     assert wrong.um_per_px == plain.um_per_px and wrong.scale_source == "red cells"
     assert "0.5" in wrong.scale_conflict and wrong.scale_conflict.endswith(".")
-    alone = synthetic.render(2, width=200, height=200, um_per_px=0.1, white_cells={"blast": 1}, red_cover=0).image
+    alone = rendering.render(2, width=200, height=200, um_per_px=0.1, white_cells={"blast": 1}, red_cover=0).image
     assert segment(alone).um_per_px is None and segment(alone).scale_source is None
     stated = segment(alone, um_per_px=0.1)
     assert stated.um_per_px == 0.1 and stated.scale_source == "file" and stated.scale_conflict is None
 
 
 def test_the_scale_of_a_file_makes_no_smear_of_a_blurred_image(embedded):
-    image = synthetic.render(3, width=224, height=224, um_per_px=0.42, white_cells={"blast": 8}).image
+    image = rendering.render(3, width=224, height=224, um_per_px=0.42, white_cells={"blast": 8}).image
     blurred = cv2.GaussianBlur(image, (0, 0), 4)
     assert segment(blurred, um_per_px=0.42).red_cells_plausible is False
     assert embedded.classify(blurred, um_per_px=0.42).decision == "uncertain"
@@ -138,7 +138,7 @@ def test_real_single_cells_are_outlined_as_by_hand(data):
 
 
 def test_the_command_line_writes_lines_masks_and_overlays(tmp_path):
-    smear = synthetic.render(1, white_cells=KINDS)
+    smear = rendering.render(1, white_cells=KINDS)
     Image.fromarray(smear.image).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"no image")
     command = [sys.executable, "-m", "leuko", "field", str(tmp_path / "a.png"), str(tmp_path / "b.png")]
@@ -158,7 +158,7 @@ def test_the_command_line_writes_lines_masks_and_overlays(tmp_path):
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 300), (300, 2), (5000, 3), (30, 640), (480, 12)])
 def test_a_strip_of_an_image_is_looked_at_too(shape):
-    smear = synthetic.render(4, width=640, height=480, white_cells={"blast": 3}).image
+    smear = rendering.render(4, width=640, height=480, white_cells={"blast": 3}).image
     strip = np.resize(smear, (*shape, 3)) if shape[0] > 480 else smear[: shape[0], : shape[1]].copy()
     found = segment(strip)
     assert found.red_cells.shape == found.nuclei.shape == shape

@@ -24,7 +24,7 @@ from leuko.__main__ import main
 from leuko.cells.segmentation import segment
 from leuko.data.errors import DataError
 from leuko.data.load import load
-from leuko.images import synthetic
+from leuko.images.synthetic import rendering
 from leuko.networks.model_folder import ModelFolderError, locate
 from leuko.serving import batch
 from leuko.serving.gradio.upload_components import Upload
@@ -53,7 +53,7 @@ def as_bytes(picture: Image.Image, kind: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def picture() -> Image.Image:
-    return Image.fromarray(synthetic.render(1, width=96, height=96, um_per_px=0.7, white_cells={"blast": 4}).image)
+    return Image.fromarray(rendering.render(1, width=96, height=96, um_per_px=0.7, white_cells={"blast": 4}).image)
 
 
 @pytest.fixture(scope="module")

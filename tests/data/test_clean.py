@@ -18,7 +18,7 @@ from leuko.data.errors import DataError
 from leuko.data.load import load
 from leuko.data.splitting.groups import find_groups
 from leuko.images.decode import decode, format_of
-from leuko.images.synthetic import render
+from leuko.images.synthetic.rendering import render
 from tests.drawn import cut_out
 
 CLASSES = {"blast": "pink", "lymphocyte": "neutral"}

@@ -20,8 +20,8 @@ from leuko.decision.apparent_cell_size import ScaleRange, um_per_input_px
 from leuko.decision.calibration import OperatingPoint
 from leuko.decision.cell_score import CellScore
 from leuko.decision.fusion import Verdict
-from leuko.images import synthetic
 from leuko.images.decode import decode
+from leuko.images.synthetic import rendering
 from leuko.inference.classifier import Classifier
 from leuko.networks import model_folder
 from leuko.stats.proportions import wilson_interval
@@ -37,7 +37,7 @@ def weigh(image: np.ndarray) -> CellScore:
 
 def field(seed: int, cells: dict[str, int], um_per_px: float = 0.12, stain: str = "neutral") -> np.ndarray:
     side = round(120 / um_per_px)
-    return synthetic.render(
+    return rendering.render(
         seed, width=side, height=side, um_per_px=um_per_px, white_cells=cells, stain=stain, blur_um=0.3
     ).image
 
@@ -61,11 +61,11 @@ def test_the_size_of_the_picture_changes_little():
     [
         (field(3, {}), "no white cell with a nucleus"),
         (
-            synthetic.render(4, width=290, height=290, white_cells={"neutrophil": 1}, rouleaux=0).image,
+            rendering.render(4, width=290, height=290, white_cells={"neutrophil": 1}, rouleaux=0).image,
             "a single cell and not a field",
         ),
         (
-            synthetic.render(5, width=640, height=480, white_cells={"blast": 4}, red_cover=0).image,
+            rendering.render(5, width=640, height=480, white_cells={"blast": 4}, red_cover=0).image,
             "too few sharp red cells",
         ),
     ],
@@ -208,7 +208,7 @@ def test_a_field_out_of_focus_has_no_scale():
 
 def test_without_a_scale_a_network_that_knows_its_own_does_not_count(embedded):
     known = replace(embedded.model.metadata.ood_detector, bound=np.inf)
-    image = synthetic.render(5, width=640, height=480, white_cells={"blast": 4}, red_cover=0).image
+    image = rendering.render(5, width=640, height=480, white_cells={"blast": 4}, red_cover=0).image
     finding = Classifier(
         replace(embedded.model, metadata=replace(embedded.model.metadata, ood_detector=known))
     ).classify(image)

@@ -21,9 +21,10 @@ from leuko.data.load import load
 from leuko.evaluation import corruptions, error_analysis, shortcut_audit
 from leuko.evaluation.evaluation_set import gather
 from leuko.evaluation.predict_dataset import EvaluatedDataset, predict_dataset
-from leuko.images import quality, synthetic
-from leuko.images.colour_statistics import colour_statistics
-from leuko.images.stain_profile import StainProfile
+from leuko.images.quality import assessment
+from leuko.images.stain.colour_statistics import colour_statistics
+from leuko.images.stain.profile import StainProfile
+from leuko.images.synthetic import rendering
 from leuko.inference.classifier import Classifier
 from leuko.networks.model_folder import EMBEDDED, LEUKO
 
@@ -34,7 +35,7 @@ STAINS = ("neutral", "pink", "blue")
 
 def draw(seed: int, cells: str = "blast", **how) -> Image.Image:
     how = {"width": 112, "height": 112, "um_per_px": 0.7, "stain": STAINS[seed % 3], "white_cells": {cells: 3}} | how
-    return Image.fromarray(synthetic.render(seed, **how).image)
+    return Image.fromarray(rendering.render(seed, **how).image)
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +264,7 @@ def test_corruptions_grow_with_their_strength_and_are_the_same_every_time(smear)
     for kind in ("blur", "noise", "JPEG", "brightness", "stain"):
         change = [np.abs(views[f"{kind} {level}"].astype(int) - smear).mean() for level in range(1, 6)]
         assert change[0] > 0 and change == sorted(change)
-    sharpness = [quality.contrast_and_sharpness(views[f"blur {level}"])[1] for level in range(1, 6)]
+    sharpness = [assessment.contrast_and_sharpness(views[f"blur {level}"])[1] for level in range(1, 6)]
     assert sharpness == sorted(sharpness, reverse=True)
 
 
@@ -285,7 +286,7 @@ def test_another_stain_leaves_the_glass(smear):
 
 
 def test_parts_of_an_image_hold_what_they_say():
-    drawn = synthetic.render(5, width=224, height=224, um_per_px=0.42, white_cells={"neutrophil": 6}, blur_um=0.3)
+    drawn = rendering.render(5, width=224, height=224, um_per_px=0.42, white_cells={"neutrophil": 6}, blur_um=0.3)
     parts = corruptions.parts(drawn.image)
     assert all(part.shape == drawn.image.shape for part in parts.values())
     covered = parts["scale-bar corner covered"]

@@ -23,8 +23,8 @@ from leuko.cells.segmentation import segment
 from leuko.data.splitting.groups import Groups
 from leuko.data.splitting.split import Split
 from leuko.experiments import baselines, methods
-from leuko.images.colour_statistics import colour_statistics
 from leuko.images.decode import decode
+from leuko.images.stain.colour_statistics import colour_statistics
 from leuko.networks import classical_features, classical_onnx
 from leuko.networks.model_folder import ModelFolderError
 from leuko.networks.runtime import OnnxRuntime

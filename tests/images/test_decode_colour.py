@@ -13,8 +13,8 @@ import tifffile
 from PIL import Image, ImageCms
 from skimage import color
 
-from leuko.images import synthetic
 from leuko.images.decode import ImageError, decode
+from leuko.images.synthetic import rendering
 
 P3 = np.array([[0.4865709, 0.2656677, 0.1982173], [0.2289746, 0.6917385, 0.0792869], [0, 0.0451134, 1.0439444]])
 ADOBE = np.array(
@@ -28,7 +28,7 @@ SRGB = np.array(
 @pytest.fixture(scope="module")
 def picture() -> np.ndarray:
     """A drawn smear, whose colours Display P3 and Adobe RGB hold too."""
-    return synthetic.render(3, width=128, height=96, um_per_px=0.3, white_cells={"blast": 1}, stain="pink").image
+    return rendering.render(3, width=128, height=96, um_per_px=0.3, white_cells={"blast": 1}, stain="pink").image
 
 
 def encode(srgb: np.ndarray, to_xyz: np.ndarray, gamma: float | None) -> np.ndarray:

@@ -12,14 +12,14 @@ import pytest
 import tifffile
 from PIL import Image
 
-from leuko.images import synthetic
 from leuko.images.decode import ImageError, decode
+from leuko.images.synthetic import rendering
 
 
 @pytest.fixture(scope="module")
 def picture() -> np.ndarray:
     """A drawn smear whose brightest sample is 255, as a well-exposed one has it."""
-    image = synthetic.render(3, width=128, height=96, um_per_px=0.3, white_cells={"blast": 1}).image
+    image = rendering.render(3, width=128, height=96, um_per_px=0.3, white_cells={"blast": 1}).image
     image[0, 0] = 255
     return image
 

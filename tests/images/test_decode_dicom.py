@@ -13,8 +13,8 @@ from PIL import Image
 from pydicom import encaps, uid
 from pydicom.dataset import FileDataset, FileMetaDataset
 
-from leuko.images import synthetic
 from leuko.images.decode import ImageError, decode, format_of, pictures
+from leuko.images.synthetic import rendering
 
 PHOTOGRAPH, MICROSCOPIC, CAPTURE = (
     "1.2.840.10008.5.1.4.1.1.77.1.4",
@@ -26,7 +26,7 @@ NAME = "Wintergarten^Ottilie"
 
 @pytest.fixture(scope="module")
 def picture() -> np.ndarray:
-    image = synthetic.render(5, width=128, height=96, um_per_px=0.3, white_cells={"blast": 1}).image
+    image = rendering.render(5, width=128, height=96, um_per_px=0.3, white_cells={"blast": 1}).image
     image[0, 0] = 255
     return image
 

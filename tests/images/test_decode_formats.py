@@ -12,15 +12,15 @@ import pytest
 import tifffile
 from PIL import Image, PngImagePlugin
 
-from leuko.images import synthetic
 from leuko.images.decode import FORMATS, SUFFIXES, ImageError, decode, format_of, pictures
+from leuko.images.synthetic import rendering
 
 HEIC = Path(__file__).parents[1] / "heic"  # HEVC has no free encoder at hand: drawn smears, encoded once by x265
 
 
 @pytest.fixture(scope="module")
 def picture() -> np.ndarray:
-    return synthetic.render(5, width=128, height=96, um_per_px=0.3, white_cells={"blast": 1}, noise=0).image
+    return rendering.render(5, width=128, height=96, um_per_px=0.3, white_cells={"blast": 1}, noise=0).image
 
 
 def encoded(pixels: np.ndarray, form: str, **options: object) -> bytes:

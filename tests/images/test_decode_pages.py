@@ -10,14 +10,15 @@ import pytest
 import tifffile
 from PIL import Image, ImageDraw
 
-from leuko.images import limits, synthetic
 from leuko.images.decode import ImageError, decode, pictures
+from leuko.images.formats import limits
+from leuko.images.synthetic import rendering
 
 
 @pytest.fixture(scope="module")
 def fields() -> list[np.ndarray]:
     """Three drawn fields, 128 × 96."""
-    return [synthetic.render(i, width=128, height=96, um_per_px=0.3, white_cells={"blast": 1}).image for i in range(3)]
+    return [rendering.render(i, width=128, height=96, um_per_px=0.3, white_cells={"blast": 1}).image for i in range(3)]
 
 
 def tiff(*pages: np.ndarray, each: list[dict] | None = None, **options: object) -> bytes:

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 
 from leuko.cells.segmentation import segment
-from leuko.images import field_of_view, masked_cell_detection, quality, synthetic
+from leuko.images import field_of_view, masked_cell_detection
+from leuko.images.quality import assessment
+from leuko.images.synthetic import rendering
 from leuko.networks.preprocessing import to_input
 from tests.drawn import cut_out
 
 
 @pytest.fixture(scope="module")
-def field() -> synthetic.Smear:
-    return synthetic.render(4, width=400, height=400, um_per_px=0.14, white_cells={"blast": 3})
+def field() -> rendering.Smear:
+    return rendering.render(4, width=400, height=400, um_per_px=0.14, white_cells={"blast": 3})
 
 
 def through_eyepiece(
@@ -49,7 +51,7 @@ def test_the_disc_is_found_and_the_rest_counts_for_nothing(field, name):
     view = field_of_view.find(image)
     assert np.hypot(view.middle[0] - middle[0], view.middle[1] - middle[1]) < 8
     assert 160 < view.radius <= 202
-    assert quality.assess(image).usable
+    assert assessment.assess(image).usable
     found = segment(image)
     assert found.nuclei.shape == frame and found.surround.shape == frame
     rows, columns = np.indices(frame)
@@ -88,7 +90,7 @@ def test_a_cell_that_was_cut_out_is_one_white_cell(field, ground, compressed):
     image = cut_out(field, ground)
     if compressed:
         image = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 75])[1], cv2.IMREAD_COLOR)
-    assert quality.assess(image).issues == ()
+    assert assessment.assess(image).issues == ()
     found = segment(image)
     assert found.white_cells.max() == 1 and found.red_cells.max() == 0 and found.um_per_px is None
     cell, nucleus = found.white_cells > 0, found.nuclei > 0
@@ -107,4 +109,4 @@ def test_things_on_black_that_are_no_cells_are_not_taken_for_one():
     cv2.circle(leaf, (150, 150), 80, (40, 160, 60), cv2.FILLED)
     leaf = np.where(leaf.any(axis=2, keepdims=True), np.clip(leaf + noise, 0, 255), 0).astype(np.uint8)
     for image in (ball, leaf):
-        assert masked_cell_detection.find(image) is None and not quality.assess(image).usable
+        assert masked_cell_detection.find(image) is None and not assessment.assess(image).usable

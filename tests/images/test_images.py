@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leuko.images import quality, scale_bar, synthetic
+from leuko.images import scale_bar
 from leuko.images.decode import MAX_BYTES, ImageError, decode
+from leuko.images.quality import assessment
+from leuko.images.synthetic import rendering
 from tests import bad_files
 
 
@@ -74,7 +76,7 @@ def test_bytes_paths_and_open_files_are_the_same(tmp_path, smear):
     ],
 )
 def test_unfit_images_are_named(smear, spoil, word):
-    verdict = quality.assess(spoil(smear))
+    verdict = assessment.assess(spoil(smear))
     assert not verdict.usable
     assert any(word in issue for issue in verdict.issues)
 
@@ -88,20 +90,20 @@ def test_unfit_images_are_named(smear, spoil, word):
     ],
 )
 def test_images_that_are_not_good_but_can_be_judged_are_judged_with_a_warning(smear, spoil, word):
-    verdict = quality.assess(spoil(smear))
+    verdict = assessment.assess(spoil(smear))
     assert verdict.usable and any(word in warning for warning in verdict.warnings)
 
 
 def test_a_good_image_has_no_warnings(smear):
-    assert quality.assess(smear) == quality.Quality()
+    assert assessment.assess(smear) == assessment.Quality()
 
 
 @pytest.mark.parametrize("light", [0.6, 0.8, 1.2, 1.4])
 def test_light_alone_refuses_no_smear(light):
-    for stain in synthetic.STAINS:
+    for stain in rendering.STAINS:
         for cells in ({"lymphocyte": 1}, {"blast": 4}):
-            field = synthetic.render(6, width=512, height=512, um_per_px=0.2, white_cells=cells, stain=stain).image
-            assert quality.assess(np.clip(field * light, 0, 255).astype(np.uint8)).issues == ()
+            field = rendering.render(6, width=512, height=512, um_per_px=0.2, white_cells=cells, stain=stain).image
+            assert assessment.assess(np.clip(field * light, 0, 255).astype(np.uint8)).issues == ()
 
 
 def test_what_is_no_smear_is_refused_in_any_light(smear):
@@ -110,13 +112,13 @@ def test_what_is_no_smear_is_refused_in_any_light(smear):
         cv2.putText(page, "lorem ipsum dolor sit amet", (5, y), cv2.FONT_HERSHEY_PLAIN, 1, (40, 20, 60), 1, cv2.LINE_AA)
     noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
     for image in (page, noise, 255 - smear):
-        assert not quality.assess(image).usable
+        assert not assessment.assess(image).usable
 
 
 def test_real_and_drawn_smears_are_fit(real_files, data, smear):
     others = sorted((data / "bccd" / "JPEGImages").iterdir())[::40] + sorted((data / "jtsc").glob("*.bmp"))[::30]
     for image in [smear, *map(decode, real_files + others)]:
-        assert quality.assess(image).issues == ()
+        assert assessment.assess(image).issues == ()
 
 
 def test_drawn_captions_are_found_and_removed(smear):

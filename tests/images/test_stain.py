@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from skimage.color import rgb2lab
 
-from leuko.images import synthetic
 from leuko.images.augmentation import restain
-from leuko.images.colour_statistics import colour_statistics
 from leuko.images.decode import decode
-from leuko.images.stain_normalisation import StainNormaliser, macenko_normalise, recolour_dyes, reinhard_normalise
-from leuko.images.stain_profile import StainProfile, StainRange, find_dyes
+from leuko.images.stain.colour_statistics import colour_statistics
+from leuko.images.stain.normalisation import StainNormaliser, macenko_normalise, recolour_dyes, reinhard_normalise
+from leuko.images.stain.profile import StainProfile, StainRange, find_dyes
+from leuko.images.synthetic import rendering
 
 
 @pytest.fixture(scope="module")
 def other() -> np.ndarray:
     """A field of another laboratory: red stain, dim yellow lamp, other cells."""
-    field = synthetic.render(8, width=240, height=200, um_per_px=0.3, stain="pink", white_cells={"neutrophil": 3}).image
+    field = rendering.render(8, width=240, height=200, um_per_px=0.3, stain="pink", white_cells={"neutrophil": 3}).image
     return (restain(field, np.array([1.2, 1.1, 0.8])) * [0.9, 0.85, 0.6]).astype(np.uint8)
 
 

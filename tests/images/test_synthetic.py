@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from leuko.images.synthetic import STAINS, Stain, render
+from leuko.images.synthetic.rendering import STAINS, Stain, render
 
 MIXED = {"blast": 2, "lymphocyte": 2, "neutrophil": 1, "monocyte": 1}
 LABELS = ("nuclei", "white_cells", "red_cells", "platelets")

@@ -20,8 +20,8 @@ from leuko.decision import cell_score
 from leuko.decision.calibration import OperatingPoint
 from leuko.decision.cell_score import CellScore
 from leuko.decision.fusion import Verdict
-from leuko.images import synthetic
-from leuko.images.quality import Quality
+from leuko.images.quality.assessment import Quality
+from leuko.images.synthetic import rendering
 from leuko.inference import field_json
 from leuko.inference.classifier import ClassificationResult, Classifier, Finding
 from leuko.inference.field import Field
@@ -164,7 +164,7 @@ def test_where_cells_and_network_contradict_each_other_neither_is_the_answer(num
 @pytest.fixture(scope="module")
 def crowded() -> np.ndarray:
     """A drawn field of which the borders cut some white cells."""
-    whole = synthetic.render(
+    whole = rendering.render(
         21, width=480, height=400, um_per_px=0.25, white_cells={"blast": 10, "neutrophil": 5}, blur_um=0.3
     )
     return whole.image[60:-60, 60:-60].copy()
@@ -230,7 +230,7 @@ def test_a_scale_from_the_file_and_a_scale_that_contradicts_the_red_cells_are_to
     assert any(
         "0.4 µm" in sentence for sentence in field_json.field("a.png", crowded, conflict.segmentation)["sentences"]
     )
-    bare = synthetic.render(5, width=640, height=480, white_cells={"blast": 4}, red_cover=0).image
+    bare = rendering.render(5, width=640, height=480, white_cells={"blast": 4}, red_cover=0).image
     found = segment(bare, um_per_px=0.12)
     assert found.scale_source == "file"
     assert any("the file's metadata" in sentence for sentence in field_json.field("a.png", bare, found)["sentences"])
@@ -239,7 +239,7 @@ def test_a_scale_from_the_file_and_a_scale_that_contradicts_the_red_cells_are_to
 
 def single_blast(seed: int) -> np.ndarray:
     side, stain = (240, 300, 360, 400)[seed % 4], ("neutral", "pink", "blue")[seed % 3]
-    return synthetic.render(
+    return rendering.render(
         seed, width=side, height=side, um_per_px=0.1, white_cells={"blast": 1}, stain=stain, platelets=1, blur_um=0.2
     ).image
 
@@ -257,7 +257,7 @@ def test_a_single_blast_is_cleared_nowhere(embedded, seed):
 
 
 def test_a_cell_cut_out_on_black_is_a_close_up(embedded):
-    smear = synthetic.render(3, width=240, height=240, um_per_px=0.1, white_cells={"blast": 1}, red_cover=0)
+    smear = rendering.render(3, width=240, height=240, um_per_px=0.1, white_cells={"blast": 1}, red_cover=0)
     found = replace(segment(smear.image), masked_cell=True, um_per_px=None, scale_source=None)
     assert is_close_up(found) and cell_score.score_field(found).close_up
     said = field_json.field("a.png", smear.image, found)
@@ -267,7 +267,7 @@ def test_a_cell_cut_out_on_black_is_a_close_up(embedded):
 
 def test_a_model_of_single_cells_speaks_of_the_cell_and_says_so(embedded):
     """It was trained on close-ups, so that it knows such images; no cell among them tells its scale."""
-    image = synthetic.render(2, width=240, height=240, um_per_px=0.1, white_cells={"lymphocyte": 1}).image
+    image = rendering.render(2, width=240, height=240, um_per_px=0.1, white_cells={"lymphocyte": 1}).image
     known = replace(embedded.model.metadata, scale=None)
     known = replace(known, ood_detector=replace(known.ood_detector, bound=np.inf))
     reading = Classifier(replace(embedded.model, metadata=known)).analyse(image)

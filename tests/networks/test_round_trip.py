@@ -18,7 +18,7 @@ from gradio_client import Client, handle_file
 from packaging.requirements import Requirement
 from PIL import Image as Pillow
 
-from leuko.images import synthetic
+from leuko.images.synthetic import rendering
 from tests.clients import run
 from tests.conftest import ROOT, running_app
 from tests.standin_hub import StandInHub
@@ -34,7 +34,7 @@ def drawn() -> dict[str, bytes]:
     files = {}
     for name, cells in {"blast": {"blast": 4}, "healthy": {"neutrophil": 3}}.items():
         for i in range(30):
-            smear = synthetic.render(i, width=96, height=96, um_per_px=0.7, white_cells=cells)
+            smear = rendering.render(i, width=96, height=96, um_per_px=0.7, white_cells=cells)
             content = io.BytesIO()
             Pillow.fromarray(smear.image).save(content, "PNG")
             files[f"{name}/{i}.png"] = content.getvalue()
@@ -159,7 +159,7 @@ print(json.dumps([{name: rows[0].tolist() for name, rows in logits.items()}, pro
 @pytest.fixture(scope="module")
 def image(tmp_path_factory) -> Path:
     file = tmp_path_factory.mktemp("image") / "smear.png"
-    smear = synthetic.render(99, width=96, height=96, um_per_px=0.7, white_cells={"blast": 3})
+    smear = rendering.render(99, width=96, height=96, um_per_px=0.7, white_cells={"blast": 3})
     Pillow.fromarray(smear.image).save(file)
     return file
 

@@ -20,7 +20,6 @@ CLASSIFY = """
 import json
 import numpy as np
 import leuko
-from leuko.images import quality
 
 image = np.load(sys.argv[1])
 model = leuko.load(sys.argv[2] if len(sys.argv) > 2 else None)

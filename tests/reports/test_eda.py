@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from leuko.__main__ import main
-from leuko.images import synthetic
+from leuko.images.synthetic import rendering
 from leuko.reports.wording import count, listed, percent
 
 pytestmark = pytest.mark.slow
@@ -21,7 +21,7 @@ CLASSES = {"blast": {"blast": 4}, "healthy": {"neutrophil": 3}}
 
 def draw(seed: int, kind: str) -> Image.Image:
     stain = "pink" if kind == "blast" else "neutral"
-    smear = synthetic.render(seed, width=96, height=96, um_per_px=0.7, white_cells=CLASSES[kind], stain=stain)
+    smear = rendering.render(seed, width=96, height=96, um_per_px=0.7, white_cells=CLASSES[kind], stain=stain)
     return Image.fromarray(smear.image)
 
 

@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from PIL import Image
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from leuko.images import synthetic
-from leuko.images.limits import MAX_BYTES
+from leuko.images.formats.limits import MAX_BYTES
+from leuko.images.synthetic import rendering
 from leuko.serving.api import endpoints, one_call
 from leuko.serving.gradio import middleware
 from tests import bad_files
@@ -70,7 +70,7 @@ def test_every_page_of_a_file_has_its_finding(app_url, smear):
 
 def test_the_pixel_size_that_a_file_states_counts_by_every_way(app_url, tmp_path):
     """A field without red cells has no scale but the file's."""
-    drawn = synthetic.render(4, width=320, height=320, um_per_px=0.2, white_cells={"blast": 3}, red_cover=0)
+    drawn = rendering.render(4, width=320, height=320, um_per_px=0.2, white_cells={"blast": 3}, red_cover=0)
     file = tmp_path / "sized.tif"
     Image.fromarray(drawn.image).save(file, dpi=(127_000, 127_000))
     client = Client(app_url, verbose=False)

@@ -16,8 +16,8 @@ from scipy import ndimage
 
 from leuko.cells.close_up_detection import is_close_up
 from leuko.cells.segmentation import segment
-from leuko.images import synthetic
 from leuko.images.decode import decode
+from leuko.images.synthetic import rendering
 from leuko.inference.classifier import Classifier
 from leuko.serving.interface import build
 from leuko.serving.tabs import examples
@@ -59,7 +59,7 @@ def visit(browser, app_url):
 @pytest.fixture(scope="module")
 def field():
     """A drawn field of four blasts and three neutrophils, and where they are."""
-    return synthetic.render(11, width=480, height=360, um_per_px=0.17, white_cells={"blast": 4, "neutrophil": 3})
+    return rendering.render(11, width=480, height=360, um_per_px=0.17, white_cells={"blast": 4, "neutrophil": 3})
 
 
 def answered(page, name):

@@ -16,7 +16,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 from PIL import Image
 
-from leuko.images import synthetic
+from leuko.images.synthetic import rendering
 from leuko.serving.gradio import middleware, reverse_proxy
 from tests.conftest import ROOT, free_port, running_app
 from tests.reverse_proxy import proxied
@@ -32,7 +32,7 @@ MODES = pytest.mark.parametrize("keep", [True, False], ids=["kept", "stripped"])
 def large(tmp_path_factory) -> Path:
     """A smear whose file is larger than what other requests may be."""
     file = tmp_path_factory.mktemp("large") / "large.bmp"
-    drawn = synthetic.render(3, width=1024, height=800, um_per_px=0.17, white_cells={"blast": 4, "neutrophil": 2})
+    drawn = rendering.render(3, width=1024, height=800, um_per_px=0.17, white_cells={"blast": 4, "neutrophil": 2})
     Image.fromarray(drawn.image).save(file)
     assert file.stat().st_size > middleware.MAX_OTHER_BODY
     return file

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from leuko.cells.features import morphology
-from leuko.images import quality
+from leuko.images.quality import assessment
 from leuko.inference import classifier as inference
 from leuko.inference.classifier import Classifier
 from leuko.serving.analysis import analyse
@@ -43,7 +43,7 @@ def calls(monkeypatch) -> Counter:
     count(inference, "segment", "segment")
     count(endpoints, "segment", "segment")
     count(inference, "assess", "quality")
-    count(quality, "assess", "quality")
+    count(assessment, "assess", "quality")
     count(morphology, "_shapes", "cells measured")
     count(Classifier, "_run", "network")
     return counted

@@ -15,8 +15,8 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from leuko.images.augmentation import Augmentation, other_laboratory
 from leuko.images.decode import decode
-from leuko.images.stain_normalisation import StainNormaliser, reinhard_normalise
-from leuko.images.stain_profile import StainProfile, StainRange
+from leuko.images.stain.normalisation import StainNormaliser, reinhard_normalise
+from leuko.images.stain.profile import StainProfile, StainRange
 from leuko.networks import model_folder
 from leuko.networks.backbones import create
 from leuko.networks.preprocessing import Preprocessing, to_input

@@ -18,15 +18,16 @@ from leuko.data.cleaning.duplicates import Duplicates, Fingerprints
 from leuko.data.cleaning.label_issues import HUES, colours, label_errors, outliers
 from leuko.data.errors import DataError
 from leuko.data.image_table import ImageTable
-from leuko.images import masked_cell_detection, quality
+from leuko.images import masked_cell_detection
 from leuko.images.decode import SUFFIXES, ImageError, decode, format_of
 from leuko.images.field_of_view import crop_to_field_of_view
+from leuko.images.quality import assessment
 
 Action = Literal["dropped", "kept", "grouped", "flagged"]
 ACTIONS: dict[str, Action] = {
     "unreadable": "dropped",
     "wrong-suffix": "flagged",
-    **dict.fromkeys(quality.KINDS, "dropped"),
+    **dict.fromkeys(assessment.KINDS, "dropped"),
     "exact-duplicate": "dropped",
     "near-duplicate": "grouped",
     "overlap": "grouped",
@@ -189,7 +190,7 @@ class _Inspector:
         wanted, found = SUFFIXES.get(Path(self.images.files[row]).suffix.lower()), format_of(data)
         if wanted and wanted != found:
             self.report(row, "wrong-suffix", f"The name says {wanted}, but the file is a {found}; rename it.")
-        dropped = [self.report(row, kind, message) for kind, message in quality.assess(image).issues_by_kind.items()]
+        dropped = [self.report(row, kind, message) for kind, message in assessment.assess(image).issues_by_kind.items()]
         return None if any(dropped) else image
 
     def report_duplicates(self, duplicates: Duplicates) -> None:

@@ -21,9 +21,10 @@ from PIL import Image
 
 from leuko.data.labels.filename_conventions import natural_sort_key
 from leuko.data.sources.zip_entries import DAMAGED, READ_ERRORS, ArchiveError, Entry, list_entries
-from leuko.images import file_types, pillow_formats
+from leuko.images import file_types
 from leuko.images.file_types import InputFile
-from leuko.images.limits import MAX_BYTES, MAX_PAGES
+from leuko.images.formats import pillow_formats
+from leuko.images.formats.limits import MAX_BYTES, MAX_PAGES
 
 MAX_ZIP_BYTES = 200 * 1024**2
 MAX_FILES = 500

@@ -116,7 +116,7 @@ def find_groups(
     Args:
         labels: N, the classes, as numbers or names; rows in file order within each class and source.
         given: N, names of groups, empty where there is none; or None.
-        colours: float, N × k, colour statistics (`leuko.images.colour_statistics.colour_statistics`); without
+        colours: float, N × k, colour statistics (`leuko.images.stain.colour_statistics.colour_statistics`); without
             them blocks are a tenth of their class, at most 160 files.
         sources: N, where rows come from; None: all from one source.
         pictures: int, N, same number = same picture or overlapping fields

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from leuko.images.stain_normalisation import StainNormaliser
+from leuko.images.stain.normalisation import StainNormaliser
 from leuko.networks.classical_features import FEATURES
 from leuko.networks.metadata import ModelMetadata
 from leuko.networks.model import Model, ModelFolderError

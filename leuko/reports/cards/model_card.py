@@ -17,7 +17,7 @@ from leuko.evaluation.interval_text import figure_text, interval_text, value_tex
 from leuko.networks.model_folder import RESULTS, ModelMetadata
 from leuko.reports import tables
 from leuko.reports.cards import front_matter
-from leuko.reports.templates import render
+from leuko.reports.rendering import render
 
 Kind = Literal["network", "classical", "adapted"]
 

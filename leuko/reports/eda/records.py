@@ -10,8 +10,8 @@ import numpy as np
 
 from leuko.data.image_table import ImageTable
 from leuko.images import scale_bar
-from leuko.images.colour_statistics import colour_statistics
 from leuko.images.decode import ImageError
+from leuko.images.stain.colour_statistics import colour_statistics
 
 Progress = Callable[[Iterable, str, int], Iterable]
 
@@ -26,7 +26,7 @@ class Records:
     """What is kept of the images. Rows that cannot be read are False in `readable` and zero elsewhere.
 
     Attributes:
-        colours: float32, N × 9, from `leuko.images.colour_statistics.colour_statistics`.
+        colours: float32, N × 9, from `leuko.images.stain.colour_statistics.colour_statistics`.
         border: uint8, N × 180, the outer sixteenth of each side, averaged in squares.
         corner: uint8, N × 768, the lower right quarter of each side, where scale bars stand, 16 × 16 × 3.
         written: bool, N, whether `leuko.images.scale_bar` finds burned-in writing in a corner.

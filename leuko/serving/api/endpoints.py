@@ -17,8 +17,8 @@ import numpy as np
 from leuko.cells import overlay as cell_overlay
 from leuko.cells.segmentation import segment
 from leuko.data.sources.archive import ArchiveError
-from leuko.images import quality
 from leuko.images.decode import ImageError, Picture, pictures
+from leuko.images.quality import assessment
 from leuko.inference import field_json
 from leuko.inference.classifier import Classifier
 from leuko.networks import grad_cam
@@ -90,7 +90,7 @@ def add(classifier: Classifier) -> None:
         """
         image, picture = _picture(image)
         pixels = picture.pixels
-        image_quality = quality.assess(pixels)
+        image_quality = assessment.assess(pixels)
         segmentation = segment(pixels, um_per_px=picture.um_per_px) if image_quality.usable else None
         drawn = pixels
         if segmentation and not field_json.why_no_cells(image_quality, segmentation):

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from leuko.images import synthetic
 from leuko.images.decode import SUFFIXES, ImageError, decode
+from leuko.images.synthetic import rendering
 from leuko.serving.tabs import data_urls
 from leuko.serving.tabs.rendering import render
 
@@ -23,7 +23,7 @@ _THUMBNAIL_SIDE = 120  # px
 
 _FIELD = {"width": 640, "height": 480, "um_per_px": 0.12}
 _SMALL = {"width": 224, "height": 224, "um_per_px": 0.42, "blur_um": 0.3}
-# By file name: the caption, and how `leuko.images.synthetic.render` draws it.
+# By file name: the caption, and how `leuko.images.synthetic.rendering.render` draws it.
 DRAWN: Mapping[str, tuple[str, dict[str, Any]]] = {
     "many-blasts.png": (
         "A field full of blasts",
@@ -87,7 +87,7 @@ def gather(folder: Path = FOLDER) -> dict[str, Example]:
     drawn_folder = Path(tempfile.mkdtemp(prefix="leuko-examples-"))
     examples = {}
     for name, (caption, options) in DRAWN.items():
-        image = Image.fromarray(synthetic.render(**options).image)
+        image = Image.fromarray(rendering.render(**options).image)
         image.save(drawn_folder / name, compress_level=1)  # higher levels take a third of the time of drawing
         examples[name] = Example(drawn_folder / name, caption, "drawn")
         _ = examples[name].thumbnail  # made now, in the process that draws

@@ -16,10 +16,10 @@ import numpy as np
 import tifffile
 from PIL import Image, TiffImagePlugin
 
-from leuko.images import physical_size, pillow_formats, tiff_channels
-from leuko.images.limits import MAX_PIXELS, ImageError, check_pages, check_size, too_many_pixels
-from leuko.images.sample_depth import Alpha, assemble, upright
-from leuko.images.tiff_page_content import without_copies_and_labels
+from leuko.images.formats import physical_size, pillow_formats, tiff_channels
+from leuko.images.formats.limits import MAX_PIXELS, ImageError, check_pages, check_size, too_many_pixels
+from leuko.images.formats.sample_depth import Alpha, assemble, upright
+from leuko.images.formats.tiff_page_content import without_copies_and_labels
 
 _MAX_SEGMENTS = 50_000  # strips or tiles of a page, each of which costs time however small it is
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType

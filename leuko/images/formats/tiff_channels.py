@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import tifffile
 
-from leuko.images import physical_size
-from leuko.images.limits import ImageError
+from leuko.images.formats import physical_size
+from leuko.images.formats.limits import ImageError
 
 _COLOURS = ("red", "green", "blue")
 _MAX_XML = 4 * 1024**2

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from leuko.images import physical_size, pillow_formats
-from leuko.images.limits import ImageError, check_pages, check_size
-from leuko.images.sample_depth import assemble
+from leuko.images.formats import physical_size, pillow_formats
+from leuko.images.formats.limits import ImageError, check_pages, check_size
+from leuko.images.formats.sample_depth import assemble
 
 if TYPE_CHECKING:
     from pydicom import Dataset

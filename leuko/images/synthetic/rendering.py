@@ -18,8 +18,8 @@ from types import MappingProxyType
 import cv2
 import numpy as np
 
-from leuko.images.synthetic_canvas import Canvas
-from leuko.images.synthetic_layout import place_platelets, place_red_cells, place_white_cells
+from leuko.images.synthetic.canvas import Canvas
+from leuko.images.synthetic.layout import place_platelets, place_red_cells, place_white_cells
 
 RGB = tuple[int, int, int]
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import ExifTags, Image
 
-from leuko.images import colour_profile, physical_size
-from leuko.images.limits import ImageError, check_pages, check_size
-from leuko.images.png import MAGIC as PNG_MAGIC
-from leuko.images.png import Png
-from leuko.images.sample_depth import lay_on_white, to_eight_bits, upright
+from leuko.images.formats import colour_profile, physical_size
+from leuko.images.formats.limits import ImageError, check_pages, check_size
+from leuko.images.formats.png import MAGIC as PNG_MAGIC
+from leuko.images.formats.png import Png
+from leuko.images.formats.sample_depth import lay_on_white, to_eight_bits, upright
 
 MAX_SCANS = 100  # of a JPEG, each of which costs as much as a whole image; a usual one has 1 to 12
 MAX_TILES = 10_000  # of a JPEG 2000, each of which costs memory however small it is

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leuko.images import colour_profile, sample_depth
+from leuko.images.formats import colour_profile, sample_depth
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 _MAX_TEXT = 64 * 1024  # bytes of a text chunk that is kept; no text says anything about pixels but short XMP

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from leuko.images import field_of_view, masked_cell_detection
-from leuko.images.image_statistics import absolute_laplacian, channel_range, edge_strength, quantiles
-from leuko.images.smear_check import is_stained_smear
+from leuko.images.quality.image_statistics import absolute_laplacian, channel_range, edge_strength, quantiles
+from leuko.images.quality.smear_check import is_stained_smear
 
 WORKING_SIDE = 512  # pixels; larger images are measured at this size, so that the measures are comparable
 

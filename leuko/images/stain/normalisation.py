@@ -10,7 +10,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from leuko.images.stain_profile import PARAMETERS, StainProfile, StainRange, optical_density, to_lab
+from leuko.images.stain.profile import PARAMETERS, StainProfile, StainRange, optical_density, to_lab
 
 Method = Literal["reinhard", "macenko"]
 CONTRAST_CHANGE = (0.4, 2.5)  # lowest and highest factor; beyond, noise would become structure, or structure vanish

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageCms
 
-from leuko.images.limits import ImageError
+from leuko.images.formats.limits import ImageError
 
 MAX_PROFILE_BYTES = 16 * 1024**2  # the largest printer profiles have about 4 MB
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from leuko.images.image_statistics import neighbour_steps, quantiles
+from leuko.images.quality.image_statistics import neighbour_steps, quantiles
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from leuko.images.colour_profile import to_srgb
+from leuko.images.formats.colour_profile import to_srgb
 
 Alpha = Literal["straight", "premultiplied"]
 _CAMERA_BITS = (8, 10, 12, 14, 16)  # depths that cameras and scanners have

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from leuko.images.synthetic_layout import KINDS, Blob, Rng, WhiteCell
+from leuko.images.synthetic.layout import KINDS, Blob, Rng, WhiteCell
 
 
 class Canvas:

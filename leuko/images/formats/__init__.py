@@ -1,0 +1,1 @@
+"""Image formats: what is needed to decode each of them, within limits."""

@@ -1,0 +1,1 @@
+"""Image quality: whether an image is fit to judge, and whether it is a smear."""

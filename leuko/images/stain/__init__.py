@@ -1,0 +1,1 @@
+"""Stain: its profile, its normalisation, and colour statistics."""
