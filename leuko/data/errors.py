@@ -1,4 +1,4 @@
-"""The error for data that cannot be used."""
+"""`DataError`: the error for data that cannot be used."""
 
 from __future__ import annotations
 

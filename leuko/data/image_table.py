@@ -1,4 +1,4 @@
-"""`ImageTable`: labelled images, undecoded, as every stage from loading to training takes them."""
+"""`ImageTable`: labelled, undecoded images. All stages from loading to training use it."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ ImageReference = bytes | Path | StoredImage | None
 
 @dataclass(frozen=True, eq=False)
 class ImageTable:
-    """Labelled images. Images are read one by one when they are needed, so that a data set may exceed the memory.
+    """Labelled images. Each image is read only when it is needed, so a data set may be larger than the memory.
 
     A table can be pickled, for example for the worker processes of a data loader.
 
     Attributes:
         images: N undecoded images; None where a row has no image.
         labels: int64, N, indices into `class_names`.
-        class_names: all classes, those without an image too.
+        class_names: all classes, including classes without an image.
         files: N file names, unique within a loaded data set.
-        sources: N names of the data set (and site, batch or magnification) that an image comes from.
-        groups: N names of patients, subjects or slides, empty where unknown; None if none is known.
+        sources: for each image, the name of its data set (and site, batch or magnification); N names.
+        groups: N names of patients, subjects or slides, empty where unknown; None if no name is known.
     """
 
     images: Sequence[ImageReference]
@@ -71,7 +71,7 @@ class ImageTable:
         )
 
     def select(self, rows: Sequence[int] | np.ndarray) -> ImageTable:
-        """The given rows, in the given order; a row may be given several times."""
+        """A table of the given rows, in the given order; a row may be given several times."""
         rows = np.asarray(rows, dtype=int)
         return replace(
             self,

@@ -1,7 +1,7 @@
 """Load image folders, tables and Hub data sets, one or several, as one data set.
 
-Every split is an `ImageTable`. Its images stay undecoded, since `leuko.images.decode` is the only place that decodes.
-Rows are sorted by source, class and file name, with numbers in names compared as numbers.
+Every split is an `ImageTable`. Its images stay undecoded, because only `leuko.images.decode` decodes images.
+Rows are sorted by source, class and file name. Numbers in names are compared as numbers.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ def load(
     one_class: bool = False,
     on_message: Callable[[str], None] = log_warning,
 ) -> Splits:
-    """Load one data set, or several as one, from folders and from the Hub.
+    """Load one data set from a folder or the Hub, or join several into one.
 
     Args:
         sources: paths of folders (see `leuko.data.sources.folders.read_folder`; parquet files too) and Hub ids
             (`USER/NAME`). With several sources, `files` and `groups` begin with the source's name.
-        group_column: the column that tells which images belong together (patient, subject, slide); by default a column
-            that is named like it, or what the file names carry.
+        group_column: the column of groups (patient, subject, slide). By default, groups come from a column with a
+            typical name, or from the file names.
         one_class: whether images of a single class are accepted.
-        on_message: receives a line for every guess (columns, parts, spellings) and for everything that is not used.
+        on_message: receives a line for every guess (columns, splits, spellings) and for everything that is not used.
 
     Returns:
-        Splits by name, test and validation before the others; only `train` where the sources have none. If there are
-        several, files begin with the split's name, as splits may share file names. Class names that differ only in
-        case, spaces, hyphens or Unicode form are one class.
+        Splits by name, test and validation before the others; only `train` if the sources have no splits. If there
+        are several splits, file names begin with the split's name, because splits may share file names. Class names
+        that differ only in case, spaces, hyphens or Unicode form are one class.
 
     Raises:
-        DataError: no such source, no images, fewer than two classes, sources with different splits, or files whose
-            names contradict their labels.
+        DataError: a source does not exist, there are no images or fewer than two classes, the sources have different
+            splits, or file names contradict labels.
     """
     names = [sources] if isinstance(sources, str) else list(sources)
     titles = _unique_titles(names)
@@ -69,7 +69,7 @@ def load(
     if len(class_names) < 2 and not one_class:
         raise DataError(f"{', '.join(names)}: there is only one class ({class_names[0]}); at least two are needed.")
     joined: Splits = {}
-    # Test first: of identical pictures cleaning keeps the first, so that the training split loses its copy.
+    # Test comes first: cleaning keeps the first of identical pictures, so the copy in the training split is removed.
     for split in sorted(loaded[0], key=lambda split: (split != "test", split != "validation", split)):
         tables = [_with_classes(splits[split], class_names, spelling) for splits in loaded]
         if len(names) > 1:
@@ -102,13 +102,13 @@ def _load_source(name: str, title: str, group_column: str | None, on_message: Ca
 
 
 def _holds_parquet(folder: Path) -> bool:
-    """Whether a folder holds a data set as parquet files, rather than images with such a file among them."""
+    """Whether a folder holds a data set as parquet files, and not images with a parquet file among them."""
     tables = [file for file in folder.rglob("*.parquet") if not any(map(is_hidden, file.relative_to(folder).parts))]
     return bool(tables) and sum(file.is_file() and is_image(file) for file in folder.rglob("*")) <= len(tables)
 
 
 def _check_hub_id(name: str) -> None:
-    """Raise DataError for what is not a folder and cannot be a Hub id."""
+    """Raise DataError if a name is not a folder and cannot be a Hub id."""
     if Path(name).exists():
         raise DataError(f"{name!r} is a file; give a folder of images, or a data set of the Hub (USER/NAME).")
     if is_path(name):
@@ -132,7 +132,7 @@ def _table_of_files(rows: list[Row], title: str) -> ImageTable:
 
 
 def _unify_group_names(splits: Splits, on_message: Callable[[str], None]) -> Splits:
-    """Give every patient of a source one spelling in all splits; `groups` without any name become None."""
+    """Give every patient of a source one spelling in all splits; `groups` becomes None if it has no names."""
     names, messages = unify_patient_names([group for table in splits.values() for group in table.groups or ()])
     if not any(names):
         return {split: replace(table, groups=None) for split, table in splits.items()}
@@ -146,7 +146,7 @@ def _unify_group_names(splits: Splits, on_message: Callable[[str], None]) -> Spl
 
 
 def _class_spelling(loaded: list[Splits], on_message: Callable[[str], None]) -> dict[str, str]:
-    """The spelling to use for every class name of any source."""
+    """The spelling to use for each class name of all sources."""
     tables = [table for splits in loaded for table in splits.values()]
     spelling, messages = unify_class_names(label for table in tables for label in table.label_names)
     for line in messages:
@@ -156,13 +156,13 @@ def _class_spelling(loaded: list[Splits], on_message: Callable[[str], None]) -> 
 
 
 def _with_classes(table: ImageTable, class_names: tuple[str, ...], spelling: Mapping[str, str]) -> ImageTable:
-    """Number the classes of a table as `class_names` does."""
+    """The table with its labels as indices into `class_names`."""
     number = np.array([class_names.index(spelling[name]) for name in table.class_names], dtype=np.int64)
     return replace(table, labels=number[table.labels], class_names=class_names)
 
 
 def _with_prefix(table: ImageTable, title: str) -> ImageTable:
-    """Put the source's name before files and groups, since several sources may use the same names."""
+    """Put the source's name before file and group names, because several sources may use the same names."""
     groups = table.groups and [group and f"{title}/{group}" for group in table.groups]
     return replace(table, files=[f"{title}/{file}" for file in table.files], groups=groups)
 
@@ -174,7 +174,7 @@ def _sorted(table: ImageTable) -> ImageTable:
 
 
 def _warn_of_doubtful_groups(loaded: list[Splits], titles: list[str], on_message: Callable[[str], None]) -> None:
-    """Warn of groups that are hardly patients, and of patient names that several sources share."""
+    """Warn of groups that are probably not patients, and of patient names that several sources share."""
     groups = [[group for table in splits.values() for group in table.groups or ()] for splits in loaded]
     for title, names in zip(titles, groups, strict=True):
         if warning := numbered_images_warning(names):
@@ -189,7 +189,7 @@ def _warn_of_doubtful_groups(loaded: list[Splits], titles: list[str], on_message
 
 
 def _unique_titles(names: list[str]) -> list[str]:
-    """Short names of the sources: the folder's name or the Hub id, with the folder above where two would be alike."""
+    """Short, unique names of the sources: folder name or Hub id, with the parent folder if names are equal."""
     titles = [title_of(name) for name in names]
     if len(set(titles)) < len(titles):
         titles = ["/".join(Path(name).resolve().parts[-2:]) if Path(name).exists() else name for name in names]

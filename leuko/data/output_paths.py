@@ -1,4 +1,4 @@
-"""Checks of output folders: results never replace other files and are never written among the images."""
+"""Checks of output folders: results never replace other files and are never written into the image folders."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from leuko.data.errors import DataError
 from leuko.networks.model_folder import CONFIG, LEUKO, ONNX, RESULTS, WEIGHTS
 
 _OF_A_MODEL = {CONFIG, WEIGHTS, LEUKO, "README.md", "evaluation", Path(ONNX).parts[0], Path(RESULTS).parts[0]}
-_BESIDE_A_MODEL = {".gitattributes", ".cache", ".DS_Store", "Thumbs.db", "desktop.ini"}  # not .git: it holds a history
+_BESIDE_A_MODEL = {".gitattributes", ".cache", ".DS_Store", "Thumbs.db", "desktop.ini"}  # not .git: it is the history
 
 
 def check_free(output: Path, what: str, may_be_replaced: Callable[[Path], bool]) -> None:
-    """Refuse a folder that holds something else than an earlier result.
+    """Refuse an output folder that holds anything other than an earlier result.
 
     Args:
-        output: need not exist.
-        what: is to be written there.
-        may_be_replaced: whether a folder that is not empty is such a result.
+        output: the output folder; it need not exist.
+        what: name of the result that is to be written, for the error message.
+        may_be_replaced: tells whether a folder that is not empty holds an earlier result.
 
     Raises:
-        DataError: it is a file, or a folder with other content.
+        DataError: `output` is a file, or a folder with other content.
     """
     if output.exists() and not output.is_dir():
         raise DataError(f"{output} is a file; give a folder for the {what}.")
@@ -30,10 +30,10 @@ def check_free(output: Path, what: str, may_be_replaced: Callable[[Path], bool])
 
 
 def check_apart(output: Path, sources: Iterable[str]) -> None:
-    """Refuse a folder inside one of the data's.
+    """Refuse an output folder inside a source folder.
 
     Raises:
-        DataError: it lies there.
+        DataError: `output` lies inside a source folder.
     """
     for source in filter(Path.is_dir, map(Path, sources)):
         if output.resolve().is_relative_to(source.resolve()):
@@ -41,10 +41,10 @@ def check_apart(output: Path, sources: Iterable[str]) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and its parents if they are missing.
+    """Make a folder and its parents if they do not exist.
 
     Raises:
-        DataError: it cannot be made.
+        DataError: the folder cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -53,14 +53,14 @@ def make_folder(folder: Path) -> None:
 
 
 def check_model(output: Path, sources: Iterable[str]) -> None:
-    """Refuse a place for a model folder that cannot be written or replaced without harm, and make the folder above it.
+    """Check that a model folder can be written or replaced safely, and make its parent folder.
 
     Args:
-        output: a new folder, an empty one, or a model folder, which is going to be replaced whole.
-        sources: of the data.
+        output: a new folder, an empty folder, or an earlier model folder, which will be replaced completely.
+        sources: folders and Hub ids of the data.
 
     Raises:
-        DataError: it holds something else, the data lie in it or it in the data, or it cannot be written.
+        DataError: `output` holds other files, lies inside the data, contains the data, or cannot be written.
     """
     sources = list(sources)
     check_free(output, "model", lambda folder: (folder / LEUKO).is_file())

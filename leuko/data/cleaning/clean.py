@@ -1,6 +1,6 @@
-"""Find damaged images, duplicates, overlaps and possible label errors, and the rows that remain without them.
+"""Find damaged images, duplicates, overlaps and possible label errors, and decide which rows remain.
 
-Files are not changed, and `Cleaning` lists every issue with the action that was taken.
+Files are not changed. `Cleaning` lists every issue and the action that was taken.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class Issue:
     """One finding.
 
     Attributes:
-        row: its number.
-        file: its name.
+        row: number of the row.
+        file: file name of the row.
         kind: one of `ACTIONS`.
-        message: one sentence.
-        action: `dropped`, `kept` (would have been dropped, but for `keep`), `grouped` (must not be parted by a split)
-            or `flagged` (stays; worth a look).
-        score: of an outlier or a label error, as in `leuko.data.cleaning.label_issues`.
-        partner: the file it resembles.
+        message: one sentence that describes the finding.
+        action: `dropped`; `kept` (not dropped because of `keep`); `grouped` (a split must keep the rows together);
+            or `flagged` (not dropped, but should be checked by a person).
+        score: for outliers and label errors, see `leuko.data.cleaning.label_issues`.
+        partner: the similar file, for duplicates and overlaps.
     """
 
     row: int
@@ -66,8 +66,8 @@ class Cleaning:
     """All findings on a data set.
 
     Attributes:
-        issues: by row.
-        duplicates: over all rows; those that are unreadable or unfit are like no other.
+        issues: the findings, sorted by row.
+        duplicates: over all rows; unreadable and unfit rows have no duplicates.
         kept: int, the rows that remain, ascending.
     """
 
@@ -76,7 +76,7 @@ class Cleaning:
     kept: np.ndarray
 
     def save(self, path: Path) -> None:
-        """Write `cleaning.json`: the numbers, and every finding."""
+        """Write `cleaning.json`: the numbers of findings, and every finding."""
         report = {
             "rows": len(self.duplicates.picture),
             "kept": len(self.kept),
@@ -86,7 +86,7 @@ class Cleaning:
         path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def summary(self) -> str:
-        """What was done, in two lines for a terminal."""
+        """A summary in two lines for a terminal."""
         rows = len(self.duplicates.picture)
         found = Counter((issue.action, issue.kind) for issue in self.issues)
         done = [
@@ -106,18 +106,19 @@ def inspect(
 ) -> Cleaning:
     """Check a data set for all kinds of issues in `ACTIONS`.
 
-    Images that cannot be read or judged, further copies of an image, and pictures under two labels are dropped;
-    near-duplicates and overlapping fields are grouped; suspected outliers and label errors are flagged only.
+    Dropped are unreadable images, images of insufficient quality, further copies of an image, and pictures with two
+    different labels. Near-duplicates and overlapping fields are grouped. Outliers and possible label errors are only
+    flagged.
 
     Args:
         rows: the data set.
-        features: gives the deep features, float, N × D, of rows that are left; without it, outliers and label errors
-            are not looked for.
-        keep: kinds of `ACTIONS` or files that are not to be dropped.
-        progress: wraps what is iterated over, given what it is about and how many there are.
+        features: computes deep features, float, N × D, of the remaining rows. If None, outliers and label errors are
+            not searched for.
+        keep: kinds of `ACTIONS` or file names that must not be dropped.
+        progress: wraps an iterable to show progress; its other arguments are a description and the number of items.
 
     Raises:
-        leuko.data.errors.DataError: `keep` names what is neither a kind nor a file, or unreadable files.
+        leuko.data.errors.DataError: `keep` holds a name that is neither a kind nor a file, or names unreadable files.
     """
     inspector = _Inspector(rows, _checked(keep, rows.files))
     prints, hues = Fingerprints(len(rows)), np.zeros((len(rows), HUES), np.float16)
@@ -138,7 +139,7 @@ def inspect(
 
 
 def _visible_part(image: np.ndarray) -> np.ndarray:
-    """The part of an image (uint8, H × W × 3) inside the black surround of an eyepiece's disc or a masked cell."""
+    """Crop an image (uint8, H × W × 3) to the part inside a black surround (round eyepiece field or masked cell)."""
     return masked_cell_detection.crop_to_cell(crop_to_field_of_view(image))
 
 
@@ -153,7 +154,7 @@ def _checked(keep: Collection[str], files: Sequence[str]) -> set[str]:
 
 @dataclass
 class _Inspector:
-    """Collects findings and decides what is done about them."""
+    """Collects findings and decides the action for each."""
 
     images: ImageTable
     keep: set[str]
@@ -162,14 +163,14 @@ class _Inspector:
         self.issues: list[Issue] = []
 
     def remaining(self) -> np.ndarray:
-        """The rows that no finding dropped."""
+        """The rows that were not dropped."""
         dropped = {issue.row for issue in self.issues if issue.action == "dropped"}
         return np.array([row for row in range(len(self.images.files)) if row not in dropped], dtype=int)
 
     def report(
         self, row: int, kind: str, message: str, *, score: float | None = None, partner: str | None = None
     ) -> bool:
-        """Note a finding; whether the row is dropped."""
+        """Record a finding; returns whether the row is dropped."""
         file, action = self.images.files[row], ACTIONS[kind]
         if action == "dropped" and kind != "unreadable" and self.keep & {file, kind}:
             action = "kept"
@@ -177,7 +178,7 @@ class _Inspector:
         return action == "dropped"
 
     def read(self, row: int) -> np.ndarray | None:
-        """Decode a row and judge its quality; None if it is dropped."""
+        """Decode a row and assess its quality; None if the row is dropped."""
         try:
             data = self.images.read_bytes(row)
             image = decode(data)
@@ -194,7 +195,7 @@ class _Inspector:
         return None if any(dropped) else image
 
     def report_duplicates(self, duplicates: Duplicates) -> None:
-        """Report copies, and what a split must keep together; a picture under two labels is reported as that alone."""
+        """Report copies, near-duplicates and overlaps; a picture with two labels is reported only as such."""
         two_labels: set[int] = set()
         for rows in duplicates.near:
             if len(set(self.images.labels[list(rows)])) > 1:
@@ -222,7 +223,7 @@ class _Inspector:
         self._report_overlaps(duplicates, two_labels | set(copies) | set(near))
 
     def _report_overlaps(self, duplicates: Duplicates, reported: set[int]) -> None:
-        """Report each row that shares a part with an earlier one; once, and only if it is not reported as a copy."""
+        """Report once each row that overlaps with an earlier row, unless it is already reported as a copy."""
         reported = set(reported)
         for pair in duplicates.overlaps:
             if pair.b in reported:

@@ -1,11 +1,15 @@
-"""Find duplicates, also edited ones, and overlapping fields.
+"""Find duplicates (including edited copies) and overlapping fields.
 
-Two detectors propose pairs. A perceptual hash, the lowest coefficients of the cosine transform (after Zauner,
-"Implementation and benchmarking of perceptual image hash functions", 2010), finds copies of the whole picture
-(re-compressed, resized, slightly cropped, turned by quarters, mirrored, brightened) even where there is little to see.
-In it, the eight orientations of a picture differ only by signs and by transposition. Local features
-(`leuko.data.cleaning.keypoint_matching`) find copies turned by any angle or cropped to a part, and fields of one slide
-that overlap. A pair counts only if its pixels, decoded again, agree where both images show something
+Two detectors propose pairs:
+
+- A perceptual hash: the lowest coefficients of the cosine transform (after Zauner, "Implementation and benchmarking of
+  perceptual image hash functions", 2010). It finds copies of the whole picture (re-compressed, resized, slightly
+  cropped, rotated by multiples of 90°, mirrored, brightened), even in images with few details. The hashes of the eight
+  orientations of a picture differ only by signs and by transposition.
+- Local features (`leuko.data.cleaning.keypoint_matching`). They find copies that are rotated by any angle or cropped to
+  a part, and overlapping fields of one slide.
+
+A pair is accepted only if its pixels, decoded again, agree where both images show something
 (`leuko.data.cleaning.overlaps`).
 """
 
@@ -25,14 +29,14 @@ from leuko.data.cleaning.keypoint_matching import Keypoints, Proposal, reduced_g
 from leuko.data.cleaning.overlaps import Overlap, confirm, shows
 from leuko.system.threads import in_order
 
-THUMB = 32  # pixels, the side of what is kept of every row
+THUMB = 32  # pixels, the side of the thumbnail that is kept of every row
 HASH = 8  # coefficients along each axis
-CANDIDATES = 6  # most similar rows that are checked, for each row
+CANDIDATES = 6  # the most similar rows that are checked, for each row
 MIN_HASH = 0.5  # cosine of the hashes of a candidate pair
-MIN_THUMB = 0.88  # correlation of the thumbnails, laid over each other
-MAX_SHIFT = 0.15  # of the side, by which a corner may move: crops of some 5 % at every edge
-MIN_SHOWN = 0.95  # of an image: if more is black surround, the hash sees little but the outline
-SAME = 0.9  # share of one of two pictures that the other shows too; from here on they are the same picture
+MIN_THUMB = 0.88  # correlation of the aligned thumbnails
+MAX_SHIFT = 0.15  # share of the side by which a corner may move: allows crops of about 5 % at every edge
+MIN_SHOWN = 0.95  # share of an image that is not black surround; below it, the hash depends mostly on the outline
+SAME = 0.9  # smallest share of one picture that the other also shows, for both to be the same picture
 _BLOCK = 256  # rows whose hashes are compared at a time
 
 
@@ -42,11 +46,11 @@ class Duplicates:
 
     Attributes:
         exact: sets of two and more rows with identical pixels, each ascending.
-        near: sets of two and more rows that show the same picture, each ascending; the exact ones included.
+        near: sets of two and more rows that show the same picture, each ascending; includes the exact duplicates.
         overlaps: pairs of rows that share a part, but are not the same picture, ascending.
-        picture: int, N: the first row of its set in `near`; a row's own number where it is alone.
-        field: int, N: the first of the rows that copies and overlaps link, directly or through others; a split must
-            keep rows of the same number together.
+        picture: int, N: the first row of the row's set in `near`; its own number if it is in no set.
+        field: int, N: the first row of the row's connected component, where copies and overlaps are the edges. A split
+            must keep rows with the same number together.
     """
 
     exact: tuple[tuple[int, ...], ...]
@@ -60,21 +64,21 @@ class Fingerprints:
     """Fingerprints of images, 17 kB each, added one by one."""
 
     def __init__(self, count: int) -> None:
-        """Make room for the rows 0 to `count` − 1; those never added are like no other."""
+        """Allocate memory for the rows 0 to `count` − 1; rows that are never added have no duplicates."""
         self._digest: list[bytes | None] = [None] * count
         self._thumb = np.zeros((count, THUMB, THUMB), np.int8)
         self._hash = np.zeros((count, HASH * HASH), np.float32)
         self._seen: set[bytes] = set()
-        self._full = np.zeros(count, bool)  # rows without a surround
+        self._full = np.zeros(count, bool)  # rows without a black surround
         self._keypoints = Keypoints(count)
 
     def add(self, row: int, image: np.ndarray) -> None:
-        """Take the print of a row's image, uint8, H × W × 3, RGB."""
+        """Compute the fingerprint of a row's image, uint8, H × W × 3, RGB."""
         digest = hashlib.blake2b(
             np.ascontiguousarray(image).data, digest_size=16, salt=str(image.shape[:2]).encode()[:16]
         ).digest()
         self._digest[row] = digest
-        if digest not in self._seen:  # a copy would only match what the first one matches
+        if digest not in self._seen:  # an exact copy has the same matches as the first one
             self._seen.add(digest)
             self._keypoints.add(row, image)
         grey = _shrink(image, THUMB)
@@ -86,10 +90,10 @@ class Fingerprints:
         self._hash[row] = (low / max(float(np.linalg.norm(low)), 1e-6)).ravel()
 
     def find(self, open: Callable[[int], np.ndarray]) -> Duplicates:
-        """Find the duplicates among the rows added.
+        """Find the duplicates among the added rows.
 
         Args:
-            open: decodes a row's image again.
+            open: decodes the image of a row again.
         """
         first: dict[bytes, int] = {}
         copies = [(first.setdefault(d, row), row) for row, d in enumerate(self._digest) if d is not None]
@@ -104,7 +108,7 @@ class Fingerprints:
         return Duplicates(exact, near, overlaps, picture, field)
 
     def _shared(self, rows: np.ndarray, open: Callable[[int], np.ndarray]) -> list[Overlap]:
-        """The pairs that either detector proposes and the pixels confirm; by row."""
+        """The pairs that a detector proposes and the pixels confirm, sorted by row."""
         proposed = {(p.a, p.b): [p] for p in self._keypoints.proposals()}
         for a, b, orientation in self._candidates(rows[self._full[rows]]):
             transform = self._overlay(a, b, orientation)
@@ -116,18 +120,18 @@ class Fingerprints:
             overlaps = (confirm(p, grey(p.a), grey(p.b)) for p in proposals)
             return next((overlap for overlap in overlaps if overlap is not None), None)
 
-        in_turn = [proposed[pair] for pair in sorted(proposed)]  # so that a row's pairs find it in the cache
+        in_turn = [proposed[pair] for pair in sorted(proposed)]  # sorted, for a better use of the cache
         return [overlap for overlap in in_order(check, in_turn) if overlap is not None]
 
     def _candidates(self, rows: np.ndarray) -> Iterator[tuple[int, int, int]]:
-        """Pairs a < b of rows with alike hashes, and the orientation of b that resembles a."""
+        """Pairs a < b of rows with similar hashes, and the orientation of b that resembles a."""
         hashes = self._hash[rows]
         seen = set()
         for start in range(0, len(rows), _BLOCK):
             block = hashes[start : start + _BLOCK]
             best = np.full((len(block), len(rows)), -1, np.float32)
             which = np.zeros(best.shape, np.uint8)
-            for orientation in range(8):  # turning a the other way is turning b
+            for orientation in range(8):  # orienting b is the same as orienting a inversely
                 cosine = _orient_hash(block, _INVERSE[orientation]) @ hashes.T
                 better = cosine > best
                 np.copyto(best, cosine, where=better)
@@ -144,7 +148,7 @@ class Fingerprints:
                         yield int(rows[a]), int(rows[b]), orientation
 
     def _overlay(self, a: int, b: int, orientation: int) -> np.ndarray | None:
-        """The affine map, 2 × 3, from a to b in shares of the sides; None if their thumbnails disagree."""
+        """The affine map, 2 × 3, from a to b in relative coordinates; None if their thumbnails disagree."""
         over = _align(self._thumb[a].astype(np.float32), _orient(self._thumb[b].astype(np.float32), orientation))
         if over is None or over[1] <= MIN_THUMB:
             return None
@@ -152,16 +156,16 @@ class Fingerprints:
 
 
 def _align(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, float] | None:
-    """Lay b over a; the map from a to b in shares of the side, and the correlation where both are seen.
+    """Align b with a: the map from a to b in relative coordinates, and the correlation in the common area.
 
-    None if there is no such map, or if it moves a corner by more than `MAX_SHIFT`.
+    None if no such map is found, or if it moves a corner by more than `MAX_SHIFT`.
     """
     side = len(a)
     identity = np.eye(2, 3, dtype=np.float32)
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-3)
     try:
         _, warp = cv2.findTransformECC(a, b, identity, cv2.MOTION_AFFINE, criteria, np.full(b.shape, 255, np.uint8), 3)
-    except cv2.error:  # it did not converge: the pictures have nothing in common
+    except cv2.error:  # no convergence: the pictures have nothing in common
         return None
     corners = np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]], np.float32)
     if np.abs(corners @ warp.T - corners[:, :2]).max() > MAX_SHIFT * side:
@@ -179,13 +183,13 @@ def _shrink(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def _normalised(grey: np.ndarray) -> np.ndarray:
-    """Brightness and contrast taken out; float32."""
+    """The image with normalised brightness and contrast; float32."""
     grey = grey.astype(np.float32)
     return (grey - grey.mean()) / max(grey.std(), 1)
 
 
 def _orient(image: np.ndarray, orientation: int) -> np.ndarray:
-    """One of the eight orientations of the square: bit 0 mirrors left-right, bit 1 top-bottom, bit 2 transposes."""
+    """An image in one of eight orientations: bit 0 mirrors left-right, bit 1 top-bottom, bit 2 transposes."""
     if orientation & 1:
         image = image[:, ::-1]
     if orientation & 2:
@@ -193,12 +197,12 @@ def _orient(image: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(image.T if orientation & 4 else image)
 
 
-# What undoes an orientation: the mirrors change places where a transposition came after them.
+# The inverse of each orientation. With a transposition, the two mirrors are exchanged.
 _INVERSE = (0, 1, 2, 3, 4, 6, 5, 7)
 
 
 def _undo(orientation: int) -> np.ndarray:
-    """The map, 3 × 3, in shares of the sides, from an oriented image back to the image."""
+    """The map, 3 × 3, in relative coordinates, from an oriented image back to the original image."""
     back = np.eye(3)
     if orientation & 4:
         back = back[[1, 0, 2]]
@@ -212,7 +216,7 @@ _UNDO = tuple(_undo(orientation) for orientation in range(8))
 
 
 def _orient_hash(hashes: np.ndarray, orientation: int) -> np.ndarray:
-    """The hashes, N × 64, of images seen in an orientation: mirrors turn the signs of odd waves."""
+    """The hashes, N × 64, of reoriented images: mirroring changes the sign of coefficients of odd frequency."""
     waves = hashes.reshape(-1, HASH, HASH)
     odd = np.where(np.arange(HASH) % 2, -1, 1).astype(np.float32)
     if orientation & 1:
@@ -225,7 +229,7 @@ def _orient_hash(hashes: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _sets(pairs: Iterable[tuple[int, int]], count: int) -> tuple[tuple[int, ...], ...]:
-    """The sets of two and more rows that pairs link, directly or through others."""
+    """The connected components of two or more rows, where pairs are the edges."""
     a, b = np.array([*pairs] or np.empty((0, 2)), dtype=int).T
     _, member = connected_components(coo_matrix((np.ones(len(a)), (a, b)), shape=(count, count)), directed=False)
     sets: dict[int, list[int]] = {}
@@ -235,7 +239,7 @@ def _sets(pairs: Iterable[tuple[int, int]], count: int) -> tuple[tuple[int, ...]
 
 
 def _first(sets: tuple[tuple[int, ...], ...], count: int) -> np.ndarray:
-    """The first row of the set of each row, or its own number; int, `count`."""
+    """For each row, the first row of its set, or its own number if it is in no set; int, `count`."""
     first = np.arange(count)
     for rows in sets:
         first[list(rows)] = rows[0]

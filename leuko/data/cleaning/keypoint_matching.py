@@ -1,12 +1,12 @@
-"""Which images may show the same part of a slide: local features, and the pairs of images whose features agree.
+"""Propose pairs of images that may show the same part of a slide, by matching local features.
 
 Local features (SIFT: Lowe 2004, doi:10.1023/B:VISI.0000029664.99615.94; as RootSIFT: Arandjelović & Zisserman 2012,
-doi:10.1109/CVPR.2012.6248018) hardly change when an image is shifted, cropped, turned or resized. An inverted file
-(Sivic & Zisserman 2003, doi:10.1109/ICCV.2003.1238663) gives the most alike features of other images. Two images are
-proposed as a pair if several of their matching features agree on one similarity transform. Whether the pixels agree,
-`leuko.data.cleaning.overlaps` decides.
+doi:10.1109/CVPR.2012.6248018) hardly change when an image is shifted, cropped, rotated or resized. An inverted file
+(Sivic & Zisserman 2003, doi:10.1109/ICCV.2003.1238663) gives the most similar features of other images. Two images are
+proposed as a pair if several of their matching features agree on one similarity transform.
+`leuko.data.cleaning.overlaps` then checks whether the pixels agree.
 
-Constants were chosen on planted overlaps, turns and crops of even-numbered files of Aria and BCCD.
+Constants were chosen on synthetic overlaps, rotations and crops of even-numbered files of Aria and BCCD.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 
 SIDE = 176  # pixels: larger images are reduced to the area of a square of this side
-FEATURES = 100  # kept of each image, those of the highest contrast
-TOTAL = 2_000_000  # features of all images together; of more than 20,000 images, fewer of each are kept
-FEWEST = 20  # features of each image, however many images there are
-CONTRAST = 0.02  # of a feature, at least; share of the range of grey values
+FEATURES = 100  # features kept of each image: those with the highest contrast
+TOTAL = 2_000_000  # largest number of features of all images; with over 20,000 images, fewer are kept of each
+FEWEST = 20  # smallest number of features kept of each image, for any number of images
+CONTRAST = 0.02  # smallest contrast of a feature, as a share of the range of grey values
 LENGTH = 128  # numbers in a descriptor
-COMPONENTS = 32  # principal components of the descriptors, which are compared
+COMPONENTS = 32  # principal components of the descriptors that are compared
 CELL = 500  # descriptors in a cell of the inverted file, on average
-PROBES = 2  # nearest cells in which each descriptor is looked for
-NEIGHBOURS = 3  # most alike descriptors of other images that count as matches
-MIN_COSINE = 0.88  # of two descriptors that match
-MIN_MATCHES = 4  # between two images, which agree on one transform
-MAX_SCALE = 4  # between two images
-PER_IMAGE = 12  # pairs in which an image is proposed, at most
+PROBES = 2  # nearest cells in which each descriptor is searched
+NEIGHBOURS = 3  # most similar descriptors of other images that are used as matches
+MIN_COSINE = 0.88  # smallest cosine of two matching descriptors
+MIN_MATCHES = 4  # smallest number of matches between two images that agree on one transform
+MAX_SCALE = 4  # largest scale factor between two images
+PER_IMAGE = 12  # largest number of proposed pairs of an image
 _SAMPLE = 50_000  # descriptors from which components and cells are learned
 _CHUNK = 8192  # descriptors that are compared with all centres at a time
 
@@ -44,8 +44,8 @@ class Proposal:
 
     Attributes:
         a, b: rows, a < b.
-        transform: float, 2 × 3: from places in a to places in b, both in shares of the width and the height.
-        matches: how many features agree on it; 0 if it was not found by features.
+        transform: float, 2 × 3: maps positions in a to positions in b, both relative to the width and the height.
+        matches: number of features that agree on the transform; 0 if it was not found by features.
     """
 
     a: int
@@ -58,11 +58,11 @@ class Keypoints:
     """Local features of images, 15 kB each, added one by one."""
 
     def __init__(self, count: int) -> None:
-        """Make room for the rows 0 to `count` − 1; those never added are like no other."""
+        """Allocate memory for the rows 0 to `count` − 1; rows that are never added have no matches."""
         self._most = int(np.clip(TOTAL // max(count, 1), FEWEST, FEATURES))
         self._places: list[np.ndarray] = [np.empty((0, 4), np.float32)] * count
         self._descriptors: list[np.ndarray] = [np.empty((0, LENGTH), np.uint8)] * count
-        self._sides = np.ones((count, 2))  # width and height, in units of the longer one, as are places
+        self._sides = np.ones((count, 2))  # width and height, in units of the longer side; positions use the same unit
 
     def add(self, row: int, image: np.ndarray) -> None:
         """Find the features of a row's image, uint8, H × W × 3, RGB."""
@@ -71,7 +71,7 @@ class Keypoints:
         found, descriptors = sift.detectAndCompute(grey, None)
         if not found:
             return
-        found, descriptors = found[: self._most], descriptors[: self._most]  # there may be more, of equal contrast
+        found, descriptors = found[: self._most], descriptors[: self._most]  # more are returned if contrasts are equal
         longer = max(grey.shape)
         self._sides[row] = np.divide(grey.shape[::-1], longer)
         self._places[row] = np.array(
@@ -81,7 +81,7 @@ class Keypoints:
         self._descriptors[row] = np.rint(root * 255).astype(np.uint8)
 
     def proposals(self) -> list[Proposal]:
-        """Pairs of rows whose features agree, those of most matches first; each pair once."""
+        """Pairs of rows whose features agree, sorted by the number of matches, highest first; each pair once."""
         counts = np.array([len(d) for d in self._descriptors])
         if np.count_nonzero(counts) < 2:
             return []
@@ -106,7 +106,7 @@ class Keypoints:
 
 
 def reduced_grey(image: np.ndarray) -> np.ndarray:
-    """Grey, uint8, no larger than the area of a square of `SIDE` pixels; the image is uint8, H × W × 3, RGB."""
+    """Convert an image (uint8, H × W × 3, RGB) to grey, uint8, reduced to an area of at most `SIDE`² pixels."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     scale = SIDE / np.sqrt(grey.size)
     size = [max(1, round(side * scale)) for side in grey.shape[::-1]]
@@ -114,13 +114,13 @@ def reduced_grey(image: np.ndarray) -> np.ndarray:
 
 
 def _mirrored(descriptors: np.ndarray) -> np.ndarray:
-    """The descriptors, N × 128, that the mirrored image has: rows change places and directions their sign."""
+    """The descriptors, N × 128, of the mirrored image: rows are exchanged and directions change their sign."""
     grid = descriptors.reshape(-1, 4, 4, 8)
     return grid[:, ::-1, :, -np.arange(8) % 8].reshape(descriptors.shape)
 
 
 def _matches(descriptors: np.ndarray, owner: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
-    """Alike descriptors of different images: numbers of those of the lower and of the higher row; whether mirrored."""
+    """Similar descriptors of different images: indices in the lower and in the higher row; whether mirrored."""
     rng = np.random.default_rng(0)
     chosen = np.sort(rng.choice(len(descriptors), min(_SAMPLE, len(descriptors)), replace=False))
     sample = descriptors[chosen].astype(np.float32)
@@ -145,7 +145,7 @@ def _matches(descriptors: np.ndarray, owner: np.ndarray) -> Iterator[tuple[np.nd
 
 
 def _project(descriptors: np.ndarray, mean: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """Principal components of length 1; float32, N × `COMPONENTS`."""
+    """Principal components of descriptors, normalised to length 1; float32, N × `COMPONENTS`."""
     points = np.empty((len(descriptors), axes.shape[1]), np.float32)
     for start in range(0, len(points), _CHUNK):
         some = slice(start, start + _CHUNK)
@@ -175,7 +175,7 @@ def _by_cell(cell: np.ndarray, cells: int) -> list[np.ndarray]:
 def _search(
     queries: np.ndarray, asked: np.ndarray, points: np.ndarray, members: list[np.ndarray], owner: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each query with its most alike points of other images in each cell that it asks; numbers, M and M."""
+    """Indices of the queries, M, and of their most similar points of other images in the searched cells, M."""
     ours, theirs = [], []
     for probe in asked.T:
         for query, member in zip(_by_cell(probe, len(members)), members, strict=True):
@@ -193,14 +193,15 @@ def _search(
 
 
 def _agreed_transform(a: np.ndarray, b: np.ndarray, mirrored: bool) -> tuple[np.ndarray, int] | None:
-    """The similarity transform that most matches agree on, and how many; None if they are too few.
+    """The similarity transform that most matches agree on, and their number; None if there are too few.
 
-    Each match, with the sizes and directions of its two features, is a hypothesis on the transform. The one that most
-    others agree with is refined by least squares. Places are complex numbers, so that a factor turns and scales.
+    Each match, with the sizes and directions of its two features, is a hypothesis for the transform. The hypothesis
+    that most other matches agree with is refined by least squares. Positions are complex numbers, so that one complex
+    factor rotates and scales.
 
     Args:
-        a, b: float, M × 4: place (x, y), logarithm of the size, direction of each matching feature.
-        mirrored: whether b shows a mirrored.
+        a, b: float, M × 4: position (x, y), logarithm of the size, direction of each matching feature.
+        mirrored: whether b is a mirror image of a.
     """
     ours, theirs, direction = a[:, 0] + 1j * a[:, 1], b[:, 0] + 1j * b[:, 1], a[:, 3]
     if mirrored:
@@ -229,7 +230,7 @@ def _agreed_transform(a: np.ndarray, b: np.ndarray, mirrored: bool) -> tuple[np.
 
 
 def _best(proposals: list[Proposal]) -> Iterator[Proposal]:
-    """The proposals of most matches, each pair once, and each row in at most `PER_IMAGE` of them."""
+    """The proposals with the most matches; each pair once, each row in at most `PER_IMAGE` proposals."""
     used: Counter[int] = Counter()
     pairs = set()
     for proposal in sorted(proposals, key=lambda p: -p.matches):

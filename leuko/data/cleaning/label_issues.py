@@ -1,7 +1,8 @@
-"""Outliers (images unlike all others) and possible label errors (labels that contradict the features).
+"""Find outliers (images unlike all others) and possible label errors (labels that contradict the features).
 
-Both go by deep features. For labels these stand beside colour histograms: a network that has learnt other classes
-may overlook what tells these apart (granules, say), and the stain of a slide goes with its label.
+Both methods use deep features. Label errors also use colour histograms, for two reasons: a network that was trained on
+other classes may miss what distinguishes these classes (granules, for example), and the stain of a slide often
+correlates with its label.
 """
 
 from __future__ import annotations
@@ -18,22 +19,22 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 NEIGHBOURS = 10
-COMPONENTS = 64  # of the features, in which distances are taken
+COMPONENTS = 64  # principal components of the features, in which distances are computed
 MAX_DEVIATION = 4.0  # robust standard deviations of the logarithm of the distance
 FOLDS = 5
-MAX_CONFIDENCE = 0.1  # probability that a suspected label is right
-STRENGTH = 8.0  # of fitting against regularisation, for features of unit variance altogether
-_LEVELS = 6  # of each channel in the colour histograms
+MAX_CONFIDENCE = 0.1  # a label with a lower probability is a possible label error
+STRENGTH = 8.0  # inverse regularisation strength, for features with a total variance of 1
+_LEVELS = 6  # levels of each channel in the colour histograms
 HUES = 2 * _LEVELS**3  # numbers in the colour histograms of an image
 
 
 @dataclass(frozen=True)
 class Suspects:
-    """Rows that stand out.
+    """Suspicious rows (outliers or possible label errors).
 
     Attributes:
         rows: int, the suspected rows, the most suspicious first.
-        score: float, for each of `rows`.
+        score: float, one score for each of `rows`.
     """
 
     rows: np.ndarray
@@ -41,15 +42,16 @@ class Suspects:
 
 
 def outliers(features: np.ndarray, pictures: np.ndarray) -> Suspects:
-    """Images far from all others in feature space.
+    """Find images that are far from all others in feature space.
 
-    The distance is the mean one to the ten nearest other pictures, relative to that of these neighbours, since classes
-    differ in spread (after the local outlier factor, Breunig et al. 2000, doi:10.1145/342009.335388); it stands out if
-    its logarithm lies over 4 robust standard deviations above the median.
+    The distance of an image is its mean distance to the ten nearest other pictures, divided by the same distance of
+    these neighbours, because classes differ in spread (after the local outlier factor, Breunig et al. 2000,
+    doi:10.1145/342009.335388). An image is an outlier if the logarithm of its distance is more than 4 robust standard
+    deviations above the median.
 
     Args:
         features: float, N × D.
-        pictures: int, N; copies and overlapping fields, which have the same number, are not neighbours.
+        pictures: int, N; copies and overlapping fields have the same number and are not neighbours of each other.
 
     Returns:
         The outliers; their score is in robust standard deviations.
@@ -71,13 +73,13 @@ def outliers(features: np.ndarray, pictures: np.ndarray) -> Suspects:
 
 
 def colours(image: np.ndarray) -> np.ndarray:
-    """Colour histograms of the whole image and of its middle, where single cells lie.
+    """Colour histograms of the whole image and of its centre, where the cell of a single-cell image lies.
 
     Args:
         image: uint8, H × W × 3, RGB.
 
     Returns:
-        float16, `HUES`: square roots of the shares, under which distances are Hellinger's.
+        float16, `HUES`: square roots of the shares; distances between them are Hellinger distances.
     """
     small = cv2.resize(image, (96, 96), interpolation=cv2.INTER_AREA)
     level = (small.astype(np.uint16) * _LEVELS) >> 8
@@ -87,19 +89,19 @@ def colours(image: np.ndarray) -> np.ndarray:
 
 
 def label_errors(features: np.ndarray, hues: np.ndarray, labels: np.ndarray, pictures: np.ndarray) -> Suspects:
-    """Labels that are likely wrong: those given little probability by cleanlab's self-confidence.
+    """Find possible label errors: labels with a low self-confidence, computed by cleanlab.
 
-    Every row is judged by a logistic regression on others (Northcutt et al. 2021, doi:10.1613/jair.1.12125). Classes
-    with fewer than five pictures are left out.
+    The probabilities of each row come from a logistic regression that was fitted on other rows (Northcutt et al. 2021,
+    doi:10.1613/jair.1.12125). Classes with fewer than five pictures are left out.
 
     Args:
         features: float, N × D.
-        hues: float, N × `HUES`, by `colours`.
+        hues: float, N × `HUES`, from `colours`.
         labels: int, N.
-        pictures: int, N; copies and overlapping fields, which have the same number, never judge one another.
+        pictures: int, N; copies and overlapping fields have the same number and are in the same fold.
 
     Returns:
-        The suspected rows; their score is the probability that the label is right, 0 to 1.
+        The suspected rows; their score is the probability that the label is correct, 0 to 1.
     """
     known = [c for c in np.unique(labels) if len(np.unique(pictures[labels == c])) >= FOLDS]
     rows = np.flatnonzero(np.isin(labels, known))
@@ -115,14 +117,14 @@ def label_errors(features: np.ndarray, hues: np.ndarray, labels: np.ndarray, pic
 
 
 def _side_by_side(features: np.ndarray, hues: np.ndarray) -> np.ndarray:
-    """Standardised features and the histograms, each with half of a total variance of 1."""
+    """Join standardised features and histograms; each contributes half of a total variance of 1."""
     blocks = (StandardScaler().fit_transform(features), hues.astype(np.float32))
     centred = [block - block.mean(axis=0) for block in blocks]
     return np.hstack([block / np.sqrt(2 * max(block.var(axis=0).sum(), 1e-12)) for block in centred])
 
 
 def _out_of_fold(features: np.ndarray, labels: np.ndarray, pictures: np.ndarray) -> np.ndarray:
-    """Probabilities, N × classes, from models that have seen neither the row nor a copy of it."""
+    """Probabilities, N × classes, from models that were fitted without the row and its copies."""
     probabilities = np.empty((len(labels), labels.max() + 1))
     for train, test in StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0).split(features, labels, pictures):
         model = LogisticRegression(C=STRENGTH, max_iter=300, tol=1e-3).fit(features[train], labels[train])

@@ -1,1 +1,1 @@
-"""Class names: what they mean, and whether file names agree with them."""
+"""Class names: their meaning, and whether file names agree with them."""

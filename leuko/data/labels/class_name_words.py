@@ -1,7 +1,7 @@
-"""The words in class names, and the sense of one name on its own.
+"""The words in class names, and the meaning of a single class name.
 
-A name has a meaning only where every word of it is understood. All others are asked for, since a wrong guess would turn
-patients with leukaemia into healthy ones, or the reverse.
+A name has a meaning only if every word of it is known. For all other names the user is asked, because a wrong guess
+would count patients with leukaemia as healthy, or the reverse.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from leuko.data.labels.filename_conventions import signs, words
 Sense = Literal[
     "leukaemia",
     "absence",
-    "cells",  # a kind of cell that patients with and without leukaemia have
-    "all",  # ALL, or the English word
-    "not all",  # not ALL: no leukaemia, or another one
-    "stage",  # Pre-B and the like: of leukaemia, or of the healthy development of B cells
+    "cells",  # a kind of cell that occurs in patients with and without leukaemia
+    "all",  # ALL, or the English word "all"
+    "not all",  # not ALL: no leukaemia, or another leukaemia
+    "stage",  # Pre-B and similar: a stage of leukaemia, or of the normal development of B cells
     "early",
     "pre",
     "pro",
     "L",  # L1 to L3 of the FAB classification of ALL
-    "M",  # M0 to M7 of that of AML
+    "M",  # M0 to M7 of the FAB classification of AML
     "unknown",
 ]
 
-# One letter for each kind of word, so that a name becomes a string that regular expressions can read.
+# One letter for each kind of word. A name becomes a string of letters that regular expressions can match.
 _KINDS = {
     "D": "leukaemia leukemia leukaemias leukemias leukaemic leukemic blast blasts lymphoblast lymphoblasts malignant "
     "cancer cancers cancerous leucemia leucemias leucemie leucemies leucaemia leukamie leukamien leukaemie leukemie "
     "leukemi leuchemia losemi leucemica leucemico лейкоз лейкемия 白血病 急性白血病 急性淋巴细胞白血病 백혈병 لوسمی",
     "T": "aml cml cll apl apml mpal jmml amkl anll pll",
     "A": "all",
-    "B": "bcpall etpall ball tall",  # ball and tall in capitals only
+    "B": "bcpall etpall ball tall",  # `ball` and `tall` only in capitals
     "S": "earlyb earlyt preb pret prob",
     "E": "early pre pro",
     "F": "l1 l2 l3 m0 m1 m2 m3 m4 m5 m6 m7",
@@ -72,11 +72,11 @@ def _kinds() -> dict[str, str]:
 
 
 def sense_of(name: str, numbered: bool = False) -> Sense:
-    """The sense of a class name on its own; `leuko.data.labels.positive_classes` combines it with the other classes.
+    """The meaning of a single class name; `leuko.data.labels.positive_classes` also considers the other classes.
 
     Args:
-        name: of the class.
-        numbered: whether a number at the beginning only counts the classes (`0_normal`, `1_leukaemia`).
+        name: the class name.
+        numbered: whether a number at the beginning is only the class number (`0_normal`, `1_leukaemia`).
     """
     written = words(name)
     if numbered and written and written[0].isdigit():
@@ -103,14 +103,14 @@ def _sense(kinds: str, found: list[str], capitals: bool, shouted: bool) -> Sense
     if core == "A":
         if kinds == "A":
             return "leukaemia" if capitals else "all"
-        return "leukaemia" if capitals and not shouted else "unknown"  # `All cells` may be all the cells
+        return "leukaemia" if capitals and not shouted else "unknown"  # `All cells` may mean all the cells
     if core in ("S", "QS", "SQ"):
         return "stage"
     if core == "E":
         return found[0]  # type: ignore[return-value]
     if core == "F":
         return "L" if found[0].startswith("l") else "M"
-    if re.fullmatch("Y?D+E", core):  # Malignant-Pre; but not pre-leukaemia, nor early malignant
+    if re.fullmatch("Y?D+E", core):  # Malignant-Pre, but not pre-leukaemia or early malignant
         return "leukaemia"
     if re.fullmatch("[DTABSQFY]+", core) and re.search("[DTAB]", core):
         return "leukaemia"
@@ -118,9 +118,9 @@ def _sense(kinds: str, found: list[str], capitals: bool, shouted: bool) -> Sense
 
 
 def _of_absence(core: str) -> Sense:
-    """Of a name with a word of health or a negation; anything but the plainest forms is asked for.
+    """The meaning of a name with a word for health or a negation; unknown for all but the simplest forms.
 
-    Non-lymphoblastic and non-ALL leukaemia are leukaemia, and so may be what is no AML.
+    Non-lymphoblastic and non-ALL leukaemia are leukaemia. A class that is not AML may be leukaemia too.
     """
     if re.fullmatch("H+", core) or re.fullmatch("H*(?:ND|DM)H*", core):
         return "absence"

@@ -1,4 +1,4 @@
-"""What names tell: the conventions of the field's public data sets, the words of a name, and the order of files."""
+"""File names: the conventions of public data sets, the words of a name, and the natural sort order."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ _PBC = {  # prefix → folder of the published data set
 
 @dataclass(frozen=True)
 class FileNameInfo:
-    """The class in a file name, and the patient or subject (`group`) if the name carries one."""
+    """The class in a file name, and the patient or subject (`group`) if the name contains one."""
 
     label: str
     group: str | None = None
 
 
 def parse_file_name(name: str) -> FileNameInfo | None:
-    """Class and subject that a file name carries, by the conventions of four public data sets.
+    """Read class and subject from a file name, by the conventions of four public data sets.
 
     - ALL-IDB1 and ALL-IDB2 (Labati, Piuri & Scotti 2011, doi:10.1109/ICIP.2011.6115881): `Im001_1.jpg`, 1 is ALL.
     - C-NMC 2019 (Gupta & Gupta, doi:10.7937/tcia.2019.dc64i46r): `UID_11_2_1_all.bmp`, `UID_H10_1_1_hem.bmp`: subject,
       image, cell, class.
     - Aria et al. 2021 (doi:10.34740/KAGGLE/DSV/2175623): `WBC-Malignant-Pre-001.jpg`, `WBC-Benign-001.jpg`.
-    - PBC (Acevedo et al. 2020, doi:10.1016/j.dib.2020.105474): `IG_102433.jpg`, a code of the cell type.
+    - PBC (Acevedo et al. 2020, doi:10.1016/j.dib.2020.105474): `IG_102433.jpg`, a code for the cell type.
 
     Args:
         name: file name, with or without folders and suffix.
@@ -63,12 +63,12 @@ def parse_file_name(name: str) -> FileNameInfo | None:
 
 
 def natural_sort_key(name: str) -> list[str | int]:
-    """Sort key under which file 9 comes before file 10."""
+    """Sort key with which file 9 comes before file 10."""
     return [int(part) if i % 2 else part.lower() for i, part in enumerate(re.split(r"([0-9]+)", name))]
 
 
 def printable(name: str | Path) -> str:
-    """A file name as it can be printed anywhere: bytes that are no UTF-8 and control characters are replaced."""
+    """A file name that can be printed anywhere: invalid UTF-8 and control characters are replaced."""
     text = os.fsencode(name).decode(errors="replace")
     return "".join(c if c.isprintable() else "�" for c in text)
 
@@ -80,9 +80,10 @@ def shortlist(names: Iterable[object], most: int = 3) -> str:
 
 
 def words(name: str) -> list[str]:
-    """The words of a name, without accents, as they are written: `EarlyPre-B_ALL` is Early, Pre, B, ALL.
+    """Split a name into words without accents, with their case unchanged: `EarlyPre-B_ALL` is Early, Pre, B, ALL.
 
-    Words end at separators and where lower case turns into upper case; digits stay with the letters before them (`L1`).
+    Words end at separators and before an upper-case letter that follows a lower-case one. Digits stay with the letters
+    before them (`L1`).
     """
     text = _without_accents(name)
     text = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", text)
@@ -90,7 +91,7 @@ def words(name: str) -> list[str]:
 
 
 def signs(name: str) -> str:
-    """What a name holds besides words and plain separators: `?` of `ALL?`, the last sign of `ALL-`."""
+    """The characters of a name that are neither words nor plain separators: `?` of `ALL?`, the last `-` of `ALL-`."""
     name = name.strip()
     ends = name[:1] + name[-1:]
     return "".join(c for c in ends if c in _DASHES) + "".join(
@@ -99,9 +100,9 @@ def signs(name: str) -> str:
 
 
 def name_key(name: str) -> str:
-    """What names have in common that differ in case, accents, Unicode form or separators alone (`PreB`, `pre-b `).
+    """A key that is equal for names that differ only in case, accents, Unicode form or separators (`PreB`, `pre-b `).
 
-    Signs that may carry a meaning are kept (`ALL+`, `ALL-`), and so are separators between digits.
+    Signs that may have a meaning are kept (`ALL+`, `ALL-`), and also separators between digits.
     """
     text = _without_accents(name).casefold()
     text = re.sub(rf"(?<=\d)[{_SEPARATORS}_]+(?=\d)", "·", text)
@@ -113,6 +114,6 @@ _SEPARATORS = r"\s\-‐‑‒–—.,:;()\[\]{}'\"/|#" + "\\\\"
 
 
 def _without_accents(name: str) -> str:
-    """Without the accents of the Latin, Greek and Cyrillic scripts, in composed form."""
+    """A name without the accents of the Latin, Greek and Cyrillic scripts, in composed Unicode form."""
     text = unicodedata.normalize("NFKD", name)
     return unicodedata.normalize("NFC", re.sub("[\u0300-\u036f]", "", text))

@@ -21,7 +21,9 @@ _MEANS_LEUKAEMIA = {
 
 
 def check_file_names(files: Sequence[str], labels: Sequence[str], classes: Iterable[str]) -> None:
-    """Stop where file names of the field's conventions contradict labels: leukaemia or none, or another of the classes.
+    """Raise DataError if a file name that follows a public convention contradicts its label.
+
+    A contradiction is leukaemia against no leukaemia, or another class of the data.
 
     Args:
         files: N, names of files.
@@ -29,7 +31,7 @@ def check_file_names(files: Sequence[str], labels: Sequence[str], classes: Itera
         classes: all classes of the data.
 
     Raises:
-        DataError: some do; the message names the first of them.
+        DataError: at least one name contradicts its label; the message names the first of them.
     """
     meanings = class_meanings(classes)
     near = {name_key(name) for name in classes}

@@ -1,4 +1,4 @@
-"""Which class names mean leukaemia, which its absence, and which are unknown."""
+"""Decide which class names mean leukaemia, which mean no leukaemia, and which are unknown."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from leuko.data.errors import DataError
 from leuko.data.labels.class_name_words import Sense, sense_of
 from leuko.data.labels.filename_conventions import name_key, shortlist, words
 
-NONE = "none"  # for `--positive`: no class means leukaemia
+NONE = "none"  # value of `--positive`: no class means leukaemia
 _SERIES = ({"early", "pre", "pro", "stage"}, {"L"}, {"M"})
 _GENERIC = re.compile(r"blast|malign|cancer|le[uo][kc]|los", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class ClassMeanings:
-    """What the classes of a data set mean, in their order.
+    """The meanings of the classes of a data set; each attribute keeps the order of the classes.
 
     Attributes:
-        leukaemia: those that mean leukaemia.
-        absence: those that mean that there is none.
-        unknown: those that mean neither for certain.
-        cells: whether all classes are kinds of cells, so that none is about a patient; they are `unknown` too.
+        leukaemia: classes that mean leukaemia.
+        absence: classes that mean no leukaemia.
+        unknown: classes whose meaning is not certain.
+        cells: whether all classes are kinds of cells, so that no class describes a patient; all are then `unknown`.
     """
 
     leukaemia: tuple[str, ...]
@@ -36,10 +36,10 @@ class ClassMeanings:
 
 
 def class_meanings(labels: Iterable[str]) -> ClassMeanings:
-    """What classes mean by their names, each beside the others.
+    """The meanings of classes by their names, with regard to the other classes.
 
-    Names that only mean leukaemia in some company need it: `all` and stages of B cells a class without leukaemia beside
-    them, `Early`, `Pre`, `Pro` and the FAB types L1 to L3 and M0 to M7 one more of their kind as well.
+    Some names mean leukaemia only together with other classes. `all` and stages of B cells need a class that means no
+    leukaemia. `Early`, `Pre`, `Pro` and the FAB types L1 to L3 and M0 to M7 also need a second class of their kind.
     """
     labels = list(dict.fromkeys(labels))
     numbered = all(re.match(r"\d+[\W_]*[^\W\d_]", label) for label in labels)
@@ -54,20 +54,20 @@ def class_meanings(labels: Iterable[str]) -> ClassMeanings:
 
 
 def _beside(label: str, senses: Mapping[str, Sense]) -> str:
-    """Whether a class means `leukaemia`, its `absence`, or what is `unknown`, given all the classes."""
+    """The meaning of a class, given all classes: `leukaemia`, `absence` or `unknown`."""
     sense = senses[label]
     if sense in ("leukaemia", "absence", "unknown"):
         return sense
     if sense == "cells":
         return "unknown"
     others = {other: s for other, s in senses.items() if other != label}
-    if sense == "not all":  # what is no ALL may be another leukaemia, where those are known too
+    if sense == "not all":  # "not ALL" may be another leukaemia if the data have such a class
         other_leukaemia = any(s == "M" or (s == "leukaemia" and not _is_all(other)) for other, s in others.items())
         return "unknown" if other_leukaemia else "absence"
     healthy = any(s == "absence" or (s == "not all" and sense != "all") for s in others.values())
     if not healthy:
         return "unknown"
-    if sense == "all":  # beside `blast`, it may be everything
+    if sense == "all":  # beside `blast`, it may mean all cells
         return (
             "unknown"
             if any(s == "leukaemia" and _GENERIC.search(other) for other, s in others.items())
@@ -80,7 +80,7 @@ def _beside(label: str, senses: Mapping[str, Sense]) -> str:
 
 
 def _is_all(label: str) -> bool:
-    """Whether a class that means leukaemia means ALL, or blasts, and no other kind of leukaemia."""
+    """Whether a class that means leukaemia means ALL or blasts, and not another kind of leukaemia."""
     in_name = {word.casefold() for word in words(label)}
     return bool(
         in_name & {"all", "ball", "tall", "lymphoblastic", "lymphocytic", "blast", "blasts", "lymphoblast"}
@@ -90,16 +90,16 @@ def _is_all(label: str) -> bool:
 def choose_positive(
     labels: Sequence[str], declared: Iterable[str] | None, counts: Mapping[str, int] | None = None
 ) -> tuple[str, ...]:
-    """The classes that mean leukaemia: the declared ones, or those known by name if None.
+    """The classes that mean leukaemia: the declared classes, or if None, the classes known by their names.
 
     Args:
         labels: the class names.
-        declared: names of classes, spelled as they are or nearly so; empty, or `none` alone: no class means leukaemia.
-            All other classes then mean its absence.
-        counts: images of each class, for the message.
+        declared: names of classes; small differences in spelling are accepted. All other classes then mean no
+            leukaemia. If empty, or only `none`, no class means leukaemia.
+        counts: number of images of each class, for the message.
 
     Raises:
-        DataError: there is no such class, all classes mean leukaemia, or what some mean is not known for certain.
+        DataError: a declared class does not exist, all classes mean leukaemia, or the meaning of a class is uncertain.
     """
     if declared is None:
         meanings = class_meanings(labels)
@@ -117,10 +117,10 @@ def choose_positive(
 
 
 def declared_classes(labels: Sequence[str], declared: Iterable[str]) -> tuple[str, ...]:
-    """The classes that a user names as leukaemia; none for nothing, or for the word `none`.
+    """The classes that a user declares as leukaemia; empty if `declared` is empty or the word `none`.
 
     Raises:
-        DataError: there is no such class.
+        DataError: a declared class does not exist.
     """
     wanted = [name.strip() for name in declared]
     near = {name_key(label): label for label in labels}
@@ -136,7 +136,7 @@ def declared_classes(labels: Sequence[str], declared: Iterable[str]) -> tuple[st
 
 
 def positive_question(labels: Sequence[str], counts: Mapping[str, int] | None = None) -> str:
-    """What is known of the classes, what is not, and the `--positive` that would settle it; one line."""
+    """One line: which meanings are known, which are not, and the `--positive` option that would define them."""
     meanings = class_meanings(labels)
     unknown = [f"{name} ({counts[name]} images)" if counts else name for name in meanings.unknown]
     sentences = [f"It is not known for certain whether these classes mean leukaemia: {', '.join(unknown)}."]
@@ -164,13 +164,13 @@ def describe_positive(labels: Sequence[str], positive: Sequence[str]) -> str:
 
 
 def unify_class_names(labels: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """One name for class names that differ in case, accents, Unicode form, spaces or hyphens alone.
+    """Choose one name for class names that differ only in case, accents, Unicode form, spaces or hyphens.
 
     Args:
         labels: the label of every image.
 
     Returns:
-        The name for each label, which is its commonest spelling; and a sentence for each class with several.
+        The name for each label (the most frequent spelling), and a sentence for each class with several spellings.
     """
     spellings: dict[str, Counter[str]] = {}
     for label, count in Counter(labels).items():
