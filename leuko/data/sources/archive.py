@@ -1,7 +1,7 @@
 """Unpack a zip of images from an untrusted source, within limits and only into the given folder.
 
-A dangerous zip (a bomb, a name that leads elsewhere) is refused as a whole. A problem of a single file
-(encrypted, damaged, a link, another archive) is an error of that file.
+A dangerous zip (a zip bomb, or a path outside of the folder) is refused completely. A problem of a single file
+(encrypted, damaged, a link, another archive) is an error of this file only.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from leuko.images.formats.limits import MAX_BYTES, MAX_PAGES
 MAX_ZIP_BYTES = 200 * 1024**2
 MAX_FILES = 500
 MAX_UNPACKED_BYTES = 1024**3
-MAX_PIXELS = 1_500_000_000  # of all images together: 200 fields of 2592 × 1944 and room for more
-MAX_LIST_BYTES = 1024**2  # of a zip's list of its files, all of which is read before the first
+MAX_PIXELS = 1_500_000_000  # of all images together: enough for 200 fields of 2592 × 1944 and more
+MAX_LIST_BYTES = 1024**2  # of the zip's central directory, which is read completely before the first file
 _HEIF_SIZE = re.compile(rb"ispe....(.{8})", re.DOTALL)  # width and height of an image (ISO/IEC 23008-12, 6.5.3)
 MAX_NAME = 500  # characters of a path within a zip that are kept
 
 
 @dataclass
 class UnpackBudget:
-    """What may still be unpacked for one request, from one zip or several."""
+    """The files, bytes and pixels that may still be unpacked for one request, from one or several zips."""
 
     files: int = MAX_FILES
     bytes: int = MAX_UNPACKED_BYTES
@@ -45,7 +45,7 @@ class UnpackBudget:
 
 
 class _Listed(io.FileIO):
-    """A zip of which no more is read at once than a list of files may take."""
+    """A zip file that limits the size of a single read to `MAX_LIST_BYTES`."""
 
     def read(self, size: int | None = -1) -> bytes:
         if size is not None and size > MAX_LIST_BYTES:
@@ -54,21 +54,21 @@ class _Listed(io.FileIO):
 
 
 def unpack_items(archive: Path, folder: Path, room: UnpackBudget) -> list[InputFile]:
-    """Unpack the images of a zip into an existing, empty folder, under names of our own.
+    """Unpack the images of a zip into an existing, empty folder, under generated file names.
 
-    A single folder around everything is left away from their names.
+    If a single folder contains all files, it is removed from the displayed names.
 
     Args:
         archive: the zip.
-        folder: where to.
-        room: what may be unpacked; what is unpacked here is taken off.
+        folder: the folder to unpack into.
+        room: the remaining limits; they are reduced by what is unpacked here.
 
     Returns:
         Every file of the zip in natural order: an image, or an error, or a reason why it is skipped.
 
     Raises:
-        ArchiveError: it is no zip, too large in any way, holds no image, or names that lead elsewhere. What was
-            unpacked by then stays in the folder, for the caller to delete.
+        ArchiveError: it is not a zip, exceeds a limit, holds no image, or holds paths outside of the folder. Files
+            that were already unpacked stay in the folder, and the caller must delete them.
     """
     found = []
     with _open(archive) as opened:
@@ -86,18 +86,18 @@ def unpack_items(archive: Path, folder: Path, room: UnpackBudget) -> list[InputF
 def unpack(archive: Path, folder: Path) -> list[str]:
     """Unpack the images and tables of a zip into an existing, empty folder: all of them, or none.
 
-    A single folder around everything is left away, so that the class folders lie at the top. Of files of one name, the
-    later ones get a number.
+    If a single folder contains all files, it is removed, so that the class folders are at the top. If several files
+    have the same name, a number is added to the later ones.
 
     Args:
         archive: the zip.
-        folder: where to.
+        folder: the folder to unpack into.
 
     Returns:
-        The names of files that were skipped since they are neither images nor tables.
+        The names of files that were skipped because they are neither images nor tables.
 
     Raises:
-        ArchiveError: as `items`, and also if any of its files is encrypted, damaged, a link or an archive.
+        ArchiveError: as for `unpack_items`, and also if any file is encrypted, damaged, a link or an archive.
     """
     skipped = []
     with _open(archive) as opened:
@@ -116,12 +116,12 @@ def unpack(archive: Path, folder: Path) -> list[str]:
 
 @contextmanager
 def _open(archive: Path) -> Iterator[zipfile.ZipFile]:
-    """A zip whose list of files is short enough; whatever goes wrong while it is open becomes one sentence."""
+    """Open a zip after checking the size of its file list; every error while it is open becomes an ArchiveError."""
     try:
         if archive.stat().st_size > MAX_ZIP_BYTES:
             raise ArchiveError(f"The zip is larger than {MAX_ZIP_BYTES // 1024**2} MB; use fewer or smaller images.")
         with _Listed(archive) as limited, zipfile.ZipFile(limited):
-            pass  # its list is short enough
+            pass  # the list of files is short enough
         with zipfile.ZipFile(archive) as opened:
             yield opened
     except FileNotFoundError as error:
@@ -132,15 +132,16 @@ def _open(archive: Path) -> Iterator[zipfile.ZipFile]:
         if getattr(error, "errno", None) == errno.ENOSPC:
             raise ArchiveError("The disk is too full to unpack the zip; make room and try again.") from error
         raise ArchiveError("The file is not a zip that can be read, or it is damaged; zip the folder again.") from error
-    except Exception as error:  # unpackers raise kinds of their own
+    except Exception as error:  # decompressors raise their own kinds of errors
         raise ArchiveError("The zip is damaged; zip the folder again.") from error
 
 
 def _entries(opened: zipfile.ZipFile, room: UnpackBudget, tables: bool) -> list[Entry]:
-    """All files of a zip in natural order; those that are wanted are not yet unpacked.
+    """List all files of a zip in natural order, without unpacking them.
 
     Raises:
-        ArchiveError: a name leads elsewhere, a file is a bomb, or too many are wanted, or no image.
+        ArchiveError: a path leads outside of the folder, a file is a zip bomb, there are too many files to unpack, or
+            there is no image.
     """
     entries = list_entries(opened, tables)
     wanted = [entry for entry in entries if entry.wanted]
@@ -158,15 +159,15 @@ def _entries(opened: zipfile.ZipFile, room: UnpackBudget, tables: bool) -> list[
 
 
 def _contents(opened: zipfile.ZipFile, entries: list[Entry], room: UnpackBudget) -> Iterator[tuple[Entry, bytes]]:
-    """Every entry, and its bytes if it is wanted; a damaged one has an error from here on.
+    """Yield every entry, with its bytes if it is wanted; sets the error of damaged entries.
 
     Raises:
-        ArchiveError: there is no more room.
+        ArchiveError: a limit is exceeded.
     """
     for entry in entries:
         data = b""
         if entry.wanted:
-            most = min(room.bytes, MAX_BYTES)  # never trust the size it states
+            most = min(room.bytes, MAX_BYTES)  # the stated size is not trusted
             try:
                 with opened.open(entry.info) as file:
                     data = file.read(most + 1)
@@ -184,18 +185,18 @@ def _contents(opened: zipfile.ZipFile, entries: list[Entry], room: UnpackBudget)
 
 
 def _suffix(place: PurePosixPath) -> str:
-    """The suffix of a file, if it is a usual one; some files are known by nothing else."""
+    """The suffix of a file if it is a usual one; some file types are recognised only by their suffix."""
     return place.suffix if re.fullmatch(r"\.\w{1,8}", place.suffix, re.ASCII) else ""
 
 
 def _free(target: Path) -> Path:
-    """The path, with a number in its name if there is such a file already."""
+    """The path, with a number added to its name if the file already exists."""
     paths = (target.with_name(f"{target.stem} ({i}){target.suffix}") for i in itertools.count(2))
     return next(path for path in itertools.chain([target], paths) if not path.exists())
 
 
 def _pixels(data: bytes) -> int:
-    """What the pages of an image claim to have; 0 for what is no image, which is refused later, one by one."""
+    """Number of pixels that an image file states for all its pages; 0 if it is not an image (it is refused later)."""
     if pillow_formats.is_heif(data):
         sizes = [struct.unpack(">II", size) for size in _HEIF_SIZE.findall(data)]
         return max((width * height for width, height in sizes), default=0)
@@ -204,5 +205,5 @@ def _pixels(data: bytes) -> int:
             return image.width * image.height * min(getattr(image, "n_frames", 1), MAX_PAGES)
     except Image.DecompressionBombError:
         return MAX_PIXELS + 1
-    except Exception:  # Pillow's decoders raise many kinds
+    except Exception:  # Pillow's decoders raise many kinds of errors
         return 0

@@ -1,4 +1,4 @@
-"""Which column of a table holds the image, which the label, and which the patient."""
+"""Find the columns of a table that hold the image, the label and the patient."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ LABELS: tuple[str, ...] = (
     "classes",
 )
 PARTS = ("split", "subset", "partition", "part", "phase")
-_SURE = ("label", "labels")  # that win over all other columns that may hold a label
-# From the coarsest: an image of a slide of a patient. A word of these, alone or with one of `_NUMBER`.
+_SURE = ("label", "labels")  # preferred over all other columns that may hold a label
+# Coarsest first: a patient has slides, a slide has images. One of these words, alone or with one of `_NUMBER`.
 _PERSONS: tuple[str, ...] = (
     "patient",
     "subject",
@@ -76,12 +76,12 @@ _LIKE_AN_ID = re.compile(r"(?:^|[^a-z])(?:ids?|uid|no|nr|num|number|code|barcode
 
 
 def plain_name(column: str) -> str:
-    """A column's name without case, spaces, hyphens and dots: `Patient-ID ` is `patientid`."""
+    """A column name in lower case without spaces, hyphens and dots: `Patient-ID ` becomes `patientid`."""
     return re.sub(r"[\W_]+", "", column.casefold())
 
 
 def columns_named_like(columns: Collection[str], wanted: Sequence[str]) -> list[str]:
-    """The columns that are named like one of the wanted, in the order of the wanted."""
+    """The columns with one of the wanted names (compared by `plain_name`), in the order of `wanted`."""
     return sorted(
         (column for column in columns if plain_name(column) in wanted),
         key=lambda column: wanted.index(plain_name(column)),
@@ -89,19 +89,19 @@ def columns_named_like(columns: Collection[str], wanted: Sequence[str]) -> list[
 
 
 def choose_label(columns: Mapping[str, Sequence[str]], where: str) -> tuple[str | None, list[str]]:
-    """The column of labels, and what to say where several could be it.
+    """Choose the label column, and describe the choice if several columns are possible.
 
-    Of columns that sort the images alike, one of words comes before one of numbers.
+    If columns group the images in the same way, a column of words is preferred over a column of numbers.
 
     Args:
         columns: the values of all columns that may hold a label, as text.
         where: the name of the table.
 
     Returns:
-        The column, None if none is named like one; sentences.
+        The column, or None if no column has the name of a label column; and sentences about the choice.
 
     Raises:
-        DataError: several could be it, and none is called `label`.
+        DataError: several columns could be the label column, and none is called `label`.
     """
     found = columns_named_like(columns, LABELS)
     if not found:
@@ -123,19 +123,20 @@ def choose_label(columns: Mapping[str, Sequence[str]], where: str) -> tuple[str 
 def choose_group(
     columns: Mapping[str, Sequence[str]], given: str | None, where: str, labels: Sequence[str] = ()
 ) -> tuple[str | None, list[str]]:
-    """The column that tells which images belong together: the one given, or the coarsest named like a patient or slide.
+    """Choose the group column: the given column, or the coarsest one with a name like patient or slide.
 
     Args:
-        columns: the values of all columns but those of images and labels, as text.
-        given: a column's name, spelled as it is or nearly so.
+        columns: the values of all columns except images and labels, as text.
+        given: a column name; small differences in spelling are accepted.
         where: the name of the table.
-        labels: the values of the label column; a column `group` that sorts the images just so names no patients.
+        labels: the values of the label column. A column `group` that groups the images in the same way as the labels
+            does not hold patients.
 
     Returns:
-        The column, or None; and sentences: what was taken, and which columns are not used.
+        The column, or None; and sentences about the chosen column and about columns that are not used.
 
     Raises:
-        DataError: the given column is not there, or two columns name persons and neither contains the other.
+        DataError: the given column does not exist, or two columns name persons and neither is nested in the other.
     """
     if given is not None:
         chosen = given if given in columns else next((c for c in columns if plain_name(c) == plain_name(given)), None)
@@ -159,17 +160,17 @@ def choose_group(
 
 
 def is_group(column: str) -> bool:
-    """Whether a column is named like patients, subjects or slides."""
+    """Whether a column has a name for patients, subjects or slides."""
     return _rank(column) is not None
 
 
 def same_partition(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether two columns sort the images alike."""
+    """Whether two columns group the images in the same way."""
     return len(one) == len(other) and len(set(zip(one, other, strict=True))) == len(set(one)) == len(set(other))
 
 
 def is_nested(outer: Sequence[str], inner: Sequence[str]) -> bool:
-    """Whether images that share a value of the inner column always share one of the outer."""
+    """Whether images with the same value in the inner column always have the same value in the outer column."""
     owner: dict[str, str] = {}
     return all(owner.setdefault(b, a) == a for a, b in zip(outer, inner, strict=True) if b)
 
@@ -191,7 +192,7 @@ def _coarsest(columns: Mapping[str, Sequence[str]], where: str) -> str | None:
 
 
 def _rank(column: str) -> int | None:
-    """The place of a column among those that name persons or slides, from the coarsest; None if it names neither."""
+    """The rank of a column among columns for persons or slides, coarsest first; None if it is neither."""
     name = plain_name(column)
     for place, word in enumerate((*_PERSONS, *_THINGS)):
         if re.fullmatch(rf"(?:the|anonymi[sz]ed|anon|unique|study|hospital)?{word}s?{_NUMBER}", name):

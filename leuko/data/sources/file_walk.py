@@ -1,4 +1,4 @@
-"""All files below a folder, and what each of them is: image, table, or something that is skipped and named."""
+"""Find all files below a folder and their kind: image, table, or a file that is skipped and reported."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OTHER = (
     ".doc",
     ".docx",
 )
-_HEAD = 132  # bytes: as far as DICOM's mark
+_HEAD = 132  # bytes: up to the end of the DICOM marker
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class FileTree:
 
     Attributes:
         folder: the folder itself.
-        images: files that are images by suffix or, with another suffix, by content; unsorted.
+        images: files that are images by their suffix or, if the suffix is unknown, by their content; unsorted.
         tables: files that may name images and labels.
-        skipped: what is not read, as `what: files`; hidden files among them.
+        skipped: files that are not read, by kind (including hidden files).
     """
 
     folder: Path
@@ -50,15 +50,15 @@ class FileTree:
     skipped: dict[str, list[Path]] = field(default_factory=dict)
 
     def skip(self, what: str, file: Path) -> None:
-        """Note a file that is not read."""
+        """Record a file that is not read."""
         self.skipped.setdefault(what, []).append(file)
 
     def name(self, file: Path) -> str:
-        """A file's path below the folder, as it can be printed."""
+        """The path of a file below the folder, in printable form."""
         return printable(file.relative_to(self.folder).as_posix())
 
     def notes(self) -> list[str]:
-        """A line for each kind of files that are not read, with their number and names."""
+        """One line for each kind of files that are not read, with their number and names."""
         return [
             f"Skipped: {len(files)} {what}{'s' if len(files) > 1 else ''} ({shortlist(sorted(map(self.name, files)))})."
             for what, files in self.skipped.items()
@@ -73,7 +73,7 @@ def walk_tree(folder: Path) -> FileTree:
     """
     tree = FileTree(folder)
     waiting, visited = [folder], set()
-    for place in waiting:  # grows: folders near the top come first, so that a link does not hide where it leads to
+    for place in waiting:  # the list grows; upper folders come first, so links do not hide their targets
         try:
             status = place.stat()
             entries = sorted(os.scandir(place), key=lambda entry: entry.name)
@@ -103,7 +103,7 @@ def walk_tree(folder: Path) -> FileTree:
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file is an image by its suffix or, if that is not a known one, by its first bytes."""
+    """Whether a file is an image by its suffix or, if the suffix is unknown, by its first bytes."""
     suffix = path.suffix.lower()
     if suffix in SUFFIXES:
         return True
@@ -129,7 +129,7 @@ def _sort(tree: FileTree, path: Path) -> None:
 
 
 def _within(path: Path) -> Iterator[Path]:
-    """The files of a hidden folder, or the hidden file itself."""
+    """The files in a hidden folder, or the hidden file itself."""
     if path.is_symlink() or not path.is_dir():
         yield path
         return
@@ -138,7 +138,7 @@ def _within(path: Path) -> Iterator[Path]:
 
 
 def _begins_as_image(head: bytes) -> bool:
-    """Whether bytes begin as a file of JPEG, PNG, GIF, BMP, WebP, TIFF, HEIC, AVIF or DICOM does."""
+    """Whether bytes begin like a JPEG, PNG, GIF, BMP, WebP, TIFF, HEIC, AVIF or DICOM file."""
     return (
         head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"))
         or (head[:2] == b"BM" and head[6:10] == bytes(4))

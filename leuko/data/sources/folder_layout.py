@@ -1,6 +1,7 @@
-"""The roles of folder names above an image: split, magnification, batch, version.
+"""The roles of the folders that contain an image: split, magnification, batch, version.
 
-None of these is a class. Any other name is a class, a patient, or a group (`leuko.data.sources.folders`).
+A folder with one of these roles is not a class. Any other folder is a class, a patient or a group
+(`leuko.data.sources.folders`).
 """
 
 from __future__ import annotations
@@ -62,13 +63,13 @@ _PERSON = re.compile(
 
 @dataclass(frozen=True)
 class FolderRoles:
-    """The folders above one image, by their role.
+    """The folders that contain one image, sorted by their role.
 
     Attributes:
-        part: `train`, `validation` or `test`, and how that folder is written; None without one.
+        part: `train`, `validation` or `test`, and the original name of that folder; None if there is no such folder.
         condition: magnifications, batches, days, scanners, sites.
-        version: `original`, `segmented`, `masks` and the like.
-        rest: all other folders, from the top; those that say nothing (`images`) only where there are no others.
+        version: `original`, `segmented`, `masks` and similar.
+        rest: all other folders, from the top; generic names (`images`) only if there are no other folders.
     """
 
     part: tuple[str, str] | None
@@ -79,7 +80,7 @@ class FolderRoles:
     @classmethod
     @cache
     def of(cls, folders: tuple[str, ...]) -> FolderRoles:
-        """Sort the names of the folders above an image."""
+        """Find the roles of the folders that contain an image."""
         part, condition, version, rest, said_nothing = None, [], [], [], []
         for name in folders:
             found = part_of(name)
@@ -97,7 +98,7 @@ class FolderRoles:
 
 
 def part_of(name: str) -> str | None:
-    """`train`, `validation` or `test` if a name says so (`train_data`, `Training`, `val_set`, `testset`), else None."""
+    """The split that a name means (`train_data`, `Training`, `val_set`, `testset`), else None."""
     found = [word for word in _plain(name) if word not in _FILLING]
     if len(found) == 2 and "".join(found) == "holdout":
         return "test"
@@ -113,31 +114,31 @@ def is_magnification(name: str) -> bool:
 
 
 def is_condition(name: str) -> bool:
-    """Whether a name says how images were made, and not what they show: magnification, batch, day, scanner, site."""
+    """Whether a name describes how images were acquired: magnification, batch, day, scanner, site."""
     if sense_of(name) != "unknown":
         return False
     return is_magnification(name) or bool(_BATCH.fullmatch(" ".join(_plain(name))))
 
 
 def version_of(name: str) -> str | None:
-    """Which version of images a folder holds (`original`, `segmented`, `masks`), or None if its name says none."""
+    """The version of images in a folder (`original`, `segmented`, `masks`) by its name, or None."""
     found = [word for word in _plain(name) if word not in _FILLING]
     return found[0] if len(found) == 1 and found[0] in _VERSIONS else None
 
 
 def is_wrapper(name: str) -> bool:
-    """Whether a name says nothing of its images: `images`, `data`, `jpg`."""
+    """Whether a folder name is generic: `images`, `data`, `jpg`."""
     found = _plain(name)
     return bool(found) and all(word in _WRAPPERS for word in found)
 
 
 def is_fold(name: str) -> bool:
-    """Whether a name is a fold of somebody's cross-validation: `fold_0`."""
+    """Whether a name is a fold of a cross-validation: `fold_0`."""
     return bool(_FOLD.fullmatch(" ".join(_plain(name))))
 
 
 def is_person(name: str) -> bool:
-    """Whether a name is like the number of a patient, a slide or a case: `patient_3`, `P07`, `12`."""
+    """Whether a name looks like the number of a patient, a slide or a case: `patient_3`, `P07`, `12`."""
     return bool(_PERSON.fullmatch(" ".join(_plain(name))))
 
 

@@ -1,4 +1,4 @@
-"""Image folders in all usual layouts, as rows of file, class and group."""
+"""Read image folders in all usual layouts, as rows of file, class and group."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _log = logging.getLogger(__name__)
 
 
 def log_warning(line: str) -> None:
-    """Log a line as a warning; without other settings, warnings are printed to stderr."""
+    """Log a line as a warning; by default, warnings are printed to stderr."""
     _log.warning("%s", line)
 
 
 def title_of(source: str) -> str:
-    """The name of a source: a Hub id, or the last part of a local path, since the rest differs between computers."""
+    """The name of a source: a Hub id, or the last part of a local path (the rest differs between computers)."""
     return Path(source).resolve().name if Path(source).exists() else source
 
 
@@ -35,13 +35,15 @@ def read_folder(
 ) -> dict[str, list[Row]]:
     """Read a folder of images.
 
-    The class of an image comes from, in this order: a table that names images and labels
-    (`leuko.data.sources.tables`), at the top or beside the images; the file names, where all of them follow a known
-    convention (see `leuko.data.labels.filename_conventions`) and folders are none or several deep;
-    the class folders (`CLASS/*.jpg`, or
-    `CLASS/PATIENT/*.jpg`, or `PATIENT/CLASS/*.jpg`, which make patients the groups). Above or below the classes may lie
-    folders of parts (`train_data`, `val_set`, `Testing`), folds, magnifications, batches, days, scanners and sites
-    (`leuko.data.sources.folder_layout`): none of them is a class.
+    The class of an image comes from the first of these that is available:
+
+    1. a table that names images and labels (`leuko.data.sources.tables`), in the top folder or beside the images;
+    2. the file names, if all of them follow a known convention (`leuko.data.labels.filename_conventions`) and the
+       layout is not simply one class folder per image;
+    3. the class folders: `CLASS/*.jpg`, `CLASS/PATIENT/*.jpg` or `PATIENT/CLASS/*.jpg`. Patients are then the groups.
+
+    There may be other folders above or below the classes: splits (`train_data`, `val_set`, `Testing`), folds,
+    magnifications, batches, days, scanners and sites (`leuko.data.sources.folder_layout`). These are not classes.
 
     Args:
         folder: an existing folder.
@@ -49,11 +51,11 @@ def read_folder(
         on_message: receives a line for every guess and for everything that is not used.
 
     Returns:
-        Rows by split, in natural order of class and file; only `train` if there are no parts.
+        Rows by split, in natural order of class and file; only `train` if there are no splits.
 
     Raises:
-        DataError: no images, images whose class cannot be told or is contradicted by their names, names that are not
-            UTF-8, several versions of the same images, or parts without `train`.
+        DataError: there are no images, the class of an image is unknown or contradicts its file name, a name is not
+            UTF-8, there are several versions of the same images, or there are splits but no `train`.
     """
     tree = walk_tree(folder)
     for line in tree.notes():
@@ -81,7 +83,7 @@ def read_folder(
 
 
 def _below_wrapper(tree: FileTree) -> FileTree:
-    """The tree from the folder on that holds the parts, where that lies within a lone folder around everything."""
+    """The tree below a single outer folder that contains all files, if the splits lie in it; else the same tree."""
     folders = [image.relative_to(tree.folder).parts[:-1] for image in tree.images]
     depth = 0
     while folders and all(len(names) > depth + 1 for names in folders) and len({n[: depth + 1] for n in folders}) == 1:
@@ -96,13 +98,13 @@ def _below_wrapper(tree: FileTree) -> FileTree:
 def _parts(
     tree: FileTree, places: dict[Path, FolderRoles], have: set[str], on_message: Callable[[str], None]
 ) -> dict[str, list[Path]]:
-    """The images of each part, by the folders that are named like parts; all are `train` if there are none.
+    """The images of each split, by the folders that are named like splits; all are `train` if there are none.
 
     Args:
         tree: all files.
-        places: what the folders of each image say.
-        have: parts that tables have filled.
-        on_message: receives a line for what is not used.
+        places: the folder roles of each image.
+        have: splits that already have rows from tables.
+        on_message: receives a line for images that are not used.
     """
     names = {place.part for place in places.values() if place.part}
     if not names:
@@ -139,18 +141,18 @@ def _parts(
 
 
 def _tells_nothing(tree: FileTree, places: dict[Path, FolderRoles], name: str) -> bool:
-    """Whether a part, other than for training, has neither classes nor names that tell them (as C-NMC's final one)."""
+    """Whether a split other than `train` has neither class folders nor file names with classes (C-NMC's final test)."""
     in_part = [(image, place) for image, place in places.items() if place.part and place.part[1] == name]
     return part_of(name) != "train" and not any(parse_file_name(image.name) or place.rest for image, place in in_part)
 
 
 def not_used(images: Sequence[Path], tree: FileTree, why: str) -> str:
-    """A line about images that are left out."""
+    """One line about images that are left out."""
     return f"Not used: {len(images)} images in {printable(tree.folder)} {why}: {shortlist(map(tree.name, images))}."
 
 
 def _by_folders(tree: FileTree, places: dict[Path, FolderRoles], on_message: Callable[[str], None]) -> list[Row]:
-    """Rows whose classes come from file names or, if these do not tell them, from class folders."""
+    """Rows with classes from file names or, if these do not contain classes, from class folders."""
     _refuse_versions(tree, places)
     level = _class_level([place.rest for place in places.values()])
     names = {image: name for image in places if (name := parse_file_name(image.name))}
@@ -170,9 +172,10 @@ def _by_class_folders(
     names: dict[Path, FileNameInfo],
     on_message: Callable[[str], None],
 ) -> list[Row]:
-    """Rows whose class is the folder at a level; the folders next to it may be patients.
+    """Rows whose class is the folder at the given level; the folders directly above or below it may be patients.
 
-    The group is, in this order: the subject in the file name, the folder above the class, the folder inside it.
+    The group is the first of these that exists: the subject in the file name, the folder above the class folder, the
+    folder inside it.
     """
     below = {place.rest[level + 1 :] for place in places.values()}
     same_below = len({folders[0] for folders in below if folders}) == 1 and all(below)
@@ -197,10 +200,9 @@ def _by_class_folders(
 
 
 def _class_level(rests: list[tuple[str, ...]]) -> int | None:
-    """How deep the class folders lie among the folders that may be classes; None if some images lie in none.
+    """The level of the class folders among the folders that may be classes; None if an image is in no such folder.
 
-    It is the first level whose names all mean leukaemia or its absence, with both among them; else the first one that
-    is no lone folder around all others.
+    It is the first level at which every name means leukaemia or no leukaemia, and both occur; otherwise the top level.
     """
     depth = min(map(len, rests))
     if depth == 0:
@@ -214,7 +216,7 @@ def _class_level(rests: list[tuple[str, ...]]) -> int | None:
 
 
 def _refuse_versions(tree: FileTree, places: dict[Path, FolderRoles]) -> None:
-    """Raises DataError where folders hold several versions of the same images, as originals and segmented ones."""
+    """Raise DataError if folders hold several versions of the same images, such as originals and segmented images."""
     versions = {place.version: image for image, place in places.items()}
     if len(versions) > 1:
         written = sorted({name for version in versions for name in version})
@@ -226,7 +228,7 @@ def _refuse_versions(tree: FileTree, places: dict[Path, FolderRoles]) -> None:
 
 
 def _refuse_loose(tree: FileTree, places: dict[Path, FolderRoles]) -> NoReturn:
-    """Raises DataError that names an image in no class folder, and what its folders look like."""
+    """Raise DataError that names an image without a class folder, and the roles of its folders."""
     loose = next(image for image, place in places.items() if not place.rest)
     condition_names = sorted({name for place in places.values() if not place.rest for name in place.condition})
     where = f" in {printable(tree.folder)} cannot be told"

@@ -1,4 +1,4 @@
-"""From the splits and columns of a `datasets.DatasetDict` to `ImageTable`s."""
+"""Convert the splits and columns of a `datasets.DatasetDict` to `ImageTable`s."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def tables_of(
         on_message: receives a line for every column that was chosen or is not used.
 
     Raises:
-        DataError: there is no training split, a split twice, a column missing or ambiguous, or an image without label.
+        DataError: there is no training split, a split occurs twice, a column is missing or ambiguous, or an image has
+            no label.
     """
     parts = {split: part_of(split) or split for split in loaded}
     if len(set(parts.values())) < len(parts):
@@ -86,10 +87,10 @@ def _choose_columns(
 
 
 def _image_column(features: Features, name: str) -> str | None:
-    """The column of images; of several, the one named like an image column.
+    """The column of images; if there are several, the one with a typical name.
 
     Raises:
-        DataError: several hold images, and none is called `image`.
+        DataError: several columns hold images, and none is called `image`.
     """
     candidates = [column for column, feature in features.items() if isinstance(feature, Image)]
     named = columns_named_like(candidates, IMAGES)
@@ -101,10 +102,10 @@ def _image_column(features: Features, name: str) -> str | None:
 
 
 def _label_column(splits: dict[str, Dataset], name: str, title: str, on_message: Callable[[str], None]) -> str | None:
-    """The column named like a label column, or else the only column of classes.
+    """The column with a typical name for labels, or else the only column of classes.
 
     Raises:
-        DataError: several columns could be it.
+        DataError: several columns could be the label column.
     """
     features = splits["train"].features
     named = [c for c in columns_named_like(features, LABELS) if isinstance(features[c], (Value, ClassLabel))]
@@ -120,7 +121,7 @@ def _label_column(splits: dict[str, Dataset], name: str, title: str, on_message:
 
 
 def _texts(splits: dict[str, Dataset], column: str) -> list[str]:
-    """The values of a column in all splits as text, classes by name; empty where there is no value."""
+    """The values of a column in all splits as text, classes by name; empty for missing values."""
     feature = next(iter(splits.values())).features[column]
     numbers = range(feature.num_classes) if isinstance(feature, ClassLabel) else ()
     values = [value for rows in splits.values() for value in rows[column][:]]
@@ -128,7 +129,7 @@ def _texts(splits: dict[str, Dataset], column: str) -> list[str]:
 
 
 def _table(rows: Dataset, columns: Columns, name: str, title: str) -> ImageTable:
-    cells = rows.data.table[columns.image]  # the column of a Dataset would read every image
+    cells = rows.data.table[columns.image]  # accessing the column of a Dataset would read every image
     paths = pc.struct_field(cells, "path").to_pylist()
     embedded = pc.is_valid(pc.struct_field(cells, "bytes")).to_pylist()
     _refuse_foreign_files(
@@ -155,7 +156,7 @@ def _labels(rows: Dataset, column: str, name: str) -> tuple[np.ndarray, tuple[st
     """
     feature, values = rows.features[column], rows[column][:]
     numbers = range(feature.num_classes) if isinstance(feature, ClassLabel) else None
-    # A value that differs from itself is NaN.
+    # Only NaN differs from itself.
     if missing := sum(v in (None, "") or v != v or (numbers is not None and v not in numbers) for v in values):
         raise DataError(f"{missing} of the {len(rows)} images of {name!r} have no label; label them or leave them out.")
     if isinstance(feature, ClassLabel):
@@ -165,7 +166,7 @@ def _labels(rows: Dataset, column: str, name: str) -> tuple[np.ndarray, tuple[st
 
 
 def _file_names(labels: Sequence[str], paths: Sequence[str | None]) -> list[str]:
-    """Unique names `CLASS/FILE`; an image without a file name is called by its row, a repeated name gets it as well."""
+    """Unique names `CLASS/FILE`; the row number replaces a missing file name and is added to repeated names."""
     files = [
         f"{label}/{Path(path).name if path else f'{row:06d}'}"
         for row, (label, path) in enumerate(zip(labels, paths, strict=True))
@@ -175,7 +176,7 @@ def _file_names(labels: Sequence[str], paths: Sequence[str | None]) -> list[str]
 
 
 def _groups(rows: Dataset, column: str | None, files: Sequence[str]) -> list[str] | None:
-    """The values of the column of groups or, without one, the subjects that all file names carry."""
+    """The values of the group column or, without one, the subjects in the file names if all names contain one."""
     if column is not None:
         return ["" if value is None else str(value) for value in rows[column][:]]
     subjects = [name.group for file in files if (name := parse_file_name(file)) and name.group]
@@ -183,9 +184,9 @@ def _groups(rows: Dataset, column: str | None, files: Sequence[str]) -> list[str
 
 
 def _refuse_foreign_files(name: str, files: Iterable[str]) -> None:
-    """Refuse a Hub data set whose tables name files of this computer that do not belong to it.
+    """Refuse a Hub data set whose tables name files of this computer that do not belong to the data set.
 
-    `datasets` checks all other files. The tables of a local folder may name any file, since their owner wrote them.
+    `datasets` checks all other files. The tables of a local folder may name any file, because the user owns them.
     """
     if Path(name).is_dir():
         return

@@ -1,4 +1,4 @@
-"""Data sets of the Hub and of parquet files. This module needs the package `datasets`; no other module imports it."""
+"""Read data sets of the Hub and parquet files. This is the only module that imports the package `datasets`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read(name: str, title: str, group_column: str | None, on_message: Callable[[
         on_message: receives a line for every column that was chosen or is not used.
 
     Raises:
-        DataError: it cannot be had, has no training split, or its columns are missing or ambiguous.
+        DataError: the data set cannot be loaded, has no training split, or its columns are missing or ambiguous.
     """
     loaded = _load_dataset(name) if Path(name).is_dir() else _load_from_hub(name)
     return tables_of(loaded, name, title, group_column, on_message)
@@ -55,7 +55,7 @@ def _load_from_hub(name: str) -> DatasetDict:
 
 
 def _load_dataset(name: str) -> DatasetDict:
-    """Load by `datasets`; the many kinds of errors that its parsers raise become one."""
+    """Load with `datasets`; the many kinds of errors that its parsers raise become DataError."""
     try:
         return datasets.load_dataset(name)
     except (DatasetNotFoundError, HfHubHTTPError, httpx2.HTTPError, OSError):

@@ -1,4 +1,4 @@
-"""Find the image files that the cells of a table name."""
+"""Find the image files that are named in the cells of a table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from leuko.data.sources.tables import Table
 
 
 def best_image_column(table: Table, images: list[Path], tree: FileTree) -> tuple[str, int, list[Path]]:
-    """The column that names most of the images, how many of its lines do, and which images these are."""
+    """The column that names the most images, its number of lines that name an image, and these images."""
     find = image_finder(table, images, tree)
     best: tuple[str, int, list[Path]] = ("", -1, [])
     for column in columns_named_like(table.columns, IMAGES):
@@ -25,7 +25,7 @@ def best_image_column(table: Table, images: list[Path], tree: FileTree) -> tuple
 
 
 def image_finder(table: Table, images: list[Path], tree: FileTree) -> Callable[[str], list[Path]]:
-    """Finds the images that a cell may mean: by path below the table or the top, else by name, suffix or not."""
+    """A function that finds the images for a cell: by path from the table or top folder, else by name or stem."""
     by_path: dict[str, list[Path]] = {}
     by_name: dict[str, list[Path]] = {}
     for image in images:
@@ -40,7 +40,7 @@ def image_finder(table: Table, images: list[Path], tree: FileTree) -> Callable[[
         if found := by_path.get(named):
             return found[:1]
         found = by_name.get(named.split("/")[-1], [])
-        if len(found) > 1 and "/" in named:  # a longer path, from a folder further up
+        if len(found) > 1 and "/" in named:  # the path may be longer, from a folder further up
             closer = [image for image in found if ("/" + named).endswith("/" + _plain("/".join(image.parts[-2:])))]
             return closer if len(closer) == 1 else found
         return found
@@ -53,10 +53,10 @@ def _plain(name: str) -> str:
 
 
 def match_images(table: Table, values: list[str], images: list[Path], tree: FileTree) -> list[Path]:
-    """The image that each line of a table means.
+    """The image of each line of a table.
 
     Raises:
-        DataError: an image is not there, is named more than once, or its name is that of several.
+        DataError: an image does not exist, is named more than once, or several images have this name.
     """
     find = image_finder(table, images, tree)
     found = [find(value) for value in values]

@@ -1,4 +1,4 @@
-"""Rows of a data set by the tables that name its images."""
+"""Build the rows of a data set from tables that name its images."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Row:
     """One image of a folder.
 
     Attributes:
-        path: where it lies.
-        file: its name below the folder, or below the folder of its part.
-        label: its class, as it was written.
-        group: its patient, subject or slide, as it was written, if known.
-        condition: the magnification, batch or site that its folders name; empty without one.
+        path: path of the image file.
+        file: name relative to the folder, or relative to the folder of its split.
+        label: class name, in the original spelling.
+        group: patient, subject or slide, in the original spelling; None if unknown.
+        condition: the magnification, batch or site in its folder names; empty if there is none.
     """
 
     path: Path
@@ -38,7 +38,7 @@ class Row:
 
     @classmethod
     def of(cls, image: Path, tree: FileTree, place: FolderRoles, label: str, group: str | None) -> Row:
-        """The row of an image, named below its part's folder, which `leuko.data.load` puts before the name again."""
+        """The row of an image, with a name relative to the folder of its split (`leuko.data.load` adds the split)."""
         file = image.relative_to(tree.folder).as_posix()
         first, _, rest = file.partition("/")
         selected = rest if place.part and place.part[1] == first else file
@@ -48,19 +48,20 @@ class Row:
 def rows_by_tables(
     tree: FileTree, places: dict[Path, FolderRoles], group_column: str | None, on_message: OnMessage
 ) -> tuple[dict[str, list[Row]], set[Path]]:
-    """Rows by part, of the images that tables name.
+    """Rows by split, for the images that are named in tables.
 
-    Tables at the top come before those deeper down, which count only where no class folder is above them. `metadata`
-    comes before all others beside it. A table named like a part (`test_labels.csv`) is about the images of that part.
+    Tables in upper folders have precedence. Tables in deeper folders are used only if no class folder is above them.
+    `metadata` has precedence over other tables in its folder. A table named like a split (`test_labels.csv`) describes
+    the images of that split.
 
     Args:
         tree: all files.
-        places: what the folders of each image say.
+        places: the folder roles of each image.
         group_column: the column of groups, if the user gives one.
         on_message: receives a line for everything that was chosen or is not used.
 
     Returns:
-        Rows; and the images that these tables are about, those that they do not name among them.
+        The rows; and all images that the tables cover, including images that they do not name.
 
     Raises:
         DataError: a table cannot be read, is ambiguous, or does not fit the images.
@@ -93,7 +94,7 @@ def rows_by_tables(
 
 
 def _names_patients(path: Path) -> bool:
-    """Whether a table names images and patients; it is used where the folders are the classes."""
+    """Whether a table names images and patients; such a table is used if the classes are folders."""
     columns = read_table(path).columns
     return bool(columns_named_like(columns, IMAGES)) and any(map(is_group, columns))
 
@@ -108,10 +109,10 @@ def _says_no_class(folder: Path, tree: FileTree) -> bool:
 def _about(
     tables: list[Table], inside: list[Path], places: dict[Path, FolderRoles], tree: FileTree
 ) -> Iterable[tuple[Table, list[Path], str | None]]:
-    """The tables of a folder that are used, each with the images that it is about and the part that its name tells."""
+    """The used tables of a folder, each with the images that it covers and the split in its name (or None)."""
     fitting = [table for table in tables if best_image_column(table, inside, tree)[1]]
     if not fitting and tables and not all(places[image].rest for image in inside):
-        fitting = tables[:1]  # for the message that names what is missing
+        fitting = tables[:1]  # so that an error message names the missing images
     parts = {table.path: part_of(table.path.stem) for table in fitting}
     if metadata := [table for table in fitting if table.path.stem.lower() == "metadata"]:
         fitting = metadata
@@ -123,7 +124,7 @@ def _about(
     for table in fitting:
         part = parts[table.path]
         selected = [image for image in inside if part and (at := places[image].part) and at[0] == part]
-        # The labels of C-NMC's preliminary test part are called like its folder, and its final one has none.
+        # In C-NMC, the labels of the preliminary test set are named like its folder; the final test set has no labels.
         name = name_key(table.path.stem)
         selected = [
             image for image in selected if (at := places[image].part) and name.startswith(name_key(at[1]))
@@ -145,7 +146,7 @@ def _rows(
     part: str | None,
     on_message: OnMessage,
 ) -> dict[str, list[Row]]:
-    """The rows of the images that a table names, by part; the part of all of them may be given."""
+    """The rows of the images that a table names, by split; `part`, if given, is the split of all rows."""
     where = table.path.name
     image_column, _, _ = best_image_column(table, images, tree)
     label_column, messages = choose_label({c: of for c, of in table.columns.items() if c != image_column}, where)
@@ -184,7 +185,7 @@ def _rows(
 def groups_by_tables(
     tree: FileTree, places: dict[Path, FolderRoles], group_column: str | None, on_message: OnMessage
 ) -> tuple[dict[Path, str], bool]:
-    """Patients of images by tables that name images and patients, but no labels; and whether there is such a table.
+    """Patients of images from tables that name images and patients but no labels; and whether such a table exists.
 
     Raises:
         DataError: a table cannot be read, or names an image for two patients.
@@ -215,7 +216,7 @@ def groups_by_tables(
 
 
 def _original_names(table: Table) -> list[str] | None:
-    """The column in which all values are file names that tell class and subject, as C-NMC's preliminary test has it."""
+    """The values of a column of file names that contain class and subject, as in C-NMC's preliminary test set."""
     for values in table.columns.values():
         if values and all((info := parse_file_name(value)) and info.group for value in values):
             return values
@@ -223,10 +224,10 @@ def _original_names(table: Table) -> list[str] | None:
 
 
 def _by_original_names(labels: list[str], original: list[str] | None, where: str, on_message: OnMessage) -> list[str]:
-    """Labels that are mere numbers, as the original file names tell them.
+    """Replace labels that are only numbers by the classes in the original file names.
 
     Raises:
-        DataError: one number stands for several classes of the names.
+        DataError: one number stands for several classes in the file names.
     """
     if original is None or not all(label.isdecimal() for label in labels):
         return labels

@@ -1,4 +1,4 @@
-"""Tables beside images: CSV in the shapes that spreadsheets write, and JSON lines."""
+"""Read tables that describe images: CSV in the variants that spreadsheets write, and JSON lines."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Table:
     """A table that names images and labels.
 
     Attributes:
-        path: where it lies.
-        columns: values of each column, as text without spaces at the ends; all of one length, in the table's order.
+        path: path of the file.
+        columns: values of each column, as text without spaces at both ends; all of equal length, in the table's order.
     """
 
     path: Path
@@ -30,12 +30,12 @@ class Table:
 
     @property
     def names_images(self) -> bool:
-        """Whether there is a column of images and one of labels."""
+        """Whether the table has a column of images and a column of labels."""
         return bool(columns_named_like(self.columns, IMAGES) and columns_named_like(self.columns, LABELS))
 
     @property
     def parts(self) -> list[str] | None:
-        """The part of every line by a column of parts (`split`: train, val, test), or None without one."""
+        """The split of every line, from a column such as `split` (train, val, test); None without such a column."""
         for column in columns_named_like(self.columns, PARTS):
             found = [part_of(value) for value in self.columns[column]]
             if found and all(found):
@@ -47,7 +47,7 @@ def read_table(path: Path) -> Table:
     """Read a table: JSON lines, or CSV with commas, semicolons, tabs or bars, in UTF-8 or UTF-16.
 
     Raises:
-        DataError: it cannot be read; the message names it.
+        DataError: the table cannot be read; the message names the file.
     """
     text = _decode(path)
     lines = _json_lines(path, text) if path.suffix.lower() == ".jsonl" else _csv_lines(path, text)
@@ -62,7 +62,7 @@ def _decode(path: Path) -> str:
     try:
         if wide:
             return data.decode("utf-16")
-        if data[1:2] == b"\0" or data[:1] == b"\0":  # UTF-16 without its mark: every second byte of plain text is 0
+        if data[1:2] == b"\0" or data[:1] == b"\0":  # UTF-16 without a byte order mark: ASCII text has zeros
             return data.decode("utf-16-le" if data[1:2] == b"\0" else "utf-16-be")
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -75,7 +75,7 @@ def _csv_lines(path: Path, text: str) -> list[dict[str, str]]:
     if first.strip().strip('"').lower().startswith("sep="):
         given, text = first.strip().strip('"')[4:5] or "\t", rest
     head = next((line for line in text.splitlines() if line.strip()), "")
-    text = text[text.find(head) :]  # empty lines before the head
+    text = text[text.find(head) :]  # skip empty lines before the header
     separator = given or max(_SEPARATORS, key=lambda mark: (_named(head, mark), head.count(mark)))
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
@@ -86,7 +86,7 @@ def _csv_lines(path: Path, text: str) -> list[dict[str, str]]:
 
 
 def _named(head: str, separator: str) -> int:
-    """How many of the columns that are needed a table's head has, read with a separator."""
+    """The number of required columns in a table's header, if it is split at this separator."""
     columns = [column.strip() for column in next(csv.reader([head], delimiter=separator), [])]
     return bool(columns_named_like(columns, IMAGES)) + bool(columns_named_like(columns, LABELS))
 
@@ -107,7 +107,7 @@ def _json_lines(path: Path, text: str) -> list[dict[str, object]]:
 
 
 def _as_text(value: object) -> str:
-    """A cell as text; a number without a needless `.0`, and nothing for what is missing."""
+    """A cell as text: numbers without a trailing `.0`, missing values as an empty text."""
     if value is None or (isinstance(value, Sequence) and not isinstance(value, str)):
         return ""
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""The files that a zip lists: their names, which of them are wanted, and what is wrong with the others."""
+"""The list of files in a zip: their names, which files are unpacked, and why others are not."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from pathlib import PurePosixPath
 from leuko.images import file_types
 from leuko.images.decode import MAX_BYTES
 
-MAX_RATIO = 200  # of unpacked to packed size of one file; images do not come near it
-SMALL = 1024**2  # bytes of a file below which the ratio says nothing
+MAX_RATIO = 200  # largest ratio of unpacked to packed size of one file; images have much smaller ratios
+SMALL = 1024**2  # bytes; the ratio is not checked for smaller files
 DAMAGED = "This file is damaged within the zip; zip it again."
-# NotImplementedError, of what zipfile cannot unpack, is a RuntimeError.
+# NotImplementedError, which zipfile raises for unknown compression methods, is a RuntimeError.
 READ_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError)
 _UNICODE_PATH = 0x7075  # extra field of Info-ZIP: the name in UTF-8
-_UNIX = 3  # the system that made an entry
+_UNIX = 3  # code of the system that wrote an entry
 
 
 class ArchiveError(ValueError):
-    """An archive that is not unpacked; the message is one sentence that says why."""
+    """An archive cannot be unpacked; the message is one sentence with the reason."""
 
 
 @dataclass
 class Entry:
-    """One file of a zip and what becomes of it: `data`, or `error` or `skipped` as in `InputFile`."""
+    """One file of a zip and its result: `data`, `error` or `skipped`, as in `InputFile`."""
 
     info: zipfile.ZipInfo
     place: PurePosixPath
@@ -37,19 +37,19 @@ class Entry:
 
     @property
     def wanted(self) -> bool:
-        """Whether it is to be unpacked."""
+        """Whether the file is to be unpacked."""
         return not (self.error or self.skipped)
 
 
 def list_entries(opened: zipfile.ZipFile, tables: bool) -> list[Entry]:
-    """All files of a zip; of some the first bytes are read, since their names do not tell what they are.
+    """List all files of a zip; the first bytes of a file are read if its name does not show its type.
 
     Args:
         opened: the zip.
-        tables: whether tables are wanted too.
+        tables: whether tables are unpacked too.
 
     Raises:
-        ArchiveError: a name leads elsewhere, or a file would unpack to far more than an image can be packed by.
+        ArchiveError: a path leads outside of the folder, or a file has a compression ratio over `MAX_RATIO`.
     """
     entries = [Entry(info, _place(info)) for info in opened.infolist() if not _is_folder(info)]
     for entry in entries:
@@ -58,7 +58,7 @@ def list_entries(opened: zipfile.ZipFile, tables: bool) -> list[Entry]:
 
 
 def _sort(opened: zipfile.ZipFile, entry: Entry, tables: bool) -> None:
-    """Say of an entry what is wrong with it or why it is skipped; it is opened only if its name does not tell."""
+    """Set the `error` or `skipped` of an entry; the file is read only if its name does not show its type."""
     info, place = entry.info, entry.place
     if info.file_size > SMALL and info.file_size > MAX_RATIO * max(info.compress_size, 1):
         raise ArchiveError(f"{place.name} would unpack to over {MAX_RATIO} times its size; that is no smear image.")
@@ -87,12 +87,12 @@ def _sort(opened: zipfile.ZipFile, entry: Entry, tables: bool) -> None:
 
 
 def _problem(info: zipfile.ZipInfo) -> str:
-    """Why an entry cannot be unpacked, in a sentence; empty if it can."""
+    """One sentence why an entry cannot be unpacked; empty if it can be unpacked."""
     if info.flag_bits & 1:
         return "This file is encrypted in the zip; zip it again without a password."
     if stat.S_ISLNK(info.external_attr >> 16):
         return "The zip holds a link here, which is not followed; put the image itself into it."
-    # Of these alone does zipfile unpack no more at once than it is asked for.
+    # Only for these two methods does zipfile limit the unpacked size of a single read.
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return "This file is packed in an unusual way; zip it again with Deflate."
     if info.file_size > MAX_BYTES:
@@ -101,7 +101,7 @@ def _problem(info: zipfile.ZipInfo) -> str:
 
 
 def _place(info: zipfile.ZipInfo) -> PurePosixPath:
-    """Where an entry belongs, if that is below the folder it is unpacked into."""
+    """The relative path of an entry; raises ArchiveError if it leads outside of the folder."""
     name = _name(info).replace("\\", "/")
     place = PurePosixPath(name)
     if place.is_absolute() or ".." in place.parts or re.match("[A-Za-z]:", name) or not place.parts:
@@ -110,10 +110,10 @@ def _place(info: zipfile.ZipInfo) -> PurePosixPath:
 
 
 def _name(info: zipfile.ZipInfo) -> str:
-    """The name of an entry, in the encoding that its writer used.
+    """The name of an entry, decoded with the encoding that its writer used.
 
-    ZIP knows code page 437 and, by a flag, UTF-8 (APPNOTE.TXT 6.3.10, appendix D). Many writers use UTF-8 without the
-    flag, Info-ZIP adds the name in UTF-8 as an extra field, and older ones on Unix write Latin-1.
+    The ZIP format allows code page 437 and, marked by a flag, UTF-8 (APPNOTE.TXT 6.3.10, appendix D). Many programs
+    write UTF-8 without the flag. Info-ZIP adds the UTF-8 name as an extra field. Older programs on Unix write Latin-1.
     """
     if info.flag_bits & 0x800:
         return info.filename

@@ -1,8 +1,7 @@
-"""Balance between classes: weights, repeated or fewer images, and SMOTE on features.
+"""Balance classes: class weights, over- and undersampling, and SMOTE on features.
 
-Whatever is done here is done to training rows alone: copies or mixtures of validation or test rows would measure
-nothing. Every function therefore sees only the labels and features it is given, and is to be given those of one
-training part (of `leuko.data.splitting.split`).
+These functions are for training rows only. Copies or mixtures of validation or test rows would make the results
+invalid. Pass only the labels and features of the training part of a split (`leuko.data.splitting.split`).
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from imblearn.over_sampling import ADASYN, SMOTE, SVMSMOTE, BorderlineSMOTE
 from leuko.data.errors import DataError
 
 Synthesis = Literal["smote", "borderline", "svm", "adasyn"]
-NEIGHBOURS = 5  # between which SMOTE mixes, fewer in smaller classes
-SURROUNDINGS = 10  # neighbours by which borderline and SVM-SMOTE see whether an image lies near other classes
+NEIGHBOURS = 5  # neighbours that SMOTE interpolates between; fewer in smaller classes
+SURROUNDINGS = 10  # neighbours that borderline and SVM-SMOTE use to decide whether an image is near other classes
 
 _NOTHING = "No images of small classes lie where {} would make up more of them; use smote."
 
 
 def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Weights of the classes in the loss that give each class the same say; their mean over the images is 1.
+    """Class weights for the loss, so that all classes have the same total weight; their mean over the images is 1.
 
     Args:
         labels: int, N, of the training rows.
-        classes: how many there are.
+        classes: number of classes.
 
     Returns:
         float, `classes`; 0 for a class without images.
@@ -37,15 +36,15 @@ def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def resample(labels: np.ndarray, how: Literal["over", "under"], seed: int) -> np.ndarray:
-    """Rows with as many images of each class: of the largest (`over`) or of the smallest (`under`).
+    """Resample rows so that all classes are as large as the largest (`over`) or the smallest class (`under`).
 
     Args:
         labels: int, N, of the training rows.
-        how: `over` keeps every row and adds random ones again; `under` draws rows without repeats.
-        seed: of the choice.
+        how: `over` keeps every row and repeats random ones; `under` draws rows without replacement.
+        seed: seed of the random choice.
 
     Returns:
-        int, M: positions in `labels`, ascending.
+        int, M: indices into `labels`, ascending.
     """
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
@@ -60,24 +59,24 @@ def resample(labels: np.ndarray, how: Literal["over", "under"], seed: int) -> np
 def synthesise(
     features: np.ndarray, labels: Sequence[int] | np.ndarray, how: Synthesis = "smote", *, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Add made-up feature vectors until the classes are about as large as the largest.
+    """Add synthetic feature vectors until all classes are about as large as the largest class.
 
-    `smote` mixes neighbours of a class (Chawla et al. 2002, doi:10.1613/jair.953). Three variants make up more where
-    other classes are near, and nothing elsewhere: `borderline` (Han et al. 2005, doi:10.1007/11538059_91), `svm`
-    (Nguyen et al. 2011, doi:10.1504/IJKESDP.2011.039875) and `adasyn` (He et al. 2008, doi:10.1109/IJCNN.2008.4633969).
-    All by imbalanced-learn. Distances are between the features as they are given: scale them first.
+    `smote` interpolates between neighbours of a class (Chawla et al. 2002, doi:10.1613/jair.953). Three variants add
+    vectors only near other classes: `borderline` (Han et al. 2005, doi:10.1007/11538059_91), `svm` (Nguyen et al. 2011,
+    doi:10.1504/IJKESDP.2011.039875) and `adasyn` (He et al. 2008, doi:10.1109/IJCNN.2008.4633969). All use
+    imbalanced-learn. The features are not scaled before distances are computed: scale them first.
 
     Args:
-        features: float, N × D, of the training rows; deep features or measures of cells, never pixels.
+        features: float, N × D, of the training rows; deep features or cell features, never pixels.
         labels: int, N.
         how: the variant.
-        seed: of all chance.
+        seed: seed of all random choices.
 
     Returns:
-        features, labels: the given rows first, unchanged, then the made-up ones.
+        features, labels: first the given rows, unchanged, then the synthetic rows.
 
     Raises:
-        DataError: a class has only one row, so that there is nothing to mix, or the variant finds no rows of small
+        DataError: a class has only one row, so interpolation is not possible, or the variant finds no rows of small
             classes near other classes.
     """
     labels = np.asarray(labels)
@@ -96,7 +95,7 @@ def synthesise(
     }[how]()
     try:
         more, more_labels = sampler.fit_resample(features, labels)
-    except (RuntimeError, ValueError) as error:  # what the variants raise where classes do not touch
+    except (RuntimeError, ValueError) as error:  # raised if classes do not touch
         if how == "smote":
             raise
         raise DataError(_NOTHING.format(how)) from error

@@ -1,4 +1,4 @@
-"""Which group goes into which part: random, and as near to the wanted shares as the groups allow."""
+"""Assign groups to the parts of a split: randomly, with shares as close to the target as the groups allow."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import Callable
 
 import numpy as np
 
-DRAWS = 200  # assignments tried at most
-NEAR_ENOUGH = 2.0  # percentage points: the first draw this near is taken; choosing on would favour some groups
+DRAWS = 200  # largest number of random assignments that are tried
+NEAR_ENOUGH = 2.0  # percentage points; the first draw within it is taken, because a longer search favours some groups
 
 
 def assign(
     counts: np.ndarray, shares: np.ndarray, off: Callable[[np.ndarray], float], rng: np.random.Generator
 ) -> np.ndarray | None:
-    """Draw assignments until one is near enough, else take the best.
+    """Draw random assignments until one is close enough to the target shares; otherwise return the best one.
 
     Args:
-        counts: int, G × classes: images of each group in each class.
-        shares: float, parts, sum 1: of the images, wanted in each part.
-        off: from an assignment (int, G: the part of each group) to how bad it is, in percentage points; infinite if it
-            cannot be used.
-        rng: of all chance.
+        counts: int, G × classes: number of images of each group in each class.
+        shares: float, one per part, sum 1: target share of the images in each part.
+        off: computes the error of an assignment (int, G: the part of each group), in percentage points; infinite if
+            the assignment cannot be used.
+        rng: random generator.
 
     Returns:
-        int, G: the part of each group; None if none was found in which each part has each class.
+        int, G: the part of each group; None if no assignment was found in which every part has every class.
     """
     best, least = None, np.inf
     for _ in range(DRAWS):
@@ -40,22 +40,22 @@ def assign(
 
 
 def class_table(part: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Images of each class in parts 0, 1 and 2; int, 3 × classes. Rows of part -1 do not count."""
+    """Number of images of each class in parts 0, 1 and 2; int, 3 × classes. Rows of part -1 are ignored."""
     used = part >= 0
     return np.bincount(part[used] * (label.max() + 1) + label[used], minlength=3 * (label.max() + 1)).reshape(3, -1)
 
 
 def shares_off(table: np.ndarray, label: np.ndarray) -> float:
-    """How far a class's share of a part (a row of the table) is from its share of all labels, at worst; points."""
+    """Largest difference between the share of a class in a part and in all labels; percentage points."""
     whole = np.bincount(label) / len(label)
     return float(100 * np.abs(table / table.sum(axis=1, keepdims=True) - whole).max())
 
 
 def _draw(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
-    """One random greedy assignment; None if a part was left without a class."""
+    """One random greedy assignment; None if a part lacks a class."""
     totals = counts.sum(axis=0)
     part, have = np.full(len(counts), -1), np.zeros((len(shares), len(totals)))
-    # Rare classes and small parts first: each part gets a group of each class before anything else is weighed.
+    # First, each part gets a group of each class, beginning with rare classes and small parts.
     for c in np.argsort((counts > 0).sum(axis=0)):
         for p in np.argsort(shares):
             if have[p, c] == 0:
@@ -67,7 +67,7 @@ def _draw(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> n
                 have[p] += counts[chosen]
     excess = have - shares[:, None] * totals
     for g in rng.permutation(np.flatnonzero(part == -1)):
-        # Where the squared distance from the wanted shares, over all classes, grows least.
+        # The part where the squared distance from the target shares, summed over all classes, increases least.
         part[g] = ((2 * excess + counts[g]) * counts[g] / totals**2).sum(axis=1).argmin()
         excess[part[g]] += counts[g]
     return part

@@ -1,10 +1,10 @@
 """Groups: which files must be in the same part of a split.
 
-Patients are the groups where the data set names them. Where it does not, files of one patient stand near one another,
-and a random split tests a network on patients it has seen. Blocks of consecutive files are then the groups: as long as
-colours stay alike along the file order (a stain goes with a slide, and a slide with a patient), with a guard gap where
-two blocks meet. Files of several patients may take turns (every second, every third file): the autocorrelation
-of the colours shows that too.
+If the data set names patients, they are the groups. If not, files of one patient are usually close to each other in
+the file order, and a random split would test a network on patients of the training part. Blocks of consecutive files
+are then the groups. A block is as long as colours stay similar along the file order, because a stain belongs to a
+slide and a slide to a patient. There is a guard gap between blocks in different parts. Files of several patients may
+be interleaved (every second or third file); the autocorrelation of the colours also shows this.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from scipy.ndimage import uniform_filter1d
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-BLOCKS = 10  # of each series, or a multiple of it, so that a tenth of the files can be held out
-BLOCK = (10, 160)  # files: the shortest sensible, and the length where nothing is known of the colours
-GUARD = 6  # a gap is this part of a block: with two of ten blocks held out, a fifteenth of the files
-PERIODS = range(2, 9)  # of interleaving that are looked for
-FADED = 0.1  # autocorrelation that no longer counts, in long series; in short ones it is what chance gives
+BLOCKS = 10  # blocks of each series, or a multiple, so that a tenth of the files can be held out
+BLOCK = (10, 160)  # files: the shortest useful block, and the longest block if the colours are not known
+GUARD = 6  # a gap is one sixth of a block: with two of ten blocks held out, a fifteenth of the files
+PERIODS = range(2, 9)  # periods of interleaving that are searched for
+FADED = 0.1  # smaller autocorrelations are ignored in long series; in short series, a chance level is used
 
 
 @dataclass(frozen=True)
 class Series:
-    """The files of one class of one source in file order, and how far colours stay alike along it.
+    """The files of one class of one source in file order, and the autocorrelation of their colours.
 
     Attributes:
-        label: the class, as it was given.
-        source: where the files come from; empty if there is one source only.
+        label: the class, number or name.
+        source: the source of the files; empty if there is only one source.
         rows: int, n: row numbers in file order.
         autocorrelation: float, n // 2, -1 to 1: of the colour statistics, at lags of 1, 2, … files; empty if not known.
-        period: files of this many origins take turns; 1: they do not.
-        reach: lag in files, a multiple of the period, at which the autocorrelation has faded; 0 if not known.
-        count: of blocks: ten or a multiple of ten, in series of under ten files one for each.
-        gap: files kept free where blocks in different parts of a split meet.
+        period: number of origins whose files are interleaved; 1 if they are not interleaved.
+        reach: lag in files, a multiple of the period, at which the autocorrelation has vanished; 0 if not known.
+        count: number of blocks: ten or a multiple of ten; in series of under ten files, one block for each file.
+        gap: number of files left out between blocks in different parts of a split.
     """
 
     label: int | str
@@ -52,13 +52,13 @@ class Series:
     def measure(cls, rows: np.ndarray, colours: np.ndarray | None, label: int | str = "", source: str = "") -> Series:
         """Choose blocks for the files of one class of one source.
 
-        A block is as long as the reach, but not longer than a tenth of the series and not shorter than ten files (in
-        series under 100 files: a tenth).
+        A block is as long as the reach, but at most a tenth of the series and at least ten files (in series of under
+        100 files: a tenth).
 
         Args:
             rows: int, n, in file order.
             colours: float, n × k, statistics of each of these files in the same order, or None.
-            label, source: what the files are.
+            label, source: class and source of the files.
         """
         curve = np.empty(0) if colours is None else autocorrelation(np.asarray(colours, dtype=float))
         period, reach = _period_and_reach(curve, len(rows)) if len(curve) else (1, 0)
@@ -72,12 +72,12 @@ class Series:
 
     @property
     def block(self) -> int:
-        """Files in a block (some have one more)."""
+        """Number of files in a block (some blocks have one more)."""
         return len(self.rows) // self.count
 
     @property
     def blocks(self) -> np.ndarray:
-        """The block of every file, counted from 0; int, n, ascending."""
+        """Block number of every file, from 0; int, n, ascending."""
         return np.arange(len(self.rows)) * self.count // len(self.rows)
 
 
@@ -86,11 +86,11 @@ class Groups:
     """Which rows belong together.
 
     Attributes:
-        group: int, N, counted from 0. Rows that show the same picture or overlap have the same group.
-        spare: bool, N: copies of a picture, and fields that overlap with it, in another block than the first one; no
-            part may use them, or blocks far apart would have to be joined.
-        series: of the rows that are grouped by blocks.
-        how: one sentence: what the groups are, and why.
+        group: int, N, from 0. Rows that show the same picture or overlap have the same group.
+        spare: bool, N: copies and overlapping fields of a picture that lie in another block than the first one. They
+            are in no part of a split, because otherwise distant blocks would have to be joined.
+        series: the series of the rows that are grouped by blocks.
+        how: one sentence about the kind of the groups and the reason.
     """
 
     group: np.ndarray
@@ -109,16 +109,16 @@ def find_groups(
 ) -> Groups:
     """Find the rows that must be in the same part of a split.
 
-    Rows that name their group (patient, subject, slide) go by that name, whatever their class; named groups that
-    share a picture, or whose fields overlap, become one. Rows that do not are grouped by blocks of consecutive files
-    of their class and source.
+    Rows with a group name (patient, subject, slide) are grouped by this name, in all classes. Named groups that share a
+    picture or have overlapping fields are joined. All other rows are grouped by blocks of consecutive files of their
+    class and source.
 
     Args:
-        labels: N, the classes, as numbers or names; rows in file order within each class and source.
-        given: N, names of groups, empty where there is none; or None.
+        labels: N, the classes, as numbers or names; rows are in file order within each class and source.
+        given: N, names of groups, empty if a row has no name; or None.
         colours: float, N × k, colour statistics (`leuko.images.stain.colour_statistics.colour_statistics`); without
-            them blocks are a tenth of their class, at most 160 files.
-        sources: N, where rows come from; None: all from one source.
+            them, a block is a tenth of its class, at most 160 files.
+        sources: N, the source of each row; None if all rows have the same source.
         pictures: int, N, same number = same picture or overlapping fields
             (`leuko.data.cleaning.duplicates.Duplicates.field`), or None.
     """
@@ -144,20 +144,20 @@ def find_groups(
 
 
 def autocorrelation(statistics: np.ndarray) -> np.ndarray:
-    """How alike files are that stand 1, 2, … n // 2 apart: the mean over the statistics' autocorrelations.
+    """Autocorrelation along the file order at lags of 1, 2, … n // 2 files, as a mean over all statistics.
 
     Args:
-        statistics: float, n × k, in file order; a statistic that never changes does not count.
+        statistics: float, n × k, in file order; constant statistics are ignored.
 
     Returns:
-        float, n // 2, -1 to 1 (each lag's mean is over its own pairs, Box & Jenkins 1970).
+        float, n // 2, -1 to 1 (the mean for a lag is over the pairs with this lag, Box & Jenkins 1970).
     """
     n = len(statistics)
     moving = statistics[:, statistics.std(axis=0) > 1e-9]
     if not moving.size:
         return np.zeros(n // 2)
     z = (moving - moving.mean(axis=0)) / moving.std(axis=0)
-    spectrum = np.abs(np.fft.rfft(z, 2 * n, axis=0)) ** 2  # Wiener-Khinchin: every lag at the price of two transforms
+    spectrum = np.abs(np.fft.rfft(z, 2 * n, axis=0)) ** 2  # Wiener-Khinchin: all lags with two transforms
     products = np.fft.irfft(spectrum.mean(axis=1))[1 : n // 2 + 1]
     return products / (n - np.arange(1, n // 2 + 1))
 
@@ -174,14 +174,14 @@ def _period_and_reach(curve: np.ndarray, files: int) -> tuple[int, int]:
     period = max(contrast, key=contrast.__getitem__, default=1)
     if period > 1 and contrast[period] < chance:
         period = 1
-    # Single lags are noisy: five neighbours together say when it has faded.
+    # Single lags are noisy, so the mean over five neighbouring lags is compared with the threshold.
     level = uniform_filter1d(curve[period - 1 :: period], 5, mode="nearest")
     faded = np.flatnonzero(level < chance)
     return period, period * int(faded[0] + 1 if len(faded) else len(level))
 
 
 def _named_groups(names: np.ndarray, pictures: np.ndarray) -> tuple[np.ndarray, int]:
-    """Numbers of named groups, those that share a picture joined; and how many were lost by joining."""
+    """Numbers of the named groups, after joining groups that share a picture; and how many groups disappeared."""
     _, name = np.unique(names.astype(str), return_inverse=True)
     _, picture = np.unique(pictures, return_inverse=True)
     count = name.max() + 1
@@ -193,7 +193,7 @@ def _named_groups(names: np.ndarray, pictures: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _spare(group: np.ndarray, named: np.ndarray, pictures: np.ndarray) -> np.ndarray:
-    """Mark copies that lie outside their picture's group, and give them that group (in place)."""
+    """Mark copies that lie outside of the group of their picture, and assign them to this group (in place)."""
     spare = np.zeros(len(group), dtype=bool)
     order = np.lexsort((np.arange(len(group)), ~named, pictures))  # named rows first, then in file order
     for rows in np.split(order, np.flatnonzero(np.diff(pictures[order])) + 1):

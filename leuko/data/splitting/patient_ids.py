@@ -1,4 +1,4 @@
-"""Patient names: different spellings of one patient, and names that hardly mean patients."""
+"""Patient names: unify spellings of one patient, and detect names that are probably not patients."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from collections.abc import Iterable, Sequence
 from leuko.data.labels.filename_conventions import parse_file_name, shortlist
 
 _MISSING = {"", "nan", "none", "null", "na", "n/a", "n.a.", "unknown", "?", "-", "missing", "not available"}
-SINGLE = 0.9  # share of patients with one image each from which a column is more likely a number of images
-FEWEST = 8  # images; with fewer, single images for each patient are no evidence
+SINGLE = 0.9  # from this share of patients with one image, the column probably numbers the images, not patients
+FEWEST = 8  # images; with fewer, one image for each patient is not suspicious
 
 
 def unify_patient_names(groups: Sequence[str | None]) -> tuple[list[str], list[str]]:
-    """Give patients one spelling each, and the subject instead of a file name that carries it.
+    """Give each patient one spelling; if a name is a file name that contains a subject, use the subject.
 
-    Names that differ in case, spaces or leading zeros, or as numbers in `.0`, are one. A name that only stands for a
-    missing value is left out.
+    Names that differ only in case, spaces, leading zeros or a final `.0` are the same patient. Names that stand for a
+    missing value are removed.
 
     Args:
-        groups: the name of every image's patient, slide or subject; empty or None where there is none.
+        groups: name of the patient, slide or subject of every image; empty or None if there is none.
 
     Returns:
-        The names, in the same order, empty where there is none; and sentences that say what was taken for one.
+        The names, in the same order, empty if there is none; and sentences about the spellings that were joined.
     """
     parsed = {group: parse_file_name(group) for group in set(groups) if group}
     subjects = {group: name.group for group, name in parsed.items() if name and name.group}
@@ -54,7 +54,7 @@ def unify_patient_names(groups: Sequence[str | None]) -> tuple[list[str], list[s
 
 
 def patient_key(name: str) -> str:
-    """What the spellings of one patient's name have in common."""
+    """A key that is equal for all spellings of one patient's name."""
     text = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
     if re.fullmatch(r"\d+\.0+", text):
         text = text.partition(".")[0]
@@ -62,7 +62,7 @@ def patient_key(name: str) -> str:
 
 
 def numbered_images_warning(groups: Iterable[str]) -> str | None:
-    """A warning if nearly every image has a patient of its own, as if the images themselves were numbered; or None."""
+    """A warning if nearly every image has its own patient (the column probably numbers the images); else None."""
     images = Counter(group for group in groups if group)
     single = sum(count == 1 for count in images.values())
     if sum(images.values()) < FEWEST or single < SINGLE * len(images):

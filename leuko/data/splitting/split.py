@@ -1,7 +1,8 @@
-"""Splits by group: 80:10:10, and repeated cross-validation, both by the same assignment and the same checks.
+"""Splits by group: 80:10:10, and repeated cross-validation, with the same assignment and the same checks.
 
-A group (see `leuko.data.splitting.groups`) lies in one part only. Where blocks of files in different parts meet, the
-files next to the border are left out (guard gap): of the training part or, between validation and test, of validation.
+A group (see `leuko.data.splitting.groups`) lies in one part only. Between neighbouring blocks of files in different
+parts, the files next to the border are left out (guard gap). They are taken from the training part or, between
+validation and test, from the validation part.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ _OUT = -1
 
 
 class LeakError(DataError):
-    """A split in which a group, a picture or a guard gap crosses from one part to another."""
+    """A split with data leakage: a group or a picture is in two parts, or a guard gap is too small."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of the parts, and of what was left out.
+    """A split: the row numbers of each part, and of the rows that were left out.
 
     Attributes:
         train, validation, test: int, ascending, disjoint; validation is empty in a fold.
-        left_out: int, ascending: guard gaps and spare copies; with the three parts, all rows.
-        groups: what was kept together.
-        how: one sentence: what kind of split this is.
-        seed: of all its chance.
+        left_out: int, ascending: guard gaps and spare copies. The three parts and `left_out` contain all rows.
+        groups: the groups that are kept together.
+        how: one sentence about the kind of split.
+        seed: seed of all random choices.
     """
 
     train: np.ndarray
@@ -61,13 +62,13 @@ class Split:
         return part
 
     def save(self, path: Path, files: Sequence[str]) -> None:
-        """Write the split as JSON, by file names, so that it can be used again whatever the order of the rows.
+        """Write the split as JSON by file names, so that it can be used again with any order of the rows.
 
         Args:
             path: file to write.
             files: N, the names of the rows, each once.
         """
-        names = [*_PARTS, "guard"]  # so that -1 is the guard
+        names = [*_PARTS, "guard"]  # index -1 is the guard gap
         part = ["copy" if spare else names[p] for p, spare in zip(self.part, self.groups.spare, strict=True)]
         series = [
             {"label": s.label, "source": s.source, "rows": s.rows.tolist()}
@@ -85,11 +86,11 @@ class Split:
 
         Args:
             path: file to read.
-            files: N, the names of the rows it is to be used for, in any order.
+            files: N, the names of the rows that the split is used for, in any order.
 
         Raises:
-            DataError: no such file or not a split, or it was made for other files.
-            LeakError: it was changed by hand so that something crosses.
+            DataError: the file does not exist, is not a split, or was made for other files.
+            LeakError: the file was edited and now has data leakage.
         """
         try:
             saved = json.loads(path.read_text(encoding="utf-8"))
@@ -101,9 +102,7 @@ class Split:
                     f"{len(new)} are new (such as {(gone + new)[0]})."
                 )
             part, group = (np.array(column) for column in zip(*(saved_files[file] for file in files), strict=True))
-            order = np.array(
-                [place[file] for file in saved_files]
-            )  # the row of each file, in the order they were saved in
+            order = np.array([place[file] for file in saved_files])  # the row of each file, in the saved order
             series = []
             for s in saved["series"]:
                 rows, autocorrelation = order[s.pop("rows")], np.array(s.pop("autocorrelation"))
@@ -121,12 +120,12 @@ class Split:
 
 
 def split_rows(labels: Sequence[int] | Sequence[str] | np.ndarray, groups: Groups, seed: int) -> Split:
-    """Split rows 80:10:10 by group, each class alike as far as the groups allow.
+    """Split rows 80:10:10 by group, stratified by class as far as the groups allow.
 
     Args:
-        labels: N, the classes, as numbers or names (which read better in error messages).
-        groups: of the same rows.
-        seed: of the choice of groups.
+        labels: N, the classes, as numbers or names (error messages are clearer with names).
+        groups: the groups of these rows.
+        seed: seed of the choice of groups.
 
     Raises:
         DataError: a class has too few groups to be in every part.
@@ -143,16 +142,16 @@ def folds(
     repeats: int = 1,
     seed: int = 0,
 ) -> Iterator[Split]:
-    """Repeated cross-validation by group: in each repeat every group is in the test part once.
+    """Repeated cross-validation by group: in each repeat, every group is in the test part once.
 
     Args:
         labels, groups: as for `split_rows`.
-        count: parts the data is divided into, at least 2.
-        repeats: how often it is divided anew.
-        seed: of the choice of groups.
+        count: number of folds, at least 2.
+        repeats: number of repeats.
+        seed: seed of the choice of groups.
 
     Yields:
-        Splits with training and test rows; nothing is validation.
+        Splits with training and test rows; the validation part is empty.
 
     Raises:
         DataError: a class has fewer groups than there are folds.
@@ -168,15 +167,15 @@ def folds(
 
 
 def verify(split: Split, pictures: np.ndarray | None = None) -> None:
-    """Fail loudly if anything crosses from one part to another.
+    """Raise LeakError if a split has data leakage between its parts.
 
     Args:
         split: any split.
         pictures: int, N, same number = same picture, or None.
 
     Raises:
-        LeakError: a row is in two parts or twice in one, a group or a picture is in two parts, or rows of two parts
-            stand nearer in the file order than the guard gap.
+        LeakError: a row is in two parts or twice in one part, a group or a picture is in two parts, or rows of two
+            parts are closer in the file order than the guard gap.
     """
     used = np.concatenate([split.train, split.validation, split.test])
     rows, times = np.unique(np.concatenate([used, split.left_out]), return_counts=True)
@@ -196,7 +195,7 @@ def verify(split: Split, pictures: np.ndarray | None = None) -> None:
 
 
 def class_shares_off(split: Split, labels: Sequence[int] | Sequence[str] | np.ndarray) -> float:
-    """How far the share of a class in a part is from its share in the whole, at worst; percentage points."""
+    """Largest difference between the share of a class in a part and in all rows; percentage points."""
     label = np.unique(labels, return_inverse=True)[1]
     table = class_table(split.part, label)
     return shares_off(table[table.any(axis=1)], label)
@@ -209,7 +208,7 @@ def _assign(
     splits: Callable[[np.ndarray], list[np.ndarray]],
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """The share each row falls to; `splits` makes of it the splits (rows as 0, 1 and 2) that are to be good."""
+    """Assign each row to one of the shares; `splits` converts this to splits (rows as 0, 1, 2), which are optimised."""
     names, label = np.unique(labels, return_inverse=True)
     counts = np.zeros((groups.group.max(initial=-1) + 1, len(names)))
     np.add.at(counts, (groups.group[~groups.spare], label[~groups.spare]), 1)
@@ -232,7 +231,7 @@ def _assign(
 
 
 def _guarded(part: np.ndarray, groups: Groups) -> np.ndarray:
-    """Leave out spare copies, and rows within the gap of a row of a later part (train < validation < test)."""
+    """Leave out spare copies, and rows within the guard gap of a row in a later part (train < validation < test)."""
     guarded = np.where(groups.spare, _OUT, part)
     for series in groups.series:
         parts_along = guarded[series.rows]
