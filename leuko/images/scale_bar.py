@@ -1,8 +1,8 @@
-"""Burned-in scale bars: found, removed, and drawn.
+"""Find, remove and draw burned-in scale bars.
 
-Microscope software burns bars and captions ("200 px", "100 µm") into the corners of some images and not of others.
-Where their style goes with the class, as in the Aria data set, a network reads the caption instead of the cells.
-In training, bars are therefore removed and then drawn at random on any class, so that they tell nothing.
+Microscope software draws bars and captions ("200 px", "100 µm") into the corners of some images.
+If their style correlates with the class, as in the Aria data set, a network may learn the caption instead of the cells.
+In training, bars are therefore removed and then drawn at random on all classes, so that they contain no information.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-CORNER = 0.25  # of each side: where captions stand
-INKS = ((0, 0, 0), (200, 30, 30))  # the colours seen in the field: black and red
+CORNER = 0.25  # share of each side in which captions are searched
+INKS = ((0, 0, 0), (200, 30, 30))  # usual colours: black and red
 
 
 def find(image: np.ndarray) -> np.ndarray:
-    """Mask of burned-in captions in the corners of an image.
+    """Find burned-in captions in the corners of an image.
 
-    Ink is either neutral and nearly black or saturated red; neither occurs in stained cells, whose darkest parts
-    are violet. The mask covers the strokes, the gaps between them and a margin for compression halos.
+    The ink is either neutral and nearly black, or saturated red. Neither occurs in stained cells, whose darkest parts
+    are violet. The mask covers the strokes, the gaps between them and a margin for compression artefacts.
 
     Args:
         image: uint8, H × W × 3, RGB.
@@ -50,7 +50,7 @@ def _captions(corner: np.ndarray, unit: int) -> np.ndarray:
     for part in range(1, count):
         left, upper, part_width, part_height, _ = stats[part]
         strokes = int(ink[labels == part].sum())
-        # A caption is wide and thin-stroked; a dark cell fills its box.
+        # A caption is wide with thin strokes; a dark cell fills its bounding box.
         if part_width >= 1.5 * unit and strokes >= 2 * unit and strokes < 0.75 * part_width * part_height:
             rows = slice(max(upper - unit, 0), upper + part_height + unit)
             mask[rows, max(left - 2 * unit, 0) : left + part_width + 2 * unit] = True
@@ -58,7 +58,7 @@ def _captions(corner: np.ndarray, unit: int) -> np.ndarray:
 
 
 def remove(image: np.ndarray) -> np.ndarray:
-    """Fill burned-in captions from their surroundings (Telea 2004, fast marching).
+    """Remove burned-in captions by inpainting from their surroundings (Telea 2004, fast marching).
 
     Args:
         image: uint8, H × W × 3, RGB; not changed.
@@ -72,7 +72,7 @@ def remove(image: np.ndarray) -> np.ndarray:
     image = image.copy()
     count, _, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     for left, top, width, height, _ in boxes[1:count]:
-        # The surroundings of a caption are all that its filling depends on.
+        # Inpainting depends only on the surroundings of a caption.
         rows = slice(max(top - height, 0), top + 2 * height)
         columns = slice(max(left - width, 0), left + 2 * width)
         near = np.ascontiguousarray(image[rows, columns])
@@ -85,7 +85,7 @@ def burn(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
     Args:
         image: uint8, H × W × 3, RGB; not changed.
-        rng: source of all choices.
+        rng: random generator.
 
     Returns:
         uint8, H × W × 3, RGB.

@@ -1,10 +1,10 @@
-"""Outlines of masks, finer than their pixels: length, hull, diameters, dents, contour signature, box dimension.
+"""Shape descriptors from outlines with subpixel precision: length, hull, diameters, concavity, signature, dimension.
 
-The staircase of a mask's border is longer than the border it stands for, at some angles by 41 %. Every length here
-therefore comes from a smoothed outline: the chain of border pixels (8-connected) is low-pass filtered twice in Tukey's
-manner (*Exploratory Data Analysis*, 1977, "twicing": what the first pass took away is smoothed and given back), so that
-round shapes hardly shrink, and then moved out by the half pixel that lies between the centre of a border pixel and the
-border. A digital disc's form factor is 1 to within 1 % from a radius of 6 pixels on, wherever it lies.
+The pixel border of a mask is a staircase, which is longer than the true border, at some angles by 41 %. Every length
+here therefore comes from a smoothed outline. The chain of border pixels (8-connected) is low-pass filtered with Tukey's
+twicing (*Exploratory Data Analysis*, 1977: the residual of the first pass is smoothed and added), so that round shapes
+hardly shrink. The outline is then moved outwards by half a pixel, the distance from the centre of a border pixel to the
+border. The form factor of a digital disc is within 1 % of 1 from a radius of 6 pixels, at any position.
 
 Points are float64, N × 2, x and y in pixels, the centre of the first pixel at (0, 0), in order around the shape.
 """
@@ -17,51 +17,51 @@ import cv2
 import numpy as np
 
 _SMOOTHING = 2.0  # standard deviation of the filter in border pixels: two steps of a staircase
-_TURN = 20  # a shape of so few border pixels per pixel of smoothing would shrink, and is smoothed less
-_MIN_POINTS = 8  # fewer border pixels have no outline worth smoothing
+_TURN = 20  # border pixels per pixel of smoothing; shapes with fewer would shrink and are smoothed less
+_MIN_POINTS = 8  # border pixels; an outline with fewer is not smoothed
 _SIGNATURE_POINTS = 128  # samples of the contour signature: enough for eight descriptors of lobed nuclei
 DESCRIPTORS = 8
 _ANGLES = np.deg2rad(np.arange(0, 180, 0.5))
 _DIRECTIONS = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)])
-# Grids of boxes tried, shifted by parts of a box: an even step in x and the golden ratio in y spread them evenly.
+# Number of shifted grids for box counting. Equal steps in x and the golden ratio in y distribute the shifts evenly.
 _SHIFTS = 8
 _SHIFT_X, _SHIFT_Y = (np.arange(_SHIFTS) + 0.5) / _SHIFTS, np.arange(_SHIFTS) * (np.sqrt(5) - 1) / 2 % 1
 
 
 def borders(mask: np.ndarray, smallest: float = 0.02) -> list[np.ndarray]:
-    """The chains of border pixels of a mask's parts, the largest part first; holes have none.
+    """The chains of border pixels of the connected components of a mask, the largest first; without holes.
 
     Args:
         mask: uint8, H × W, 0 outside.
-        smallest: share, 0-1, of the largest part that another must reach; smaller ones are specks of a segmentation.
+        smallest: smallest size of a component relative to the largest one, 0-1; smaller ones are segmentation noise.
 
     Returns:
         Closed chains, each int, N × 2, the first pixel not repeated; none for an empty mask.
     """
     chains, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    # Pick's theorem: so many pixels lie in or on a chain, which has an area of 0 where it is a line.
+    # Pick's theorem gives the number of pixels inside and on a chain, also for a line, which has area 0.
     sizes = np.array([cv2.contourArea(chain) + len(chain) / 2 + 1 for chain in chains])
     return [chains[i][:, 0, :] for i in np.argsort(-sizes) if sizes[i] >= smallest * sizes.max()]
 
 
 def trace(mask: np.ndarray) -> list[np.ndarray]:
-    """The smoothed outlines of a mask's parts, as `borders` has them; each N × 2, the first point not repeated."""
+    """The smoothed outlines of the components from `borders`; each N × 2, the first point not repeated."""
     return [_smooth(chain) for chain in borders(mask)]
 
 
 def _smooth(chain: np.ndarray) -> np.ndarray:
-    """Border pixels, N × 2, as a smooth outline around the pixels."""
+    """Convert border pixels, N × 2, to a smooth outline around the pixels."""
     count = len(chain)
-    if count < _MIN_POINTS:  # a dot or a line of a few pixels: the corners of its pixels
+    if count < _MIN_POINTS:  # a dot or a line of a few pixels: use the corners of its pixels
         corners = (chain[:, None, :] + [[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]).reshape(-1, 2)
         return cv2.convexHull(corners.astype(np.float32))[:, 0, :].astype(float)
     frequency = 2 * np.pi * np.fft.fftfreq(count)
     gain = np.exp(-0.5 * (min(_SMOOTHING, count / _TURN) * frequency) ** 2)
     waves = np.fft.fft(chain[:, 0] + 1j * chain[:, 1]) * gain * (2 - gain)
     points, along = np.fft.ifft([waves, 1j * frequency * waves])
-    # In image coordinates OpenCV walks outer borders anticlockwise: outwards is to the right.
+    # OpenCV traces outer borders anticlockwise in image coordinates, so the outside is to the right.
     outwards = 1j * along / np.maximum(np.abs(along), 1e-9)
-    # Halfway to the next row or column of pixels, whichever the border runs along.
+    # Half the distance to the next row or column of pixels, depending on the direction of the border.
     points = points + 0.5 * np.maximum(np.abs(outwards.real), np.abs(outwards.imag)) * outwards
     return np.stack([points.real, points.imag], axis=1)
 
@@ -83,15 +83,15 @@ def hull(points: np.ndarray) -> np.ndarray:
 
 
 def feret(corners: np.ndarray) -> tuple[float, float]:
-    """Largest and smallest calliper (Feret) diameter of points, M × 2, in px, tried at every half degree."""
+    """Largest and smallest calliper (Feret) diameter of points, M × 2, in px, computed at every half degree."""
     widths = np.ptp(corners @ _DIRECTIONS, axis=0)
     return float(widths.max()), float(widths.min())
 
 
 def deepest_dent(outline: np.ndarray) -> float:
-    """Largest distance, in px, of an outline's points from the side of the convex hull that spans them."""
+    """Depth of the deepest concavity: largest distance, in px, of outline points from their side of the convex hull."""
     corners = np.sort(cv2.convexHull(outline.astype(np.float32), returnPoints=False)[:, 0])
-    # Each point lies between two corners in the order of the outline; the last stretch closes the ring.
+    # Each point lies between two hull corners in the order of the outline; the last stretch closes the outline.
     stretch = np.searchsorted(corners, np.arange(len(outline)), side="right") - 1
     start, end = outline[corners[stretch]], outline[np.roll(corners, -1)[stretch]]
     side, point = end - start, outline - start
@@ -100,11 +100,11 @@ def deepest_dent(outline: np.ndarray) -> float:
 
 
 def signature(outline: np.ndarray) -> np.ndarray:
-    """The centroid distance function: distance from the centre of area, over its mean, at equal steps of length.
+    """The centroid distance function: distance from the centroid, divided by its mean, at equal steps of length.
 
     Returns:
-        128 values with mean 1; turning or moving the shape or starting elsewhere only shifts them, and scaling it
-        changes nothing.
+        128 values with mean 1. Rotation, translation or another starting point only shifts the values; scaling does not
+        change them.
     """
     points = _resample(outline, _SIGNATURE_POINTS)
     distance = np.hypot(*(points - _centroid(outline)).T)
@@ -112,9 +112,9 @@ def signature(outline: np.ndarray) -> np.ndarray:
 
 
 def descriptors(values: np.ndarray) -> np.ndarray:
-    """Magnitudes of the first eight Fourier coefficients of a signature over that of its mean.
+    """Fourier descriptors: magnitudes of the first eight Fourier coefficients of a signature, relative to its mean.
 
-    Without phases they do not depend on the starting point, and so not on the rotation (Zhang & Lu, "Review of shape
+    Magnitudes without phases do not depend on the starting point or on the rotation (Zhang & Lu, "Review of shape
     representation and description techniques", 2004, doi:10.1016/j.patcog.2003.07.008).
     """
     spectrum = np.abs(np.fft.rfft(values))
@@ -124,14 +124,14 @@ def descriptors(values: np.ndarray) -> np.ndarray:
 def box_dimension(points: np.ndarray, sizes: Sequence[float] | np.ndarray) -> float:
     """Box-counting estimate of the Hausdorff dimension of a set of points.
 
-    The slope of log N(s) over log 1/s, where N(s) is the number of boxes of side s that hold a point, as a mean over
-    shifted grids (Liebovitch & Toth, "A fast algorithm to determine fractal dimensions by box counting", 1989,
-    doi:10.1016/0375-9601(89)90854-2). It means something between the points' own spacing and about a quarter of the
-    shape; near the latter, areas look less than two-dimensional because boxes at their edge are half empty.
+    It is the slope of log N(s) over log 1/s, where N(s) is the number of boxes of side s that contain a point, as a
+    mean over shifted grids (Liebovitch & Toth, "A fast algorithm to determine fractal dimensions by box counting",
+    1989, doi:10.1016/0375-9601(89)90854-2). Useful box sizes are between the spacing of the points and about a quarter
+    of the shape. Near a quarter, the dimension of areas is underestimated, because boxes at the edge are half empty.
 
     Args:
         points: float or int, N × 2, N at least 1: pixels of a mask (`np.argwhere(mask)`), or a densely sampled outline.
-        sizes: two sides or more, in the points' unit, larger than their spacing.
+        sizes: two or more box sides, in the unit of the points, larger than their spacing.
 
     Returns:
         0 for a point, 1 for a smooth line, 2 for an area, about 1.26 for Koch's curve.
@@ -149,13 +149,13 @@ def box_dimension(points: np.ndarray, sizes: Sequence[float] | np.ndarray) -> fl
 
 
 def border_dimension(chains: Sequence[np.ndarray], extent: float) -> float:
-    """Box-counting dimension of borders with boxes from 1/32 to 1/4 of their extent in px, whatever the scale.
+    """Box-counting dimension of borders, with boxes from 1/32 to 1/4 of their extent in px, independent of scale.
 
-    It is taken from the chains of pixels as they are: smoothing would take away what it measures, and a staircase
-    enters no more boxes than the line it stands for. The fewer pixels, the less roughness they can show.
+    It is computed from the unsmoothed chains of pixels, because smoothing would remove the roughness that is measured.
+    A staircase occupies no more boxes than the line it represents. With fewer pixels, less roughness can be measured.
     """
     sizes = extent / np.array([32, 22.6, 16, 11.3, 8, 5.7, 4])
-    # Filled up along straight lines, so that no box is jumped over.
+    # Add points along straight lines, so that no box is missed.
     dense = [_resample(chain, int(4 * length(chain) / sizes[0]) + 1) for chain in chains]
     return box_dimension(np.concatenate(dense), sizes)
 
@@ -169,8 +169,8 @@ def _resample(outline: np.ndarray, count: int) -> np.ndarray:
 
 
 def _centroid(outline: np.ndarray) -> np.ndarray:
-    """Centre of the area inside a closed outline: x and y."""
-    origin = outline.mean(axis=0)  # near the shape, so that the differences keep their digits
+    """Centroid of the area inside a closed outline: x and y."""
+    origin = outline.mean(axis=0)  # near the shape, for numerical precision
     a = outline - origin
     b = np.roll(a, -1, axis=0)
     cross = a[:, 0] * b[:, 1] - b[:, 0] * a[:, 1]

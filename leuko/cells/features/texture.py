@@ -1,6 +1,6 @@
-"""Texture of a masked part of an image: grey-level co-occurrence and local binary patterns.
+"""Texture inside a mask: grey-level co-occurrence matrices and local binary patterns.
 
-Both see only pairs and neighbourhoods that lie inside the mask, so that a cell's surroundings tell nothing.
+Both use only pixel pairs and neighbourhoods inside the mask, so the surroundings of a cell have no influence.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-LEVELS = 32  # grey levels of the co-occurrence matrix: 3 units of L* each, about what noise leaves
+LEVELS = 32  # grey levels of the co-occurrence matrix: 3 units of L* each, about the level of noise
 NEIGHBOURS = 8
 _STEPS = ((0, 1), (1, 1), (1, 0), (1, -1))  # rows, columns: the four directions at a distance of one pixel
 _RIM = np.ones((3, 3), np.uint8)
@@ -24,7 +24,7 @@ def cooccurrence(levels: np.ndarray, mask: np.ndarray) -> np.ndarray:
         mask: bool, H × W; both pixels of a pair must lie inside.
 
     Returns:
-        float, 4 × 32 × 32, for 0°, 45°, 90° and 135°; NaN where the mask holds no pair.
+        float, 4 × 32 × 32, for 0°, 45°, 90° and 135°; NaN if the mask contains no pair.
     """
     height, width = mask.shape
     matrices = np.empty((len(_STEPS), LEVELS, LEVELS))
@@ -42,8 +42,8 @@ def haralick(matrices: np.ndarray) -> dict[str, float]:
     """Contrast, correlation, energy and homogeneity of co-occurrence matrices, K × L × L, as means over the K.
 
     Returns:
-        `contrast` 0 to (L − 1)², `correlation` −1 to 1 (1 where all is of one level), `energy` 0 to 1 (the root of the
-        angular second moment), `homogeneity` 0 to 1; NaN for matrices of NaN.
+        `contrast` 0 to (L − 1)², `correlation` −1 to 1 (1 if all pixels have the same level), `energy` 0 to 1 (the root
+        of the angular second moment), `homogeneity` 0 to 1; NaN for matrices of NaN.
     """
     i, j = np.indices(matrices.shape[1:])
     contrast = (matrices * (i - j) ** 2).sum(axis=(1, 2))
@@ -70,8 +70,8 @@ def binary_patterns(grey: np.ndarray) -> np.ndarray:
         grey: float32 or float64, H × W.
 
     Returns:
-        int, (H − 2) × (W − 2), without the outermost pixels: 0 to 8 is the number of neighbours not darker than the
-        pixel where these lie side by side, 9 stands for all other patterns.
+        int, (H − 2) × (W − 2), without the outermost pixels. 0 to 8: the number of neighbours that are not darker than
+        the pixel, if these neighbours are contiguous (uniform pattern). 9: all other patterns.
     """
     height, width = grey.shape
     middle = grey[1:-1, 1:-1]
@@ -80,7 +80,7 @@ def binary_patterns(grey: np.ndarray) -> np.ndarray:
         return grey[1 + down : height - 1 + down, 1 + right : width - 1 + right] - middle
 
     near = np.sqrt(0.5)
-    # Differences, not values, are interpolated: where all is even they are 0 exactly.
+    # Differences are interpolated, not values: they are exactly 0 in uniform areas.
     ring = [
         rise(down, right)
         if not down or not right
@@ -93,14 +93,15 @@ def binary_patterns(grey: np.ndarray) -> np.ndarray:
 
 
 def pattern_statistics(patterns: np.ndarray, mask: np.ndarray) -> dict[str, float]:
-    """Spread of the binary patterns of the pixels whose whole neighbourhood lies inside a mask.
+    """Entropy and uniformity of the binary patterns of pixels whose whole neighbourhood lies inside a mask.
 
     Args:
         patterns: int, (H − 2) × (W − 2), from `binary_patterns`.
         mask: uint8, H × W, 0 outside.
 
     Returns:
-        `entropy` in bits, 0 to log₂ 10, and `uniformity`, the sum of squared shares, 0.1 to 1; NaN without such pixels.
+        `entropy` in bits, 0 to log₂ 10, and `uniformity`, the sum of squared proportions, 0.1 to 1; NaN if there are no
+        such pixels.
     """
     inside = cv2.erode(mask, _RIM)[1:-1, 1:-1] > 0
     if not inside.any():

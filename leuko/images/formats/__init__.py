@@ -1,1 +1,1 @@
-"""Image formats: what is needed to decode each of them, within limits."""
+"""Image formats: decoding of each format within limits of size and cost."""

@@ -1,7 +1,7 @@
-"""Colours as sRGB: embedded ICC profiles, and the other ways in which a file states its colour space.
+"""Convert colours to sRGB, from embedded ICC profiles and from other statements of the colour space.
 
 LittleCMS, which is part of Pillow, does the conversions. A profile that is damaged, or made for another kind of pixels
-(an RGB profile in a grey picture), is ignored, as browsers do: the numbers are then taken as sRGB.
+(an RGB profile in a grey picture), is ignored, as in browsers, and the values are interpreted as sRGB.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ MAX_PROFILE_BYTES = 16 * 1024**2  # the largest printer profiles have about 4 MB
 _SRGB_PRIMARIES = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
 _D65 = (0.3127, 0.3290)
 _ADOBE_RGB = (((0.64, 0.33), (0.21, 0.71), (0.15, 0.06)), _D65, 563 / 256)
-# ITU-T H.273: primaries with their white, and transfer curves as a gamma, None for the one of sRGB. The curves of
-# television (1, 6, 14, 15) are shown as that of sRGB by common practice.
+# ITU-T H.273: primaries with their white point, and transfer curves as a gamma (None for the sRGB curve). By common
+# practice, the television curves (1, 6, 14, 15) are displayed with the sRGB curve.
 _H273_PRIMARIES = {
     9: (((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)), _D65),
     11: (((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)), (0.314, 0.351)),
@@ -30,17 +30,17 @@ _H273_PRIMARIES = {
 _H273_GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0}
 _H273_HDR = {16: "PQ", 18: "HLG"}
 _COLOUR_SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}
-_SAME = 1  # levels by which a profile may differ from sRGB and change nothing that is seen
+_SAME = 1  # grey levels; a profile that differs less from sRGB causes no visible change
 
 Primaries = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 
 
 def to_srgb(image: Image.Image, profile: bytes | None = None) -> Image.Image:
-    """A picture as sRGB.
+    """Convert a picture to sRGB.
 
     Args:
-        image: of mode RGB, L, CMYK or LAB; LAB needs no profile. Any other mode is only converted to RGB.
-        profile: an ICC profile that belongs to the picture.
+        image: an image of mode RGB, L, CMYK or LAB; LAB needs no profile. Any other mode is only converted to RGB.
+        profile: the ICC profile of the picture, or None.
 
     Returns:
         An image of mode RGB, of the same size.
@@ -56,23 +56,23 @@ def to_srgb(image: Image.Image, profile: bytes | None = None) -> Image.Image:
 
 def _apply(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
     converted = ImageCms.applyTransform(image, transform)
-    assert converted is not None  # it is None only where the image is changed in place
+    assert converted is not None  # it is None only if the image is changed in place
     return converted
 
 
 def adobe_rgb() -> bytes:
-    """An ICC profile of Adobe RGB (1998), for cameras that name this colour space in EXIF alone."""
+    """An ICC profile of Adobe RGB (1998), for cameras that state this colour space only in EXIF."""
     return matrix_profile(*_ADOBE_RGB)
 
 
 def from_h273(primaries: int, transfer: int) -> bytes | None:
-    """An ICC profile for code points of ITU-T H.273, as in PNG's cICP chunk and in HEIC and AVIF.
+    """An ICC profile for code points of ITU-T H.273, which PNG (cICP chunk), HEIC and AVIF use.
 
     Returns:
-        None where they mean sRGB, nothing, or something unknown.
+        The profile; None if the code points mean sRGB, are unspecified or unknown.
 
     Raises:
-        ImageError: they mean high dynamic range, which has no agreed rendering in 8 bits.
+        ImageError: the picture has high dynamic range, for which there is no standard conversion to 8 bits.
     """
     if transfer in _H273_HDR:
         raise ImageError(
@@ -97,7 +97,7 @@ def from_gamma(
         grey: whether the picture is grey, for which only the curve matters.
 
     Returns:
-        None where they mean sRGB within the precision with which programs write them, or nothing that is possible.
+        The profile; None if the values mean sRGB (within the usual rounding) or are not possible.
     """
     curve = gamma if gamma is not None and abs(gamma - 2.2) > 0.11 and 0.2 <= gamma <= 5 else None
     if white is None or corners is None or grey:
@@ -108,10 +108,10 @@ def from_gamma(
     if grey:
         return matrix_profile(None, white, curve)
     if other and curve is None and gamma is not None:
-        curve = gamma  # a file of other primaries means its curve literally: Adobe RGB has 2.2
+        curve = gamma  # with other primaries, the exact curve is meant: Adobe RGB has 2.2
     try:
         return matrix_profile(corners, white, curve)
-    except (np.linalg.LinAlgError, ZeroDivisionError, struct.error):  # chromaticities of no possible display
+    except (np.linalg.LinAlgError, ZeroDivisionError, struct.error):  # impossible chromaticities
         return None
 
 
@@ -120,7 +120,7 @@ def matrix_profile(corners: Primaries | None, white: tuple[float, float], gamma:
 
     Args:
         corners: chromaticities x, y of red, green and blue; None for a grey profile.
-        white: chromaticity x, y of white; colours are adapted from it to D50 as the ICC requires (Bradford).
+        white: chromaticity x, y of white; colours are adapted to D50, as the ICC requires (Bradford transform).
         gamma: exponent of the curve; None for the curve of sRGB (IEC 61966-2-1).
     """
     if gamma is None:
@@ -171,7 +171,7 @@ def _primaries_in_d50(corners: Primaries, white: tuple[float, float]) -> np.ndar
 
 @lru_cache(maxsize=8)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From a profile to sRGB; None where that changes nothing, or where the profile does not serve."""
+    """The transform from a profile to sRGB; None if it changes nothing, or if the profile cannot be used."""
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if opened.profile.xcolor_space.strip() != _COLOUR_SPACES[mode]:
@@ -187,7 +187,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def _probe(mode: str) -> Image.Image:
-    """Every ninth level of each channel in all combinations, or every grey level."""
+    """A test image with every ninth level of each channel in all combinations, or with every grey level."""
     if mode == "RGB":
         levels = np.linspace(0, 255, 17).astype(np.uint8)
         return Image.fromarray(np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(17, -1, 3))

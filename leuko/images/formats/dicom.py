@@ -1,7 +1,7 @@
-"""Photographs in DICOM files.
+"""Read photographs from DICOM files.
 
-Only the elements that describe pixels are read. Nothing else of the header, such as a patient's name, is parsed, shown,
-logged or kept, and no error of pydicom, which may quote values, is passed on.
+Only the header elements that describe pixels are read. Other elements, such as a patient's name, are not parsed, shown,
+logged or kept. Errors of pydicom are not passed on, because they may quote header values.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from leuko.images.formats.sample_depth import assemble
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_DEFLATED = b"1.2.840.10008.1.2.1.99"  # unpacked whole before anything can be checked
+_DEFLATED = b"1.2.840.10008.1.2.1.99"  # would be unpacked completely before any check
 _NEEDED = (
     *("SOPClassUID", "ImageType", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
     *("BitsStored", "HighBit", "PixelRepresentation", "PlanarConfiguration", "NumberOfFrames", "PixelSpacing"),
@@ -42,15 +42,15 @@ _READABLE = {  # transfer syntaxes: three uncompressed, JPEG, two of JPEG 2000, 
 
 
 def is_dicom(data: bytes) -> bool:
-    """Whether a file begins as DICOM does."""
+    """Whether a file begins like a DICOM file."""
     return data[128:132] == b"DICM"
 
 
 def read(data: bytes) -> Iterator[tuple[int, np.ndarray, float | None]]:
-    """Frame from 1, pixels (uint8, H × W × 3, sRGB) and µm per pixel or None, of each frame of a DICOM file.
+    """Yield frame number (from 1), pixels (uint8, H × W × 3, sRGB) and µm per pixel or None, for each frame.
 
     Raises:
-        ImageError: no photograph, a whole slide, too large, or stored in a way that cannot be decoded.
+        ImageError: the file is not a photograph, is a whole slide, is too large, or cannot be decoded.
     """
     try:
         yield from _frames(data)
@@ -58,12 +58,12 @@ def read(data: bytes) -> Iterator[tuple[int, np.ndarray, float | None]]:
         raise
     except MemoryError:
         raise
-    except Exception:  # its text may quote the header
+    except Exception:  # its text may quote header values
         raise ImageError("The DICOM file is damaged, cut off or unusual; export the picture as PNG or JPEG.") from None
 
 
 def _frames(data: bytes) -> Iterator[tuple[int, np.ndarray, float | None]]:
-    import pydicom  # only for such a file: it loads a large dictionary
+    import pydicom  # imported only for DICOM files, because it loads a large dictionary
     from pydicom import pixels
 
     _silence()
@@ -90,7 +90,7 @@ def _frames(data: bytes) -> Iterator[tuple[int, np.ndarray, float | None]]:
 
 
 def _silence() -> None:
-    """Keep pydicom from warning of unusual values, which it quotes."""
+    """Suppress pydicom's warnings about unusual values, because they quote these values."""
     import pydicom
 
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
@@ -99,7 +99,7 @@ def _silence() -> None:
 
 
 def _check(header: Dataset, syntax: str) -> None:
-    """Refuse what is no photograph or cannot be decoded, before its pixels are read."""
+    """Refuse a file that is not a photograph or cannot be decoded, before its pixels are read."""
     kind = str(header.get("SOPClassUID", ""))
     image_type = [str(part) for part in header.get("ImageType") or []]
     if kind == _WHOLE_SLIDE or "TotalPixelMatrixColumns" in header:
@@ -123,13 +123,13 @@ def _check(header: Dataset, syntax: str) -> None:
 
 
 def _length(header: Dataset, count: int) -> int:
-    """Bytes of uncompressed pixels, of which YBR_FULL_422 stores two samples a pixel."""
+    """Number of bytes of the uncompressed pixels; YBR_FULL_422 stores two samples for each pixel."""
     samples = 2 if header.PhotometricInterpretation == "YBR_FULL_422" else int(header.SamplesPerPixel)
     return count * header.Rows * header.Columns * samples * header.BitsAllocated // 8
 
 
 def _check_compressed(header: Dataset, count: int) -> None:
-    """Refuse compressed frames that are not of the size that the header states, or of too many scans."""
+    """Refuse compressed frames that differ in size from the header, or that have too many scans."""
     from pydicom import encaps
 
     frames = 0
@@ -137,7 +137,7 @@ def _check_compressed(header: Dataset, count: int) -> None:
         frames += 1
         check_pages(frames, 0)
         if frame[:2] not in (b"\xff\xd8", b"\xff\x4f") and frame[4:8] != b"jP  ":
-            continue  # run lengths
+            continue  # run-length encoding
         with Image.open(io.BytesIO(frame), formats=("JPEG", "JPEG2000")) as image:
             if image.size != (header.Columns, header.Rows):
                 raise ImageError("A frame of the DICOM file does not have the size that the header says.")
@@ -148,24 +148,24 @@ def _check_compressed(header: Dataset, count: int) -> None:
 
 
 def _jpeg_frames(header: Dataset, count: int) -> Iterator[np.ndarray]:
-    """Frames of JPEG, H × W or H × W × 3.
+    """Decode JPEG frames, H × W or H × W × 3.
 
-    Whether their colours are stored as luminance and chrominance is said by markers of the JPEG, where it has some:
-    headers of DICOM often say RGB for what an ordinary encoder wrote.
+    The colour model (RGB, or luminance and chrominance) is taken from the markers of the JPEG if it has such markers,
+    because DICOM headers often state RGB for data of an ordinary JPEG encoder.
     """
     from pydicom import encaps
 
     for frame in encaps.generate_frames(header.PixelData, number_of_frames=count):
         with Image.open(io.BytesIO(frame), formats=("JPEG",)) as image:
             if header.PhotometricInterpretation == "RGB" and not {"jfif", "adobe_transform"} & image.info.keys():
-                image.draft("YCbCr", image.size)  # delivers samples as they are stored
+                image.draft("YCbCr", image.size)  # gives the stored samples without conversion
                 yield np.asarray(image)
             else:
                 yield np.asarray(image.convert("L" if header.SamplesPerPixel == 1 else "RGB"))
 
 
 def _run_length_frames(header: Dataset, count: int) -> Iterator[np.ndarray]:
-    """Frames of run lengths, H × W or H × W × 3, which pydicom itself decodes a hundred times more slowly."""
+    """Decode run-length encoded frames, H × W or H × W × 3, a hundred times faster than pydicom does."""
     import imagecodecs
     from pydicom import encaps
 
@@ -189,7 +189,7 @@ def _to_rgb(header: Dataset, frame: np.ndarray) -> np.ndarray:
         frame = pixels.apply_color_lut(frame.reshape(frame.shape[:2]), header)
         bits = 16 if frame.dtype == np.uint16 else 8
     elif frame.dtype == np.uint16 and bits < 16:
-        frame = frame & np.uint16(2**bits - 1)  # above the stored bits there may be an overlay
+        frame = frame & np.uint16(2**bits - 1)  # the bits above the stored bits may hold an overlay
     frame = frame.reshape(*frame.shape[:2], -1)
     profile = header.get("ICCProfile")
     return assemble(
@@ -201,7 +201,7 @@ def _to_rgb(header: Dataset, frame: np.ndarray) -> np.ndarray:
 
 
 def _size(header: Dataset) -> float | None:
-    spacing = header.get("PixelSpacing")  # mm, down and across
+    spacing = header.get("PixelSpacing")  # mm, vertical and horizontal
     if spacing is None or len(spacing) != 2:
         return None
     return physical_size.plausible(1e3 * float(spacing[1]), 1e3 * float(spacing[0]))

@@ -1,4 +1,4 @@
-"""What an image file may cost, and the error for one that cannot be used."""
+"""Limits for image files, and the error for an image that cannot be used."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ MAX_PIXELS = 50_000_000  # of one picture
 MAX_PIXELS_OF_FILE = 2 * MAX_PIXELS  # of all pictures of a file together, 300 MB as RGB
 MAX_PAGES = 64
 MIN_SIDE = 16
-MAX_STRIP = 100  # times as long as wide: no field is, and scaled down nothing would be left of its width
+MAX_STRIP = 100  # largest ratio of length to width; an image over it is not a field and cannot be scaled down usefully
 
 
 class ImageError(ValueError):
-    """An image that cannot be used; the message is one sentence for the user."""
+    """The image cannot be used; the message is one sentence for the user."""
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuse a picture that is too large, too small or a strip, before any memory is spent on its pixels.
+    """Refuse a picture that is too large, too small or too narrow, before memory is allocated for its pixels.
 
     Raises:
-        ImageError: over `MAX_PIXELS`, under `MIN_SIDE`, or over `MAX_STRIP` times as long as wide.
+        ImageError: more than `MAX_PIXELS`, a side under `MIN_SIDE`, or more than `MAX_STRIP` times as long as wide.
     """
     if width * height > MAX_PIXELS:
         raise ImageError(too_many_pixels(f"{width * height / 1e6:.0f} megapixels"))
@@ -29,10 +29,10 @@ def check_size(width: int, height: int) -> None:
 
 
 def check_pages(count: int, pixels: int) -> None:
-    """Refuse a file of too many pages, or of too many pixels in all its pages.
+    """Refuse a file with too many pages, or with too many pixels in all pages together.
 
     Raises:
-        ImageError: over `MAX_PAGES`, or over `MAX_PIXELS_OF_FILE`.
+        ImageError: more than `MAX_PAGES` or `MAX_PIXELS_OF_FILE`.
     """
     if count > MAX_PAGES:
         raise ImageError(f"The file holds over {MAX_PAGES} pages; save them as single images.")
@@ -42,5 +42,5 @@ def check_pages(count: int, pixels: int) -> None:
 
 
 def too_many_pixels(claimed: str) -> str:
-    """The sentence about an image that claims more pixels than are accepted."""
+    """The error message for an image that states more pixels than are accepted."""
     return f"The image claims {claimed}; at most {MAX_PIXELS // 10**6} megapixels are accepted."

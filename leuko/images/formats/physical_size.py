@@ -1,9 +1,9 @@
-"""The physical size of a pixel, as a file states it."""
+"""The physical size of a pixel, from the metadata of a file."""
 
 from __future__ import annotations
 
-_PLAUSIBLE_UM = (0.02, 1.0)  # of a microscope field in which cells are seen; 300 dpi, a print density, is 85 µm
-_MAX_ASPECT = 1.05  # pixels further from square contradict every camera
+_PLAUSIBLE_UM = (0.02, 1.0)  # range for microscope fields with visible cells; 300 dpi (print) is 85 µm
+_MAX_ASPECT = 1.05  # largest ratio of the sides of a pixel; all cameras have nearly square pixels
 _MICROMETRES = {
     "nm": 1e-3,
     "micron": 1.0,
@@ -13,7 +13,7 @@ _MICROMETRES = {
     "um": 1.0,
     "µm": 1.0,  # micro sign
     "μm": 1.0,  # Greek mu
-    "\\u00b5m": 1.0,  # as ImageJ writes it
+    "\\u00b5m": 1.0,  # as written by ImageJ
     "mm": 1e3,
     "cm": 1e4,
     "inch": 25_400.0,
@@ -22,16 +22,16 @@ _MICROMETRES = {
 
 
 def micrometres(unit: str) -> float | None:
-    """A unit of length in µm; None if it is not one."""
+    """The length of a unit in µm; None if it is not a unit of length."""
     return _MICROMETRES.get(unit.strip().lower())
 
 
 def plausible(x_um: float | None, y_um: float | None) -> float | None:
-    """The size of a pixel in µm from its stated width and height.
+    """The size of a pixel in µm from its stated width and height, if it is plausible.
 
     Returns:
-        Their geometric mean; None where one is missing, where they differ by over 5 %, or where it is no size of
-        pixels in which cells can be seen (0.02 to 1 µm), such as the 72, 96 or 300 dots per inch of print.
+        The geometric mean of both. None if one is missing, if they differ by over 5 %, or if cells are not visible at
+        this size (outside of 0.02 to 1 µm), such as 72, 96 or 300 dots per inch for print.
     """
     if not x_um or not y_um or not (0 < x_um < 1e9 and 0 < y_um < 1e9):
         return None
@@ -42,7 +42,7 @@ def plausible(x_um: float | None, y_um: float | None) -> float | None:
 
 
 def from_density(per_unit: tuple[float, float] | None, unit: str = "inch") -> float | None:
-    """The plausible size of a pixel in µm from pixels per unit of length, across and down."""
+    """The size of a pixel in µm, if plausible, from horizontal and vertical pixels per unit of length."""
     length = micrometres(unit)
     if per_unit is None or length is None:
         return None

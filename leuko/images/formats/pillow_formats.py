@@ -1,4 +1,4 @@
-"""Pictures of the formats that Pillow decodes: JPEG, PNG, BMP, WebP, GIF, JPEG 2000, AVIF, HEIC, PNM."""
+"""Read the formats that Pillow decodes: JPEG, PNG, BMP, WebP, GIF, JPEG 2000, AVIF, HEIC, PNM."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from leuko.images.formats.png import MAGIC as PNG_MAGIC
 from leuko.images.formats.png import Png
 from leuko.images.formats.sample_depth import lay_on_white, to_eight_bits, upright
 
-MAX_SCANS = 100  # of a JPEG, each of which costs as much as a whole image; a usual one has 1 to 12
-MAX_TILES = 10_000  # of a JPEG 2000, each of which costs memory however small it is
+MAX_SCANS = 100  # scans of a JPEG; decoding each costs as much as a whole image, and a usual JPEG has 1 to 12
+MAX_TILES = 10_000  # tiles of a JPEG 2000; each costs memory, even if it is small
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "JPEG2000", "AVIF", "PPM")
-_FRAMED = ("GIF", "PNG", "WEBP", "AVIF", "HEIF")  # may hold several pictures
+_FRAMED = ("GIF", "PNG", "WEBP", "AVIF", "HEIF")  # formats that may hold several pictures
 
-_SCAN = b"\xff\xda"  # how a scan of a JPEG begins; within its data such bytes are never side by side
+_SCAN = b"\xff\xda"  # marker at the beginning of a JPEG scan; these bytes never follow each other in its data
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-_SIZES = b"\xff\x4f\xff\x51"  # how a JPEG 2000 codestream begins
+_SIZES = b"\xff\x4f\xff\x51"  # beginning of a JPEG 2000 codestream
 
 
 def read(data: bytes) -> Iterator[tuple[int, np.ndarray, float | None]]:
-    """Page from 1, pixels (uint8, H × W × 3, sRGB) and µm per pixel or None, of each picture of a file.
+    """Yield page number (from 1), pixels (uint8, H × W × 3, sRGB) and µm per pixel or None, for each picture.
 
-    Several pictures are the frames of an animation, as far as each differs from the one before, or the images of a
-    HEIC. The second view of a stereo photograph (MPO) is no picture of its own.
+    A file has several pictures if it is an animation (frames equal to the previous frame are left out) or a HEIC with
+    several images. The second view of a stereo photograph (MPO) is left out.
 
     Raises:
-        ImageError: too large, too small, a strip, too many pages, or built to cost more than a picture can.
-        Exception: of many kinds, from decoders, where the file is damaged.
+        ImageError: too large, too small, too narrow, too many pages, or unreasonably expensive to decode.
+        Exception: decoders raise many kinds of errors if the file is damaged.
     """
     png = Png.of(data) if data.startswith(PNG_MAGIC) else None
     formats: tuple[str, ...] = FORMATS
@@ -62,15 +62,15 @@ def read(data: bytes) -> Iterator[tuple[int, np.ndarray, float | None]]:
 
 
 def is_heif(data: bytes) -> bool:
-    """Whether a file begins as HEIC does (AVIF, which begins alike, is read by Pillow itself)."""
+    """Whether a file begins like HEIC (AVIF begins similarly, but Pillow reads it directly)."""
     return data[4:8] == b"ftyp" and bool(re.match(rb"(hei|hev|mif1|msf1)", data[8:12])) and b"avif" not in data[8:64]
 
 
 def to_rgb(image: Image.Image, profile: bytes | None) -> np.ndarray:
-    """The pixels of an image, uint8, H × W × 3, upright, in sRGB, transparency laid on white.
+    """The pixels of an image: uint8, H × W × 3, upright, in sRGB, with transparency on white.
 
     Args:
-        image: opened, not necessarily loaded.
+        image: an opened image; it need not be loaded.
         profile: ICC profile of its colours, or None.
 
     Raises:
@@ -85,7 +85,7 @@ def to_rgb(image: Image.Image, profile: bytes | None) -> np.ndarray:
         deep = np.asarray(image)
         if deep.min() < 0 or deep.max() > 65535:
             raise ImageError("The samples have more than 16 bits; save the image with 8 or 16 bits.")
-        scaled = image.format in ("JPEG2000", "PPM")  # by Pillow, to all 16 bits
+        scaled = image.format in ("JPEG2000", "PPM")  # Pillow scales these to 16 bits
         image = Image.fromarray(to_eight_bits(deep.astype(np.uint16), 16 if scaled else None))
     elif image.has_transparency_data:
         grey = image.mode in ("L", "LA", "La")
@@ -101,14 +101,14 @@ def to_rgb(image: Image.Image, profile: bytes | None) -> np.ndarray:
 
 
 def is_costly(data: bytes) -> bool:
-    """Whether a JPEG has over `MAX_SCANS` scans, or a JPEG 2000 over `MAX_TILES` tiles."""
+    """Whether a JPEG has more than `MAX_SCANS` scans, or a JPEG 2000 more than `MAX_TILES` tiles."""
     if data.startswith(b"\xff\xd8"):
         return data.count(_SCAN) > MAX_SCANS and scans(data) > MAX_SCANS
     return _tiles(data) > MAX_TILES
 
 
 def scans(data: bytes) -> int:
-    """Scans of the JPEG with which a file begins, whatever follows it, such as the film of a motion photograph."""
+    """Number of scans of the JPEG at the start of a file; data after it (such as a video) is ignored."""
     count, position = 0, 2
     while found := _MARKER.search(data, position):
         kind, position = found.group()[1], found.end()
@@ -121,7 +121,7 @@ def scans(data: bytes) -> int:
 
 
 def _pages(image: Image.Image) -> Iterator[int]:
-    """Seek every picture of a file in turn; the number of the current one, from 1."""
+    """Seek each picture of a file in turn, and yield its number, from 1."""
     if image.format not in _FRAMED or not getattr(image, "is_animated", False):
         yield 1
         return
@@ -136,7 +136,7 @@ def _pages(image: Image.Image) -> Iterator[int]:
 
 
 def _open_heif() -> None:
-    import pi_heif  # only for such a file: it loads two libraries
+    import pi_heif  # imported only for HEIC files, because it loads two libraries
 
     pi_heif.register_heif_opener()
 
@@ -144,12 +144,12 @@ def _open_heif() -> None:
 def _orientation(image: Image.Image) -> int:
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a damaged EXIF block raises many kinds, and says nothing about the pixels
+    except Exception:  # a damaged EXIF block raises many kinds of errors; the pixels may still be intact
         return 1
 
 
 def profile(image: Image.Image, data: bytes) -> bytes | None:
-    """The colour space of a picture: its embedded profile, or what its container or EXIF say."""
+    """The ICC profile of a picture: its embedded profile, or one for the colour space in its container or EXIF."""
     if image.info.get("icc_profile"):
         return image.info["icc_profile"]
     if image.format in ("AVIF", "HEIF"):
@@ -160,15 +160,15 @@ def profile(image: Image.Image, data: bytes) -> bytes | None:
     try:
         exif = image.getexif()
         space = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace)
-        # "Uncalibrated" is Adobe RGB where the rule of interoperability says so.
+        # "Uncalibrated" means Adobe RGB if the EXIF interoperability index is R03.
         adobe = space == 2 or (space == 0xFFFF and exif.get_ifd(ExifTags.IFD.Interop).get(1) == "R03")
-    except Exception:  # as above
+    except Exception:  # damaged EXIF
         return None
     return colour_profile.adobe_rgb() if adobe else None
 
 
 def _tiles(data: bytes) -> int:
-    """Tiles of a JPEG 2000 by the SIZ segment of its codestream."""
+    """Number of tiles of a JPEG 2000, from the SIZ segment of its codestream."""
     begin = data.find(_SIZES)
     right, bottom, _, _, width, height, left, top = struct.unpack_from(">8I", data, begin + 8)
     return -(-(right - left) // max(width, 1)) * -(-(bottom - top) // max(height, 1))

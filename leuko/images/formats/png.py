@@ -1,4 +1,4 @@
-"""What Pillow does not take from a PNG: large text and profiles, colour chunks, and all bits of 16-bit samples."""
+"""The parts of a PNG that Pillow does not handle: large text and profiles, colour chunks, and 16-bit samples."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ import numpy as np
 from leuko.images.formats import colour_profile, sample_depth
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
-_MAX_TEXT = 64 * 1024  # bytes of a text chunk that is kept; no text says anything about pixels but short XMP
+_MAX_TEXT = 64 * 1024  # bytes; longer text chunks are removed, because only short XMP text describes pixels
 _CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # by colour type
 
 
 @dataclass(frozen=True)
 class Png:
-    """What the chunks of a PNG say."""
+    """The content of the chunks of a PNG."""
 
-    data: bytes  # the file without its profile and without long or compressed text
+    data: bytes  # the file without its ICC profile and without long or compressed text
     deep: bool  # 16-bit samples, one picture
     grey: bool
-    significant_bits: int | None  # of a 16-bit sample, where the file tells
+    significant_bits: int | None  # of a 16-bit sample, if the file states it
     profile: bytes | None  # ICC profile of its colours; None for sRGB
 
     @classmethod
     def of(cls, data: bytes) -> Png:
-        """Read the chunks; a damaged file is left for the decoder to refuse.
+        """Read the chunks; a damaged file is not refused here, but later by the decoder.
 
         Raises:
-            ImageError: the picture is in high dynamic range.
+            ImageError: the picture has high dynamic range.
         """
         chunks: dict[bytes, bytes] = {}
         kept, start = [], 0
@@ -56,14 +56,14 @@ class Png:
         )
 
     def pixels(self) -> np.ndarray:
-        """The picture of a deep PNG, uint8, H × W × 3."""
+        """The picture of a PNG with 16-bit samples, as uint8, H × W × 3."""
         import imagecodecs
 
         values = imagecodecs.png_decode(self.data)
         values = values[..., None] if values.ndim == 2 else values
         alpha: sample_depth.Alpha | None = "straight" if values.shape[-1] in (2, 4) else None
-        # Samples are to be scaled to all 16 bits whatever their depth. Where all fit into the depth that the file
-        # states, its writer did not scale them.
+        # By the standard, samples are scaled to 16 bits. If all samples fit into the smaller depth that the file
+        # states, the program that wrote it did not scale them.
         largest = int(values[..., : 1 if values.shape[-1] < 3 else 3].max()).bit_length()
         bits = self.significant_bits
         bits = None if bits is None else bits if largest <= bits else 16
@@ -71,7 +71,7 @@ class Png:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, first byte, and end of each chunk."""
+    """Yield type, start and end of each chunk."""
     begin = len(MAGIC)
     while begin + 12 <= len(data):
         end = begin + 12 + int.from_bytes(data[begin : begin + 4], "big")
@@ -82,12 +82,12 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 def _is_long_text(kind: bytes, head: bytes, length: int) -> bool:
     if kind == b"iTXt":
         _, _, rest = head.partition(b"\0")
-        return length > _MAX_TEXT or rest[:1] != b"\0"  # a compressed one may unpack to any length
+        return length > _MAX_TEXT or rest[:1] != b"\0"  # compressed text may unpack to any length
     return kind == b"zTXt" or (kind == b"tEXt" and length > _MAX_TEXT)
 
 
 def _profile(chunks: dict[bytes, bytes], grey: bool) -> bytes | None:
-    """The colour space by the order of precedence of the PNG specification: cICP, iCCP, sRGB, gAMA and cHRM."""
+    """The colour space, by the precedence of the PNG specification: cICP, iCCP, sRGB, gAMA and cHRM."""
     if len(chunks.get(b"cICP", b"")) == 4 and chunks[b"cICP"][2] == 0:
         return colour_profile.from_h273(chunks[b"cICP"][0], chunks[b"cICP"][1])
     if b"iCCP" in chunks:

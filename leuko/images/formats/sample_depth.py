@@ -1,4 +1,4 @@
-"""Samples as files store them, as 8-bit values: bit depths, inverted greys, transparency, orientation."""
+"""Convert stored samples to 8-bit values: bit depth, inverted grey, transparency, orientation."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from PIL import Image
 from leuko.images.formats.colour_profile import to_srgb
 
 Alpha = Literal["straight", "premultiplied"]
-_CAMERA_BITS = (8, 10, 12, 14, 16)  # depths that cameras and scanners have
+_CAMERA_BITS = (8, 10, 12, 14, 16)  # bit depths of cameras and scanners
 
 
 def depth_of(samples: np.ndarray) -> int:
-    """Significant bits of 16-bit samples where the file does not tell.
+    """Estimate the number of significant bits of 16-bit samples, if the file does not state it.
 
-    It is the smallest camera depth that holds the largest sample, since cameras of 10 to 14 bits leave the upper bits
-    empty. But a picture has at least eight significant bits: samples that are all multiples of 256 (or of 257, which
-    maps 255 to 65535) fill all 16 bits, however dark the picture is.
+    It is the smallest camera depth that holds the largest sample, because cameras with 10 to 14 bits leave the upper
+    bits empty. There is one exception: a picture has at least eight significant bits, so samples that are all multiples
+    of 256 (or of 257, which maps 255 to 65535) use all 16 bits, even if the picture is dark.
 
     Args:
         samples: uint16, any shape.
@@ -38,12 +38,12 @@ def depth_of(samples: np.ndarray) -> int:
 
 
 def to_eight_bits(samples: np.ndarray, bits: int | None = None, white_is_zero: bool = False) -> np.ndarray:
-    """16-bit samples as 8-bit ones.
+    """Convert 16-bit samples to 8 bits.
 
     Args:
         samples: uint16, any shape.
-        bits: how many are significant, where the file tells; a larger sample shows that the file is wrong, and then
-            the depth is found from the samples.
+        bits: number of significant bits, if the file states it. If a sample is larger, the statement is wrong, and the
+            depth is estimated from the samples.
         white_is_zero: whether 0 stands for white.
 
     Returns:
@@ -53,15 +53,15 @@ def to_eight_bits(samples: np.ndarray, bits: int | None = None, white_is_zero: b
         bits = depth_of(samples)
     if white_is_zero:
         samples = np.uint16(2**bits - 1) - samples
-        if bits == 16:  # writers invert within 16 bits also what has fewer
+        if bits == 16:  # programs invert within 16 bits, even if fewer bits are used
             bits = depth_of(samples)
     return (samples >> (bits - 8)).astype(np.uint8)
 
 
 def lay_on_white(rgb: np.ndarray, alpha: np.ndarray, premultiplied: bool = False) -> np.ndarray:
-    """Colours on white, the background of a bright-field smear, by their opacity.
+    """Blend colours with white, the background of a bright-field smear, by their opacity.
 
-    An opacity that is the same everywhere says nothing about the picture: many programs write an empty alpha channel.
+    A constant opacity is ignored, because many programs write an empty alpha channel.
 
     Args:
         rgb: uint8, H × W × 3.
@@ -72,7 +72,7 @@ def lay_on_white(rgb: np.ndarray, alpha: np.ndarray, premultiplied: bool = False
         uint8 array, H × W × 3.
     """
     constant = alpha.min() == alpha.max()
-    # No colour of a premultiplied pixel can exceed its opacity; where one does, the file only says so.
+    # In premultiplied pixels, no colour exceeds the opacity. If one does, the statement in the file is wrong.
     premultiplied = premultiplied and bool((rgb <= alpha[..., None]).all())
     if constant:
         opacity = int(alpha.flat[0])
@@ -80,7 +80,7 @@ def lay_on_white(rgb: np.ndarray, alpha: np.ndarray, premultiplied: bool = False
             return rgb
         return np.rint(rgb * (255 / opacity)).astype(np.uint8)
     result = np.empty_like(rgb)
-    for channel in range(3):  # one by one, which needs a third of the memory
+    for channel in range(3):  # one channel at a time, to use a third of the memory
         colour, weight = rgb[..., channel].astype(np.uint16), alpha.astype(np.uint16)
         covered = colour if premultiplied else (colour * weight + 127) // 255
         result[..., channel] = covered + (255 - weight)
@@ -95,13 +95,13 @@ def assemble(
     alpha: Alpha | None = None,
     profile: bytes | None = None,
 ) -> np.ndarray:
-    """RGB from samples that a decoder delivers as they are.
+    """Convert unprocessed samples of a decoder to RGB.
 
     Args:
-        samples: uint8 or uint16, H × W × S: grey, RGB or CMYK, and one more where there is an alpha channel.
-        bits: significant bits of 16-bit samples, where the file tells.
+        samples: uint8 or uint16, H × W × S: grey, RGB or CMYK, and optionally an alpha channel.
+        bits: number of significant bits of 16-bit samples, if the file states it.
         white_is_zero: whether 0 stands for white in grey samples.
-        alpha: how the last channel is to be understood as opacity; None if it is none.
+        alpha: the kind of alpha in the last channel; None if there is no alpha channel.
         profile: ICC profile of the colours, or None.
 
     Returns:
@@ -122,7 +122,7 @@ def assemble(
 
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Pixels, H × W × C, turned as the orientation of EXIF or TIFF (1 to 8) says; other numbers turn nothing."""
+    """Rotate and mirror pixels, H × W × C, by the orientation of EXIF or TIFF (1 to 8); other numbers are ignored."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):

@@ -1,7 +1,7 @@
-"""Pictures of a TIFF: which of its pages are pictures, and the pixels of each.
+"""Read the pictures of a TIFF: select the pages that are pictures, and decode them.
 
-tifffile reads the structure. Pages of up to 8 bits a sample are decoded by Pillow, which knows every colour model;
-those of more bits or with more samples by tifffile, which delivers samples as they are stored.
+tifffile reads the structure. Pillow decodes pages with up to 8 bits per sample, because it supports all colour models.
+tifffile decodes pages with more bits or more samples, because it gives the stored samples without conversion.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from leuko.images.formats.limits import MAX_PIXELS, ImageError, check_pages, che
 from leuko.images.formats.sample_depth import Alpha, assemble, upright
 from leuko.images.formats.tiff_page_content import without_copies_and_labels
 
-_MAX_SEGMENTS = 50_000  # strips or tiles of a page, each of which costs time however small it is
+_MAX_SEGMENTS = 50_000  # strips or tiles of a page; each costs time, even if it is small
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _RAW = (32803, 34892)  # photometric interpretations of camera raw data
 _SUBFILE_TYPE, _MAX_SAMPLE, _PAGE_NAME, _SMAX_SAMPLE, _ICC_PROFILE, _DNG_VERSION = 255, 281, 285, 341, 34675, 50706
@@ -33,27 +33,27 @@ _ALPHA: dict[int, Alpha] = {
     1: "premultiplied",
     2: "straight",
     999: "straight",
-}  # by ExtraSamples; 999 is what Corel Draw writes
-_BOUNDED = (1, 5, 8, 32773, 32946, 50000)  # compressions whose decoders are told how much may come out
+}  # by ExtraSamples; Corel Draw writes 999
+_BOUNDED = (1, 5, 8, 32773, 32946, 50000)  # compressions whose decoders limit the size of the output
 _JPEG = 7
 _NO_PICTURE = re.compile(r"(label|macro|thumbnail|overview|preview)( image)?( \d+\s?x\s?\d+)?", re.IGNORECASE)
 _WHOLE_SLIDE = ("ndpi", "scn", "bif", "philips", "qpi")
 _ADVICE = "export single fields from its viewer as PNG, JPEG or TIFF"
 
-# Its messages may repeat what stands in the file, such as a patient's name in a description.
+# Log messages of tifffile may quote the file, such as a patient's name in a description.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
 
 
 def read(data: bytes) -> Iterator[tuple[int, np.ndarray, float | None]]:
-    """Page from 1, pixels (uint8, H × W × 3, sRGB) and µm per pixel or None, of each picture of a TIFF.
+    """Yield page number (from 1), pixels (uint8, H × W × 3, sRGB) and µm per pixel or None, for each picture.
 
-    Left out are reduced copies (thumbnails, levels of a pyramid), masks, and labels of a slide. Colour channels that
-    are stored as pages are put together; the number is then that of the picture.
+    Reduced copies (thumbnails, levels of a pyramid), masks, and labels of a slide are left out. Colour channels that
+    are stored as separate pages are combined; the number is then the number of the picture.
 
     Raises:
-        ImageError: too large, too small, a strip, too many pages, a raw file of a camera, a format of slide scanners,
-            channels that are not red, green and blue, or samples that cannot be read.
-        Exception: of many kinds, from decoders, where the file is damaged.
+        ImageError: too large, too small, too narrow, too many pages, a raw file of a camera, a format of slide
+            scanners, channels that are not red, green and blue, or samples that cannot be read.
+        Exception: decoders raise many kinds of errors if the file is damaged.
     """
     with tifffile.TiffFile(io.BytesIO(data), _multifile=False) as file:
         pages = _all_pages(file)
@@ -95,7 +95,7 @@ def _all_pages(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
 
 
 def _refuse_other_uses(data: bytes, file: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> None:
-    """Refuse what has the form of a TIFF and is meant for something else."""
+    """Refuse files in other formats that are based on TIFF, such as camera raw files."""
     for kind in _WHOLE_SLIDE:
         if getattr(file, f"is_{kind}"):
             raise ImageError(f"The file is a whole slide as a scanner writes it ({kind.upper()}); {_ADVICE}.")
@@ -107,14 +107,14 @@ def _refuse_other_uses(data: bytes, file: tifffile.TiffFile, pages: list[tifffil
 
 
 def _children(page: tifffile.TiffPage) -> list[tifffile.TiffPage]:
-    """The pages that a page refers to as parts of itself; a camera has up to 4, a pyramid a level each."""
+    """The subpages (SubIFDs) of a page: up to 4 in camera files, one for each level of a pyramid."""
     if page.pages is None or not page.subifds or len(page.subifds) > 16:
         return []
     return [page.pages[i].aspage() for i in range(len(page.subifds))]
 
 
 def _is_marked(page: tifffile.TiffPage) -> bool:
-    """Whether a page says of itself that it is no full picture."""
+    """Whether the tags of a page mark it as a reduced copy or a mask."""
     if page.subfiletype & (_REDUCED | _MASK) or page.tags.valueof(_SUBFILE_TYPE) == 2:
         return True
     lines = [str(page.tags.valueof(_PAGE_NAME) or ""), *page.description[:2000].splitlines()]
@@ -122,7 +122,7 @@ def _is_marked(page: tifffile.TiffPage) -> bool:
 
 
 def _check(page: tifffile.TiffPage) -> None:
-    """Refuse a page that costs too much or cannot be read, from what its tags say."""
+    """Refuse a page that is too expensive or cannot be read, according to its tags."""
     if page.is_tiled and page.imagewidth * page.imagelength > MAX_PIXELS:
         raise ImageError(f"The file is a whole slide of {page.imagewidth} × {page.imagelength} pixels; {_ADVICE}.")
     check_size(page.imagewidth, page.imagelength)
@@ -151,7 +151,7 @@ def _pixels(data: bytes, page: tifffile.TiffPage) -> np.ndarray:
     if base is None or (page.photometric == _YCBCR and page.compression != _JPEG):
         raise ImageError("The TIFF has a colour model that is read with 8 bits alone; save the picture as RGB.")
     values = _samples(data, page)
-    extra = page.extrasamples[0] if page.extrasamples else 2  # without a word, a fourth sample is opacity by custom
+    extra = page.extrasamples[0] if page.extrasamples else 2  # by default, the fourth sample is opacity
     alpha = _ALPHA.get(extra) if values.shape[-1] > base else None
     pixels = assemble(
         values[..., : base + bool(alpha)],
@@ -167,18 +167,18 @@ def _by_pillow(data: bytes, page: tifffile.TiffPage) -> np.ndarray:
     big = page.parent.is_bigtiff
     place, form = (8, "Q") if big else (4, "I")
     first = struct.pack(page.parent.byteorder + form, page.offset)
-    alone = data[:place] + first + data[place + len(first) :]  # as though the file began with this page
+    alone = data[:place] + first + data[place + len(first) :]  # as if the file began with this page
     with Image.open(io.BytesIO(alone), formats=("TIFF",)) as image:
         check_size(*image.size)
         assert isinstance(image, TiffImagePlugin.TiffImageFile)
         width, height = (image.tag_v2.get(tag, 0) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH))
-        if width * height > MAX_PIXELS:  # where a tag stands twice, readers differ
+        if width * height > MAX_PIXELS:  # if a tag occurs twice, readers differ
             raise ImageError(too_many_pixels("more than that in a tile"))
         return pillow_formats.to_rgb(image, pillow_formats.profile(image, data))
 
 
 def _samples(data: bytes, page: tifffile.TiffPage) -> np.ndarray:
-    """The samples of a page as they are stored, uint8 or uint16, H × W × S."""
+    """The stored samples of a page without conversion, uint8 or uint16, H × W × S."""
     if page.compression == _JPEG:
         _check_jpeg(data, page)
     elif page.compression not in _BOUNDED:
@@ -195,7 +195,7 @@ def _samples(data: bytes, page: tifffile.TiffPage) -> np.ndarray:
 
 
 def _check_jpeg(data: bytes, page: tifffile.TiffPage) -> None:
-    """Refuse JPEG strips or tiles that are larger than the page says, or of too many scans."""
+    """Refuse JPEG strips or tiles that are larger than the tags state, or that have too many scans."""
     most = page.tilewidth * page.tilelength or page.imagewidth * page.imagelength
     for offset, length in zip(page.dataoffsets, page.databytecounts, strict=False):
         segment = data[offset : offset + length]
@@ -208,20 +208,20 @@ def _check_jpeg(data: bytes, page: tifffile.TiffPage) -> None:
 
 
 def _told_bits(page: tifffile.TiffPage) -> int | None:
-    """Significant bits of deep samples as the page tells them: packed samples, or the largest value of the scale."""
+    """Significant bits of 16-bit samples as the tags state them: by packed samples, or by the end of the scale."""
     if 8 < page.bitspersample < 16:
         return page.bitspersample
     for tag in (_SMAX_SAMPLE, _MAX_SAMPLE):
         stated = page.tags.valueof(tag)
         largest = max(stated, default=0) if isinstance(stated, tuple) else stated
-        # Anything but the end of a scale is the brightest sample of this picture, by which none may be brightened.
+        # Only a value of 2^n − 1 is the end of a scale. Other values are the brightest sample, and must not scale it.
         if isinstance(largest, int) and 8 < largest.bit_length() <= 16 and not largest & (largest + 1):
             return largest.bit_length()
     return None
 
 
 def _size(page: tifffile.TiffPage) -> float | None:
-    """The plausible size of a pixel in µm by the resolution of a page."""
+    """The size of a pixel in µm, if plausible, from the resolution tags of a page."""
     unit = _UNITS.get(page.tags.valueof(_RESOLUTION_UNIT) or 2)
     pair = [page.tags.valueof(tag) for tag in (_X_RESOLUTION, _Y_RESOLUTION)]
     if unit is None or not all(isinstance(value, tuple) and len(value) == 2 and value[1] for value in pair):

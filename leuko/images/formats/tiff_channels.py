@@ -1,4 +1,4 @@
-"""Channels, planes and times that ImageJ and OME-TIFF store as pages of their own."""
+"""Combine channels, planes and time points that ImageJ and OME-TIFF store as separate pages."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _OME_RGBA = {0xFF0000: "red", 0x00FF00: "green", 0x0000FF: "blue"}
 
 @dataclass(frozen=True)
 class Layout:
-    """How the pages of a file make pictures."""
+    """How the pages of a file are combined to pictures."""
 
     triples: list[tuple[int, int, int]] | None  # indices of the red, green and blue page of each picture
-    um_per_px: float | None  # size of a pixel, where the metadata state one that is plausible
+    um_per_px: float | None  # size of a pixel, if the metadata state a plausible one
 
 
 def layout(file: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> Layout:
-    """How the pages of a TIFF make pictures, by the metadata of ImageJ or OME.
+    """Find how the pages of a TIFF are combined to pictures, by the metadata of ImageJ or OME.
 
     Args:
-        file: open.
+        file: the open file.
         pages: its full pages, in order.
 
     Raises:
@@ -55,13 +55,13 @@ def _imagej(file: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> Layout:
             f"ImageJ says that the file holds {images} images, but it has {len(pages)} pages; save them again."
         )
     labels = [str(label).strip().lower() for label in told.get("Labels") or []]
-    if count == 1 and len(pages) == 3 and tuple(labels[:3]) == _COLOURS:  # what ImageJ calls an RGB stack
+    if count == 1 and len(pages) == 3 and tuple(labels[:3]) == _COLOURS:  # an "RGB stack" of ImageJ
         count = 3
     if count == 1 or pages[0].samplesperpixel > 1:
         return Layout(None, size)
     names = [_colour_of_table(table) for table in told.get("LUTs") or []]
     if not names and told.get("mode") == "composite" and count == 3:
-        names = list(_COLOURS)  # in which ImageJ shows the channels of a composite that has no colours of its own
+        names = list(_COLOURS)  # the default colours of the channels of an ImageJ composite
     if set(labels[:count]) == set(_COLOURS):
         names = labels
     return Layout(_triples(pages, count, 1, names[:count], labels[:count]), size)
@@ -107,14 +107,14 @@ def _ome(description: str, pages: list[tifffile.TiffPage]) -> Layout:
 def _triples(
     pages: list[tifffile.TiffPage], count: int, stride: int, names: list[str], labels: list[str]
 ) -> list[tuple[int, int, int]]:
-    """Indices of the red, green and blue pages.
+    """Indices of the red, green and blue page of each picture.
 
     Args:
-        pages: of the file.
-        count: of channels.
-        stride: pages from one channel to the next.
-        names: "red", "green", "blue" of each channel in order, as far as its colour is known.
-        labels: as the file names the channels, for the message.
+        pages: the pages of the file.
+        count: number of channels.
+        stride: number of pages from one channel to the next.
+        names: "red", "green" or "blue" for each channel in order; another text or none if the colour is not known.
+        labels: names of the channels in the file, for the error message.
     """
     shapes = {(page.imagewidth, page.imagelength, page.bitspersample, page.samplesperpixel) for page in pages}
     if count != 3 or set(names) != set(_COLOURS) or len(pages) % (3 * stride) or len(shapes) != 1:
@@ -131,12 +131,12 @@ def _triples(
 def _whole(value: str | float | None) -> int:
     try:
         return max(1, int(value)) if value is not None else 1
-    except (TypeError, ValueError):  # metadata of ImageJ may hold anything
+    except (TypeError, ValueError):  # ImageJ metadata may hold any value
         return 1
 
 
 def _length(pixels: ElementTree.Element, axis: str) -> float | None:
-    """The size of a pixel in µm along an axis, as OME-XML states it."""
+    """The size of a pixel in µm along an axis, from the OME-XML."""
     unit = physical_size.micrometres(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
     try:
         return float(pixels.get(f"PhysicalSize{axis}", "")) * unit if unit else None
@@ -145,14 +145,14 @@ def _length(pixels: ElementTree.Element, axis: str) -> float | None:
 
 
 def _colour_of_table(table: np.ndarray) -> str:
-    """The colour in which ImageJ shows a channel, by its table of 3 × 256 levels; "" if it is not one of the three."""
+    """The colour of a channel by its ImageJ lookup table, 3 × 256 levels; "" if not red, green or blue."""
     strongest = np.asarray(table).reshape(3, -1)[:, -1]
     pure = [index for index in range(3) if strongest[index] > 200 and np.delete(strongest, index).max() < 55]
     return _COLOURS[pure[0]] if pure else ""
 
 
 def _colour_name(label: str) -> str:
-    """Red, green or blue, as a label of a channel names it in whole or by its initial; "" otherwise."""
+    """The colour that a channel label names, as a word or by its initial; "" if not red, green or blue."""
     word = label.strip().lower().removeprefix("channel").strip(" :-_")
     return {"r": "red", "g": "green", "b": "blue"}.get(word, word if word in _COLOURS else "")
 
@@ -162,7 +162,7 @@ def _is_numbered(label: str) -> bool:
 
 
 def _ome_colour(value: str | None) -> str:
-    """The colour of a channel by its Color, a signed number of red, green, blue and opacity, 8 bits each."""
+    """The colour of a channel by its OME Color, a signed number of red, green, blue and opacity, 8 bits each."""
     try:
         return _OME_RGBA.get((int(value) & 0xFFFFFFFF) >> 8, "") if value else ""
     except ValueError:

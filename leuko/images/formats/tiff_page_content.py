@@ -1,21 +1,21 @@
-"""Pages of a file that are no pictures of their own although nothing says so, by their content."""
+"""Find TIFF pages that are only reduced copies or slide labels, by their content."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image
 
-_SIDE = 32  # of the reduced pages that are compared
-_COPY_DIFFERS = 6  # mean levels, at most, by which a reduced copy differs from its original
-_GROUND_SHARE = 0.6  # of a label, at least, is one flat tone: a photograph has noise
-_INK = (0.002, 90)  # share of a label, at least, that is text, and its lightest level
+_SIDE = 32  # pixels, side of the reduced pages that are compared
+_COPY_DIFFERS = 6  # grey levels, largest mean difference between a reduced copy and its original
+_GROUND_SHARE = 0.6  # smallest share of a label that is one flat tone; photographs have noise
+_INK = (0.002, 90)  # smallest share of a label that is text, and the lightest grey level of text
 
 
 def without_copies_and_labels(pages: list[np.ndarray]) -> list[int]:
-    """Indices of the pages that are pictures of their own.
+    """Indices of the pages that are independent pictures.
 
-    Left out are smaller copies of another page, and, beside at least one other page, drawn labels: black text or bars
-    on one flat tone.
+    Smaller copies of another page are left out. Drawn labels (black text or bars on one flat tone) are left out if
+    there is at least one other page.
 
     Args:
         pages: uint8, H × W × 3 each, of any sizes.

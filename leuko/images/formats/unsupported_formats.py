@@ -1,4 +1,4 @@
-"""What a file seems to be that is no image which can be read here, and what to do with it."""
+"""Describe files that cannot be read as images: the probable format, and what the user can do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 _EXPORT = "export the picture as PNG, JPEG or TIFF"
 _FIELDS = "export single fields from its viewer as PNG, JPEG or TIFF"
-_BEGINNINGS: tuple[tuple[int, bytes, str, str], ...] = (  # where, bytes, what it is, what to do
+_BEGINNINGS: tuple[tuple[int, bytes, str, str], ...] = (  # offset, bytes, format, what to do
     (0, b"%PDF", "a PDF document", _EXPORT),
     (0, b"PK\x03\x04", "a zip archive or an office document", "unpack it, or use batch analysis for a zip of images"),
     (0, b"PK\x05\x06", "an empty zip archive", "choose an image"),
@@ -47,7 +47,7 @@ _BEGINNINGS: tuple[tuple[int, bytes, str, str], ...] = (  # where, bytes, what i
     (0, b"\x7fELF", "a program", "choose an image"),
     (0, b"MZ", "a program", "choose an image"),
 )
-_IMAGES = re.compile(  # how images begin that are read here
+_IMAGES = re.compile(  # beginnings of the supported image formats
     rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF....WEBP|....ftyp(avif|avis|hei|hev|mif1|msf1)|\0\0\0\x0cjP  |\xff\x4f\xff\x51",
     re.DOTALL,
 )
@@ -56,7 +56,7 @@ _WORDS = "use JPEG, PNG, TIFF, BMP, WebP, GIF, HEIC, AVIF, JPEG 2000 or DICOM"
 
 
 def describe(data: bytes) -> str:
-    """One sentence that says what a file that no decoder takes seems to be, and what to do."""
+    """One sentence for a file that no decoder accepts: its probable format, and what to do."""
     if _IMAGES.match(data):
         return DAMAGED
     for place, beginning, kind, advice in _BEGINNINGS:
