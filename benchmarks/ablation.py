@@ -1,9 +1,9 @@
-"""What each part of training is worth on Aria: `leuko ablate`, a training a core.
+"""Measure the effect of each part of training on Aria with `leuko ablate`, one training per core.
 
     python -m benchmarks.ablation ../shared/data
 
-The stains are those of three other laboratories (BCCD, PBC, JTSC). Networks start from ImageNet weights, see
-`scripts.write_imagenet_weights`. The results go to benchmarks/results/ablation.json.
+The stains come from three other laboratories (BCCD, PBC, JTSC). Networks start from ImageNet weights (see
+`scripts.write_imagenet_weights`). Results are written to benchmarks/results/ablation.json.
 """
 
 from __future__ import annotations

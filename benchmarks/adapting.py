@@ -1,12 +1,12 @@
-"""How far ten labelled fields a class carry: adapting the embedded default to laboratories it was not trained on.
+"""Measure adaptation of the embedded model to other laboratories, with as few as ten labelled fields per class.
 
-    python -m benchmarks.adapting ../shared/data            # draws: labelled fields of some blocks, tested on others
-    python -m benchmarks.adapting ../shared/data --time     # the whole command on 2592 × 1944 images; cached epochs
+    python -m benchmarks.adapting ../shared/data            # random draws: fit on some blocks of fields, test on others
+    python -m benchmarks.adapting ../shared/data --time     # time of the command on 2592 × 1944 images; cached epochs
 
-Laboratory 1 is made: the Aria fields under another stain, scale, aspect, camera noise and compression. Its trunk has
-seen most of these fields as they were, so that its figures flatter; the general trunk has not. Laboratory 2 is PBC,
-lymphocytes against immature granulocytes: single cells, never seen by either. Features are kept in build/adapting;
-writes benchmarks/results/adapting.json.
+Laboratory 1 is simulated: Aria fields with another stain, scale, aspect ratio, camera noise and compression. The
+model's own trunk was trained on most of these fields (unchanged), so its figures are too optimistic. The general trunk
+was not. Laboratory 2 is PBC, lymphocytes against immature granulocytes: single cells that neither trunk was trained on.
+Features are cached in build/adapting. Results are written to benchmarks/results/adapting.json.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""How far Deep Leuko agrees with independent programs, on real images.
+"""Compare results of Deep Leuko with independent programs on real images.
 
     python -m benchmarks.agreement ../shared/data/aria
 
-Grad-CAM against pytorch-grad-cam on the same weights and layer, for four backbones (ImageNet or random weights: what is
-compared is the arithmetic, not the network), and the embedded default against timm, transformers and ONNX Runtime.
+Two comparisons: Grad-CAM with pytorch-grad-cam, on the same weights and layer, for four backbones; and the embedded
+model with timm, transformers and ONNX Runtime. For Grad-CAM, weights are from ImageNet or random, because only the
+computation is compared and not the network.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""How well cells are found: fuzzy c-means beside k-means and Otsu's thresholds, all else equal.
+"""Measure cell segmentation: fuzzy c-means, k-means and Otsu's thresholds, with all other steps equal.
 
     python -m benchmarks.cells ../shared/data
 
-Parameters were chosen on even-numbered files of JTSC and BCCD; the odd-numbered ones are reported. Writes
-benchmarks/results/cells.json. Red cells are counted against benchmarks/data/bccd_red_cells.csv, a recount (see its
-README), and a second reading of the same fields.
+Parameters were chosen on even-numbered files of JTSC and BCCD; results are for odd-numbered files. Red-cell counts are
+compared with benchmarks/data/bccd_red_cells.csv, a recount (see its README), and with a second reading of the same
+fields. Results are written to benchmarks/results/cells.json.
 """
 
 from __future__ import annotations

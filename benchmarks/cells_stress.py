@@ -1,10 +1,10 @@
-"""How well white cells are found in changed and cropped fields: what to look at while parameters are chosen.
+"""Measure detection of white cells in modified and cropped fields, for choosing parameters.
 
     python -m benchmarks.cells_stress ../shared/data [--method fuzzy] [--every 2]
 
-The even-numbered files of BCCD alone, so that the odd-numbered ones stay unseen. In crops a box counts if 15 % of it
-and more are left; cells that the border cuts are often found with another box than what is left of the true one, so
-figures of crops are lower for every method alike.
+Only even-numbered files of BCCD are used, so that odd-numbered files remain for testing. In crops, a bounding box is
+used if at least 15 % of it remains. A cell at the border is often detected with a box that differs from the rest of the
+true box, so figures for crops are lower for all methods.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The frozen recipe of the embedded default in repeated cross-validation by group.
+"""Repeated cross-validation by group for the fixed recipe of the embedded model.
 
     python -m benchmarks.crossvalidation ../shared/data/aria --repeats 5
 
-In every fold a network is trained; its temperature, operating point and out-of-distribution detector are fitted on an
-inner validation part, cut by group from the training part, and the fold's own images are opened once, at the end.
-What is measured goes to benchmarks/results/crossvalidation.json after every fold, and folds that are there already are
-kept, so that it can be interrupted: 5 × 5 folds take several hours on two cores.
+In every fold, a network is trained. Its temperature, operating point and out-of-distribution detector are fitted on an
+inner validation part, which is separated by group from the training part. The test images of the fold are used only
+once, at the end. Results are written to benchmarks/results/crossvalidation.json after every fold, and finished folds
+are kept, so the benchmark can be interrupted. 5 × 5 folds take several hours on two cores.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What is decided on all real images, and what has changed since an earlier version.
+"""Write the findings for all real images, and compare them with those of an earlier version.
 
-    python -m benchmarks.decisions write ../shared/data OUT     the findings, a file of JSON lines for each folder
-    python -m benchmarks.decisions compare BEFORE AFTER         tables of two such folders of files; every change
-                                                                stands in AFTER/changes.csv
+    python -m benchmarks.decisions write ../shared/data OUT     write findings, one file of JSON lines for each folder
+    python -m benchmarks.decisions compare BEFORE AFTER         compare two such outputs in tables; every change
+                                                                is listed in AFTER/changes.csv
 
-`python -m leuko classify FOLDER --json FILE` writes the same lines, of any version.
+`python -m leuko classify FOLDER --json FILE` writes the same lines, with any version.
 """
 
 from __future__ import annotations

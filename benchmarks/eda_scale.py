@@ -1,4 +1,4 @@
-"""Time and memory of the data report as the data grow: the same images again and again, under new names.
+"""Measure time and memory of the data report for growing data sets: the same images repeated under new names.
 
 python -m benchmarks.eda_scale ../shared/data/aria
 """

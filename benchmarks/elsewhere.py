@@ -1,12 +1,13 @@
-"""What the cells say and what is decided in other laboratories; and where the cells' weights come from.
+"""Fit the weights of the cell-based score, and measure scores and findings in other laboratories.
 
-    python -m benchmarks.elsewhere fit ../shared/data                 prints the weights of leuko.decision.cell_score
-    python -m benchmarks.elsewhere scale ../shared/data --model DIR   adds the scale to a model folder written without
-    python -m benchmarks.elsewhere measure ../shared/data             results/elsewhere.json
+    python -m benchmarks.elsewhere fit ../shared/data                 print the weights of leuko.decision.cell_score
+    python -m benchmarks.elsewhere scale ../shared/data --model DIR   add the scale to a model folder without scale
+    python -m benchmarks.elsewhere measure ../shared/data             write results/elsewhere.json
 
-Fitted on the embedded model's training part of Aria and the even-numbered BCCD fields, all else chosen on its
-validation part, measured on its test part and the odd-numbered BCCD fields. There is no foreign laboratory with
-leukaemia to measure on: Aria's test fields stand in for one, in three foreign stains, at half and at twice the size.
+The weights are fitted on the embedded model's training part of Aria and on the even-numbered BCCD fields. All other
+choices use its validation part. Results are for its test part and the odd-numbered BCCD fields. No data of another
+laboratory with leukaemia are available. Aria's test fields in three foreign stains, at half and at double size, are
+used instead.
 """
 
 from __future__ import annotations

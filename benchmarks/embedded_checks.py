@@ -1,4 +1,4 @@
-"""What the embedded default does where it was not measured by train.py: without scale bars, and elsewhere.
+"""Evaluate the embedded model where train.py does not: without scale bars, and on data of other laboratories.
 
 python -m benchmarks.embedded_checks ../shared/data
 """

@@ -1,4 +1,4 @@
-"""Features that were computed before, kept in files, so that a benchmark can be repeated quickly."""
+"""Cache computed features in files, so that a benchmark can be repeated quickly."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""Many clients at once: is an answer lost, wrong or a server error, and does memory stay flat?
+"""Load test with many clients: look for lost or wrong responses, server errors and growing memory.
 
     python -m benchmarks.load ../shared/data/aria [--clients 16] [--requests 400] [--in-all 2000]
 
-Clients ask `/classify` and `/explain` by plain HTTP, with good images of 224 × 224 pixels and with bad files; every
-finding is compared with the command line's for the same file. Memory is the server's resident set, over all requests.
+Clients send requests to `/classify` and `/explain` by plain HTTP, with valid images of 224 × 224 pixels and with
+invalid files. Every finding is compared with the result of the command line for the same file. Memory is the resident
+set of the server, measured over all requests.
 """
 
 from __future__ import annotations

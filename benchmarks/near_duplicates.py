@@ -1,14 +1,14 @@
-"""How many near-duplicates of the kinds that slides give are found among thousands of images, and how many are false.
+"""Measure recall and false positives of near-duplicate detection among thousands of images.
 
     python -m benchmarks.near_duplicates ../shared/data [FOLDER …]
 
-Overlapping fields, turned copies and crops are planted with a fixed seed into images of seven folders, or of those
-named; all of them are compared with one another in one set. Half of the changed images are also re-compressed, resized,
-mirrored, turned by a quarter, or changed in brightness or white balance. The constants of the detector were chosen on
-even-numbered files of Aria and BCCD; here are their odd-numbered files and folders that were not looked at then.
+Overlapping fields, rotated copies and crops are added with a fixed seed to the images of seven folders, or of the given
+folders. All images are compared with each other in one set. Half of the modified images are also re-compressed,
+resized, mirrored, rotated by 90°, or changed in brightness or white balance. The constants of the detector were chosen
+on even-numbered files of Aria and BCCD. This benchmark uses their odd-numbered files, and other folders.
 
-The images hold overlaps of their own. A pair that was not planted counts as false if its images are of different
-folders or classes, or if a person judged it false (`FALSE`) on build/near_duplicates/found.png, which shows these
+The original images also contain overlaps. A detected pair that was not added is a false positive if its images are from
+different folders or classes, or if a person labelled it as false (`FALSE`). build/near_duplicates/found.png shows these
 pairs.
 """
 

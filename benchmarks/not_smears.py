@@ -1,8 +1,8 @@
-"""What the embedded default says of pictures that are no smears.
+"""Classify pictures that are not smears with the embedded model.
 
 python -m benchmarks.not_smears
 
-None of them should be called suspicious or not suspicious.
+The finding should be neither suspicious nor not suspicious for any of these pictures.
 """
 
 from __future__ import annotations

@@ -1,20 +1,20 @@
-"""How many planted faults cleaning finds, and how much of what it finds is one.
+"""Measure recall and precision of cleaning on artificial faults.
 
     python -m benchmarks.planted_faults ../shared/data
 
-Faults are planted with fixed seeds into copies of real images in a temporary folder:
+Faults are added with fixed seeds to copies of real images in a temporary folder:
 
-- broken files: truncated anywhere, empty or all zeros, text, an image under another format's suffix;
-- near-duplicates: each re-compressed, resized, cropped, mirrored, turned, or made brighter or darker. A pair counts as
-  right if it was planted, or links through pairs that the untouched images have; those are drawn on a sheet,
-  build/planted_faults/near_duplicates.png, for a person to look at;
-- wrong labels: 5 % of them, flipped to any other class.
+- broken files: truncated at a random position, empty or all zeros, text, or an image with the suffix of another format;
+- near-duplicates: re-compressed, resized, cropped, mirrored, rotated, or made brighter or darker. A detected pair is
+  correct if it was added, or if it is connected through pairs in the original images. The pairs in the original images
+  are drawn on build/planted_faults/near_duplicates.png, so that a person can check them;
+- wrong labels: 5 % of the labels are changed to a random other class.
 
-Thresholds were chosen on images with odd row numbers with seeds 100 and up; near-duplicates are made from, and labels
-flipped among, images with even row numbers, with seeds 0 to 9. The embedded network was trained on Aria with its true
-labels, which flatters the figures on Aria's labels with its features; those with the features of EfficientNet-Lite0 as
-ImageNet left it (build/efficientnet_lite0.safetensors, see scripts/write_imagenet_weights.py) are free of that, and so
-is PBC.
+Thresholds were chosen on images with odd row numbers, with seeds from 100. Near-duplicates and wrong labels use images
+with even row numbers, with seeds 0 to 9. The embedded network was trained on Aria with the true labels, so label errors
+in Aria that are found with its features give optimistic figures. Figures with features of an ImageNet
+EfficientNet-Lite0 (build/efficientnet_lite0.safetensors, see scripts/write_imagenet_weights.py), and figures for PBC,
+do not have this bias.
 """
 
 from __future__ import annotations

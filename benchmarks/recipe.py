@@ -1,8 +1,8 @@
-"""The recipe of the embedded default, frozen before its test part was opened.
+"""The training recipe of the embedded model, which was fixed before its test part was used.
 
-Chosen without the test part, in folds by group within training and validation part (split seed 0): as the images are,
-in the colours of three other laboratories, and under every corruption of `leuko.evaluation.corruptions` at middle
-strength.
+It was chosen without the test part, by cross-validation by group within the training and validation parts (split seed
+0): on unchanged images, on images in the colours of three other laboratories, and on images with every corruption of
+`leuko.evaluation.corruptions` at medium strength.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""How many smears are refused because of their quality, as they are and in other light; and what else is refused.
+"""Measure how many smears are refused because of their quality, unchanged and at other brightness levels.
 
     python -m benchmarks.refusals ../shared/data [--every N]
 
-Every refused smear is a false refusal. Light is the factor by which all pixels are multiplied, clipped at 255. The
-bounds of `leuko.images.quality.assessment` were chosen on a part of these images, so the table shows how well they fit
-and not how well they will do elsewhere. Pictures that are no smears, and smears that were spoilt, are to be refused.
+Every refused smear is a false refusal. Brightness is the factor that all pixels are multiplied by, clipped at 255. The
+thresholds of `leuko.images.quality.assessment` were chosen on a part of these images, so the table shows the fit and
+not the performance on other data. Pictures that are not smears, and artificially damaged smears, should be refused.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What `load` and `hostile` share: the real app in a process of its own, and clients that speak plain HTTP."""
+"""Shared code of `load` and `hostile`: the real app in a separate process, and clients for plain HTTP."""
 
 from __future__ import annotations
 

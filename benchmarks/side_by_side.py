@@ -1,4 +1,4 @@
-"""Trainings side by side, one a core, so that no core waits for another; what is done is kept."""
+"""Run trainings in parallel, one per core, and keep finished results."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
-"""What a random split flatters: the same models under random splits and under splits by group, side by side.
+"""Measure the bias of random splits: compare the same models with random splits and with splits by group.
 
     python -m benchmarks.split_leak ../shared/data/aria
 
-Features are those of an ImageNet EfficientNet-Lite0 that has never seen a smear, frozen, so that nothing but the split
-differs; a logistic regression and five nearest neighbours answer from them, and five nearest neighbours from colour
-statistics alone. A random split takes as many training and test images of each class as the grouped split of the same
-seed, once from all images and once from one image of each picture. Writes benchmarks/results/split_leak.json.
+Features are from a frozen ImageNet EfficientNet-Lite0 that was not trained on smears, so that only the split differs.
+The classifiers are a logistic regression and five nearest neighbours on these features, and five nearest neighbours on
+colour statistics only. A random split has as many training and test images of each class as the grouped split with the
+same seed, once from all images and once from one image of each picture. Results are written to
+benchmarks/results/split_leak.json.
 """
 
 from __future__ import annotations

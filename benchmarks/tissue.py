@@ -1,7 +1,7 @@
-"""Drawn sections of tissue, in haematoxylin and eosin: what a smear is not, though its dyes are much the same.
+"""Draw synthetic tissue sections, stained with haematoxylin and eosin: not smears, but with similar dyes.
 
-Dyes mix as densities (Ruifrok & Johnston, "Quantification of histochemical staining by color deconvolution", 2001);
-how much of them, how large and sharp all is, hangs on the generator.
+Dyes are mixed as optical densities (Ruifrok & Johnston, "Quantification of histochemical staining by color
+deconvolution", 2001). The amounts of dye, the sizes and the sharpness are random.
 """
 
 from __future__ import annotations

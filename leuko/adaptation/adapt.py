@@ -1,9 +1,9 @@
-"""Adapting a model to one laboratory, from 10 to 200 labelled images, without PyTorch.
+"""Adapt a model to one laboratory with 10 to 200 labelled images, without PyTorch.
 
-The trunk of the network stays as it is. The last layer is fitted anew on features of the laboratory's own images and
+The trunk of the network is not changed. The last layer is fitted again on features of the laboratory's own images and
 of augmented views of them. Cross-validation chooses the trunk (one trained on smears, or a general one), the input size
-(cells may be smaller here) and the regularisation. The reported figures come from images that took part neither in
-fitting nor in choosing (nested cross-validation: Varma & Simon 2006, doi:10.1186/1471-2105-7-91).
+(cells may be smaller in this laboratory) and the regularisation. The reported figures come from images that were used
+neither for fitting nor for model selection (nested cross-validation: Varma & Simon 2006, doi:10.1186/1471-2105-7-91).
 """
 
 from __future__ import annotations
@@ -48,19 +48,21 @@ def adapt(
     """Fit a model to the images of one laboratory, estimate its performance, and write its folder.
 
     Args:
-        source: image folder or Hub id, as for `leuko.data.load.load`; its splits, if it has any, are joined.
+        source: image folder or Hub id, as for `leuko.data.load.load`; existing splits are joined.
         output: model folder to write; an earlier model there is replaced.
         model: folder or Hub id of the network whose trunk is used; the embedded one by default.
-        positive: the classes that mean leukaemia; none if empty or `none` alone; if None, all must be known by name.
-        group_column: the column that tells which images belong together; found by name if None.
-        seed: of all random choices.
+        positive: the classes that mean leukaemia; if empty or only `none`, no class means leukaemia; if None, the
+            meaning of all classes must be known by their names.
+        group_column: the column of groups; found by its name if None.
+        seed: seed of all random choices.
         on_message: receives the lines meant for the user.
 
     Returns:
         The report, as in `evaluation/metrics.json`.
 
     Raises:
-        leuko.data.errors.DataError: the images are too few, of one class, or cannot be used; or the output is not free.
+        leuko.data.errors.DataError: there are too few images or only one class, images cannot be used, or the output
+            folder holds other files.
         leuko.networks.model_folder.ModelFolderError: the model cannot be used, or does not end in one linear layer.
     """
     output_paths.check_model(output, [source])

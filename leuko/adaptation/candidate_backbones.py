@@ -1,4 +1,4 @@
-"""Trunks that may be adapted: the model's own and a general one, each at several input sizes."""
+"""The candidate trunks for adaptation: the model's own and a general one, each at several input sizes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from leuko.decision.apparent_cell_size import measure_scales
 from leuko.networks.model import Model
 from leuko.networks.trunk_files import TrunkFiles
 
-SIZE_LIMITS = 0.5, 2.0  # smallest and largest input size, relative to the model's; beyond, trunks were not tested
+SIZE_LIMITS = 0.5, 2.0  # smallest and largest input size, relative to the model's; other sizes were not tested
 SIZE_STEP = 32  # pixels; input sizes are multiples of it, since most networks halve their maps five times
 MEASURED_IMAGES = 12  # images whose cells are measured; their median is stable, and each takes about a second
 
@@ -32,7 +32,7 @@ def candidates(model: Model, enlargement: float | None) -> list[FrozenTrunk]:
     files, preprocessing = TrunkFiles.of_model(model), model.preprocessing
     assert preprocessing, "every network has one"
     if preprocessing.stain:
-        # All images of a laboratory are treated alike, even if the stain of some is within the model's accepted range.
+        # All images of a laboratory are processed equally, even if some stains are within the model's accepted range.
         preprocessing = replace(preprocessing, stain=replace(preprocessing.stain, accepted=None))
     factor = SIZE_LIMITS[1] if enlargement is None else float(np.clip(enlargement, *SIZE_LIMITS))
     height, width = (max(SIZE_STEP, SIZE_STEP * round(side * factor / SIZE_STEP)) for side in preprocessing.size)
@@ -42,7 +42,7 @@ def candidates(model: Model, enlargement: float | None) -> list[FrozenTrunk]:
     for size in dict.fromkeys(sizes):
         try:
             trunks.append(FrozenTrunk.open(files, replace(preprocessing, size=size)))
-        except ValueError:  # vision transformers, for example, take inputs of one size only
+        except ValueError:  # vision transformers, for example, accept only one input size
             if size == own_size:
                 raise
     if general := TrunkFiles.general(model.backbone):
@@ -60,8 +60,8 @@ def input_enlargement(open_image: Callable[[int], np.ndarray], count: int, model
         seed: selects the images to measure, if there are more than `MEASURED_IMAGES`.
 
     Returns:
-        The median over the images whose scale can be measured. None if that is fewer than half of them, or if the
-        model states no scale.
+        The median over the images whose scale can be measured. None if the scale can be measured in fewer than half of
+        the images, or if the model states no scale.
     """
     if not model.metadata.scale or not model.preprocessing:
         return None

@@ -1,4 +1,4 @@
-"""Nested cross-validation on precomputed features: chooses trunk and regularisation, and estimates performance."""
+"""Nested cross-validation on precomputed features: choose trunk and regularisation, and estimate performance."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from leuko.stats.proportions import Interval, proportion_interval
 from leuko.stats.small_sample_intervals import cross_validated_metrics, small_sample_warnings
 
 FOLDS, REPEATS = 5, 3  # of the outer cross-validation
-INNER_FOLDS = 5  # in which a recipe is chosen
-LABEL_ERROR_PROBABILITY = 0.1  # a label that held-out predictions give less than this is worth checking
-INVERSE_REGULARIZATION = 300.0, 30.0  # see `fit_head`; the first is the default where there is too little to choose by
+INNER_FOLDS = 5  # folds of the inner cross-validation, which chooses a recipe
+LABEL_ERROR_PROBABILITY = 0.1  # a label is a possible error if its held-out probability is lower
+INVERSE_REGULARIZATION = 300.0, 30.0  # see `fit_head`; the first is the default if there are too few groups to choose
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a head is fitted on: the index of the trunk, and `inverse_regularization` of `fit_head`."""
+    """Settings for fitting a head: the index of the trunk, and `inverse_regularization` of `fit_head`."""
 
     trunk: int
     inverse_regularization: float
@@ -44,11 +44,11 @@ class CrossValidation:
         probabilities: float, repeats × N × classes, calibrated; NaN where an image was left out of a repeat.
         temperature: the divisor of the logits.
         distances: float, trunks × N: mean distance to the images of the other folds (`MahalanobisOOD`).
-        figures: with intervals, see `leuko.stats.small_sample_intervals.cross_validated_metrics`.
+        figures: metrics with confidence intervals, see `leuko.stats.small_sample_intervals.cross_validated_metrics`.
         baseline: accuracy of nearest neighbours on colour statistics in the same folds.
-        confusion: int, classes × classes, of the first repeat; rows are the true classes.
-        warnings: reasons not to rely on the figures (`leuko.stats.small_sample_intervals.small_sample_warnings`).
-        description: of the procedure, one phrase.
+        confusion: int, classes × classes, confusion matrix of the first repeat; rows are the true classes.
+        warnings: reasons why the figures are unreliable (`leuko.stats.small_sample_intervals.small_sample_warnings`).
+        description: one phrase that describes the procedure.
     """
 
     probabilities: np.ndarray
@@ -66,21 +66,21 @@ class CrossValidation:
         return _nan_mean(self.probabilities)
 
     def ood_detector(self, features: np.ndarray, trunk: int) -> MahalanobisOOD:
-        """A detector with the statistics of all images (features N × D) and a bound from held-out distances.
+        """An out-of-distribution detector: statistics of all images (features N × D), threshold of held-out distances.
 
-        The distances of the images that the statistics come from would be too small, the fewer images the more so.
+        Distances of images that were used for the statistics would be too small, especially with few images.
         """
         bound = float(np.nanquantile(self.distances[trunk], IN_DISTRIBUTION_SHARE))
         return replace(MahalanobisOOD.fit(features, features), bound=bound)
 
     def possible_label_errors(self, labels: np.ndarray) -> np.ndarray:
-        """Indices of images whose label (int, N) is improbable by held-out predictions; the least probable first."""
+        """Indices of images with a label (int, N) of low held-out probability, the least probable first."""
         probability = np.nan_to_num(self.mean_probabilities[np.arange(len(labels)), labels], nan=1.0)
         order = np.argsort(probability, kind="stable")
         return order[probability[order] < LABEL_ERROR_PROBABILITY]
 
     def as_json(self) -> dict[str, Any]:
-        """As in `evaluation/metrics.json`."""
+        """The results as JSON values, as in `evaluation/metrics.json`."""
         return {
             "how": self.description,
             **self.figures,
@@ -91,7 +91,7 @@ class CrossValidation:
         }
 
 
-@threadpool_limits.wrap(limits=1)  # for matrices as small as these, threads take longer
+@threadpool_limits.wrap(limits=1)  # for small matrices, more threads are slower
 def cross_validate(
     features: Sequence[np.ndarray],
     labels: np.ndarray,
@@ -101,16 +101,17 @@ def cross_validate(
     positive: Sequence[str],
     seed: int,
 ) -> CrossValidation:
-    """Cross-validate by group; in every fold the recipe is chosen anew on the training part.
+    """Cross-validate by group; in every fold, the recipe is chosen again on the training part.
 
     Args:
-        features: of each trunk float, N × (1 + views) × D; heads are fitted on all views and tested on plain images.
+        features: for each trunk float, N × (1 + views) × D; heads are fitted on all views, and tested on images without
+            augmentation.
         labels: int, N.
         colours: float, N × 9, colour statistics.
-        groups: of the images.
-        class_names: by label.
+        groups: the groups of the images.
+        class_names: class names, in the order of the label numbers.
         positive: the classes that mean leukaemia.
-        seed: of the folds.
+        seed: seed of the folds.
 
     Raises:
         DataError: a class has fewer than two groups.
@@ -157,16 +158,16 @@ def cross_validate(
 
 @threadpool_limits.wrap(limits=1)
 def choose_recipe(features: Sequence[np.ndarray], labels: np.ndarray, groups: np.ndarray, seed: int) -> Recipe:
-    """Choose by cross-validated log loss: the first recipe within one standard error of the best one.
+    """Choose a recipe by cross-validated log loss: the first recipe within one standard error of the best one.
 
-    With so few images the smallest loss is often smallest by chance, hence the one-standard-error rule (Breiman et al.,
-    "Classification and regression trees", 1984), here with the standard error of the difference.
+    With so few images, the smallest loss is often due to chance. Therefore the one-standard-error rule is used (Breiman
+    et al., "Classification and regression trees", 1984), here with the standard error of the difference.
 
     Args:
-        features: of each trunk float, N × (1 + views) × D; the preferred trunk first.
+        features: for each trunk float, N × (1 + views) × D; the preferred trunk first.
         labels: int, N, 0 to classes − 1.
         groups: int, N.
-        seed: of the folds.
+        seed: seed of the folds.
     """
     recipes = [Recipe(trunk, value) for trunk in range(len(features)) for value in INVERSE_REGULARIZATION]
     classes = int(labels.max()) + 1
@@ -192,7 +193,7 @@ def _groups_per_class(labels: np.ndarray, groups: np.ndarray, used: np.ndarray |
 
 
 def _nan_mean(repeats: np.ndarray) -> np.ndarray:
-    """Mean over the first axis without NaN; NaN where all are NaN."""
+    """Mean over the first axis that ignores NaN; NaN if all values are NaN."""
     known = ~np.isnan(repeats)
     total = np.where(known, repeats, 0).sum(axis=0)
     return np.divide(total, known.sum(axis=0), out=np.full(total.shape, np.nan), where=known.any(axis=0))

@@ -1,7 +1,7 @@
 """Features of frozen trunks, computed once for every image and its augmented views.
 
-Heads are then fitted on them in no time: nearly all the cost of fitting is the trunk, and a frozen trunk gives the same
-features every time.
+Fitting a head on precomputed features is fast, because the trunk causes nearly all the cost, and a frozen trunk always
+gives the same features.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from leuko.networks.preprocessing import Preprocessing, to_input
 from leuko.networks.runtime import OnnxRuntime
 from leuko.networks.trunk_files import TrunkFiles
 
-QUEUED_IMAGES = 4  # that may be decoded before a trunk has processed them; more would only fill the memory
+QUEUED_IMAGES = 4  # decoded images that may wait for a trunk; more would only use memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +25,9 @@ class FrozenTrunk:
     """A trunk at one input size.
 
     Attributes:
-        files: where the trunk is stored.
-        preprocessing: how images become its inputs.
-        runtime: computes its pooled features.
+        files: the files of the trunk.
+        preprocessing: converts images to inputs of the trunk.
+        runtime: computes the pooled features.
     """
 
     files: TrunkFiles
@@ -39,7 +39,7 @@ class FrozenTrunk:
         """Open a trunk for inputs of `preprocessing.size`.
 
         Raises:
-            ValueError: the network takes no inputs of that size.
+            ValueError: the network does not accept inputs of this size.
         """
         return cls(files, preprocessing, files.open(preprocessing.size))
 
@@ -52,7 +52,7 @@ def compute_features(
     views: int = 0,
     seed: int = 0,
 ) -> list[np.ndarray]:
-    """Pooled features of images, and of views augmented as if they were stained and taken in other laboratories.
+    """Pooled features of images and of augmented views that simulate stains and cameras of other laboratories.
 
     The views of an image depend only on the seed and on the image's number.
 

@@ -1,4 +1,4 @@
-"""Fitting a linear head to features of a frozen trunk."""
+"""Fit a linear head to features of a frozen trunk."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ class FittedHead:
 def fit_head(features: np.ndarray, labels: np.ndarray, classes: int, inverse_regularization: float) -> FittedHead:
     """Fit a multinomial logistic regression with an L2 penalty; all classes have the same total weight.
 
-    Augmented views are shifted together so that their mean equals the mean of the images without augmentation. A shift
-    that augmentation causes in all of them would move the decision boundary, and new images do not have it.
+    All augmented views are shifted by the same vector, so that their mean equals the mean of the images without
+    augmentation. Without this correction, a common shift by augmentation would move the decision boundary, although new
+    images are not shifted.
 
     Args:
         features: float, N × views × D; index 0 of the second axis is the image without augmentation. Not all rows may

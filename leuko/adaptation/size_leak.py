@@ -1,4 +1,4 @@
-"""A check whether the pixel size of an image predicts its class."""
+"""Check whether the width and height of an image predict its class."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ SHOWN_SIZES = 3
 
 
 def size_leak(sizes: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> str | None:
-    """A warning if image sizes predict classes better than the largest class does (binomial test); None if not.
+    """A warning if image sizes predict classes better than the majority class does (binomial test); else None.
 
-    Each image is predicted to be of the commonest class among the other images of its size.
+    The predicted class of an image is the most frequent class among the other images of the same size.
 
     Args:
         sizes: N strings.
         labels: int, N.
-        class_names: by label.
+        class_names: class names, in the order of the label numbers.
     """
     counts = {size: np.bincount(labels[sizes == size], minlength=len(class_names)) for size in np.unique(sizes)}
     correct = 0

@@ -1,4 +1,4 @@
-"""The images that a model is adapted to: cleaned, and with their features by every candidate trunk."""
+"""The images for adapting a model, after cleaning, with features from every candidate trunk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from leuko.networks.model import Model
 MIN_IMAGES = 5  # different pictures of each class; with fewer, nothing is fitted
 MIN_GROUPS = 10  # of each class; with fewer, figures are given with a warning
 MAX_VIEWS = 6  # augmented views of an image
-MAX_INPUTS = 120  # images and views together, unless there are more images: what fits into about a minute
+MAX_INPUTS = 120  # images and views together, unless there are more images; takes about a minute
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +28,12 @@ class TrainingSet:
 
     Attributes:
         images: N images.
-        trunks: candidates, the preferred one first.
-        features: of each trunk float32, N × (1 + views) × D.
+        trunks: candidate trunks, the preferred one first.
+        features: for each trunk float32, N × (1 + views) × D.
         colours: float, N × 9, colour statistics.
         sizes: N strings, "width × height".
-        groups: which images belong together.
-        cleaning: findings on all images.
+        groups: groups of images that a split must keep together.
+        cleaning: findings of cleaning on all images.
     """
 
     images: ImageTable
@@ -46,12 +46,12 @@ class TrainingSet:
 
     @property
     def labels(self) -> np.ndarray:
-        """int, N."""
+        """Class number of every image; int, N."""
         return self.images.labels
 
 
 def prepare(images: ImageTable, model: Model, seed: int, on_message: Callable[[str], None]) -> TrainingSet:
-    """Clean the images, and compute their features by every candidate trunk.
+    """Clean the images, and compute their features with every candidate trunk.
 
     Raises:
         DataError: there are too few images of a class.

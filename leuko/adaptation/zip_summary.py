@@ -1,4 +1,4 @@
-"""The classes in a zip of labelled images, and what of it is not used; shown before a model is adapted to it."""
+"""Summarise a zip of labelled images (classes, unused files), to show it before a model is adapted to it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from leuko.data.labels.positive_classes import class_meanings, unify_class_names
 from leuko.data.sources.archive import unpack
 from leuko.data.sources.folders import read_folder
 
-IMAGES = "Your images"  # the folder a zip is unpacked into, as messages call it
+IMAGES = "Your images"  # name of the unpacked folder in messages
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class ZipClass:
     """A class of the zip.
 
     Attributes:
-        name: its name; of several spellings the commonest.
-        images: how many there are.
-        leukaemia: whether the class means leukaemia, by its name; None if the name leaves it open.
+        name: class name; the most frequent spelling if there are several.
+        images: number of images.
+        leukaemia: whether the class means leukaemia, by its name; None if the meaning is uncertain.
     """
 
     name: str
@@ -34,11 +34,11 @@ class ZipClass:
 
 @dataclass(frozen=True)
 class ZipContents:
-    """What a zip holds.
+    """The contents of a zip of labelled images.
 
     Attributes:
-        archive: its path.
-        classes: by name.
+        archive: path of the zip.
+        classes: the classes, sorted by name.
         notes: lines about guesses and about files that are not used.
     """
 
@@ -48,11 +48,11 @@ class ZipContents:
 
 
 def read_zip(archive: str) -> ZipContents:
-    """Look into a zip of labelled images; nothing of it is kept.
+    """Read the classes of a zip of labelled images; the unpacked files are deleted afterwards.
 
     Raises:
-        leuko.data.sources.archive.ArchiveError: the zip is not unpacked.
-        leuko.data.errors.DataError: its images cannot be used, or their classes cannot be told.
+        leuko.data.sources.archive.ArchiveError: the zip cannot be unpacked.
+        leuko.data.errors.DataError: its images cannot be used, or their classes cannot be found.
     """
     with tempfile.TemporaryDirectory(prefix="leuko-lab-") as folder:
         images, notes = Path(folder) / IMAGES, []
@@ -78,5 +78,5 @@ def read_zip(archive: str) -> ZipContents:
 
 
 def _hide_path(folder: str, text: str) -> str:
-    """A sentence without the path of the server in it."""
+    """Remove the server's path from a message."""
     return text.replace(f"{folder}/", "")

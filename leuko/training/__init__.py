@@ -1,1 +1,1 @@
-"""Training: augmentation and fitting."""
+"""Training of networks: from a data set to a model folder."""

@@ -63,7 +63,7 @@ def last(settings: Settings, data: TrainingData, on_message: Callable[[str], Non
 
 
 def epochs(checkpoint: Path | None, settings: Settings) -> int:
-    """The number of epochs of a run; if early stopping had ended it before the interruption, the number it reached."""
+    """The number of epochs of a run; if early stopping already ended training, the number of completed epochs."""
     if checkpoint:
         state = json.loads((checkpoint / _STATE).read_text())
         if state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"]:

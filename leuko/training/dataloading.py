@@ -30,12 +30,12 @@ class RandomView:
 
 @dataclass(frozen=True, eq=False)
 class ViewDataset(Dataset):
-    """A data set as the Trainer takes it: `pixel_values`, computed when an item is asked for, and `labels`.
+    """A data set for the Trainer with `labels` and `pixel_values`, which are computed when an item is accessed.
 
     Attributes:
         rows: the images.
-        view: turns an image, uint8, H × W × 3, RGB, into the network's input, float32, 3 × height × width. It can be
-            pickled, for worker processes.
+        view: converts an image, uint8, H × W × 3, RGB, to the network's input, float32, 3 × height × width. It must be
+            picklable, for worker processes.
     """
 
     rows: ImageTable
@@ -56,8 +56,8 @@ class ViewDataset(Dataset):
 def worker_start_method() -> str | None:
     """How worker processes are started: `forkserver`, or None if the system has only one way.
 
-    `forkserver` copies a small process. Copies of the training process, made in every epoch, would need twice its
-    memory of some gigabytes, because training changes the memory they share.
+    `forkserver` copies a small process. Copies of the training process, which would be made in every epoch, would need
+    some gigabytes more, because training changes the shared memory.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return None

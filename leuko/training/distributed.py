@@ -8,5 +8,5 @@ from accelerate import PartialState
 
 def processes() -> PartialState:
     """The processes of this run, as started by `accelerate launch` or torchrun; usually one."""
-    # Otherwise processes on a machine without a GPU do not find each other, and each trains alone.
+    # Without this option, processes on a machine without a GPU do not connect, and each one trains alone.
     return PartialState(cpu=not torch.accelerator.is_available())

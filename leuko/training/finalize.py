@@ -31,7 +31,7 @@ from leuko.training.prepare_data import TrainingData
 from leuko.training.settings import Settings, TrainingError
 
 OOD_IMAGES = 500  # training images from which the in-distribution statistics are computed
-SCALE_IMAGES = 60  # of these, for the size of the cells
+SCALE_IMAGES = 60  # of these, images for measuring the size of the cells
 REFIT_DECAY = 1e-3  # L2 penalty on the last layer's weights when it is fitted again
 
 
@@ -124,7 +124,7 @@ def calibrate(
 
 
 def evaluate_on_test(model: model_folder.Model, data: TrainingData) -> tuple[DatasetPredictions, dict[str, Any]]:
-    """Classify the test images as the app does; the predictions, and the figures with the colour baseline."""
+    """Classify the test images like the app; returns the predictions, and the figures with the colour baseline."""
     split = data.split
     predictions = predict_dataset(Classifier(model), data.rows.select(split.test))
     truth, groups = data.truth[split.test][predictions.rows], split.group[split.test][predictions.rows]
@@ -150,7 +150,7 @@ def evaluate_on_test(model: model_folder.Model, data: TrainingData) -> tuple[Dat
 
 
 def scale_of(images: Iterable[np.ndarray], size: tuple[int, int]) -> ScaleRange | None:
-    """Fit how large the cells of training images (uint8, H × W × 3, RGB) are in a network's input of this size."""
+    """Fit the range of cell sizes of training images (uint8, H × W × 3, RGB) in a network input of the given size."""
     return ScaleRange.fit(measure_scales(images, size))
 
 

@@ -70,8 +70,8 @@ class TrainingData:
 def prepare(parts: Mapping[str, ImageTable], settings: Settings, on_message: Callable[[str], None]) -> TrainingData:
     """Clean, split and balance the data of a run, and report what was done in a few lines.
 
-    If the data set has its own parts, these are kept, except for copies: an image of the test part is removed from the
-    validation and the training part, an image of the validation part from the training part.
+    If the data set has its own splits, they are kept, but copies are removed: images of the test part from the
+    validation and the training part, and images of the validation part from the training part.
 
     Args:
         parts: from `leuko.data.load.load`.
@@ -139,12 +139,12 @@ def _colours(rows: ImageTable) -> np.ndarray:
 
 
 def _deep_features(rows: ImageTable) -> np.ndarray:
-    """Features of the embedded model, which was trained on smears and is always available."""
+    """Deep features from the embedded model, which was trained on smears and is always available."""
     return predict_with_model(model_folder.load(), rows)[1]
 
 
 def _own_split(rows: ImageTable, names: list[str], part: np.ndarray, pictures: np.ndarray, seed: int) -> Split:
-    """The split of the data set itself, without copies of an image in another part."""
+    """The predefined split of the data set, without copies of an image in another part."""
     if set(names) != set(PARTS):
         raise DataError("Give train, validation and test folders, or class folders alone to have them split.")
     rows_of = {name: np.flatnonzero(part == number) for number, name in enumerate(names)}

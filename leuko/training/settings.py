@@ -28,12 +28,12 @@ class Settings:
         dataset: folders and Hub ids; their images are joined.
         output: the model folder to write.
         group_column: the column that names groups of images, such as patients; found by its name if None.
-        positive: the classes that mean leukaemia, or `none` alone; if None, all must be known by name.
+        positive: the classes that mean leukaemia, or only `none`; if None, all meanings must be known by the names.
         clean: whether the data are inspected and unusable images left out.
         keep: file names and kinds of findings that cleaning must not leave out.
         split: a `split.json` of an earlier run that is used again.
-        balance: `weights` weighs classes in the loss, `over` and `under` repeat or leave out training images, `smote`
-            fits the last layer again on features to which synthetic ones are added.
+        balance: `weights` uses class weights in the loss; `over` repeats and `under` leaves out training images;
+            `smote` fits the last layer again on features with additional synthetic ones.
         backbone: any timm name.
         weights: `auto`, `none` or a safetensors file.
         finetune: which layers are trained, see `Network.freeze`; by default `full` from random weights, else `partial`.
@@ -47,7 +47,7 @@ class Settings:
         augment: see `leuko.images.augmentation`.
         normalise_stain: method that gives images the typical stain of the training images, see
             `leuko.images.stain.normalisation`.
-        normalise_images: which images are normalised: all, or only those unlike the training images (`foreign`).
+        normalise_images: which images are normalised: all, or only images unlike the training images (`foreign`).
         seed: of the split and of all random choices in training.
         resume: continue from the last checkpoint of an interrupted run.
         log: `tensorboard` writes the curves of the run into `logs`.
@@ -88,7 +88,7 @@ class Settings:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Reasons why these settings can hardly give a good model, a sentence each."""
+        """Warnings about settings that probably give a poor model, one sentence each."""
         if self.weights != "none" or self.finetune == "full":
             return ()
         return (
@@ -112,7 +112,7 @@ class Settings:
         return " ".join(map(title_of, self.dataset))
 
     def record(self) -> dict[str, Any]:
-        """The settings for `leuko.json`, without paths and file names, which may name patients."""
+        """The settings for `leuko.json`, without paths and file names, because these may contain patient names."""
         left_out = ("output", "resume", "log", "positive", "keep", "split", "workers")
         run = {name: value for name, value in asdict(self).items() if name not in left_out}
         return run | {"dataset": self.title, "weights": Path(self.weights).name}

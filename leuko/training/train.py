@@ -36,8 +36,8 @@ INPUT_SCALES |= {"symmetric": ((0.5,) * 3, (0.5,) * 3)}
 def train(settings: Settings, on_message: Callable[[str], None] = print) -> dict[str, Any]:
     """Train, calibrate, evaluate and write a model folder.
 
-    The folder appears only when it is complete. Until then, checkpoints are beside it in `OUTPUT.checkpoints`. Under
-    `accelerate launch` all processes train, and only the main one evaluates, writes and sends messages.
+    The folder is created only when it is complete. Until then, checkpoints are in `OUTPUT.checkpoints` next to it. With
+    `accelerate launch`, all processes train, and only the main process evaluates, writes and sends messages.
 
     Args:
         settings: the run.
@@ -47,7 +47,7 @@ def train(settings: Settings, on_message: Callable[[str], None] = print) -> dict
         The figures on the test split, as in `evaluation/metrics.json`; empty in processes other than the main one.
 
     Raises:
-        leuko.data.errors.DataError: the data cannot be trained on, or the output is not free.
+        leuko.data.errors.DataError: the data cannot be used for training, or the output folder holds other files.
         leuko.networks.backbones.WeightsError: the backbone or its initial weights are not available.
         leuko.images.decode.ImageError: an image cannot be used.
         TrainingError: the loss diverged, the network does not accept the image size or the balancing, or the run cannot

@@ -1,8 +1,8 @@
 """Train a network: the part of a run that takes hours, can be interrupted, and may be distributed.
 
-On CPUs, an interrupted run that is resumed ends with exactly the weights of an uninterrupted one, on the same machine
-with the same number of threads: a checkpoint holds the state of all random generators, of the schedule and of early
-stopping. On GPUs, which add in no fixed order, the weights are about the same.
+On a CPU, a resumed run gives exactly the same weights as an uninterrupted run, on the same machine with the same number
+of threads. For this, a checkpoint contains the state of all random generators, of the schedule and of early stopping.
+On GPUs, the weights are only approximately equal, because the order of additions is not fixed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from leuko.training.losses import Loss
 from leuko.training.prepare_data import TrainingData
 from leuko.training.settings import Settings
 
-PATIENCE = 4  # epochs in a row with a validation loss above the lowest by more than chance; then training stops
+PATIENCE = 4  # training stops after so many consecutive epochs over one standard error above the lowest loss
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 SCHEDULE_STEPS = 0.5, 0.75  # shares of the steps after which `step` divides the learning rate by 10 (He et al. 2016)
 TENSOR_CORES = (7, 0)  # compute capability from which on half precision is faster
@@ -50,9 +50,9 @@ def train_network(
     settings: Settings,
     on_message: Callable[[str], None],
 ) -> int:
-    """Train a network in place; it ends with the weights that `Patience` chose.
+    """Train a network in place; its final weights are those chosen by `Patience`.
 
-    Under `accelerate launch` the processes share every batch, and all end with the same weights.
+    With `accelerate launch`, the processes share every batch, and all have the same weights at the end.
 
     Args:
         network: the network, on its device, with its frozen layers.
@@ -127,8 +127,8 @@ def train_network(
 def precision(device: str) -> dict[str, bool]:
     """The numeric precision for a device, as options of the Trainer.
 
-    On GPUs: bfloat16 if the chip supports it (Ampere and later; older ones emulate it and are several times slower),
-    else float16 with a scaled loss if it has tensor cores. Otherwise single precision.
+    On GPUs: bfloat16 if the chip supports it (Ampere and later; older chips emulate it and are several times slower),
+    else float16 with loss scaling if it has tensor cores. Otherwise single precision.
     """
     if device != "cuda":
         return {"bf16": False, "fp16": False}
@@ -137,9 +137,9 @@ def precision(device: str) -> dict[str, bool]:
 
 
 class OneDevice(TrainingArguments):
-    """Arguments with which a process trains on one GPU, even if several are visible.
+    """Training arguments that use one GPU per process, even if several are visible.
 
-    Otherwise the Trainer gives each GPU a whole batch, and batches are larger than `--batch-size`.
+    By default, the Trainer gives each visible GPU a complete batch, so batches would be larger than `--batch-size`.
     """
 
     @property
@@ -180,9 +180,9 @@ class _NetworkTrainer(Trainer):
 class Patience(EarlyStoppingCallback):
     """Early stopping and choice of weights for a validation loss with random variation.
 
-    The weights of the last epoch are kept whose loss is at most one standard error above the lowest loss (one standard
-    error rule; Breiman et al., "Classification and Regression Trees", 1984). The lowest loss itself may occur by chance
-    in an early epoch with a high learning rate, if the validation part has few patients or blocks of files.
+    The kept weights are from the last epoch with a loss of at most one standard error above the lowest loss (one
+    standard error rule; Breiman et al., "Classification and Regression Trees", 1984). The lowest loss itself may occur
+    by chance in an early epoch with a high learning rate, if the validation part has few patients or blocks of files.
     """
 
     lowest = math.inf
@@ -200,7 +200,7 @@ class Patience(EarlyStoppingCallback):
         within = metrics["eval_loss"] - metrics["eval_loss_error"] <= self.lowest
         state.best_metric = (
             math.inf if within else self.lowest
-        )  # this epoch improves on infinity, but not on the lowest
+        )  # any loss is better than infinity, so the Trainer keeps this epoch
         super().on_evaluate(args, state, control, metrics, **more)
 
     def state(self) -> dict[str, Any]:
