@@ -2,7 +2,7 @@
 
     python -m benchmarks.refusals ../shared/data [--every N]
 
-Every refused smear is a false refusal. Brightness is the factor that all pixels are multiplied by, clipped at 255. The
+Every refused smear is a false refusal. `light` is the factor that all pixels are multiplied by, clipped at 255. The
 thresholds of `leuko.images.quality.assessment` were chosen on a part of these images, so the table shows the fit and
 not the performance on other data. Pictures that are not smears, and artificially damaged smears, should be refused.
 """

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from leuko.networks.linear_head import LinearHead
 
 MAX_ITERATIONS = 300  # the solver usually needs fewer than 100
-TOLERANCE = 1e-3  # of the solver; a smaller one takes longer and changes no prediction
+TOLERANCE = 1e-3  # tolerance of the solver; a smaller one takes longer and changes no prediction
 
 
 @dataclass(frozen=True)

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class DataError(ValueError):
-    """Data that cannot be used; the message is one line that says what is wrong and what to do."""
+    """The data cannot be used; the message is one line that says what is wrong and what to do."""

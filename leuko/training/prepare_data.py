@@ -68,7 +68,7 @@ class TrainingData:
 
 
 def prepare(parts: Mapping[str, ImageTable], settings: Settings, on_message: Callable[[str], None]) -> TrainingData:
-    """Clean, split and balance the data of a run, and report what was done in a few lines.
+    """Clean, split and balance the data of a run, and report these steps in a few lines.
 
     If the data set has its own splits, they are kept, but copies are removed: images of the test part from the
     validation and the training part, and images of the validation part from the training part.

@@ -39,7 +39,7 @@ class Settings:
         finetune: which layers are trained, see `Network.freeze`; by default `full` from random weights, else `partial`.
         epochs, batch_size, lr, dropout: as usual; `batch_size` is the sum over all processes, `lr` the maximum of the
             schedule, for AdamW.
-        schedule: of the learning rate, see `leuko.training.trainer`.
+        schedule: schedule of the learning rate, see `leuko.training.trainer`.
         loss, label_smoothing: see `leuko.training.losses`.
         image_size: side of the network's square input, in pixels.
         input_scale: range of the input: `auto`, as for the backbone's weights; `imagenet`, normalised by ImageNet's
@@ -48,7 +48,7 @@ class Settings:
         normalise_stain: method that gives images the typical stain of the training images, see
             `leuko.images.stain.normalisation`.
         normalise_images: which images are normalised: all, or only images unlike the training images (`foreign`).
-        seed: of the split and of all random choices in training.
+        seed: seed of the split and of all random choices in training.
         resume: continue from the last checkpoint of an interrupted run.
         log: `tensorboard` writes the curves of the run into `logs`.
         workers: processes that decode and augment images; with 0 the training process does so.

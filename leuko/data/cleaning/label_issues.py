@@ -1,8 +1,8 @@
 """Find outliers (images unlike all others) and possible label errors (labels that contradict the features).
 
-Both methods use deep features. Label errors also use colour histograms, for two reasons: a network that was trained on
-other classes may miss what distinguishes these classes (granules, for example), and the stain of a slide often
-correlates with its label.
+Both methods use deep features. The search for label errors also uses colour histograms, for two reasons. A network that
+was trained on other classes may miss differences between these classes (granules, for example). And the stain of a
+slide often correlates with its label.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import numpy as np
 from leuko.data.cleaning.keypoint_matching import Proposal
 
 # Chosen on even-numbered files of Aria and BCCD: true pairs have a median of at least 0.85, other pairs of under 0.6.
-MIN_CORRELATION = 0.8  # of the fine structure, in the median block
+MIN_CORRELATION = 0.8  # smallest correlation of the fine structure, in the median block
 # The threshold if no features agree. Outlines of round cells on flat background reach 0.88 in JTSC, true pairs 0.95.
 MIN_CORRELATION_ALONE = 0.92
 BLOCK = 16  # pixels, the side of a block
@@ -105,7 +105,7 @@ def shows(grey: np.ndarray) -> np.ndarray:
 
 
 def _detail(grey: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Fine structure (band-pass filtered), float32: without coarse structure and without what compression removes.
+    """Fine structure, float32: a band-pass filter removes coarse structure and the details lost by compression.
 
     Only pixels inside the mask are used. The edge of the mask, which is similar in many images, is no structure.
     """

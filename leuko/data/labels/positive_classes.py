@@ -67,7 +67,7 @@ def _beside(label: str, senses: Mapping[str, Sense]) -> str:
     healthy = any(s == "absence" or (s == "not all" and sense != "all") for s in others.values())
     if not healthy:
         return "unknown"
-    if sense == "all":  # beside `blast`, it may mean all cells
+    if sense == "all":  # together with a class `blast`, it may mean all cells
         return (
             "unknown"
             if any(s == "leukaemia" and _GENERIC.search(other) for other, s in others.items())

@@ -29,8 +29,8 @@ from leuko.images.formats.limits import MAX_BYTES, MAX_PAGES
 MAX_ZIP_BYTES = 200 * 1024**2
 MAX_FILES = 500
 MAX_UNPACKED_BYTES = 1024**3
-MAX_PIXELS = 1_500_000_000  # of all images together: enough for 200 fields of 2592 × 1944 and more
-MAX_LIST_BYTES = 1024**2  # of the zip's central directory, which is read completely before the first file
+MAX_PIXELS = 1_500_000_000  # in all images together: enough for 200 fields of 2592 × 1944 and more
+MAX_LIST_BYTES = 1024**2  # size of the central directory of a zip, which is read completely before the first file
 _HEIF_SIZE = re.compile(rb"ispe....(.{8})", re.DOTALL)  # width and height of an image (ISO/IEC 23008-12, 6.5.3)
 MAX_NAME = 500  # characters of a path within a zip that are kept
 

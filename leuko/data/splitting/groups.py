@@ -21,7 +21,7 @@ BLOCKS = 10  # blocks of each series, or a multiple, so that a tenth of the file
 BLOCK = (10, 160)  # files: the shortest useful block, and the longest block if the colours are not known
 GUARD = 6  # a gap is one sixth of a block: with two of ten blocks held out, a fifteenth of the files
 PERIODS = range(2, 9)  # periods of interleaving that are searched for
-FADED = 0.1  # smaller autocorrelations are ignored in long series; in short series, a chance level is used
+FADED = 0.1  # autocorrelations below this are ignored; in short series, the threshold is the chance level
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 MAX_BYTES = 50 * 1024**2
-MAX_PIXELS = 50_000_000  # of one picture
-MAX_PIXELS_OF_FILE = 2 * MAX_PIXELS  # of all pictures of a file together, 300 MB as RGB
+MAX_PIXELS = 50_000_000  # largest number of pixels in one picture
+MAX_PIXELS_OF_FILE = 2 * MAX_PIXELS  # largest number of pixels in all pictures of a file, 300 MB as RGB
 MAX_PAGES = 64
 MIN_SIDE = 16
 MAX_STRIP = 100  # largest ratio of length to width; an image over it is not a field and cannot be scaled down usefully
