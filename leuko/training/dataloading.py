@@ -54,7 +54,7 @@ class ViewDataset(Dataset):
 
 
 def worker_start_method() -> str | None:
-    """How worker processes are started: `forkserver`, or None if the system has only one way.
+    """The start method of worker processes: `forkserver`, or None if the system has only one method.
 
     `forkserver` copies a small process. Copies of the training process, which would be made in every epoch, would need
     some gigabytes more, because training changes the shared memory.

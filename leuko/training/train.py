@@ -133,7 +133,7 @@ def create_network(settings: Settings, classes: int) -> Network:
 
 
 def choose_preprocessing(network: Network, data: TrainingData, settings: Settings) -> Preprocessing:
-    """The preprocessing of a run, from the settings or, with `auto`, from the backbone's pretrained weights."""
+    """The preprocessing of a run. If `input_scale` is `auto`, mean and standard deviation are those of the backbone."""
     config: dict[str, Any] = dict(network.timm_model.pretrained_cfg)
     mean, std = INPUT_SCALES.get(settings.input_scale, (tuple(config["mean"]), tuple(config["std"])))
     stain = None

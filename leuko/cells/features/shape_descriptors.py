@@ -18,7 +18,7 @@ import numpy as np
 
 _SMOOTHING = 2.0  # standard deviation of the filter in border pixels: two steps of a staircase
 _TURN = 20  # border pixels per pixel of smoothing; shapes with fewer would shrink and are smoothed less
-_MIN_POINTS = 8  # border pixels; an outline with fewer is not smoothed
+_MIN_POINTS = 8  # border pixels; with fewer, the outline is the convex hull of the pixels
 _SIGNATURE_POINTS = 128  # samples of the contour signature: enough for eight descriptors of lobed nuclei
 DESCRIPTORS = 8
 _ANGLES = np.deg2rad(np.arange(0, 180, 0.5))

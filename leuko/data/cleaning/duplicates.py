@@ -42,7 +42,7 @@ _BLOCK = 256  # rows whose hashes are compared at a time
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Which rows show the same picture, or parts of the same field.
+    """The duplicates of a data set: rows that show the same picture or parts of the same field.
 
     Attributes:
         exact: sets of two and more rows with identical pixels, each ascending.
@@ -131,7 +131,7 @@ class Fingerprints:
             block = hashes[start : start + _BLOCK]
             best = np.full((len(block), len(rows)), -1, np.float32)
             which = np.zeros(best.shape, np.uint8)
-            for orientation in range(8):  # orienting b is the same as orienting a inversely
+            for orientation in range(8):  # a in the inverse orientation is compared with b
                 cosine = _orient_hash(block, _INVERSE[orientation]) @ hashes.T
                 better = cosine > best
                 np.copyto(best, cosine, where=better)

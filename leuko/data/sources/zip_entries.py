@@ -92,7 +92,7 @@ def _problem(info: zipfile.ZipInfo) -> str:
         return "This file is encrypted in the zip; zip it again without a password."
     if stat.S_ISLNK(info.external_attr >> 16):
         return "The zip holds a link here, which is not followed; put the image itself into it."
-    # Only for these two methods does zipfile limit the unpacked size of a single read.
+    # zipfile limits the unpacked size of a single read only for these two methods.
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return "This file is packed in an unusual way; zip it again with Deflate."
     if info.file_size > MAX_BYTES:

@@ -83,7 +83,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Groups:
-    """Which rows belong together.
+    """The groups of a data set: rows that a split must keep together.
 
     Attributes:
         group: int, N, from 0. Rows that show the same picture or overlap have the same group.

@@ -114,7 +114,7 @@ def _children(page: tifffile.TiffPage) -> list[tifffile.TiffPage]:
 
 
 def _is_marked(page: tifffile.TiffPage) -> bool:
-    """Whether the tags of a page mark it as a reduced copy or a mask."""
+    """Whether the tags or texts of a page mark it as a reduced copy, a mask or a slide label."""
     if page.subfiletype & (_REDUCED | _MASK) or page.tags.valueof(_SUBFILE_TYPE) == 2:
         return True
     lines = [str(page.tags.valueof(_PAGE_NAME) or ""), *page.description[:2000].splitlines()]

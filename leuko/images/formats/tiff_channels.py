@@ -18,7 +18,7 @@ _OME_RGBA = {0xFF0000: "red", 0x00FF00: "green", 0x0000FF: "blue"}
 
 @dataclass(frozen=True)
 class Layout:
-    """How the pages of a file are combined to pictures."""
+    """Describes how the pages of a file are combined to pictures."""
 
     triples: list[tuple[int, int, int]] | None  # indices of the red, green and blue page of each picture
     um_per_px: float | None  # size of a pixel, if the metadata state a plausible one
