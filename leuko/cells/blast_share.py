@@ -14,7 +14,7 @@ from leuko.stats.proportions import wilson_interval
 REFERENCE_LINES = (0.05, 0.20)
 BLAST_THRESHOLD = 0.5  # probability from which a cell counts as a blast
 MIN_DIFFERENTIAL = 200  # cells in a differential count of blood; 500 in one of marrow
-DIFFERENTIAL_SIZE = "a differential count takes 200 cells in blood and 500 in marrow"  # ICSH 2008, below
+DIFFERENTIAL_SIZE = "a differential count takes 200 cells in blood and 500 in marrow"  # ICSH 2008
 
 
 @dataclass(frozen=True)

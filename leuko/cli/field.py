@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from leuko.images.decode import Picture
 
 FIELDS = frozenset({"image", "counts", "cells"})  # that every result has, by which an earlier output file is known
-METHODS = ("fuzzy", "k-means", "otsu")  # `leuko.cells.segmentation.segment.METHODS`, which is slow to import
+METHODS = ("fuzzy", "k-means", "otsu")  # `leuko.cells.segmentation.METHODS`, which is slow to import
 
 
 def add_parser(subparsers: Subparsers) -> None:

@@ -63,7 +63,7 @@ MIN_SHARE_WITH_LEUKAEMIA = REFERENCE_LINES[1]
 # and at most this without: 44 of 52 Benign fields of Aria's training part, full of haematogones and half of them in
 # foreign stains, have less.
 MAX_SHARE_WITHOUT = 0.6
-# Fewer cells cannot exclude leukaemia in a field, whatever they look like.
+# With fewer cells the cell-based score excludes no leukaemia, whatever they look like.
 MIN_CELLS_TO_CLEAR = ceil(log(CLEAR_ODDS) / log(1 / (1 - MIN_SHARE_WITH_LEUKAEMIA)))
 
 UNKNOWN_CELL_SIZE = "cell size could not be measured, with too few sharp red cells (out of focus, or not a smear)"

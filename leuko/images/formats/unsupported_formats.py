@@ -8,7 +8,7 @@ _EXPORT = "export the picture as PNG, JPEG or TIFF"
 _FIELDS = "export single fields from its viewer as PNG, JPEG or TIFF"
 _BEGINNINGS: tuple[tuple[int, bytes, str, str], ...] = (  # offset, bytes, format, what to do
     (0, b"%PDF", "a PDF document", _EXPORT),
-    (0, b"PK\x03\x04", "a zip archive or an office document", "unpack it, or use batch analysis for a zip of images"),
+    (0, b"PK\x03\x04", "a zip archive or an office document", "unpack it, or use 'Many images' for a zip of images"),
     (0, b"PK\x05\x06", "an empty zip archive", "choose an image"),
     (0, b"Rar!", "a RAR archive", "unpack it and choose an image"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it and choose an image"),
