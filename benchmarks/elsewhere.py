@@ -174,10 +174,10 @@ def _measure(classifier: Classifier, fields: Sequence[Field]) -> dict:
 
 def _without_cells(classifier: Classifier, reading: ClassificationResult) -> tuple[float, str]:
     """What the network alone would have said of an image; without cells their scale is not known either."""
-    strange = (
+    ood_reason = (
         "" if classifier.model.metadata.ood_detector.is_in_distribution(reading.output.features) else "in its features"
     )
-    alone = Verdict(reading.verdict.point, reading.verdict.network, strange, None)
+    alone = Verdict(reading.verdict.point, reading.verdict.network, ood_reason, None)
     return alone.probability, alone.decision
 
 

@@ -206,7 +206,7 @@ def field_ours(model: str, images: list[Path]) -> dict[str, Any]:
         "decoding": lambda: decode(file),
         "network alone": lambda: classifier.analyse(image, use_cells=False),
         "segmentation": lambda: segment(image),
-        "shapes": lambda: morphology.shapes(found),
+        "shapes": lambda: morphology.Measurements(found).shapes,
         "all figures": lambda: morphology.describe(image, found),
         "overlay": lambda: overlay.draw(image, found),
     }

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from leuko.cli.options import (
     Subparsers,
     add_backbone,
     add_clean,
     add_experiment,
+    add_stain_references,
     experiment_settings,
     positive_int,
 )
@@ -38,14 +38,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "weights that come with Deep Leuko)",
     )
     add_clean(parser)
-    parser.add_argument(
-        "--stain-references",
-        nargs="+",
-        default=[],
-        type=Path,
-        metavar="IMAGE",
-        help="images of other stains, or folders of one laboratory each (default: drawn smears)",
-    )
+    add_stain_references(parser, "images of other stains, or folders of one laboratory each (default: drawn smears)")
     parser.set_defaults(run=run)
 
 

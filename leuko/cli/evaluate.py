@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from leuko.cli.options import Subparsers, add_group_column, add_output
+from leuko.cli.options import Subparsers, add_group_column, add_output, add_stain_references
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -23,14 +23,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--robustness", action="store_true", help="also on corrupted images (30 times the work)")
     parser.add_argument("--shortcuts", action="store_true", help="also on parts of images and on other stains")
-    parser.add_argument(
-        "--stain-references",
-        nargs="+",
-        default=[],
-        type=Path,
-        metavar="IMAGE",
-        help="images of other stains for --shortcuts",
-    )
+    add_stain_references(parser, "images of other stains for --shortcuts")
     parser.set_defaults(run=run)
 
 

@@ -111,6 +111,11 @@ def add_clean(parser: Options) -> None:
     )
 
 
+def add_stain_references(parser: ArgumentParser, meaning: str) -> None:
+    """Images whose colours are given to other images: `evaluate` and `ablate`."""
+    parser.add_argument("--stain-references", nargs="+", default=[], type=Path, metavar="IMAGE", help=meaning)
+
+
 def add_backbone(parser: ArgumentParser, default: str = "resnet50") -> None:
     """The network."""
     parser.add_argument("--backbone", default=default, help="any timm model name (default: %(default)s)")

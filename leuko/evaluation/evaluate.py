@@ -23,7 +23,8 @@ from leuko.evaluation.shortcut_audit import TrainingColours
 from leuko.evaluation.stain_references import find_references, stain_profiles
 from leuko.images.stain.colour_statistics import colour_statistics
 from leuko.images.stain.profile import StainProfile
-from leuko.inference.classifier import Classifier, leukaemia_probability
+from leuko.inference.classifier import Classifier
+from leuko.inference.finding import leukaemia_probability
 from leuko.networks import model_folder
 
 EMBEDDED = "embedded"  # name of the embedded model on the command line

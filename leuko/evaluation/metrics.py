@@ -11,7 +11,7 @@ import numpy as np
 
 from leuko.evaluation.binary_metrics import Decisions, decision_figures, leukaemia_figures
 from leuko.evaluation.class_metrics import ClassMetrics, Estimands
-from leuko.inference.classifier import leukaemia_probability
+from leuko.inference.finding import leukaemia_probability
 from leuko.stats import calibration_metrics, small_sample_intervals
 from leuko.stats.bootstrap import Bootstrap, Estimand, Interval
 from leuko.stats.calibration_metrics import BinaryPredictions

@@ -15,7 +15,8 @@ from leuko.evaluation.evaluation_set import EvaluationSet
 from leuko.images.decode import ImageError
 from leuko.images.quality import assessment
 from leuko.images.stain.colour_statistics import colour_statistics
-from leuko.inference.classifier import Classifier, Finding, leukaemia_probability
+from leuko.inference.classifier import Classifier
+from leuko.inference.finding import Finding, leukaemia_probability
 from leuko.networks.model_folder import ModelMetadata
 from leuko.stats.calibration_metrics import unscaled_probabilities
 

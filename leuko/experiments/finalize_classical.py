@@ -15,7 +15,7 @@ from leuko.evaluation.shortcut_audit import colour_baseline
 from leuko.experiments import single_run
 from leuko.experiments.baselines import Fitted
 from leuko.experiments.methods import FeatureClassifier
-from leuko.inference.classifier import leukaemia_probability
+from leuko.inference.finding import leukaemia_probability
 from leuko.networks import classical_onnx, model_folder
 from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing

@@ -26,8 +26,6 @@ from leuko.networks import grad_cam, model_folder
 from leuko.networks.runtime import Output, runtime_of
 from leuko.system.threads import cores
 
-__all__ = ["NO_HEAT_MAP", "ClassificationResult", "Classifier", "Finding", "leukaemia_probability"]
-
 NO_HEAT_MAP = (
     "There is no heat map: Grad-CAM shows where a network looks, and {name} is no network but a classifier on measures "
     "of the image."

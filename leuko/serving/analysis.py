@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from leuko.images.decode import ImageError, pictures
-from leuko.inference.classifier import ClassificationResult, Classifier, Finding
+from leuko.inference.classifier import ClassificationResult, Classifier
+from leuko.inference.finding import Finding
 
 
 @dataclass(frozen=True)

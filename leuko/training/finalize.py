@@ -20,7 +20,8 @@ from leuko.evaluation import metrics, model_warnings
 from leuko.evaluation.logits import predict
 from leuko.evaluation.predict_dataset import DatasetPredictions, predict_dataset
 from leuko.evaluation.shortcut_audit import colour_baseline
-from leuko.inference.classifier import Classifier, leukaemia_probability
+from leuko.inference.classifier import Classifier
+from leuko.inference.finding import leukaemia_probability
 from leuko.networks import model_folder
 from leuko.networks.network import Network
 from leuko.networks.preprocessing import Preprocessing

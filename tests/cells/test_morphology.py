@@ -10,10 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import skimage
 
 from leuko.cells.features import shape_descriptors, texture
 from leuko.cells.features.catalogue import FEATURES, NAMES, document
-from leuko.cells.features.morphology import as_json, as_matrix, count_lobes, describe
+from leuko.cells.features.lobes import count_lobes
+from leuko.cells.features.morphology import as_json, as_matrix, describe
 from leuko.images.synthetic import rendering
 
 ROOT = Path(__file__).parents[2]
@@ -159,10 +161,9 @@ def test_a_bite_is_as_deep_as_it_was_cut():
 
 
 def test_shape_agrees_with_scikit_image():
-    regionprops = pytest.importorskip("skimage.measure").regionprops
     for turn in (0, 0.7, 2):
         mask = blob(260, 80, turn)
-        got, (oracle,) = measure(mask), regionprops(mask.astype(int))
+        got, (oracle,) = measure(mask), skimage.measure.regionprops(mask.astype(int))
         exact = {"area": oracle.area, "major_axis": oracle.axis_major_length, "minor_axis": oracle.axis_minor_length}
         exact |= {"eccentricity": oracle.eccentricity, "diameter": oracle.equivalent_diameter_area}
         for name, value in exact.items():
@@ -174,32 +175,31 @@ def test_shape_agrees_with_scikit_image():
 
 
 def test_cooccurrence_agrees_with_scikit_image():
-    feature = pytest.importorskip("skimage.feature")
     levels = np.random.default_rng(0).integers(0, texture.LEVELS, (40, 53))
     levels = cv2.blur(levels.astype(np.float32), (3, 3)).astype(np.intp)
     ours = texture.cooccurrence(levels, np.ones(levels.shape, bool))
     angles = [0, np.pi / 4, np.pi / 2, 3 * np.pi / 4]
-    theirs = feature.graycomatrix(levels.astype(np.uint8), [1], angles, texture.LEVELS, symmetric=True, normed=True)
+    theirs = skimage.feature.graycomatrix(
+        levels.astype(np.uint8), [1], angles, texture.LEVELS, symmetric=True, normed=True
+    )
     figures = texture.haralick(ours)
     for name in ("contrast", "correlation", "energy", "homogeneity"):
-        assert figures[name] == pytest.approx(feature.graycoprops(theirs, name).mean(), rel=1e-9), name
+        assert figures[name] == pytest.approx(skimage.feature.graycoprops(theirs, name).mean(), rel=1e-9), name
 
 
 def test_cooccurrence_in_a_mask_agrees_with_scikit_image_on_that_rectangle_alone():
-    feature = pytest.importorskip("skimage.feature")
     levels = np.random.default_rng(1).integers(0, texture.LEVELS, (40, 53))
     mask = np.zeros(levels.shape, bool)
     mask[7:31, 11:40] = True
-    theirs = feature.graycomatrix(levels[7:31, 11:40].astype(np.uint8), [1], [0], texture.LEVELS, True, True)
+    theirs = skimage.feature.graycomatrix(levels[7:31, 11:40].astype(np.uint8), [1], [0], texture.LEVELS, True, True)
     np.testing.assert_allclose(texture.cooccurrence(levels, mask)[0], theirs[:, :, 0, 0])
 
 
 def test_binary_patterns_agree_with_scikit_image():
-    feature = pytest.importorskip("skimage.feature")
     grey = np.random.default_rng(2).uniform(0, 100, (60, 71))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # "use integers": of flat areas, of which noise has none
-        theirs = feature.local_binary_pattern(grey, 8, 1, method="uniform")
+        theirs = skimage.feature.local_binary_pattern(grey, 8, 1, method="uniform")
     np.testing.assert_array_equal(texture.binary_patterns(grey), theirs[1:-1, 1:-1])
 
 
@@ -310,7 +310,6 @@ def test_lobes_and_indentation_tell_neutrophils_from_lymphocytes_and_blasts(um_p
 
 
 def test_lobes_agree_with_a_reconstruction_by_scikit_image():
-    morphology, measurement = pytest.importorskip("skimage.morphology"), pytest.importorskip("skimage.measure")
     for seed in range(2):
         smear = rendering.render(seed, width=900, height=700, red_cover=0, white_cells={"neutrophil": 8, "monocyte": 3})
         for label in range(1, 12):
@@ -321,9 +320,9 @@ def test_lobes_agree_with_a_reconstruction_by_scikit_image():
             peaks = []
             # At the mask's own size and not at ours: a lobe may stand out by a little more or less.
             for rise in np.array([1.15, 0.85]) * 0.04 * np.sqrt(4 * mask.sum() / np.pi):
-                flooded = morphology.reconstruction(distance - rise, distance)
-                tops = morphology.local_maxima(flooded, connectivity=2) & (mask > 0)
-                peaks.append(measurement.label(tops, connectivity=2).max())
+                flooded = skimage.morphology.reconstruction(distance - rise, distance)
+                tops = skimage.morphology.local_maxima(flooded, connectivity=2) & (mask > 0)
+                peaks.append(skimage.measure.label(tops, connectivity=2).max())
             assert peaks[0] <= count_lobes(mask) <= peaks[1]
 
 
@@ -351,9 +350,8 @@ def test_colours_are_those_of_the_compartments():
     image = np.full((120, 120, 3), 240, np.uint8)
     image[cell > 0], image[nucleus > 0] = (128, 140, 200), (92, 58, 150)
     table = describe(image, found(nucleus, cell))
-    color = pytest.importorskip("skimage.color")
     for part, rgb in (("nucleus", (92, 58, 150)), ("cytoplasm", (128, 140, 200))):
-        lab = color.rgb2lab(np.array(rgb, np.uint8)[None, None])[0, 0]
+        lab = skimage.color.rgb2lab(np.array(rgb, np.uint8)[None, None])[0, 0]
         for channel, value in zip("lab", lab, strict=True):
             assert table[f"{part}_mean_{channel}"][0] == pytest.approx(value, abs=0.3)
             assert table[f"{part}_sd_{channel}"][0] == pytest.approx(0, abs=0.01)

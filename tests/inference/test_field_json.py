@@ -23,8 +23,9 @@ from leuko.decision.fusion import Verdict
 from leuko.images.quality.assessment import Quality
 from leuko.images.synthetic import rendering
 from leuko.inference import field_json
-from leuko.inference.classifier import ClassificationResult, Classifier, Finding
+from leuko.inference.classifier import ClassificationResult, Classifier
 from leuko.inference.field import Field
+from leuko.inference.finding import Finding
 from leuko.serving import batch
 from leuko.serving.tabs import decision_card, field_view
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from leuko.decision.cell_score import CLEAR_ODDS
 from leuko.decision.fusion import Verdict, percent
 from leuko.images.decode import MAX_BYTES, MAX_PIXELS
-from leuko.inference.classifier import ClassificationResult, Finding
+from leuko.inference.classifier import ClassificationResult
+from leuko.inference.finding import Finding
 from leuko.serving.analysis import model_name
 from leuko.serving.tabs.rendering import Fact, render
 

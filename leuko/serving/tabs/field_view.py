@@ -11,8 +11,8 @@ from leuko.cells.blast_share import REFERENCE_LINES, BlastShare, with_count
 from leuko.cells.counting import Counts
 from leuko.cells.overlay import COLOURS
 from leuko.decision.cell_score import scale_notes
-from leuko.inference.classifier import Finding
 from leuko.inference.field import Field
+from leuko.inference.finding import Finding
 from leuko.networks import grad_cam
 from leuko.serving.analysis import model_name
 from leuko.serving.tabs import cell_table, data_urls
