@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from leuko.images.synthetic.layout import KINDS, Blob, Rng, WhiteCell
+from leuko.images.synthetic.red_forms import PLAIN, RedCell, RedCellStyle
 
 
 class Canvas:
@@ -13,8 +14,9 @@ class Canvas:
 
     def __init__(self, rng: Rng, shape: tuple[int, int], um_per_px: float) -> None:
         self.rng, self.shape, self.um_per_px = rng, shape, um_per_px
-        self.nuclei, self.whites, self.reds, self.platelets = np.zeros((4, *shape), np.int32)
+        self.nuclei, self.whites, self.reds, self.platelets, self.smudges = np.zeros((5, *shape), np.int32)
         self.dyes = np.zeros((*shape, 3))
+        self.other = np.zeros((*shape, 3), np.float32)  # absorbance of what is no dye
         self.dyes[..., 0] = np.clip(0.03 + 0.015 * self.grain(shape, 4), 0, None)  # dried plasma
 
     def window(self, blob: Blob) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
@@ -35,15 +37,18 @@ class Canvas:
         sigma = um / self.um_per_px
         return cv2.GaussianBlur(self.rng.standard_normal(shape), (0, 0), sigma) * 2 * np.sqrt(np.pi) * sigma
 
-    def add_red_cell(self, label: int, cell: Blob) -> None:
+    def add_red_cell(self, label: int, cell: RedCell, style: RedCellStyle = PLAIN) -> None:
         """Paint a red cell with its pale centre and its rim."""
-        window, x, y = self.window(cell)
-        distance = cell.distance(x, y)
-        outwards = 1 + distance / cell.radius  # 0 at the centre, 1 at the edge
-        depth, width = self.rng.uniform(0.2, 1), self.rng.normal(0.45, 0.07)
+        window, x, y = self.window(cell.frame)
+        distance, outwards = cell.distance(x, y, self.um_per_px)
+        depth, width = self.rng.uniform(*style.pallor), self.rng.normal(style.pallor_width, 0.07)
+        if cell.form in ("spherocyte", "sickle", "fragment"):
+            depth = 0
         pallor = depth / (1 + np.exp((outwards - width) / 0.08))
-        rim = 0.25 * np.exp(-(((outwards - 0.85) / 0.12) ** 2))
-        thickness = self.rng.normal(0.85, 0.1) * (1 - pallor + rim)
+        if cell.form == "target":
+            pallor -= 0.9 * depth * np.exp(-((outwards / (0.5 * width)) ** 2))
+        rim = style.rim * np.exp(-(((outwards - 0.85) / 0.12) ** 2))
+        thickness = self.rng.normal(0.85, style.density_spread) * (1 - pallor + rim)
         self.dyes[window][..., 0] += self.covered(distance) * thickness
         self.reds[window][distance < 0] = label
 
@@ -72,8 +77,9 @@ class Canvas:
         filling[..., 1] += nucleus[..., 0] * chromatin
         filling *= self.rng.normal(1, 0.06)
         self.dyes[window] = (1 - body) * self.dyes[window] + body * np.clip(filling, 0, None)
+        self.other[window] *= 1 - body
 
         inside = distance < 0
         self.whites[window][inside] = label
         self.nuclei[window][inside] = np.where(to_nucleus[inside] < 0, label, 0)
-        self.reds[window][inside] = self.platelets[window][inside] = 0
+        self.reds[window][inside] = self.platelets[window][inside] = self.smudges[window][inside] = 0

@@ -26,6 +26,11 @@ class CellKind:
     cytoplasm: tuple[float, float, float]  # dye amounts
     lobes: tuple[int, int] = (1, 1)
     nucleoli: tuple[int, int] = (0, 0)
+    granules: tuple[float, float, float] = (0, 0, 0)  # dye amounts of one granule
+    granule_um: float = 0.5
+    granule_cover: float = 0  # share of the cytoplasm that granules cover; none if 0
+    granules_over_nucleus: bool = False
+    vacuoles: int = 0  # at most
 
 
 KINDS = {
@@ -33,6 +38,57 @@ KINDS = {
     "lymphocyte": CellKind((8, 10), (0.84, 0.92), (0, 0.1), 0.02, (1.1, 0.16, 0.5), (0, 0, 0.5)),
     "neutrophil": CellKind((12, 14), (0.64, 0.72), (0, 0.2), 0.02, (1, 0.18, 0.45), (0.3, 0.1, 0), lobes=(3, 5)),
     "monocyte": CellKind((14, 18), (0.68, 0.76), (0.35, 0.6), 0.04, (0.85, 0.2, 0.5), (0.3, 0, 0.4)),
+    "band_neutrophil": CellKind((12, 15), (0.64, 0.74), (0, 0.2), 0.02, (1, 0.2, 0.4), (0.3, 0.1, 0), lobes=(7, 8)),
+    "eosinophil": CellKind(
+        (12, 16),
+        (0.58, 0.7),
+        (0, 0.2),
+        0.025,
+        (1, 0.18, 0.45),
+        (0.4, 0, 0.05),
+        lobes=(2, 3),
+        granules=(1.3, 0.05, 0),
+        granule_um=0.7,
+        granule_cover=0.6,
+    ),
+    "basophil": CellKind(
+        (10, 14),
+        (0.65, 0.8),
+        (0, 0.3),
+        0.03,
+        (0.75, 0.15, 0.5),
+        (0.2, 0.15, 0.1),
+        lobes=(2, 3),
+        granules=(0.1, 1.3, 0.4),
+        granule_um=1,
+        granule_cover=0.4,
+        granules_over_nucleus=True,
+    ),
+    "immature_granulocyte": CellKind(
+        (14, 21),
+        (0.66, 0.82),
+        (0, 0.6),
+        0.035,
+        (0.85, 0.18, 0.35),
+        (0.25, 0.05, 0.3),
+        nucleoli=(0, 2),
+        granules=(0.3, 0.6, 0),
+        granule_um=0.4,
+        granule_cover=0.2,
+    ),
+    "erythroblast": CellKind((8, 12), (0.5, 0.68), (0, 0.1), 0.03, (1.35, 0.14, 0.5), (0.6, 0, 0.25)),
+    "large_blast": CellKind(
+        (14, 22),
+        (0.68, 0.84),
+        (0, 0.5),
+        0.05,
+        (0.8, 0.14, 0.3),
+        (0, 0.1, 0.9),
+        nucleoli=(1, 4),
+        vacuoles=6,
+    ),
+    "reactive_lymphocyte": CellKind((10, 18), (0.6, 0.78), (0, 0.35), 0.07, (0.95, 0.16, 0.5), (0, 0, 0.5), vacuoles=2),
+    "plasma_cell": CellKind((12, 18), (0.45, 0.6), (0, 0.1), 0.05, (1.1, 0.22, 0.7), (0.1, 0.1, 1.1), vacuoles=3),
 }
 
 
@@ -112,6 +168,11 @@ def _around(blob: Blob, distance: float, angles: np.ndarray) -> np.ndarray:
     return [blob.x, blob.y] + distance * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
 
 
+def _evenly(rng: Rng) -> np.ndarray:
+    """Angles all around, in random order."""
+    return rng.uniform(0, 2 * np.pi) + rng.permutation(_TRIES) * (2 * np.pi / _TRIES)
+
+
 def _pick(options: np.ndarray, radius: float, others: Sequence[Blob], gap: float) -> tuple[float, float, float]:
     """The first position (of k × 2) that leaves the gap to all others, else the freest: x, y, clearance."""
     x, y, radii = np.reshape([(blob.x, blob.y, blob.radius) for blob in others], (-1, 3)).T
@@ -121,8 +182,19 @@ def _pick(options: np.ndarray, radius: float, others: Sequence[Blob], gap: float
     return options[best, 0], options[best, 1], clearance[best]
 
 
-def place_white_cells(rng: Rng, size: np.ndarray, wanted: Mapping[str, int], touching: float) -> list[WhiteCell]:
+def place_white_cells(
+    rng: Rng,
+    size: np.ndarray,
+    wanted: Mapping[str, int],
+    touching: float,
+    *,
+    clumping: float = 0,
+    cut: bool = False,
+    variety: float = 0,
+) -> list[WhiteCell]:
     """Place the wanted white cells in a field of a size (width and height in µm).
+
+    `touching`, `clumping`, `cut` and `variety` are as of `render`.
 
     Raises:
         ValueError: they do not fit.
@@ -130,14 +202,24 @@ def place_white_cells(rng: Rng, size: np.ndarray, wanted: Mapping[str, int], tou
     cells: list[WhiteCell] = []
     for kind in rng.permutation([kind for kind, count in wanted.items() for _ in range(count)]).tolist():
         properties, bodies = KINDS[kind], [cell.body for cell in cells]
-        body = Blob.draw(rng, 0, 0, rng.uniform(*properties.diameter_um) / 2, properties.unevenness)
+        unevenness = properties.unevenness * (1 + 1.5 * variety * rng.random() if variety else 1)
+        body = Blob.draw(rng, 0, 0, rng.uniform(*properties.diameter_um) / 2, unevenness)
         options = rng.uniform(0, size, (10 * _TRIES, 2))
         gap = 0.5 + 2 * max(blob.reach - blob.radius for blob in [body, *bodies])  # even where both bulge
         if cells and rng.random() < touching:
             other, gap = bodies[rng.integers(len(cells))], -0.6  # sunk in so far, uneven outlines meet too
             beside = _around(other, other.radius + body.radius - 0.5, rng.uniform(0, 2 * np.pi, _TRIES))
             options = np.concatenate([beside, options])
-        options = options[((options > body.reach) & (options < size - body.reach)).all(axis=1)]
+        if cells and clumping and rng.random() < clumping:
+            # As near to the middle of the clump as the others let it, and sunk in a little.
+            gap = -rng.uniform(0.5, 1.5)
+            beside = np.concatenate([_around(b, b.radius + body.radius + gap, _evenly(rng)) for b in bodies])
+            middle = np.mean([(blob.x, blob.y) for blob in bodies], axis=0)
+            options = np.concatenate([beside[np.argsort(np.hypot(*(beside - middle).T), kind="stable")], options])
+            gap -= 0.01
+        # A cell that the border cuts still shows its larger part.
+        inset = -0.2 * body.radius if cut else body.reach
+        options = options[((options > inset) & (options < size - inset)).all(axis=1)]
         x, y, clearance = _pick(options, body.radius, bodies, gap) if len(options) else (0, 0, -np.inf)
         if clearance < gap:
             raise ValueError(f"no room for white cell {len(cells) + 1} in {size[0]:.0f} × {size[1]:.0f} µm")
@@ -145,15 +227,28 @@ def place_white_cells(rng: Rng, size: np.ndarray, wanted: Mapping[str, int], tou
     return cells
 
 
-def place_red_cells(rng: Rng, size: np.ndarray, whites: list[Blob], cover: float, rouleaux: float) -> list[Blob]:
+def place_red_cells(
+    rng: Rng,
+    size: np.ndarray,
+    whites: list[Blob],
+    cover: float,
+    rouleaux: float,
+    *,
+    piles: float = 0,
+    size_spread: float = 0.06,
+) -> list[Blob]:
     """Place red cells between white cells; `cover` is their area over the free area, as of `render`."""
     margin = RED_CELL_RADIUS_UM  # so that the border cuts cells
     free = np.prod(size + 2 * margin) - sum(np.pi * white.radius**2 for white in whites)
     cells: list[Blob] = []
     heading = 0.0
     for _ in range(round(cover * free / (np.pi * RED_CELL_RADIUS_UM**2))):
-        radius = RED_CELL_RADIUS_UM * rng.normal(1, 0.06)
-        if cells and rng.random() < rouleaux:  # partly on the cell before, like coins of a toppled stack
+        radius = RED_CELL_RADIUS_UM * max(rng.normal(1, size_spread), 0.4)
+        if cells and piles and rng.random() < piles:  # anywhere on a pile
+            other = cells[rng.integers(len(cells))]
+            options = _around(other, radius * rng.uniform(0.7, 1.7), rng.uniform(0, 2 * np.pi, _TRIES))
+            x, y, _ = _pick(options, radius, whites, -0.5)
+        elif cells and rng.random() < rouleaux:  # partly on the cell before, like coins of a toppled stack
             options = _around(cells[-1], radius * rng.uniform(0.9, 1.9), heading + rng.normal(0, 0.3, _TRIES))
             x, y, _ = _pick(options, radius, whites, -0.5)
         else:
@@ -164,10 +259,30 @@ def place_red_cells(rng: Rng, size: np.ndarray, whites: list[Blob], cover: float
     return cells
 
 
-def place_platelets(rng: Rng, size: np.ndarray, cells: list[Blob], count: int) -> list[Blob]:
-    """Place platelets away from all cells, as far as there is room."""
+def place_platelets(
+    rng: Rng, size: np.ndarray, cells: list[Blob], count: int, *, clumping: float = 0, variety: float = 0
+) -> list[Blob]:
+    """Place platelets away from all cells, as far as there is room; `clumping` and `variety` as of `render`."""
     platelets: list[Blob] = []
     for radius in rng.uniform(1, 1.5, count):
-        x, y, _ = _pick(rng.uniform(2, size - 2, (_TRIES, 2)), radius, [*cells, *platelets], 0.3)
+        if variety:  # giant ones reach the size of a red cell
+            radius *= np.exp(rng.normal(0, 0.3 * variety)) * (rng.uniform(1.5, 2.4) if rng.random() < 0.08 else 1)
+        if platelets and clumping and rng.random() < clumping:
+            other = platelets[rng.integers(len(platelets))]
+            options = _around(other, other.radius + radius - 0.2, _evenly(rng))
+            x, y, _ = _pick(options, radius, platelets, -0.4)
+        elif variety and rng.random() < 0.25:  # on red cells
+            x, y = rng.uniform(2, size - 2)
+        else:
+            x, y, _ = _pick(rng.uniform(2, size - 2, (_TRIES, 2)), radius, [*cells, *platelets], 0.3)
         platelets.append(Blob.draw(rng, x, y, radius, 0.15))
     return platelets
+
+
+def place_smudges(rng: Rng, size: np.ndarray, whites: list[Blob], count: int) -> list[Blob]:
+    """Places of smudge cells, beside white cells as far as there is room; their ragged outline is painted later."""
+    smudges: list[Blob] = []
+    for radius in rng.uniform(4, 10, count):
+        x, y, _ = _pick(rng.uniform(0, size, (_TRIES, 2)), radius, [*whites, *smudges], 0)
+        smudges.append(Blob.draw(rng, x, y, radius, 0))
+    return smudges

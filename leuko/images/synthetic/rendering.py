@@ -12,40 +12,18 @@ These are drawings: they can show that code works, never how well it does on pat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-import cv2
 import numpy as np
 
 from leuko.images.synthetic.canvas import Canvas
-from leuko.images.synthetic.layout import place_platelets, place_red_cells, place_white_cells
-
-RGB = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class Stain:
-    """The colours of a stain: 8-bit RGB (1-255) of the empty background, and of one layer of each material on it."""
-
-    background: RGB
-    red_cell: RGB
-    nucleus: RGB
-    cytoplasm: RGB  # the deep blue one of a blast
-
-    def transmit(self, dyes: np.ndarray) -> np.ndarray:
-        """Light, H × W × 3, 0-255, that passes dye amounts, H × W × 3: red cell, nucleus, cytoplasm."""
-        absorbance = np.log(np.divide(self.background, [self.red_cell, self.nucleus, self.cytoplasm]))
-        return self.background * np.exp(-dyes @ absorbance)
-
-
-STAINS: Mapping[str, Stain] = MappingProxyType(
-    {
-        "neutral": Stain((228, 225, 230), (186, 160, 166), (92, 58, 150), (128, 140, 200)),
-        "pink": Stain((252, 227, 200), (203, 162, 163), (88, 44, 136), (138, 134, 176)),
-        "blue": Stain((245, 252, 244), (162, 180, 215), (146, 112, 240), (135, 150, 232)),
-    }
-)
+from leuko.images.synthetic.debris import add_debris, add_plasma
+from leuko.images.synthetic.layout import place_platelets, place_red_cells, place_smudges, place_white_cells
+from leuko.images.synthetic.optics import USUAL, Optics, compress, expose
+from leuko.images.synthetic.red_forms import PLAIN, RedCell, RedCellStyle
+from leuko.images.synthetic.smudges import add_smudge
+from leuko.images.synthetic.stains import STAINS, Stain
 
 
 @dataclass(frozen=True)
@@ -53,20 +31,36 @@ class Smear:
     """A rendered field and what is in it. All arrays are H × W; 0 is background, ids run from 1 without gaps.
 
     A pixel belongs to an object that covers its centre; where two overlap, to the upper one.
-    White cells push red cells aside. Platelets lie on red cells, which keep those pixels in `red_cells`.
+    White cells and smudge cells push red cells aside. Platelets lie on red cells, which keep those pixels in
+    `red_cells`. What debris or a burned-in mark hides is background.
     """
 
     image: np.ndarray  # uint8, H × W × 3, RGB
     nuclei: np.ndarray  # int32, the id of the white cell the nucleus belongs to
-    white_cells: np.ndarray  # int32, whole white cells (nucleus and cytoplasm), never cut by the border
+    white_cells: np.ndarray  # int32, whole white cells: nucleus and cytoplasm
     red_cells: np.ndarray  # int32
     platelets: np.ndarray  # int32
     kinds: tuple[str, ...]  # white cell i is a kinds[i - 1]
     um_per_px: float
+    smudges: np.ndarray  # int32, smudge cells
 
 
-def _without_gaps(labels: np.ndarray) -> np.ndarray:
-    """Labels renumbered from 1 without gaps: some cells may be hidden or outside the field."""
+def without_gaps(smear: Smear) -> Smear:
+    """A smear with ids from 1 without gaps: some cells may be hidden or outside the field."""
+    seen = np.bincount(smear.white_cells.ravel(), minlength=len(smear.kinds) + 1)[1:] > 0
+    ids = np.concatenate([[0], np.cumsum(seen) * seen]).astype(np.int32)
+    return replace(
+        smear,
+        white_cells=ids[smear.white_cells],
+        nuclei=ids[smear.nuclei],
+        kinds=tuple(kind for kind, is_seen in zip(smear.kinds, seen, strict=True) if is_seen),
+        red_cells=_renumbered(smear.red_cells),
+        platelets=_renumbered(smear.platelets),
+        smudges=_renumbered(smear.smudges),
+    )
+
+
+def _renumbered(labels: np.ndarray) -> np.ndarray:
     present = np.bincount(labels.ravel()) > 0
     present[0] = False
     return (np.cumsum(present) * present).astype(np.int32)[labels]
@@ -87,6 +81,16 @@ def render(
     shading: float = 0.15,
     blur_um: float = 0.12,
     noise: float = 0.012,
+    clumping: float = 0.0,
+    cut: bool = False,
+    variety: float = 0.0,
+    smudges: int = 0,
+    piles: float = 0.0,
+    red_style: RedCellStyle = PLAIN,
+    platelet_clumping: float = 0.0,
+    debris: int = 0,
+    plasma: float = 0.0,
+    optics: Optics = USUAL,
 ) -> Smear:
     """Render a field; the same arguments give the same field.
 
@@ -98,7 +102,7 @@ def render(
         width: of the image in pixels.
         height: of the image in pixels.
         um_per_px: scale, typically 0.06 (100× objective) to 0.5.
-        white_cells: how many of each kind: "blast", "lymphocyte", "neutrophil", "monocyte".
+        white_cells: how many of each kind, by the names in `layout.KINDS`.
         touching: 0-1, the chance that a white cell lies against another; otherwise they keep 0.5 µm apart.
         red_cover: 0-1, area of all red cells over the area free of white cells, overlaps counted twice.
         rouleaux: 0-1, the chance that a red cell lies partly on another.
@@ -107,39 +111,58 @@ def render(
         shading: 0-1, the share of the light that is missing far from the brightest point.
         blur_um: standard deviation of the point spread in µm: 0.1 is in focus, 0.5 visibly out of it.
         noise: 0-1, standard deviation of the sensor's noise in full light, over full light.
+        clumping: 0-1, the chance that a white cell joins a dense clump, pressed against its neighbours.
+        cut: whether the border may cut white cells.
+        variety: 0-1, how much white cells and platelets differ: outlines, dyes, vacuoles, giant platelets.
+        smudges: how many smudge cells; they lie apart from white cells where there is room.
+        piles: 0-1, the chance that a red cell lies far on others, as in agglutinates.
+        red_style: forms and looks of red cells.
+        platelet_clumping: 0-1, the chance that a platelet joins another.
+        debris: how many pieces of precipitate, fibres, dust, bubbles and scratches.
+        plasma: 0-1, strength of clouds of stain on the ground.
+        optics: further properties of microscope and camera.
 
     Raises:
         KeyError: a kind of white cell or a stain has no such name.
         ValueError: the white cells do not fit into the field.
     """
     colours = STAINS[stain] if isinstance(stain, str) else stain
-    layout, texture = np.random.default_rng(seed).spawn(2)
+    layout, texture, details = np.random.default_rng(seed).spawn(3)
     size, shape = np.array([width, height]) * um_per_px, (height, width)
-    whites = place_white_cells(layout, size, white_cells, touching)
+    whites = place_white_cells(layout, size, white_cells, touching, clumping=clumping, cut=cut, variety=variety)
     bodies = [cell.body for cell in whites]
-    reds = place_red_cells(layout, size, bodies, red_cover, rouleaux)
+    ghosts = place_smudges(details, size, bodies, smudges)
+    reds = place_red_cells(
+        layout, size, bodies + ghosts, red_cover, rouleaux, piles=piles, size_spread=red_style.size_spread
+    )
 
     canvas = Canvas(texture, shape, um_per_px)
     for label, red in enumerate(reds, start=1):
-        canvas.add_red_cell(label, red)
-    for label, platelet in enumerate(place_platelets(layout, size, bodies + reds, platelets), start=1):
+        canvas.add_red_cell(label, RedCell.draw(details, red, red_style), red_style)
+    for label, ghost in enumerate(ghosts, start=1):
+        add_smudge(canvas, label, ghost, details)
+    spots = place_platelets(
+        layout, size, bodies + ghosts + reds, platelets, clumping=platelet_clumping, variety=variety
+    )
+    for label, platelet in enumerate(spots, start=1):
         canvas.add_platelet(label, platelet)
     for label, white in enumerate(whites, start=1):
         canvas.add_white_cell(label, white)
+    if plasma:
+        add_plasma(canvas, details, plasma)
+    add_debris(canvas, details, debris)
 
-    light: np.ndarray = cv2.GaussianBlur(colours.transmit(canvas.dyes), (0, 0), blur_um / um_per_px)
-    # Cameras sharpen, which draws a faint bright line around cells.
-    light = light + 0.4 * (light - cv2.GaussianBlur(light, (0, 0), 0.4 / um_per_px))
-    offset = np.indices(shape) / np.reshape(shape, (2, 1, 1)) - texture.uniform(0.3, 0.7, (2, 1, 1))
-    light *= (1 - shading * (offset**2).sum(axis=0))[..., None]
-    # The variance of a photon count grows with the light.
-    light = light + texture.standard_normal(light.shape) * noise * np.sqrt(255 * np.clip(light, 0, None))
-    return Smear(
-        image=np.clip(np.rint(light), 0, 255).astype(np.uint8),
-        nuclei=canvas.nuclei,
-        white_cells=canvas.whites,
-        red_cells=_without_gaps(canvas.reds),
-        platelets=_without_gaps(canvas.platelets),
-        kinds=tuple(cell.kind for cell in whites),
-        um_per_px=um_per_px,
+    light = colours.transmit(canvas.dyes, canvas.other)
+    image = expose(light, texture, um_per_px, shading=shading, blur_um=blur_um, noise=noise, optics=optics)
+    return without_gaps(
+        Smear(
+            image=compress(image, optics.jpeg),
+            nuclei=canvas.nuclei,
+            white_cells=canvas.whites,
+            red_cells=canvas.reds,
+            platelets=canvas.platelets,
+            smudges=canvas.smudges,
+            kinds=tuple(cell.kind for cell in whites),
+            um_per_px=um_per_px,
+        )
     )
