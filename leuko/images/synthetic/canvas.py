@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
-from leuko.images.synthetic.layout import KINDS, Blob, Rng, WhiteCell
+from leuko.images.synthetic import details
+from leuko.images.synthetic.details import PLAIN_LOOK, WhiteLook
+from leuko.images.synthetic.kinds import KINDS
+from leuko.images.synthetic.layout import Blob, Rng, WhiteCell
 from leuko.images.synthetic.red_forms import PLAIN, RedCell, RedCellStyle
 
 
 class Canvas:
     """Dyes (H × W × 3) and labels (H × W) of a field that is painted from the bottom up."""
 
-    def __init__(self, rng: Rng, shape: tuple[int, int], um_per_px: float) -> None:
-        self.rng, self.shape, self.um_per_px = rng, shape, um_per_px
+    def __init__(self, rng: Rng, more: Rng, shape: tuple[int, int], um_per_px: float) -> None:
+        self.rng, self.more = rng, more  # the second one for what plain cells lack, so that these stay the same
+        self.shape, self.um_per_px = shape, um_per_px
         self.nuclei, self.whites, self.reds, self.platelets, self.smudges = np.zeros((5, *shape), np.int32)
         self.dyes = np.zeros((*shape, 3))
         self.other = np.zeros((*shape, 3), np.float32)  # absorbance of what is no dye
@@ -49,7 +55,12 @@ class Canvas:
             pallor -= 0.9 * depth * np.exp(-((outwards / (0.5 * width)) ** 2))
         rim = style.rim * np.exp(-(((outwards - 0.85) / 0.12) ** 2))
         thickness = self.rng.normal(0.85, style.density_spread) * (1 - pallor + rim)
-        self.dyes[window][..., 0] += self.covered(distance) * thickness
+        covered = self.covered(distance)
+        self.dyes[window][..., 0] += covered * thickness
+        if style.inclusions or style.blueness:
+            self.dyes[window] += covered[..., None] * details.red_cell_contents(self.more, style, cell.body, x, y)
+        if style.refractile:
+            self.other[window] += details.refraction(self.more, style.refractile, outwards)[..., None]
         self.reds[window][distance < 0] = label
 
     def add_platelet(self, label: int, platelet: Blob) -> None:
@@ -61,22 +72,40 @@ class Canvas:
         self.dyes[window] += self.covered(distance)[..., None] * dyes
         self.platelets[window][distance < 0] = label
 
-    def add_white_cell(self, label: int, cell: WhiteCell) -> None:
-        """Paint a white cell over everything below it."""
+    def add_white_cell(
+        self, label: int, cell: WhiteCell, look: WhiteLook = PLAIN_LOOK, pressed: Sequence[Blob] = ()
+    ) -> None:
+        """Paint a white cell over everything below it; where it is pressed against others, the border is straight."""
         window, x, y = self.window(cell.body)
         distance, to_nucleus = cell.body.distance(x, y), cell.nucleus_distance(x, y)
-        amount, contrast, grain_um = KINDS[cell.kind].chromatin
+        for other in pressed:
+            distance = np.maximum(distance, (distance - other.distance(x, y)) / 2)
+            to_nucleus = np.maximum(to_nucleus, distance + 0.2)
+        kind = KINDS[cell.kind]
+        amount, contrast, grain_um = kind.chromatin
         clumps = self.grain(x.shape, grain_um) + 0.7 * self.grain(x.shape, 3 * grain_um)
         membrane = 0.15 * np.exp(-((to_nucleus / 0.4) ** 2))
-        chromatin = amount * (1 + contrast * clumps + membrane)
+        chromatin = look.chromatin * amount * (1 + look.contrast * contrast * clumps + membrane)
         for nucleolus in cell.nucleoli:
             chromatin *= 1 - 0.35 / (1 + np.exp(nucleolus.distance(x, y) / 0.15))
-        granules = 1 + 0.2 * self.grain(x.shape, 0.25) + 0.4 * np.exp(distance)  # denser towards the edge
+        # Denser towards the edge.
+        body_texture = 1 + look.roughness * self.grain(x.shape, 0.25) + look.edge * np.exp(distance)
+        if look.halo:
+            body_texture *= 1 - look.halo * np.exp(-((to_nucleus / 0.8) ** 2))
         body, nucleus = self.covered(distance)[..., None], self.covered(to_nucleus)[..., None]
-        filling = (1 - nucleus) * granules[..., None] * KINDS[cell.kind].cytoplasm
+        filling = (1 - nucleus) * body_texture[..., None] * (np.array(kind.cytoplasm) * look.cytoplasm)
+        if look is not PLAIN_LOOK:
+            chromatin *= details.folds(self.more, cell.lobes[0], x, y, int(self.more.integers(3)))
         filling[..., 1] += nucleus[..., 0] * chromatin
         filling *= self.rng.normal(1, 0.06)
-        self.dyes[window] = (1 - body) * self.dyes[window] + body * np.clip(filling, 0, None)
+        if kind.granule_cover:
+            seen = details.granules(kind, self.grain, x.shape)[..., None]
+            filling += seen * (1 if kind.granules_over_nucleus else 1 - nucleus) * kind.granules
+        if kind.vacuoles:
+            count = int(self.more.integers(kind.vacuoles + 1))
+            filling *= 1 - 0.85 * details.vacuoles(self.more, cell, x, y, count)[..., None]
+        below = self.dyes[window]
+        self.dyes[window] = (1 - body) * below + body * np.clip(filling + look.ghost * (1 - nucleus) * below, 0, None)
         self.other[window] *= 1 - body
 
         inside = distance < 0

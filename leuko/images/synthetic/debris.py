@@ -70,13 +70,14 @@ def _draw(shape: tuple[int, int], strokes: Callable[[np.ndarray], object]) -> np
 
 
 def _grains(canvas: Canvas, rng: Rng) -> None:
-    """A group of small, dark, sharp grains of precipitate."""
+    """Small, dark, sharp grains of precipitate, in a group or all over the field."""
     um, (height, width) = canvas.um_per_px, canvas.shape
     x, y, spread = rng.uniform(0, width * um), rng.uniform(0, height * um), rng.uniform(1, 14)
     count = int(rng.integers(2, 40))
+    if rng.random() < 0.25:
+        spread, count = width * um, 3 * count
     points = rng.normal(0, spread / 2, (count, 2))
-    reach = 1.5 * spread + 2
-    window = _local(canvas, x, y, reach)
+    window = _local(canvas, x, y, 1.5 * spread + 2)
     offset = np.array([x, y]) / um - [window[1].start, window[0].start]
     shape = canvas.reds[window].shape
     if 0 in shape:
@@ -85,10 +86,20 @@ def _grains(canvas: Canvas, rng: Rng) -> None:
 
     def strokes(mask: np.ndarray) -> None:
         for (px, py), size in zip(points / um + offset, sizes / um, strict=True):
-            centre = int(px * 16), int(py * 16)
-            cv2.circle(mask, centre, int(max(size, 0.5) * 16), 255, cv2.FILLED, cv2.LINE_AA, 4)
+            axes = np.maximum(size * rng.uniform(0.5, 1.5, 2), 0.5)
+            box = ((float(px), float(py)), (float(2 * axes[0]), float(2 * axes[1])), rng.uniform(0, 180))
+            corners = cv2.boxPoints(box) if rng.random() < 0.5 else _oval(box)
+            cv2.fillPoly(mask, [np.rint(corners * 16).astype(np.int32)], rng.uniform(120, 255), cv2.LINE_AA, 4)
 
     _paint(canvas, rng, window, _draw(shape, strokes), _violet(rng), hides=False)
+
+
+def _oval(box: tuple[tuple[float, float], tuple[float, float], float]) -> np.ndarray:
+    """Twelve points, 12 × 2, of the ellipse in a turned box: centre, sides and angle in degrees."""
+    (x, y), sides, turn = box
+    angles, turn = np.arange(12) * np.pi / 6, np.radians(turn)
+    u, v = sides[0] / 2 * np.cos(angles), sides[1] / 2 * np.sin(angles)
+    return np.stack([x + u * np.cos(turn) - v * np.sin(turn), y + u * np.sin(turn) + v * np.cos(turn)], axis=-1)
 
 
 def _patch(canvas: Canvas, rng: Rng) -> None:
@@ -105,7 +116,7 @@ def _patch(canvas: Canvas, rng: Rng) -> None:
     depth = 1 - away + rng.uniform(0.2, 0.6) * rough
     mask = 1 / (1 + np.exp(-np.clip(depth * rng.uniform(5, 20), -20, 20))) * (away < 1.9)
     mask = mask * np.clip(0.8 + 0.3 * canvas.grain(shape, 0.4), 0, 1.3)
-    _paint(canvas, rng, window, mask.astype(np.float32), _violet(rng), hides=True)
+    _paint(canvas, rng, window, mask.astype(np.float32), rng.uniform(1, 1.6) * _violet(rng), hides=True)
 
 
 def _fibre(canvas: Canvas, rng: Rng) -> None:

@@ -40,7 +40,7 @@ def random_field(seed: int, side_px: int = 320, red_diameter_px: float = 32) -> 
     options = _options(choices, side_px * um_per_px)
     jpeg = int(choices.integers(40, 98)) if choices.random() < 0.6 else None
     if close_up:
-        options["white_cells"] = dict.fromkeys(_kinds(choices, _MIXED, 1), 1)
+        options |= {"white_cells": dict.fromkeys(_kinds(choices, _MIXED, 1), 1), "cut": False}
     while True:
         try:
             smear = render(seed, width=side_px, height=side_px, um_per_px=um_per_px, **options)
@@ -131,6 +131,8 @@ def _red_style(rng: Rng) -> RedCellStyle:
 
 def _optics(rng: Rng) -> Optics:
     return Optics(
+        tilt_um=rng.uniform(0.2, 1) if rng.random() < 0.15 else 0,
+        shade=tuple(rng.uniform(0.5, 1.5, 3)) if rng.random() < 0.4 else (1, 1, 1),
         fringe_um=rng.uniform(0.03, 0.25) if rng.random() < 0.3 else 0,
         sharpening=rng.choice([0, 0.4, 1.2], p=[0.35, 0.45, 0.2]) * rng.uniform(0.6, 1.2),
         halo_um=rng.uniform(0.25, 0.7),

@@ -19,7 +19,8 @@ import numpy as np
 
 from leuko.images.synthetic.canvas import Canvas
 from leuko.images.synthetic.debris import add_debris, add_plasma
-from leuko.images.synthetic.layout import place_platelets, place_red_cells, place_smudges, place_white_cells
+from leuko.images.synthetic.details import PLAIN_LOOK, WhiteLook
+from leuko.images.synthetic.layout import Blob, place_platelets, place_red_cells, place_smudges, place_white_cells
 from leuko.images.synthetic.optics import USUAL, Optics, compress, expose
 from leuko.images.synthetic.red_forms import PLAIN, RedCell, RedCellStyle
 from leuko.images.synthetic.smudges import add_smudge
@@ -43,6 +44,15 @@ class Smear:
     kinds: tuple[str, ...]  # white cell i is a kinds[i - 1]
     um_per_px: float
     smudges: np.ndarray  # int32, smudge cells
+
+
+def _pressing(body: Blob, bodies: list[Blob]) -> list[Blob]:
+    """The cells that a cell overlaps."""
+    return [
+        other
+        for other in bodies
+        if other is not body and np.hypot(other.x - body.x, other.y - body.y) < other.reach + body.reach
+    ]
 
 
 def without_gaps(smear: Smear) -> Smear:
@@ -102,7 +112,7 @@ def render(
         width: of the image in pixels.
         height: of the image in pixels.
         um_per_px: scale, typically 0.06 (100× objective) to 0.5.
-        white_cells: how many of each kind, by the names in `layout.KINDS`.
+        white_cells: how many of each kind, by the names in `kinds.KINDS`.
         touching: 0-1, the chance that a white cell lies against another; otherwise they keep 0.5 µm apart.
         red_cover: 0-1, area of all red cells over the area free of white cells, overlaps counted twice.
         rouleaux: 0-1, the chance that a red cell lies partly on another.
@@ -136,7 +146,7 @@ def render(
         layout, size, bodies + ghosts, red_cover, rouleaux, piles=piles, size_spread=red_style.size_spread
     )
 
-    canvas = Canvas(texture, shape, um_per_px)
+    canvas = Canvas(texture, details, shape, um_per_px)
     for label, red in enumerate(reds, start=1):
         canvas.add_red_cell(label, RedCell.draw(details, red, red_style), red_style)
     for label, ghost in enumerate(ghosts, start=1):
@@ -147,7 +157,8 @@ def render(
     for label, platelet in enumerate(spots, start=1):
         canvas.add_platelet(label, platelet)
     for label, white in enumerate(whites, start=1):
-        canvas.add_white_cell(label, white)
+        look = WhiteLook.draw(details, variety) if variety else PLAIN_LOOK
+        canvas.add_white_cell(label, white, look, _pressing(white.body, bodies) if clumping else ())
     if plasma:
         add_plasma(canvas, details, plasma)
     add_debris(canvas, details, debris)

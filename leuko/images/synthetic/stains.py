@@ -42,16 +42,16 @@ STAINS: Mapping[str, Stain] = MappingProxyType(
     }
 )
 
-# Backgrounds as photographed, each as the ranges of red, green and blue, and how often it is drawn.
+# Backgrounds as photographed: the level, the ranges of red, green and blue relative to it, and how often it is drawn.
 _LAMPS = (
-    (((215, 245), (215, 245), (215, 248)), 0.24),  # white, well exposed
-    (((246, 255), (246, 255), (240, 255)), 0.14),  # overexposed
-    (((245, 255), (222, 240), (190, 218)), 0.16),  # warm white
-    (((225, 252), (195, 225), (90, 165)), 0.09),  # yellow or brown: an incandescent lamp
-    (((150, 205), (165, 210), (145, 195)), 0.12),  # green-grey
-    (((110, 160), (110, 165), (110, 160)), 0.06),  # underexposed
-    (((100, 150), (125, 165), (135, 180)), 0.05),  # blue-grey
-    (((205, 235), (205, 235), (235, 255)), 0.14),  # violet-blue
+    ((215, 247), ((0.96, 1), (0.96, 1), (0.96, 1)), 0.24),  # white, well exposed
+    ((250, 255), ((0.97, 1), (0.98, 1), (0.95, 1)), 0.14),  # overexposed
+    ((242, 255), ((0.99, 1), (0.88, 0.95), (0.74, 0.87)), 0.16),  # warm white
+    ((228, 252), ((0.98, 1), (0.82, 0.96), (0.4, 0.68)), 0.09),  # yellow or brown: an incandescent lamp
+    ((145, 210), ((0.9, 0.98), (0.98, 1), (0.88, 0.99)), 0.12),  # green-grey
+    ((120, 200), ((0.92, 1), (0.93, 1), (0.92, 1)), 0.07),  # underexposed
+    ((135, 185), ((0.7, 0.85), (0.86, 0.95), (0.98, 1)), 0.05),  # blue-grey
+    ((225, 255), ((0.86, 0.95), (0.87, 0.96), (0.99, 1)), 0.13),  # violet-blue
 )
 
 
@@ -63,8 +63,8 @@ def random_stain(rng: np.random.Generator) -> Stain:
     Args:
         rng: random generator.
     """
-    shares = np.array([share for _, share in _LAMPS])
-    background = np.array([rng.uniform(*r) for r in _LAMPS[rng.choice(len(shares), p=shares / shares.sum())][0]])
+    level, tint, _ = _LAMPS[rng.choice(len(_LAMPS), p=[chance for *_, chance in _LAMPS])]
+    background = rng.uniform(*level) * np.array([rng.uniform(*channel) for channel in tint])
     strength = rng.uniform(0.65, 1.25)  # of the whole stain, and of the camera's contrast
     # Azure absorbs red and green: a nucleus is violet, blue or crimson, never brown.
     ratio_red = rng.uniform(0.15, 0.95)
