@@ -82,6 +82,11 @@ def test_arrays_have_the_size_and_type_promised(fields):
         assert 7.5 / 24 / 2 <= smear.um_per_px <= 7.5 / 24
 
 
+def test_small_fields_can_be_drawn_as_well():
+    for seed in range(60):
+        assert random_field(seed, side_px=64, red_diameter_px=20).image.shape == (64, 64, 3)
+
+
 def test_ids_have_no_gaps(fields):
     for smear in fields:
         for name in ("white_cells", "red_cells", "platelets", "smudges"):

@@ -43,10 +43,16 @@ class Canvas:
         sigma = um / self.um_per_px
         return cv2.GaussianBlur(self.rng.standard_normal(shape), (0, 0), sigma) * 2 * np.sqrt(np.pi) * sigma
 
-    def add_red_cell(self, label: int, cell: RedCell, style: RedCellStyle = PLAIN) -> None:
-        """Paint a red cell with its pale centre and its rim."""
+    def add_red_cell(
+        self, label: int, cell: RedCell, style: RedCellStyle = PLAIN, pressed: Sequence[Blob] = ()
+    ) -> None:
+        """Paint a red cell with its pale centre and its rim; pressed against others, its border is straight there."""
         window, x, y = self.window(cell.frame)
         distance, outwards = cell.distance(x, y, self.um_per_px)
+        for other in pressed:
+            apart = distance - (np.hypot(x - other.x, y - other.y) - other.radius)
+            distance = np.maximum(distance, apart / 2 + 0.1)
+            outwards = np.maximum(outwards, 1 + distance / cell.body.radius)
         depth, width = self.rng.uniform(*style.pallor), self.rng.normal(style.pallor_width, 0.07)
         if cell.form in ("spherocyte", "sickle", "fragment"):
             depth = 0
@@ -63,14 +69,15 @@ class Canvas:
             self.other[window] += details.refraction(self.more, style.refractile, outwards)[..., None]
         self.reds[window][distance < 0] = label
 
-    def add_platelet(self, label: int, platelet: Blob) -> None:
-        """Paint a platelet with its granules."""
+    def add_platelet(self, label: int, platelet: Blob, amount: float = 1) -> None:
+        """Paint a platelet with its granules; the amount is that of dye relative to a usual one."""
         window, x, y = self.window(platelet)
         distance = platelet.distance(x, y)
         granules = np.clip(0.6 + 0.25 * self.grain(x.shape, 0.2), 0, 1) * np.clip(-2 * distance, 0, 1)
         dyes = np.stack([np.zeros_like(x), granules, np.full_like(x, 0.35)], axis=-1)
-        self.dyes[window] += self.covered(distance)[..., None] * dyes
+        self.dyes[window] += self.covered(distance)[..., None] * (amount * dyes)
         self.platelets[window][distance < 0] = label
+        self.smudges[window][distance < 0] = 0
 
     def add_white_cell(
         self, label: int, cell: WhiteCell, look: WhiteLook = PLAIN_LOOK, pressed: Sequence[Blob] = ()
@@ -78,6 +85,9 @@ class Canvas:
         """Paint a white cell over everything below it; where it is pressed against others, the border is straight."""
         window, x, y = self.window(cell.body)
         distance, to_nucleus = cell.body.distance(x, y), cell.nucleus_distance(x, y)
+        if look.ragged:
+            distance = distance + look.ragged * self.grain(x.shape, 0.5)
+            to_nucleus = np.maximum(to_nucleus, distance + 0.2)
         for other in pressed:
             distance = np.maximum(distance, (distance - other.distance(x, y)) / 2)
             to_nucleus = np.maximum(to_nucleus, distance + 0.2)
@@ -100,13 +110,16 @@ class Canvas:
         filling *= self.rng.normal(1, 0.06)
         if kind.granule_cover:
             seen = details.granules(kind, self.grain, x.shape)[..., None]
-            filling += seen * (1 if kind.granules_over_nucleus else 1 - nucleus) * kind.granules
+            seen *= 1 if kind.granules_over_nucleus else 1 - nucleus
+            filling += seen * kind.granules
         if kind.vacuoles:
             count = int(self.more.integers(kind.vacuoles + 1))
             filling *= 1 - 0.85 * details.vacuoles(self.more, cell, x, y, count)[..., None]
         below = self.dyes[window]
         self.dyes[window] = (1 - body) * below + body * np.clip(filling + look.ghost * (1 - nucleus) * below, 0, None)
         self.other[window] *= 1 - body
+        if kind.granule_cover:
+            self.other[window] += body * seen * kind.granule_tint
 
         inside = distance < 0
         self.whites[window][inside] = label

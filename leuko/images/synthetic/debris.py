@@ -57,7 +57,7 @@ def _paint(
     """Lay an absorbance over a window, and take what it hides from the labels."""
     canvas.other[window] += mask[..., None] * colour
     if hides:
-        hidden = mask > _OPAQUE
+        hidden = cv2.GaussianBlur(mask, (0, 0), max(0.3 / canvas.um_per_px, 0.5)) > _OPAQUE  # no single pixels
         for labels in (canvas.nuclei, canvas.whites, canvas.reds, canvas.platelets, canvas.smudges):
             labels[window][hidden] = 0
 

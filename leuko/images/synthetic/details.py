@@ -25,6 +25,7 @@ class WhiteLook:
     roughness: float = 0.2  # contrast of the cytoplasm
     edge: float = 0.4  # how much denser the cytoplasm is towards its edge
     halo: float = 0  # how much paler it is beside the nucleus
+    ragged: float = 0  # how far the outline is frayed, µm
     ghost: float = 0  # share of what lies below that shows through thin cytoplasm
 
     @classmethod
@@ -38,6 +39,7 @@ class WhiteLook:
             roughness=rng.uniform(0.2 - 0.15 * variety, 0.2 + 0.1 * variety),
             edge=rng.uniform(0.4 - 0.6 * variety, 0.4 + 0.4 * variety),
             halo=variety * rng.uniform(0, 0.6) if rng.random() < 0.4 else 0,
+            ragged=variety * rng.uniform(0, 0.25) if rng.random() < 0.25 else 0,
             ghost=variety * rng.uniform(0, 0.5) if rng.random() < 0.3 else 0,
         )
 

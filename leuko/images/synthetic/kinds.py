@@ -18,6 +18,7 @@ class CellKind:
     lobes: tuple[int, int] = (1, 1)
     nucleoli: tuple[int, int] = (0, 0)
     granules: tuple[float, float, float] = (0, 0, 0)  # dye amounts of one granule
+    granule_tint: tuple[float, float, float] = (0, 0, 0)  # absorbance of red, green and blue of one granule
     granule_um: float = 0.5
     granule_cover: float = 0  # share of the cytoplasm that granules cover; none if 0
     granules_over_nucleus: bool = False
@@ -38,7 +39,8 @@ KINDS = {
         (1, 0.18, 0.45),
         (0.4, 0, 0.05),
         lobes=(2, 3),
-        granules=(1.3, 0.05, 0),
+        granules=(0.8, 0, 0),
+        granule_tint=(0, 0.2, 0.35),
         granule_um=0.7,
         granule_cover=0.6,
     ),

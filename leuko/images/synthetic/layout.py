@@ -193,7 +193,7 @@ def place_platelets(
             radius *= np.exp(rng.normal(0, 0.3 * variety)) * (rng.uniform(1.5, 2.4) if rng.random() < 0.08 else 1)
         if platelets and clumping and rng.random() < clumping:
             other = platelets[rng.integers(len(platelets))]
-            options = _around(other, other.radius + radius - 0.2, _evenly(rng))
+            options = np.clip(_around(other, other.radius + radius - 0.2, _evenly(rng)), 0.5, size - 0.5)
             x, y, _ = _pick(options, radius, platelets, -0.4)
         elif variety and rng.random() < 0.25:  # on red cells
             x, y = rng.uniform(2, size - 2)

@@ -125,6 +125,8 @@ def _red_style(rng: Rng) -> RedCellStyle:
         density_spread=rng.uniform(0.04, 0.16),
         refractile=rng.uniform(0.2, 1) if rng.random() < 0.15 else 0,
         inclusions=rng.uniform(0.02, 0.3) if rng.random() < 0.12 else 0,
+        overlap=rng.uniform(0.1, 1) if rng.random() < 0.6 else 1,
+        packed=bool(rng.random() < 0.15),
         blueness=rng.uniform(0.02, 0.2) if rng.random() < 0.3 else 0,
     )
 

@@ -25,6 +25,8 @@ class RedCellStyle:
     density_spread: float = 0.1
     refractile: float = 0  # 0-1: bright and dark rings of a cell that dried in moist air
     inclusions: float = 0  # chance of a parasite, a dot or stippling in a cell
+    overlap: float = 1  # how much darker two cells are that overlap: 1 as Beer and Lambert say, 0 not at all
+    packed: bool = False  # whether cells that touch are pressed flat against each other, not overlapping
     blueness: float = 0  # chance of a young, bluish cell
 
 

@@ -11,6 +11,7 @@ These are drawings: they can show that code works, never how well it does on pat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -47,11 +48,11 @@ class Smear:
 
 
 def _pressing(body: Blob, bodies: list[Blob]) -> list[Blob]:
-    """The cells that a cell overlaps."""
+    """The cells that a cell touches or overlaps, uneven outlines included."""
     return [
         other
         for other in bodies
-        if other is not body and np.hypot(other.x - body.x, other.y - body.y) < other.reach + body.reach
+        if other is not body and math.hypot(other.x - body.x, other.y - body.y) < 1.1 * (other.radius + body.radius)
     ]
 
 
@@ -148,14 +149,17 @@ def render(
 
     canvas = Canvas(texture, details, shape, um_per_px)
     for label, red in enumerate(reds, start=1):
-        canvas.add_red_cell(label, RedCell.draw(details, red, red_style), red_style)
+        pressed = _pressing(red, reds) if red_style.packed else ()
+        canvas.add_red_cell(label, RedCell.draw(details, red, red_style), red_style, pressed)
+    if red_style.overlap < 1:
+        canvas.dyes[..., 0] -= (1 - red_style.overlap) * np.clip(canvas.dyes[..., 0] - 1, 0, None)
     for label, ghost in enumerate(ghosts, start=1):
         add_smudge(canvas, label, ghost, details)
     spots = place_platelets(
         layout, size, bodies + ghosts + reds, platelets, clumping=platelet_clumping, variety=variety
     )
     for label, platelet in enumerate(spots, start=1):
-        canvas.add_platelet(label, platelet)
+        canvas.add_platelet(label, platelet, details.uniform(0.5, 1.3) if variety else 1)
     for label, white in enumerate(whites, start=1):
         look = WhiteLook.draw(details, variety) if variety else PLAIN_LOOK
         canvas.add_white_cell(label, white, look, _pressing(white.body, bodies) if clumping else ())
