@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from leuko.images.synthetic import marks
+from leuko.images.synthetic.kinds import KINDS
+from leuko.images.synthetic.optics import Optics
 from leuko.images.synthetic.random_smear import random_field
+from leuko.images.synthetic.red_forms import FORMS, RedCellStyle
 from leuko.images.synthetic.rendering import render
 from leuko.images.synthetic.stains import random_stain
 
@@ -174,3 +177,53 @@ def test_clumps_touch():
     smear = render(3, width=400, height=400, um_per_px=0.25, white_cells={"blast": 8}, clumping=1)
     assert len(ids(smear.white_cells)) == 8
     assert cv2.connectedComponents((smear.white_cells > 0).astype(np.uint8))[0] == 2
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_kind_has_its_size_and_a_nucleus_inside(kind):
+    smear = render(4, width=300, height=300, um_per_px=0.15, white_cells={kind: 1}, variety=0.8)
+    low, high = KINDS[kind].diameter_um
+    diameter = 2 * np.sqrt(np.sum(smear.white_cells > 0) / np.pi) * smear.um_per_px
+    assert smear.kinds == (kind,) and 0.85 * low < diameter < 1.15 * high
+    assert 0 < np.sum(smear.nuclei > 0) < np.sum(smear.white_cells > 0)
+
+
+@pytest.mark.parametrize("form", FORMS[1:])
+def test_red_cells_of_a_form_differ_from_round_ones_and_are_labelled_where_they_are(form):
+    def draw(**forms):
+        return render(
+            2, white_cells={}, platelets=0, red_cover=0.2, rouleaux=0, noise=0, red_style=RedCellStyle(forms=forms)
+        )
+
+    smear, plain = draw(**{form: 1.0}), draw()
+    green = smear.image[..., 1].astype(float)
+    reds = smear.red_cells > 0
+    assert np.abs(green - plain.image[..., 1]).max() > 20
+    assert green[reds].mean() < green[~reds].mean() - 20
+    far = cv2.dilate(reds.astype(np.uint8), np.ones((9, 9))) == 0
+    assert green[far].min() > green[reds].mean()
+    if form == "elliptocyte":
+        assert _elongation(smear.red_cells) > 1.4 > _elongation(plain.red_cells)
+
+
+def _elongation(labels):
+    """Median of length over width of the labelled parts."""
+    parts = [cv2.minAreaRect(np.argwhere(labels == i).astype(np.float32))[1] for i in ids(labels)]
+    return np.median([max(sides) / (min(sides) + 1) for sides in parts])
+
+
+def test_packed_red_cells_overlap_less():
+    def darkest(packed):
+        style = RedCellStyle(pallor=(0, 0.1), packed=packed)
+        image = render(3, white_cells={}, platelets=0, red_cover=0.9, noise=0, shading=0, red_style=style).image
+        return np.quantile(image[..., 1], 0.02)
+
+    assert darkest(packed=True) > darkest(packed=False) + 15
+
+
+def test_jpeg_fringes_and_tilt_change_the_image_only():
+    plain = render(5, width=200, height=200, um_per_px=0.25)
+    for optics in (Optics(jpeg=40), Optics(fringe_um=0.2), Optics(tilt_um=0.8), Optics(exposure=1.2, gamma=0.8)):
+        other = render(5, width=200, height=200, um_per_px=0.25, optics=optics)
+        assert np.array_equal(other.white_cells, plain.white_cells)
+        assert np.abs(other.image.astype(int) - plain.image).mean() > 1

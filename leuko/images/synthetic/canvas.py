@@ -56,7 +56,8 @@ class Canvas:
         depth, width = self.rng.uniform(*style.pallor), self.rng.normal(style.pallor_width, 0.07)
         if cell.form in ("spherocyte", "sickle", "fragment"):
             depth = 0
-        pallor = depth / (1 + np.exp((outwards - width) / 0.08))
+        pale = cell.across_slit(x, y) if cell.form == "slit" else outwards
+        pallor = depth / (1 + np.exp((pale - width) / 0.08))
         if cell.form == "target":
             pallor -= 0.9 * depth * np.exp(-((outwards / (0.5 * width)) ** 2))
         rim = style.rim * np.exp(-(((outwards - 0.85) / 0.12) ** 2))

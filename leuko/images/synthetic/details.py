@@ -32,10 +32,11 @@ class WhiteLook:
     def draw(cls, rng: Rng, variety: float) -> WhiteLook:
         """A random look, the farther from the plain one the larger the variety, 0-1."""
         spread = 0.35 * variety
+        faint = rng.uniform(0.2, 0.7) if rng.random() < 0.15 * variety else 1
         return cls(
             chromatin=float(np.exp(rng.normal(0, 0.3 * spread))),
             contrast=rng.uniform(1 - 0.7 * variety, 1 + 0.6 * variety),
-            cytoplasm=tuple(np.exp(rng.normal([0, 0, -spread], [spread, spread, 1.3 * spread]))),
+            cytoplasm=tuple(faint * np.exp(rng.normal([0, 0, -spread], [spread, spread, 1.3 * spread]))),
             roughness=rng.uniform(0.2 - 0.15 * variety, 0.2 + 0.1 * variety),
             edge=rng.uniform(0.4 - 0.6 * variety, 0.4 + 0.4 * variety),
             halo=variety * rng.uniform(0, 0.6) if rng.random() < 0.4 else 0,

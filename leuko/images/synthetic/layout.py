@@ -59,7 +59,7 @@ class WhiteCell:
     nucleoli: list[Blob]
 
     @classmethod
-    def draw(cls, rng: Rng, kind: str, body: Blob) -> Self:
+    def draw(cls, rng: Rng, kind: str, body: Blob, variety: float = 0) -> Self:
         """A random nucleus for a body of a kind."""
         properties = KINDS[kind]
         count = rng.integers(*properties.lobes, endpoint=True)
@@ -69,10 +69,20 @@ class WhiteCell:
         else:  # a horseshoe
             shift, step = 0.52 * body.radius, rng.uniform(4, 4.6) / (count - 1)
             angles = rng.uniform(0, 2 * np.pi) + step * np.arange(count) + rng.normal(0, 0.15, count)
+        smallest, places = 0.9, _around(body, shift, angles)
+        if variety and count > 1:  # less even than a horseshoe: a ribbon that wanders
+            smallest = 0.9 - 0.3 * variety
+            turns = rng.uniform(0.45, 1.15) * step * rng.uniform(0.5, 1.5, count)
+            away = shift * np.clip(rng.normal(1, 0.3 * variety, count), 0.2, 1.25)
+            places = np.concatenate([_around(body, a, t[None]) for a, t in zip(away, np.cumsum(turns), strict=True)])
         lobes = [
-            Blob.draw(rng, x, y, radius * rng.uniform(0.9, 1), 0.09, rng.uniform(*properties.notch))
-            for x, y in _around(body, shift, angles)
+            Blob.draw(rng, x, y, radius * rng.uniform(smallest, 1), 0.09, rng.uniform(*properties.notch))
+            for x, y in places
         ]
+        if variety and count == 1:  # a long cell has a long nucleus
+            waves = lobes[0].waves.copy()
+            waves[0] = body.waves[0] * [rng.uniform(0.5, 1.2), 1]
+            lobes = [replace(lobes[0], waves=waves)]
         angles = rng.uniform(0, 2 * np.pi, rng.integers(*properties.nucleoli, endpoint=True))
         spots = _around(lobes[0], rng.uniform(0, 0.55) * radius, angles)
         return cls(kind, body, lobes, [Blob.draw(rng, x, y, rng.uniform(0.6, 1), 0.1) for x, y in spots])
@@ -128,6 +138,8 @@ def place_white_cells(
         properties, bodies = KINDS[kind], [cell.body for cell in cells]
         unevenness = properties.unevenness * (1 + 1.5 * variety * rng.random() if variety else 1)
         body = Blob.draw(rng, 0, 0, rng.uniform(*properties.diameter_um) / 2, unevenness)
+        if variety and rng.random() < 0.3:
+            body.waves[0, 0] = variety * rng.uniform(0.06, 0.2)  # oval
         options = rng.uniform(0, size, (10 * _TRIES, 2))
         gap = 0.5 + 2 * max(blob.reach - blob.radius for blob in [body, *bodies])  # even where both bulge
         if cells and rng.random() < touching:
@@ -147,7 +159,7 @@ def place_white_cells(
         x, y, clearance = _pick(options, body.radius, bodies, gap) if len(options) else (0, 0, -np.inf)
         if clearance < gap:
             raise ValueError(f"no room for white cell {len(cells) + 1} in {size[0]:.0f} × {size[1]:.0f} µm")
-        cells.append(WhiteCell.draw(rng, kind, replace(body, x=x, y=y)))
+        cells.append(WhiteCell.draw(rng, kind, replace(body, x=x, y=y), variety))
     return cells
 
 

@@ -85,6 +85,12 @@ class RedCell:
         long = self.body.radius * self.stretch**0.5 * (1 + self.bend + self.taper) * (1 + self.spikes[1])
         return Blob(self.body.x, self.body.y, long, self.body.waves, 0, 0) if self.is_warped else self.body
 
+    def across_slit(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Place between centre (0) and edge (1), three times as far across the heading: a pale slit, not a disc."""
+        cos, sin = np.cos(self.heading), np.sin(self.heading)
+        u, v = (x - self.body.x) * cos + (y - self.body.y) * sin, (y - self.body.y) * cos - (x - self.body.x) * sin
+        return np.hypot(u, 3 * v) / self.body.radius
+
     def distance(self, x: np.ndarray, y: np.ndarray, um_per_px: float) -> tuple[np.ndarray, np.ndarray]:
         """Distance to the outline in µm, negative inside, and place between centre (0) and edge (1)."""
         if not self.is_warped:
