@@ -1,1 +1,0 @@
-"""Segmentation by a network that learnt from several laboratories and from drawn smears."""

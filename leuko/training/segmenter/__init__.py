@@ -1,1 +1,0 @@
-"""Training of the segmentation network: sources, labels by a teacher, views, loss, rounds, export."""
