@@ -15,8 +15,11 @@ import numpy as np
 from scipy import ndimage
 
 from leuko.cells.red_cell_size import RED_CELL_DIAMETER_UM
-from leuko.cells.segmentation.clustering import METHODS, ClusteringMethod
+from leuko.cells.segmentation.clustering import METHODS as CLUSTERING
+from leuko.cells.segmentation.clustering import ClusteringMethod
 from leuko.cells.segmentation.colour_space import Colours
+from leuko.cells.segmentation.learned.field import segment_field
+from leuko.cells.segmentation.learned.network import SegmentationNetwork
 from leuko.cells.segmentation.masks import components, mean_area_by_area, typical_area
 from leuko.cells.segmentation.nuclei import find_nuclei, find_stained, foregrounds
 from leuko.cells.segmentation.plausibility import are_red_cells, describe_scale_conflict, why_unreliable
@@ -67,6 +70,8 @@ class SizeParameters:
     min_fragment_by_white: float = 0.25
 
 
+METHODS = ("learned", *CLUSTERING)
+DEFAULT_METHOD = "fuzzy"
 WORKING_SCALE = WorkingScaleParameters()
 SIZES = SizeParameters()
 
@@ -90,28 +95,38 @@ class _Objects:
     red_cells_plausible: bool | None
 
 
-def segment(image: np.ndarray, method: str = "fuzzy", um_per_px: float | None = None) -> Segmentation:
+def segment(
+    image: np.ndarray,
+    method: str = DEFAULT_METHOD,
+    um_per_px: float | None = None,
+    network: SegmentationNetwork | None = None,
+) -> Segmentation:
     """Segment the cells of a smear, of a whole field or of a single cell.
 
     Args:
         image: uint8, H × W × 3, RGB.
-        method: how colours are clustered, one of `METHODS`; all else is the same.
+        method: one of `METHODS`: `learned`, or how the paper's two-stage segmentation clusters colours.
         um_per_px: the size of a pixel that the file states, if any; used where red cells give no scale.
+        network: of the method `learned`; by default the one that belongs to this version.
 
     Raises:
         KeyError: there is no such method.
     """
-    clustering = METHODS[method]
+    learned = method == "learned"
+    clustering = CLUSTERING["fuzzy" if learned else method]
     view = field_of_view.find(image)
-    if view is not None:
-        return _embed(_segment_field(view.crop(image), clustering, um_per_px), view)
-    cell = masked_cell_detection.find(image)
+    cell = masked_cell_detection.find(image) if view is None else None
     if cell is not None:
         return _segment_masked_cell(image, cell, clustering, um_per_px)
-    return _segment_field(image, clustering, um_per_px)
+    smear = image if view is None else view.crop(image)
+    if learned:
+        segmentation = segment_field(smear, network or SegmentationNetwork.embedded(), um_per_px)
+    else:
+        segmentation = _segment_by_colours(smear, clustering, um_per_px)
+    return segmentation if view is None else _embed(segmentation, view)
 
 
-def _segment_field(image: np.ndarray, method: ClusteringMethod, um_per_px: float | None) -> Segmentation:
+def _segment_by_colours(image: np.ndarray, method: ClusteringMethod, um_per_px: float | None) -> Segmentation:
     """The segmentation of an image all of which shows a smear."""
     height, width = image.shape[:2]
     first_scale = min(1.0, max(WORKING_SCALE.first_side_px / max(height, width), 1 / min(height, width)))
@@ -146,10 +161,12 @@ def _segment_field(image: np.ndarray, method: ClusteringMethod, um_per_px: float
 def _embed(segmentation: Segmentation, view: FieldOfView) -> Segmentation:
     """The segmentation of an eyepiece's disc on the whole image, without objects outside the disc."""
     inside = view.inside()
+    kept = np.unique(segmentation.white_cells[inside & (segmentation.white_cells > 0)]) - 1
     white_cells, red_cells, platelets = (
         view.embed(_renumber(np.where(inside, labels, 0)))
         for labels in (segmentation.white_cells, segmentation.red_cells, segmentation.platelets)
     )
+    smudges, confidence = segmentation.smudges, segmentation.confidence
     in_nucleus = view.embed(np.where(inside & (segmentation.nuclei > 0), 1, 0).astype(np.int32))
     return replace(
         segmentation,
@@ -158,6 +175,8 @@ def _embed(segmentation: Segmentation, view: FieldOfView) -> Segmentation:
         red_cells=red_cells,
         platelets=platelets,
         surround=view.surround(),
+        smudges=None if smudges is None else view.embed(_renumber(np.where(inside, smudges, 0))),
+        confidence=None if confidence is None else confidence[kept],
     )
 
 

@@ -30,6 +30,8 @@ class Segmentation:
         masked_cell: whether the image shows a single cell cut out of its surroundings, as in C-NMC: no field, no red
             cells and no scale are to be expected.
         surround: bool, H × W: what lies outside the field of view, as around an eyepiece's disc; None where all is in.
+        smudges: int32, H × W: smudge cells, which are no white cells here; None where the method does not find them.
+        confidence: float32, one per white cell in the order of ids, 0 to 1; None where the method gives none.
     """
 
     nuclei: np.ndarray
@@ -44,6 +46,8 @@ class Segmentation:
     unreliable_reason: str = ""
     masked_cell: bool = False
     surround: np.ndarray | None = None
+    smudges: np.ndarray | None = None
+    confidence: np.ndarray | None = None
 
     @property
     def area(self) -> int:

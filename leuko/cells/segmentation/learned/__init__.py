@@ -1,0 +1,1 @@
+"""Segmentation by a network that learnt from several laboratories and from drawn smears."""

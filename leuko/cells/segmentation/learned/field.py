@@ -1,0 +1,147 @@
+"""Segmentation of a field by the network: classes of pixels, cells by votes, the scale by red cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from leuko.cells.red_cell_size import RED_CELL_DIAMETER_UM
+from leuko.cells.segmentation.learned.cell_votes import RED_CELLS, SMUDGES, WHITE_CELLS, Votes, gather
+from leuko.cells.segmentation.learned.classes import CYTOPLASM, NUCLEUS, PLATELET, RED_CELL, SMUDGE
+from leuko.cells.segmentation.learned.network import STRIDE, SegmentationNetwork
+from leuko.cells.segmentation.learned.scale_search import find_scale
+from leuko.cells.segmentation.masks import components
+from leuko.cells.segmentation.plausibility import describe_scale_conflict
+from leuko.cells.segmentation.result import ScaleSource, Segmentation
+
+
+@dataclass(frozen=True)
+class FieldParameters:
+    """What counts as a cell; areas in red cells' areas.
+
+    Attributes:
+        min_nucleus: of a white cell.
+        min_white: area of a white cell that the border does not cut.
+        min_platelet: area.
+        min_scale_cells: whole red cells that give a scale.
+    """
+
+    min_nucleus: float = 0.15
+    min_white: float = 0.5
+    min_platelet: float = 0.02
+    min_scale_cells: int = 3
+
+
+PARAMETERS = FieldParameters()
+
+
+def segment_field(image: np.ndarray, network: SegmentationNetwork, um_per_px: float | None) -> Segmentation:
+    """The segmentation of an image all of which shows a smear.
+
+    Args:
+        image: uint8, H × W × 3, RGB.
+        network: that finds the cells.
+        um_per_px: the size of a pixel that the file states, if any; used where red cells give no scale.
+    """
+    looks = find_scale(image, network)
+    shares, offsets = looks.look.shares, looks.look.offsets
+    diameter = (looks.look.red_diameter or 0.0) / STRIDE or 16.0
+    kind = shares.argmax(axis=0)
+    red_area = np.pi / 4 * diameter**2
+    white = gather((kind == CYTOPLASM) | (kind == NUCLEUS), offsets, diameter, WHITE_CELLS)
+    red = gather(kind == RED_CELL, offsets, diameter, RED_CELLS)
+    smudges = gather(kind == SMUDGE, offsets, diameter, SMUDGES)
+    white_labels, confidence = _white_cells(white, kind == NUCLEUS, shares, red_area)
+    measured = _red_diameter(red.labels, diameter)
+    height, width = image.shape[:2]
+    factor = looks.factor / STRIDE
+    whole_white = shares[CYTOPLASM] + shares[NUCLEUS]
+    labels = _enlarge(white_labels, whole_white, (width, height))
+    nuclei = np.where(_smooth(shares[NUCLEUS] - shares[CYTOPLASM], (width, height)) > 0, labels, 0).astype(np.int32)
+    platelets = np.zeros(kind.shape, np.int32)
+    for number, component in enumerate(components(kind == PLATELET, PARAMETERS.min_platelet * red_area), start=1):
+        platelets[component.window][component.mask] = number
+    others = [
+        np.where(labels > 0, 0, _enlarge(found, share, (width, height)))
+        for found, share in (
+            (red.labels, shares[RED_CELL]),
+            (platelets, shares[PLATELET]),
+            (smudges.labels, shares[SMUDGE]),
+        )
+    ]
+    red_cells, platelets, smudge_cells = (_renumber(found)[0] for found in others)
+    labels, kept = _renumber(labels)
+    nuclei = np.where(nuclei > 0, labels, 0).astype(np.int32)
+    scale = RED_CELL_DIAMETER_UM * factor / measured if measured else None
+    source: ScaleSource | None = "red cells" if scale else "file" if um_per_px else None
+    return Segmentation(
+        nuclei,
+        labels,
+        red_cells,
+        platelets,
+        scale or um_per_px,
+        scale_source=source,
+        scale_conflict=describe_scale_conflict(scale, um_per_px),
+        red_cells_plausible=True if measured else None,
+        smudges=smudge_cells,
+        confidence=confidence[kept].astype(np.float32),
+    )
+
+
+def _white_cells(
+    votes: Votes, nucleus: np.ndarray, shares: np.ndarray, red_area: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels, ids without gaps, of what is large enough and has a nucleus, and the confidence in each."""
+    labels = votes.labels
+    count = len(votes.unity) + 1
+    sizes = np.bincount(labels.ravel(), minlength=count)
+    nuclei = np.bincount(labels[nucleus], minlength=count)
+    certainty = np.bincount(labels.ravel(), (shares[CYTOPLASM] + shares[NUCLEUS]).ravel(), minlength=count)
+    edge = np.zeros(count, bool)
+    edge[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
+    kept = (sizes >= np.where(edge, 0.5, 1) * PARAMETERS.min_white * red_area) & (
+        nuclei >= PARAMETERS.min_nucleus * red_area
+    )
+    kept[0] = False
+    new = np.cumsum(kept) * kept
+    confidence = votes.unity * (certainty / np.maximum(sizes, 1))[1:]
+    return new[labels].astype(np.int32), confidence[kept[1:]]
+
+
+def _red_diameter(labels: np.ndarray, expected: float) -> float | None:
+    """The median diameter of whole red cells, px of the maps; None where there are too few."""
+    sizes = np.bincount(labels.ravel())
+    sizes[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = 0
+    diameters = 2 * np.sqrt(sizes[1:] / np.pi)
+    alike = diameters[(diameters > expected / 1.6) & (diameters < expected * 1.6)]
+    return float(np.median(alike)) if len(alike) >= PARAMETERS.min_scale_cells else None
+
+
+def _smooth(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A map of the network at a width and height of the image."""
+    return cv2.resize(values, size, interpolation=cv2.INTER_LINEAR)
+
+
+def _enlarge(labels: np.ndarray, share: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Labels of the maps at a width and height of the image, with the smooth outline of a share of 0.5."""
+    grown = _grow(labels)
+    enlarged = cv2.resize(grown, size, interpolation=cv2.INTER_NEAREST)
+    return np.where(_smooth(share, size) > 0.5, enlarged, 0)
+
+
+def _grow(labels: np.ndarray) -> np.ndarray:
+    """Labels that reach one pixel farther into what has none."""
+    return np.where(
+        labels > 0, labels, cv2.dilate(labels.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.int32)
+    )
+
+
+def _renumber(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same labels, int32, numbered from 1 without gaps; and the old ids less 1."""
+    present = np.flatnonzero(np.bincount(labels.ravel()))
+    present = present[present > 0]
+    new = np.zeros(labels.max() + 1, np.int32)
+    new[present] = np.arange(1, len(present) + 1)
+    return new[labels], present - 1

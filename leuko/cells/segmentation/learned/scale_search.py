@@ -1,0 +1,84 @@
+"""The scale at which the network sees an image best: found in a first look at low resolution, checked in the second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from leuko.cells.segmentation.learned.network import Look, SegmentationNetwork
+
+
+@dataclass(frozen=True)
+class ScaleParameters:
+    """Working scales; diameters are of a red cell.
+
+    Attributes:
+        first_side_px: longer side of the first look.
+        min_diameter_px, max_diameter_px: at the working scale. Smaller cells lose their shape, larger ones cost time.
+        tolerance: ratio of the diameters of a look and the one expected, above which the network looks again.
+        max_looks: then it stays with the last.
+        max_enlargement: more adds no detail.
+        max_pixels: of the image at the working scale, which bounds the time.
+    """
+
+    first_side_px: int = 384
+    min_diameter_px: float = 20.0
+    max_diameter_px: float = 36.0
+    tolerance: float = 1.25
+    max_looks: int = 3
+    max_enlargement: float = 2.0
+    max_pixels: float = 4e6
+
+
+PARAMETERS = ScaleParameters()
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The last look at an image, and the one before.
+
+    Attributes:
+        look: of the resized image.
+        factor: by which the image was resized for it.
+        earlier: the look before, None where the first look was at the right scale.
+        image: uint8, h × w × 3, the resized image.
+    """
+
+    look: Look
+    factor: float
+    image: np.ndarray
+    earlier: Look | None
+
+
+def find_scale(image: np.ndarray, network: SegmentationNetwork) -> Looks:
+    """Look at an image, uint8, H × W × 3, RGB, until cells have a working size."""
+    height, width = image.shape[:2]
+    factor = min(1.0, PARAMETERS.first_side_px / max(height, width))
+    resized = resize(image, factor)
+    look, earlier = network.look(resized), None
+    for _ in range(PARAMETERS.max_looks - 1):
+        if look.red_diameter is None:
+            break
+        wanted = _working_factor(look.red_diameter / factor, height, width)
+        if max(wanted / factor, factor / wanted) < PARAMETERS.tolerance:
+            break
+        factor, earlier = wanted, look
+        resized = resize(image, factor)
+        look = network.look(resized)
+    return Looks(look, factor, resized, earlier)
+
+
+def _working_factor(red_diameter: float, height: int, width: int) -> float:
+    """The factor by which to resize an image whose red cells have a diameter in px."""
+    low, high = (px / red_diameter for px in (PARAMETERS.min_diameter_px, PARAMETERS.max_diameter_px))
+    most = np.sqrt(PARAMETERS.max_pixels / (height * width))
+    least = 16 / min(height, width)
+    return float(max(min(np.clip(1.0, low, high), PARAMETERS.max_enlargement, most), min(least, 1.0)))
+
+
+def resize(image: np.ndarray, factor: float) -> np.ndarray:
+    """An image resized by a factor."""
+    interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return image if factor == 1 else cv2.resize(image, None, fx=factor, fy=factor, interpolation=interpolation)

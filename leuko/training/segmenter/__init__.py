@@ -1,0 +1,1 @@
+"""Training of the segmentation network: sources, labels by a teacher, views, loss, rounds, export."""

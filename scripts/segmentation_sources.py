@@ -1,0 +1,84 @@
+"""Write the lists of images that the shipped segmentation network is trained on.
+
+    python -m scripts.segmentation_sources ../shared/data build/segmentation
+
+One list a laboratory, as `leuko train-segmenter` reads them: BCCD (masks and boxes, even-numbered files), Raabin (boxes,
+even-numbered files), Chula (fields without white cells, every second file), PBC (single cells), and Aria (only images of
+the training part of the embedded model's split). The other files measure.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SPLIT = ROOT / "leuko" / "networks" / "embedded" / "evaluation" / "split.json"
+COLUMNS = "image", "mask", "boxes", "white_cells", "red_boxes"
+WITH_WHITE_CELLS = "97.jpg"  # of Chula; two white cells, looked at
+NO_WHITE_CELL = "platelet"  # the kind of PBC that has none in the middle
+
+
+def main(data: Path, output: Path) -> None:
+    output.mkdir(parents=True, exist_ok=True)
+    for name, rows in (
+        ("bccd", bccd(data / "bccd")),
+        ("raabin", raabin(data / "raabin")),
+        ("chula", chula(data / "chula")),
+        ("pbc", pbc(data / "pbc")),
+        ("aria", aria(data / "aria")),
+    ):
+        with (output / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, restval="")
+            writer.writeheader()
+            for row in rows:
+                writer.writerow(
+                    {
+                        column: os.path.relpath(value, output) if isinstance(value, Path) else value
+                        for column, value in row.items()
+                    }
+                )
+
+
+Row = dict[str, Path | str]
+
+
+def bccd(folder: Path) -> Iterable[Row]:
+    for image in sorted((folder / "JPEGImages").glob("*.jpg")):
+        number = int(image.stem[-5:])
+        mask = folder / "wbc_masks" / f"BloodImage_Mask_{number:05d}.png"
+        if number % 2 == 0 and mask.is_file():
+            yield {"image": image, "mask": mask, "boxes": folder / "Annotations" / f"{image.stem}.xml"}
+
+
+def raabin(folder: Path) -> Iterable[Row]:
+    for image in sorted((folder / "images").glob("*.jpg")):
+        if int(image.stem) % 2 == 0:
+            yield {"image": image, "boxes": folder / "boxes" / f"{image.stem}.txt", "red_boxes": "all"}
+
+
+def chula(folder: Path) -> Iterable[Row]:
+    for part in ("fields", "anaemia"):
+        for image in sorted((folder / part).glob("*.[jJ]*"))[::2]:
+            if image.name != WITH_WHITE_CELLS:
+                yield {"image": image, "white_cells": "none"}
+
+
+def pbc(folder: Path) -> Iterable[Row]:
+    for kind in sorted(folder.iterdir()):
+        for image in sorted(kind.glob("*.jpg")):
+            yield {"image": image, "white_cells": "platelet" if kind.name == NO_WHITE_CELL else "middle"}
+
+
+def aria(folder: Path) -> Iterable[Row]:
+    for name, (part, _) in json.loads(SPLIT.read_text())["files"].items():
+        if part == "train":
+            yield {"image": folder / name}
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
