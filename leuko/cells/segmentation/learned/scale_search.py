@@ -23,11 +23,11 @@ class ScaleParameters:
         max_pixels: of the image at the working scale, which bounds the time.
     """
 
-    first_side_px: int = 384
+    first_side_px: int = 256
     min_diameter_px: float = 20.0
     max_diameter_px: float = 36.0
     tolerance: float = 1.25
-    max_looks: int = 3
+    max_looks: int = 4
     max_enlargement: float = 2.0
     max_pixels: float = 4e6
 
