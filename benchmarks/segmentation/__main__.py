@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.segmentation import all_folders, changed_fields, contact_sheets, drawn_fields, known_cells
 from benchmarks.segmentation.run import Run, Segmenter
 from benchmarks.segmentation.speed import speed
+from leuko.cells.segmentation import METHODS
 
 ROOT = Path(__file__).parents[2]
 Figures = dict[str, dict[str, Any]]
@@ -34,7 +35,7 @@ SECTIONS: Mapping[str, Callable[[Run], Figures]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--methods", nargs="+", default=["fuzzy", "learned"])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=["fuzzy", "learned"])
     parser.add_argument("--network", type=Path, help="an ONNX file for the method learned, instead of the embedded one")
     parser.add_argument("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS), metavar="NAME")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "segmentation.json")

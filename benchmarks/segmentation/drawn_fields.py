@@ -111,11 +111,10 @@ def _counted(segmenter: Segmenter, smear: Smear) -> Counted:
         found = segmenter(smear.image)
     except Exception:  # counted, whatever it is: a method must not fail on any image
         return truth._replace(failed=True)
-    smudges = getattr(found, "smudges", None)
     return truth._replace(
         white=_count(found.white_cells, LEAST_WHITE * red_area),
         red=_count(found.red_cells, LEAST_RED * red_area),
-        smudges=0 if smudges is None else int(smudges.max(initial=0)),
+        smudges=0 if found.smudges is None else int(found.smudges.max(initial=0)),
         scale=found.um_per_px / smear.um_per_px if found.um_per_px else np.nan,
     )
 

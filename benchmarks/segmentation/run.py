@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import cache, partial
 from multiprocessing import get_context
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from leuko.cells.segmentation import Segmentation, segment
+from leuko.cells.segmentation.learned.network import SegmentationNetwork
 from leuko.images.decode import decode
 from leuko.images.quality.assessment import assess
 from leuko.inference.field_json import why_no_cells
@@ -44,11 +45,9 @@ class Segmenter:
         return segment(image, method=self.method, network=_opened(self.network))
 
 
-@lru_cache(maxsize=1)
-def _opened(file: Path) -> Any:
-    from leuko.cells.segmentation.learned import SegmentationNetwork
-
-    return SegmentationNetwork.open(file)
+@cache
+def _opened(file: Path) -> SegmentationNetwork:
+    return SegmentationNetwork(file)
 
 
 class Summary(NamedTuple):
@@ -119,12 +118,11 @@ def summarise(segmenter: Segmenter, file: Path) -> Summary:
     """The summary of an image."""
     image = decode(file)
     found = segmenter(image)
-    smudges = getattr(found, "smudges", None)
     return Summary(
         white=int(found.white_cells.max(initial=0)),
         red=int(found.red_cells.max(initial=0)),
         platelets=int(found.platelets.max(initial=0)),
-        smudges=0 if smudges is None else int(smudges.max(initial=0)),
+        smudges=0 if found.smudges is None else int(found.smudges.max(initial=0)),
         whole_red=sum(not box["touches_border"] for box in found.boxes("red_cell")),
         middle=in_middle(found.white_cells),
         um_per_px=found.um_per_px if found.scale_source == "red cells" else None,
