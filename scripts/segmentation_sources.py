@@ -2,9 +2,9 @@
 
     python -m scripts.segmentation_sources ../shared/data build/segmentation
 
-One list a laboratory, as `leuko train-segmenter` reads them: BCCD (masks and boxes, even-numbered files), Raabin (boxes,
-even-numbered files), Chula (fields without white cells, every second file), PBC (single cells), and Aria (only images of
-the training part of the embedded model's split). The other files measure.
+One list a laboratory, as `leuko train-segmenter` reads them: BCCD (masks and boxes, even-numbered files), Raabin
+(boxes, even-numbered files), Chula (fields without white cells, every second file), PBC (single cells), and Aria (only
+images of the training part of the embedded model's split). The other files measure.
 """
 
 from __future__ import annotations

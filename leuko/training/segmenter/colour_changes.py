@@ -1,8 +1,8 @@
 """Random changes of colour, light and sharpness: a smear as other laboratories would stain and photograph it.
 
-Colours change as optical densities, in which dyes add up (Ruifrok & Johnston 2001; jitter in stain space after Tellez et
-al., "Quantifying the effects of data augmentation and stain color normalization", 2019, arXiv:1902.06543). Red cells,
-nuclei and cytoplasm also change each for itself, so that no colour tells them apart, only structure.
+Colours change as optical densities, in which dyes add up (Ruifrok & Johnston 2001; jitter in stain space after Tellez
+et al., "Quantifying the effects of data augmentation and stain color normalization", 2019, arXiv:1902.06543). Red
+cells, nuclei and cytoplasm also change each for itself, so that no colour tells them apart, only structure.
 """
 
 from __future__ import annotations
@@ -143,5 +143,5 @@ def _camera(image: np.ndarray, red_diameter: float, rng: Rng) -> np.ndarray:
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.4:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(*PARAMETERS.jpeg))]
-        image = cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR)
+        image = np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR))
     return image

@@ -67,7 +67,7 @@ def write(examples: list[Example], file: Path) -> None:
         for name in ("image", "classes", "instances", "red_diameter")
     }
     draft = file.with_suffix(".draft.npz")
-    np.savez(draft, **arrays)
+    np.savez(draft, allow_pickle=False, **arrays)
     draft.replace(file)
 
 

@@ -17,7 +17,6 @@ from torch.utils.data import DataLoader, Dataset
 from leuko.cells.segmentation.learned.classes import CYTOPLASM, NUCLEUS
 from leuko.training.segmenter.example import UNKNOWN, Example
 from leuko.training.segmenter.unet import SegmentationUNet
-from leuko.training.segmenter.views import PARAMETERS as VIEWS
 from leuko.training.segmenter.views import View, draw
 
 _log = logging.getLogger("leuko")
@@ -71,8 +70,8 @@ class _Views(Dataset[tuple[np.ndarray, ...]]):
     def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
         cv2_threads_off()
         rng = np.random.default_rng([self.seed, self.first + index])
-        chosen = self.sources[rng.choice(len(self.sources), p=self.shares)]
-        view: View = draw([chosen[rng.integers(len(chosen))] for _ in range(6)], rng)
+        chosen = self.sources[int(rng.choice(len(self.sources), p=self.shares))]
+        view: View = draw([chosen[int(rng.integers(len(chosen)))] for _ in range(6)], rng)
         return view.image.transpose(2, 0, 1), view.classes, view.offsets, view.diameter
 
 

@@ -1,7 +1,7 @@
 """Labels of a training image: what is known of it, and a teacher's segmentation for the rest.
 
-The teacher is the fuzzy two-stage colour segmentation in the first round, and the network of that round in the second. A
-teacher's result is used only where it is plausible; where it contradicts what is known, pixels are unknown.
+The teacher is the fuzzy two-stage colour segmentation in the first round, and the network of that round in the second.
+A teacher's result is used only where it is plausible; where it contradicts what is known, pixels are unknown.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def _unknown_smudges(labels: _Labels, image: np.ndarray, teacher: Segmentation) 
     if length < PARAMETERS.min_tint**2:
         return
     like = red & (((tint - from_red) @ axis) / length > PARAMETERS.smudge_tint)
-    found, count = ndimage.label(ndimage.binary_opening(like, iterations=max(round(0.08 * labels.red_diameter), 1)))
+    found, _ = ndimage.label(ndimage.binary_opening(like, iterations=max(round(0.08 * labels.red_diameter), 1)))
     areas = np.bincount(found.ravel())
     for number in np.flatnonzero(areas[1:] > PARAMETERS.smudge_area * labels.red_area / 2) + 1:
         near = cv2.dilate((found == number).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
@@ -190,7 +190,7 @@ def _set_white_cells(labels: _Labels, mask: np.ndarray, boxes: tuple[Box, ...] |
     wrong = labels.white & ~cell
     labels.forget(wrong)
     labels.classes[cell] = np.where(mask[cell] > PARAMETERS.nucleus, NUCLEUS, CYTOPLASM)
-    parts, count = ndimage.label(ndimage.binary_opening(cell, iterations=1) & cell)
+    parts, _ = ndimage.label(ndimage.binary_opening(cell, iterations=1) & cell)
     labels.instances[cell] = 0
     drawn = [
         (box.x0 * width, box.y0 * height, box.x1 * width, box.y1 * height)
@@ -265,7 +265,7 @@ def _one_in_the_middle(labels: _Labels) -> bool:
 
 
 def _check_red_cells(labels: _Labels, boxes: list[tuple[int, int, int, int]], complete: bool) -> None:
-    """Hold red cells against boxes: an unmatched box becomes an ellipse; unmatched cells are unknown if all have boxes."""
+    """Hold red cells against boxes: a box without one becomes an ellipse; if `complete`, cells without are unknown."""
     free = list(boxes)
     unmatched = []
     for number, window, _ in list(labels.cells(labels.classes == RED_CELL)):

@@ -2,13 +2,13 @@
 
 A list has a header and these columns; all but `image` may be empty or absent. Paths are relative to the list.
 
-| column | meaning |
-|---|---|
-| `image` | the file |
-| `mask` | an image of the same size: nuclei of white cells 255, cytoplasm 128, all else 0 |
-| `boxes` | Pascal VOC (`.xml`) or YOLO (`.txt`: class, x, y, width, height as shares of the sides; 0 white cell, 1 red cell, 2 platelet) |
-| `white_cells` | `none`; `platelet`: none, and a platelet in the middle; `middle`: one in the middle and perhaps others; empty: by `mask`, by `boxes`, or by the teacher |
-| `red_boxes` | `all` if every red cell has a box; else boxes only confirm red cells |
+image: the file.
+mask: an image of the same size: nuclei of white cells 255, cytoplasm 128, all else 0.
+boxes: a file of Pascal VOC (`.xml`), or of YOLO (`.txt`: class, x, y, width, height as shares of the sides; 0 is a
+    white cell, 1 a red cell, 2 a platelet).
+white_cells: `none`; `platelet`: none, and a platelet in the middle; `middle`: one in the middle and perhaps others;
+    empty: by `mask`, by `boxes`, or by the teacher.
+red_boxes: `all` if every red cell has a box; else boxes only confirm red cells.
 """
 
 from __future__ import annotations

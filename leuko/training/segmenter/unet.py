@@ -1,7 +1,7 @@
 """The segmentation network: a U-Net with the first stages of EfficientNet-Lite0 as its trunk.
 
-Its outputs: classes of pixels and the offset of each pixel to the middle of its cell at half the input's resolution, and
-the diameter of a red cell at a sixteenth. The offsets part touching cells: pixels vote for the middle of their cell
+Its outputs: classes of pixels and the offset of each pixel to the middle of its cell at half the input's resolution,
+and the diameter of a red cell at a sixteenth. The offsets part touching cells: pixels vote for the middle of their cell
 (Neven et al., "Instance segmentation by jointly optimizing spatial embeddings and clustering bandwidth", 2019,
 arXiv:1906.11109; Cheng et al., "Panoptic-DeepLab", 2020, arXiv:1911.10194).
 After Ronneberger et al., "U-Net", 2015, arXiv:1505.04597, and Tan & Le, "EfficientNet", 2019, arXiv:1905.11946.
@@ -10,6 +10,7 @@ After Ronneberger et al., "U-Net", 2015, arXiv:1505.04597, and Tan & Le, "Effici
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -44,9 +45,9 @@ class Trunk(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        whole = timm.create_model(BACKBONE, num_classes=0)
+        whole: Any = timm.create_model(BACKBONE, num_classes=0)
         self.conv_stem, self.bn1 = whole.conv_stem, whole.bn1
-        self.blocks = whole.blocks[: self.STAGES[-1][-1] + 1]
+        self.blocks: nn.Sequential = whole.blocks[: self.STAGES[-1][-1] + 1]
 
     def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:
         """Feature maps at strides 2, 4, 8 and 16."""

@@ -52,8 +52,8 @@ class View:
     Attributes:
         image: uint8, side × side × 3, RGB; 127 where there is nothing.
         classes: uint8, side × side.
-        offsets: float32, 2 × side/2 × side/2: rows and columns to the middle of the cell, in `OFFSET_UNIT_PX`; NaN where
-            unknown.
+        offsets: float32, 2 × side/2 × side/2: rows and columns to the middle of the cell, in `OFFSET_UNIT_PX`; NaN
+            where unknown.
         diameter: float32, side/16 × side/16: logarithm of a red cell's diameter in px; NaN where there is no cell.
     """
 

@@ -65,7 +65,7 @@ class SegmentationNetwork:
         for rows, inner_rows in _tiles(height):
             for columns, inner_columns in _tiles(width):
                 logits, votes, diameters = self._run(image[rows, columns])
-                at, inner = _at(inner_rows, inner_columns, maps_shape), None
+                at = _at(inner_rows, inner_columns, maps_shape)
                 local = _at(_shifted(inner_rows, rows.start), _shifted(inner_columns, columns.start), logits.shape[1:])
                 shares[(slice(None), *at)] = _softmax(logits[(slice(None), *local)])
                 offsets[(slice(None), *at)] = votes[(slice(None), *local)] * (OFFSET_UNIT_PX / STRIDE)
