@@ -52,13 +52,16 @@ class LabellingParameters:
 PARAMETERS = LabellingParameters()
 
 
-def label(image: np.ndarray, known: SourceImage, teacher: Segmentation) -> Example | str:
+def label(
+    image: np.ndarray, known: SourceImage, teacher: Segmentation, sure: np.ndarray | None = None
+) -> Example | str:
     """The example that an image gives, or a sentence: why it gives none.
 
     Args:
         image: uint8, H × W × 3, RGB.
         known: what is known of the image.
         teacher: of the image.
+        sure: bool, H × W: where the teacher is sure; None: everywhere.
     """
     red_diameter = _red_diameter(known, teacher, image.shape[:2])
     if not red_diameter:
@@ -67,6 +70,8 @@ def label(image: np.ndarray, known: SourceImage, teacher: Segmentation) -> Examp
         return teacher.unreliable_reason
     labels = _Labels.start(teacher, red_diameter)
     _unknown_smudges(labels, image, teacher)
+    if sure is not None:
+        labels.classes[~sure] = UNKNOWN
     if known.mask:
         mask = cv2.imread(str(known.mask), cv2.IMREAD_GRAYSCALE)
         if mask is None or mask.shape != image.shape[:2]:
@@ -135,7 +140,7 @@ def _red_diameter(known: SourceImage, teacher: Segmentation, shape: tuple[int, i
         for box in known.boxes or ()
         if box.kind == "red cell" and min(box.x0, box.y0) > 0.01 and max(box.x1, box.y1) < 0.99
     ]
-    if len(sides) >= 3:
+    if len(sides) >= 2:
         return float(np.median(sides))
     if teacher.scale_source == "red cells" and teacher.um_per_px:
         return RED_CELL_DIAMETER_UM / teacher.um_per_px

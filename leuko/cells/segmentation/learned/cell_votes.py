@@ -31,7 +31,7 @@ class VoteParameters:
 
 
 RED_CELLS = VoteParameters()
-WHITE_CELLS = VoteParameters(spread=0.1, apart=0.45, min_area=0.25, near=0.5)
+WHITE_CELLS = VoteParameters(spread=0.22, apart=0.8, min_area=0.25, near=0.5)
 SMUDGES = VoteParameters(spread=0.15, apart=0.6, min_area=0.3, near=0.8)
 
 
@@ -76,6 +76,8 @@ def gather(mask: np.ndarray, offsets: np.ndarray, red_diameter: float, parameter
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
     peaks = (density == cv2.dilate(density, disc)) & (density > 0.02)
     middles = _one_each(peaks)
+    if not len(middles):
+        return Votes(labels, np.zeros(0))
     owner = _nearest(middles, shape)[y, x]
     away = np.hypot(y - middles[owner, 0], x - middles[owner, 1])
     near = away <= parameters.near * red_diameter

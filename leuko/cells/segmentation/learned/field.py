@@ -10,7 +10,7 @@ import numpy as np
 from leuko.cells.red_cell_size import RED_CELL_DIAMETER_UM
 from leuko.cells.segmentation.learned.cell_votes import RED_CELLS, SMUDGES, WHITE_CELLS, Votes, gather
 from leuko.cells.segmentation.learned.classes import CYTOPLASM, NUCLEUS, PLATELET, RED_CELL, SMUDGE
-from leuko.cells.segmentation.learned.network import STRIDE, SegmentationNetwork
+from leuko.cells.segmentation.learned.network import STRIDE, Look, SegmentationNetwork
 from leuko.cells.segmentation.learned.scale_search import find_scale
 from leuko.cells.segmentation.masks import components
 from leuko.cells.segmentation.plausibility import describe_scale_conflict
@@ -46,8 +46,20 @@ def segment_field(image: np.ndarray, network: SegmentationNetwork, um_per_px: fl
         um_per_px: the size of a pixel that the file states, if any; used where red cells give no scale.
     """
     looks = find_scale(image, network)
-    shares, offsets = looks.look.shares, looks.look.offsets
-    diameter = (looks.look.red_diameter or 0.0) / STRIDE or 16.0
+    return cells_of(looks.look, looks.factor, image, um_per_px)
+
+
+def cells_of(look: Look, factor: float, image: np.ndarray, um_per_px: float | None) -> Segmentation:
+    """The segmentation of an image by a look at it.
+
+    Args:
+        look: at the image resized by a factor.
+        factor: see `look`.
+        image: uint8, H × W × 3, RGB.
+        um_per_px: as of `segment_field`.
+    """
+    shares, offsets = look.shares, look.offsets
+    diameter = (look.red_diameter or 0.0) / STRIDE or 16.0
     kind = shares.argmax(axis=0)
     red_area = np.pi / 4 * diameter**2
     white = gather((kind == CYTOPLASM) | (kind == NUCLEUS), offsets, diameter, WHITE_CELLS)
@@ -56,7 +68,6 @@ def segment_field(image: np.ndarray, network: SegmentationNetwork, um_per_px: fl
     white_labels, confidence = _white_cells(white, kind == NUCLEUS, shares, red_area)
     measured = _red_diameter(red.labels, diameter)
     height, width = image.shape[:2]
-    factor = looks.factor / STRIDE
     whole_white = shares[CYTOPLASM] + shares[NUCLEUS]
     labels = _enlarge(white_labels, whole_white, (width, height))
     nuclei = np.where(_smooth(shares[NUCLEUS] - shares[CYTOPLASM], (width, height)) > 0, labels, 0).astype(np.int32)
@@ -74,7 +85,7 @@ def segment_field(image: np.ndarray, network: SegmentationNetwork, um_per_px: fl
     red_cells, platelets, smudge_cells = (_renumber(found)[0] for found in others)
     labels, kept = _renumber(labels)
     nuclei = np.where(nuclei > 0, labels, 0).astype(np.int32)
-    scale = RED_CELL_DIAMETER_UM * factor / measured if measured else None
+    scale = RED_CELL_DIAMETER_UM * factor / STRIDE / measured if measured else None
     source: ScaleSource | None = "red cells" if scale else "file" if um_per_px else None
     return Segmentation(
         nuclei,
