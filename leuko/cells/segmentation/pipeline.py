@@ -189,8 +189,9 @@ def _segment_masked_cell(
     scale = min(1.0, WORKING_SCALE.max_radius_px / np.sqrt(mask.sum() / np.pi))
     small = _resize(np.where(mask[..., None], image[window], np.uint8(255)), scale)
     small_height, small_width = small.shape[:2]
+    colours = Colours.from_image(small)
     inside = _resize_labels(mask.astype(np.uint8), (small_width, small_height)) > 0
-    nucleus = find_nucleus(Colours.from_image(small), np.s_[:, :], inside, method).astype(np.uint8)
+    nucleus = find_nucleus(colours.green_transmittance, colours.lab, inside, method).astype(np.uint8)
     height, width = mask.shape
     nuclei = np.zeros(cell.shape, np.int32)
     nuclei[window] = mask & (_resize_labels(nucleus, (width, height)) > 0)

@@ -101,8 +101,8 @@ def find_white_cells(
 
 
 def find_nucleus(
-    colours: Colours,
-    window: tuple[slice, slice],
+    light: np.ndarray,
+    lab: np.ndarray,
     cell: np.ndarray,
     method: ClusteringMethod,
     parameters: WhiteCellParameters = DEFAULTS,
@@ -110,16 +110,15 @@ def find_nucleus(
     """The nucleus in a cell: the cluster that transmits less green light and is more violet.
 
     Args:
-        colours: of the image.
-        window: of the image.
-        cell: bool, of the window's size.
+        light: float32, h × w, 0 to 1: transmitted green light around the cell.
+        lab: float32, h × w × 3: CIELAB with the background as white.
+        cell: bool, h × w.
         method: of clustering.
         parameters: of this stage.
 
     Returns:
-        bool, of the window's size.
+        bool, h × w.
     """
-    light, lab = colours.green_transmittance[window], colours.lab[window]
     area = cell.sum()
     radius = np.sqrt(area / np.pi)
     tone = np.sqrt(light) + lab @ np.array(parameters.tone, np.float32)
@@ -247,5 +246,7 @@ def _finish(
         cell = components_touching(fill_holes(open_mask(cell, 0.12 * radius)) | lobes, lobes) & (cells[window] == 0)
         if cell.any():
             cells[window][cell] = number
-            nuclei[window][find_nucleus(colours, window, cell, method, parameters)] = number
+            nuclei[window][
+                find_nucleus(colours.green_transmittance[window], colours.lab[window], cell, method, parameters)
+            ] = number
     return cells, nuclei

@@ -9,8 +9,9 @@ import numpy as np
 
 from leuko.cells.red_cell_size import RED_CELL_DIAMETER_UM
 from leuko.cells.segmentation.learned.cell_votes import RED_CELLS, SMUDGES, WHITE_CELLS, Votes, gather
-from leuko.cells.segmentation.learned.classes import CYTOPLASM, NUCLEUS, PLATELET, RED_CELL, SMUDGE
+from leuko.cells.segmentation.learned.classes import BACKGROUND, CYTOPLASM, NUCLEUS, PLATELET, RED_CELL, SMUDGE
 from leuko.cells.segmentation.learned.network import STRIDE, Look, SegmentationNetwork
+from leuko.cells.segmentation.learned.nuclei import refine_nuclei
 from leuko.cells.segmentation.learned.scale_search import find_scale
 from leuko.cells.segmentation.masks import components
 from leuko.cells.segmentation.plausibility import describe_scale_conflict
@@ -26,12 +27,14 @@ class FieldParameters:
         min_white: area of a white cell that the border does not cut.
         min_platelet: area.
         min_scale_cells: whole red cells that give a scale.
+        sure_background: share of a class from which a pixel tells the colour of the background.
     """
 
     min_nucleus: float = 0.15
     min_white: float = 0.5
     min_platelet: float = 0.02
     min_scale_cells: int = 3
+    sure_background: float = 0.9
 
 
 PARAMETERS = FieldParameters()
@@ -70,7 +73,8 @@ def cells_of(look: Look, factor: float, image: np.ndarray, um_per_px: float | No
     height, width = image.shape[:2]
     whole_white = shares[CYTOPLASM] + shares[NUCLEUS]
     labels = _enlarge(white_labels, whole_white, (width, height))
-    nuclei = np.where(_smooth(shares[NUCLEUS] - shares[CYTOPLASM], (width, height)) > 0, labels, 0).astype(np.int32)
+    in_nucleus = (labels > 0) & (_smooth(shares[NUCLEUS] - shares[CYTOPLASM], (width, height)) > 0)
+    in_nucleus = refine_nuclei(image, labels, in_nucleus, _background(image, shares[BACKGROUND]))
     platelets = np.zeros(kind.shape, np.int32)
     for number, component in enumerate(components(kind == PLATELET, PARAMETERS.min_platelet * red_area), start=1):
         platelets[component.window][component.mask] = number
@@ -84,7 +88,7 @@ def cells_of(look: Look, factor: float, image: np.ndarray, um_per_px: float | No
     ]
     red_cells, platelets, smudge_cells = (_renumber(found)[0] for found in others)
     labels, kept = _renumber(labels)
-    nuclei = np.where(nuclei > 0, labels, 0).astype(np.int32)
+    nuclei = np.where(in_nucleus, labels, 0).astype(np.int32)
     scale = RED_CELL_DIAMETER_UM * factor / STRIDE / measured if measured else None
     source: ScaleSource | None = "red cells" if scale else "file" if um_per_px else None
     return Segmentation(
@@ -128,6 +132,14 @@ def _red_diameter(labels: np.ndarray, expected: float) -> float | None:
     diameters = 2 * np.sqrt(sizes[1:] / np.pi)
     alike = diameters[(diameters > expected / 1.6) & (diameters < expected * 1.6)]
     return float(np.median(alike)) if len(alike) >= PARAMETERS.min_scale_cells else None
+
+
+def _background(image: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """The median colour of what the network takes for background, float, 3; white where there is none."""
+    height, width = share.shape
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    empty = small[share > PARAMETERS.sure_background]
+    return np.maximum(np.median(empty, axis=0), 1.0) if len(empty) else np.full(3, 255.0)
 
 
 def _smooth(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
