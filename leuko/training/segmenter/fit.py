@@ -45,7 +45,7 @@ class FitParameters:
     warm_up: int = 40
     average: float = 0.99
     frozen_blocks: int = 2
-    class_weights: tuple[float, ...] = (1.0, 1.0, 1.5, 1.0, 2.0, 2.0)
+    class_weights: tuple[float, ...] = (1.0, 1.0, 1.5, 1.0, 5.0, 3.0)
     dice: float = 0.5
     offset: float = 0.5
     diameter: float = 0.3

@@ -15,7 +15,8 @@ from scipy import ndimage
 
 from leuko.cells.red_cell_size import RED_CELL_DIAMETER_UM
 from leuko.cells.segmentation import Segmentation
-from leuko.cells.segmentation.learned.classes import CYTOPLASM, NUCLEUS, PLATELET, RED_CELL, SMUDGE
+from leuko.cells.segmentation.learned.classes import BACKGROUND, CYTOPLASM, NUCLEUS, PLATELET, RED_CELL, SMUDGE
+from leuko.images import scale_bar
 from leuko.training.segmenter.example import UNKNOWN, Example
 from leuko.training.segmenter.sources import Box, Kind, SourceImage
 
@@ -70,6 +71,8 @@ def label(
         return teacher.unreliable_reason
     labels = _Labels.start(teacher, red_diameter)
     _unknown_smudges(labels, image, teacher)
+    caption = scale_bar.find(image)
+    labels.classes[caption], labels.instances[caption] = BACKGROUND, 0
     if sure is not None:
         labels.classes[~sure] = UNKNOWN
     if known.mask:
@@ -102,11 +105,11 @@ class _Labels:
         instances = np.zeros(teacher.nuclei.shape, np.int32)
         smudges = np.zeros_like(instances) if teacher.smudges is None else teacher.smudges
         kinds = (teacher.red_cells, RED_CELL), (teacher.platelets, PLATELET), (smudges, SMUDGE)
-        for cells, kind in (*kinds, (teacher.white_cells, CYTOPLASM)):
+        for cells, kind in ((teacher.white_cells, CYTOPLASM), *kinds):
             inside = cells > 0
             classes[inside] = kind
             instances[inside] = cells[inside] + instances.max()
-        classes[teacher.nuclei > 0] = NUCLEUS
+        classes[(teacher.nuclei > 0) & (classes == CYTOPLASM)] = NUCLEUS
         return cls(classes, instances, red_diameter)
 
     @property

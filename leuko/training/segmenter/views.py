@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from leuko.cells.segmentation.learned.classes import OFFSET_UNIT_PX
+from leuko.cells.segmentation.learned.classes import BACKGROUND, OFFSET_UNIT_PX
+from leuko.images import scale_bar
 from leuko.training.segmenter.colour_changes import change
 from leuko.training.segmenter.example import UNKNOWN, Example
 
@@ -29,6 +30,8 @@ class ViewParameters:
         min_place: px of a canvas that another example is worth.
         gap: px between two examples, which stays grey.
         aspect: largest ratio of the scales of the two axes.
+        caption: probability of a burned-in scale bar.
+        ink: difference of grey values from which a pixel belongs to it.
     """
 
     side: int = 256
@@ -40,6 +43,8 @@ class ViewParameters:
     min_place: int = 80
     gap: int = 16
     aspect: float = 1.12
+    caption: float = 0.1
+    ink: int = 30
 
 
 PARAMETERS = ViewParameters()
@@ -125,6 +130,10 @@ def _place(view: View, example: Example, place: tuple[int, int, int, int], rng: 
     classes = cv2.resize(classes, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     instances = cv2.resize(instances, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     image = change(image, classes, diameter, rng)
+    if min(size) >= PARAMETERS.min_place and rng.random() < PARAMETERS.caption:
+        burned = scale_bar.burn(image, rng)
+        ink = cv2.absdiff(burned, image).max(axis=2) > PARAMETERS.ink
+        image, classes, instances = burned, np.where(ink, BACKGROUND, classes), np.where(ink, 0, instances)
     layers = [image, classes, instances]
     if turned:
         layers = [np.swapaxes(layer, 0, 1) for layer in layers]
