@@ -92,19 +92,24 @@ def read_image(file: str | Path) -> np.ndarray:
     return as_picture(file).pixels
 
 
-def segment(image: str | Path | np.ndarray | Image.Image, um_per_px: float | None = None) -> Segmentation:
+def segment(
+    image: str | Path | np.ndarray | Image.Image, um_per_px: float | None = None, method: str | None = None
+) -> Segmentation:
     """Segment the white cells, their nuclei, the red cells and the platelets of an image.
 
     Args:
         image: a file, an array (uint8, H × W × 3, RGB) or a Pillow image.
         um_per_px: size of a pixel in micrometres, if it is known; used where red cells give no scale. A file may state
             its own.
+        method: `learned`, `fuzzy`, `k-means` or `otsu`; by default `leuko.cells.segmentation.DEFAULT_METHOD`.
 
     Raises:
         ImageError: the image cannot be used.
+        KeyError: there is no such method.
     """
+    from leuko.cells.segmentation import DEFAULT_METHOD
     from leuko.cells.segmentation import segment as segment_pixels
     from leuko.inference.inputs import as_picture
 
     picture = as_picture(image)
-    return segment_pixels(picture.pixels, um_per_px=um_per_px or picture.um_per_px)
+    return segment_pixels(picture.pixels, method or DEFAULT_METHOD, um_per_px or picture.um_per_px)

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 SMEAR = ROOT / "examples" / "smear.png"
 INSIDE = (
     "leuko/py.typed",
+    "leuko/cells/segmentation/learned/network.onnx",
     "leuko/networks/embedded/leuko.json",
     "leuko/networks/embedded/config.json",
     "leuko/networks/embedded/model.safetensors",

@@ -33,6 +33,7 @@ class CountingParameters:
         min_red: of the median area of red cells; below are fragments, above may still be a small spherocyte.
         red_clump: of the median area of red cells: two cells less their overlap.
         min_red_cells: whole red cells for a reliable median.
+        min_white_cells: counted white cells for a number of smudge cells per 100 of them.
     """
 
     min_white_um: float = 5.0
@@ -40,11 +41,12 @@ class CountingParameters:
     min_red: float = 0.3
     red_clump: float = 1.7
     min_red_cells: int = 10
+    min_white_cells: int = 20
 
 
 PARAMETERS = CountingParameters()
 
-_KINDS = ("white_cells", "red_cells", "platelets")
+_KINDS = ("white_cells", "red_cells", "platelets", "smudge_cells")
 # `Counts.as_json` without its sentences, where nothing can be counted.
 NOT_COUNTED: dict[str, Any] = {
     "counts": dict.fromkeys(_KINDS),
@@ -92,12 +94,14 @@ class Counts:
         white_cells: the tally of white cells.
         red_cells: the tally of red cells.
         platelets: the tally of platelets.
+        smudge_cells: the tally of smudge cells, which are no white cells here; None where they are not looked for.
         blast_share: where blast probabilities were given, else None.
     """
 
     white_cells: Tally
     red_cells: Tally
     platelets: Tally
+    smudge_cells: Tally | None = None
     blast_share: BlastShare | None = None
 
     @property
@@ -111,10 +115,22 @@ class Counts:
         return self.white_cells.total / self.red_cells.total if self.red_cells.total else None
 
     @property
+    def smudges_per_100(self) -> float | None:
+        """Counted smudge cells per 100 counted white cells; None with too few white cells."""
+        if self.smudge_cells is None or self.white_cells.counted < PARAMETERS.min_white_cells:
+            return None
+        return 100 * self.smudge_cells.counted / self.white_cells.counted
+
+    @property
     def sentences(self) -> tuple[str, ...]:
         """The counts in words: what was not counted, and what may be wrong with them."""
-        kinds = ("white cell", self.white_cells), ("red cell", self.red_cells), ("platelet", self.platelets)
+        kinds = [("white cell", self.white_cells), ("red cell", self.red_cells), ("platelet", self.platelets)]
         lines = [", ".join(with_count(tally.counted, kind) for kind, tally in kinds) + f" counted. {RULE}"]
+        if self.smudge_cells and self.smudge_cells.total:
+            share = "" if self.smudges_per_100 is None else f" ({self.smudges_per_100:.0f} per 100 white cells)"
+            number = with_count(self.smudge_cells.counted, "smudge cell")
+            lines.append(f"{number}, counted apart from white cells{share}.")
+            kinds.append(("smudge cell", self.smudge_cells))
         for kind, tally in kinds:
             reasons = [f"{len(ids)} {reason}" for reason, ids in tally.excluded.items() if ids]
             if reasons:
@@ -133,17 +149,21 @@ class Counts:
         return tuple(lines)
 
     def as_json(self) -> dict[str, Any]:
-        """For JSON: `counts` are the totals, as in the masks and the list of cells; the rest explains them."""
-        tallies: dict[str, Tally] = {kind: getattr(self, kind) for kind in _KINDS}
+        """For JSON: `counts` are the totals, as in the masks and the list of cells; the rest explains them.
+
+        Every kind of cell has its key; the value is None where the method does not find such cells.
+        """
+        tallies: dict[str, Tally | None] = {kind: getattr(self, kind) for kind in _KINDS}
         share = self.blast_share
         return {
-            "counts": {kind: tally.total for kind, tally in tallies.items()},
-            "counted": {kind: tally.counted for kind, tally in tallies.items()},
+            "counts": {kind: tally and tally.total for kind, tally in tallies.items()},
+            "counted": {kind: tally and tally.counted for kind, tally in tallies.items()},
             "counting_rule": RULE,
             "excluded": {
-                kind: {reason: list(ids) for reason, ids in tally.excluded.items()} for kind, tally in tallies.items()
+                kind: tally and {reason: list(ids) for reason, ids in tally.excluded.items()}
+                for kind, tally in tallies.items()
             },
-            "clumps": {kind: list(tally.clumps) for kind, tally in tallies.items()},
+            "clumps": {kind: tally and list(tally.clumps) for kind, tally in tallies.items()},
             "white_to_red": self.white_to_red,
             "white_to_red_seen": self.white_to_red_seen,
             "blast_share": share
@@ -163,7 +183,7 @@ def count(segmentation: Segmentation, blast_probabilities: Sequence[float] | Non
 
     White cells are too small or too large by their diameter in µm (5 to 35), where the scale is known; red cells by the
     median area of those that no border cuts, where there are ten. Cells cut by any border are never too small.
-    Platelets come in all sizes.
+    Platelets and smudge cells come in all sizes.
 
     Args:
         segmentation: of the field.
@@ -183,6 +203,7 @@ def count(segmentation: Segmentation, blast_probabilities: Sequence[float] | Non
         white_tally,
         red.tally(typical and PARAMETERS.min_red * typical, clump=typical and PARAMETERS.red_clump * typical),
         platelets.tally(),
+        None if segmentation.smudges is None else _Objects.of(segmentation.smudges).tally(),
         share,
     )
 

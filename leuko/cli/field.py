@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from leuko.images.decode import Picture
 
 FIELDS = frozenset({"image", "counts", "cells"})  # that every result has, by which an earlier output file is known
-METHODS = ("fuzzy", "k-means", "otsu")  # `leuko.cells.segmentation.METHODS`, which is slow to import
+# `METHODS` and `DEFAULT_METHOD` of `leuko.cells.segmentation`, which is slow to import
+METHODS = ("learned", "fuzzy", "k-means", "otsu")
+DEFAULT_METHOD = "fuzzy"
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -23,7 +25,10 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--masks", type=Path, metavar="DIR", help="write masks as DIR/STEM.png")
     parser.add_argument("--overlay", type=Path, metavar="DIR", help="write outlined and numbered cells as DIR/STEM.png")
     parser.add_argument(
-        "--method", default="fuzzy", choices=METHODS, help="colour clustering method (default: %(default)s)"
+        "--method",
+        default=DEFAULT_METHOD,
+        choices=METHODS,
+        help="how cells are found: by a network, or by clustering colours (default: %(default)s)",
     )
     parser.set_defaults(run=run)
 

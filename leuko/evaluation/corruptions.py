@@ -100,7 +100,7 @@ def parts(image: np.ndarray) -> dict[str, np.ndarray]:
 
     Removed parts are filled with the median colour of the rest, so that no edge shows their place. In "cells only"
     (white cells) they get one grey for all images, because the own background would reveal the laboratory.
-    "background only" is without white cells and platelets.
+    "background only" is without white cells, smudge cells and platelets.
     """
     height, width = image.shape[:2]
     corner = np.zeros((height, width), bool)
@@ -112,7 +112,10 @@ def parts(image: np.ndarray) -> dict[str, np.ndarray]:
     reach = MARGIN_UM / segmentation.um_per_px if segmentation.um_per_px else MARGIN * min(height, width)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * max(1, round(reach)) + 1,) * 2)
     cells = segmentation.white_cells > 0
-    around = cv2.dilate((cells | (segmentation.platelets > 0)).astype(np.uint8), disc) > 0
+    stained = cells | (segmentation.platelets > 0)
+    if segmentation.smudges is not None:
+        stained |= segmentation.smudges > 0
+    around = cv2.dilate(stained.astype(np.uint8), disc) > 0
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     return {
         "scale-bar corner covered": _without(image, corner),

@@ -13,7 +13,7 @@ from PIL import Image
 from scipy.special import softmax
 
 from leuko.cells.features.morphology import Measurements
-from leuko.cells.segmentation import Segmentation, segment
+from leuko.cells.segmentation import DEFAULT_METHOD, Segmentation, segment
 from leuko.decision import cell_score
 from leuko.decision.fusion import Verdict
 from leuko.decision.out_of_distribution import ood_reason
@@ -111,6 +111,7 @@ class Classifier:
         um_per_px: float | None = None,
         use_cells: bool = True,
         segmentation: Segmentation | None = None,
+        method: str = DEFAULT_METHOD,
     ) -> ClassificationResult:
         """The finding of one image, with everything it rests on.
 
@@ -120,13 +121,14 @@ class Classifier:
             use_cells: False: only the network is run, which is several times as fast. Whether the cells have the size
                 that the network knows is unknown then.
             segmentation: the cells of this image, if they were segmented before.
+            method: of segmentation, where they were not, one of `leuko.cells.segmentation.METHODS`.
         """
         running = self._threads.submit(self._run, image)
         quality = assess(image)
         if not use_cells or not quality.usable:
             segmentation = None
         elif segmentation is None:
-            segmentation = segment(image, um_per_px=um_per_px)
+            segmentation = segment(image, method, um_per_px)
         measurements = Measurements(segmentation) if segmentation else None
         output = running.result()
         probabilities = softmax(output.logits.astype(np.float64))

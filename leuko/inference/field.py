@@ -64,6 +64,15 @@ class Field:
         key = self.table["nucleus_share"] if self.blast_likeness is None else self.blast_likeness
         return np.argsort(-np.nan_to_num(key), kind="stable")
 
+    def confidence(self, row: int) -> float | None:
+        """How sure it is that a row of the table is one white cell, 0 to 1; None where the method gives none."""
+        confidence = self.segmentation.confidence
+        return None if confidence is None else float(confidence[int(self.table["id"][row]) - 1])
+
+    def doubtful(self, row: int) -> bool:
+        """Whether the confidence in a cell is low, see `Segmentation.doubtful`."""
+        return bool(self.segmentation.doubtful[int(self.table["id"][row]) - 1])
+
     @property
     def excluded(self) -> Mapping[int, str]:
         """Why cells are not counted, by their ids."""
@@ -96,17 +105,19 @@ class Field:
                 "cell",
                 "looks_like_blast",
                 "not_counted",
+                "confidence",
                 *(f"{c} [{units[c]}]" if c in units else c for c in columns),
             ]
         )
         for i, number in enumerate(self.table["id"]):
-            blast_like = self.blast_like(i)
+            blast_like, confidence = self.blast_like(i), self.confidence(i)
             rows.writerow(
                 [
                     escape_formula(name),
                     number,
                     "" if blast_like is None else blast_like,
                     self.excluded.get(int(number), ""),
+                    "" if confidence is None else f"{confidence:.3f}",
                     *(_figure(self.table[c][i]) for c in columns),
                 ]
             )

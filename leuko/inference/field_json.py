@@ -41,12 +41,14 @@ def field(
 
     Returns:
         `image`, `quality` as in a finding, `counts` and more about them (`Counts.as_json`), `um_per_px` (None if
-        unknown), `scale_source`, `close_up` and `cells`. White cells have `looks_like_blast` (None where it is unknown)
-        and `not_counted` (the reason, None if they are counted). Where the image is not good enough, or its cells could
+        unknown), `scale_source`, `close_up`, `method` (of segmentation) and `cells`. White cells have
+        `looks_like_blast` (None where it is unknown), `not_counted` (the reason, None if they are counted) and
+        `confidence` (0 to 1, None where the method gives none). Where the image is not good enough, or its cells could
         not be segmented reliably, there are no cells and no figures (None), and `sentences` say why.
     """
     quality = quality or assess(image)
-    start = {"image": name, "quality": quality.as_json()}
+    method = segmentation.method if segmentation else None
+    start = {"image": name, "quality": quality.as_json(), "method": method or None}
     reasons = why_no_cells(quality, segmentation)
     if reasons or segmentation is None:
         unknown: dict[str, Any] = {"um_per_px": None, "scale_source": None, "close_up": None, "cells": []}
@@ -62,10 +64,12 @@ def field(
             **cell,
             "looks_like_blast": measured.blast_like(row),
             "not_counted": measured.excluded.get(cell["id"]),
+            "confidence": measured.confidence(row),
         }
         for row, cell in enumerate(morphology.as_json(measured.table))
     ]
-    cells += segmentation.boxes("red_cell") + segmentation.boxes("platelet")
+    for kind in ("red_cell", "platelet", "smudge_cell"):
+        cells += segmentation.boxes(kind)
     return {
         **start,
         **counts,

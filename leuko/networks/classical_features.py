@@ -29,7 +29,8 @@ _NUCLEUS = np.array([not name.startswith(("cell_", "cytoplasm_", "contrast_")) f
 def cells_and_colours(image: np.ndarray) -> np.ndarray:
     """Measurements of the white cells, the number of cells of each kind, and nine colour statistics."""
     image = scale_bar.remove(image)
-    segmentation = segment(image)
+    # The paper's segmentation, whatever the default is: model folders store classifiers fitted to these measurements.
+    segmentation = segment(image, "fuzzy")
     return np.concatenate([_pooled(image, segmentation), _counts(segmentation), colour_statistics(image)])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from leuko.cells.counting import RULE, count
+from leuko.cells.counting import NOT_COUNTED, RULE, count
 from leuko.images.synthetic import rendering
 from leuko.stats.proportions import wilson_interval
 
@@ -21,6 +21,7 @@ class Field:
     red_cells: np.ndarray
     platelets: np.ndarray
     um_per_px: float | None = None
+    smudges: np.ndarray | None = None
 
 
 def paint(boxes: list[tuple[int, int, int, int]], side: int = 100) -> np.ndarray:
@@ -31,10 +32,11 @@ def paint(boxes: list[tuple[int, int, int, int]], side: int = 100) -> np.ndarray
     return labels
 
 
-def field(white=(), red=(), platelets=(), um_per_px=None, side=100, naked=()) -> Field:
+def field(white=(), red=(), platelets=(), um_per_px=None, side=100, naked=(), smudges=None) -> Field:
     whites = paint(list(white), side)
     nuclei = np.where(np.isin(whites, list(naked)), 0, whites)
-    return Field(nuclei, whites, paint(list(red), side), paint(list(platelets), side), um_per_px)
+    broken = None if smudges is None else paint(list(smudges), side)
+    return Field(nuclei, whites, paint(list(red), side), paint(list(platelets), side), um_per_px, broken)
 
 
 def grid(number: int, size: int = 6, step: int = 9) -> list[tuple[int, int, int, int]]:
@@ -90,6 +92,26 @@ def test_red_fragments_do_not_count_and_clumps_are_named():
     assert not few.excluded["too small"] and not few.clumps
 
 
+def test_smudge_cells_are_counted_apart_and_by_the_same_rule():
+    counts = count(field(white=grid(24), smudges=[(0, 60, 9, 69), (40, 60, 49, 69), (91, 60, 100, 69)]))
+    assert counts.white_cells.total == counts.white_cells.counted == 24
+    assert (counts.smudge_cells.total, counts.smudge_cells.counted) == (3, 2)
+    assert "2 smudge cells, counted apart from white cells (8 per 100 white cells)." in counts.sentences
+    assert "Of 3 smudge cells found, not counted: 1 cut." in counts.sentences
+    few = count(field(white=grid(19), smudges=[(40, 60, 49, 69)]))
+    assert "1 smudge cell, counted apart from white cells." in few.sentences and few.smudges_per_100 is None
+    assert few.as_json()["counts"]["smudge_cells"] == few.as_json()["counted"]["smudge_cells"] == 1
+
+
+def test_no_smudge_cells_is_not_the_same_as_smudge_cells_that_nobody_looked_for():
+    looked, not_looked = count(field(white=grid(3), smudges=[])), count(field(white=grid(3)))
+    assert looked.as_json()["counts"]["smudge_cells"] == 0
+    for figures in ("counts", "counted", "excluded", "clumps"):
+        assert not_looked.as_json()[figures]["smudge_cells"] is None
+        assert set(not_looked.as_json()[figures]) == set(NOT_COUNTED[figures])
+    assert not any("smudge" in sentence for sentence in (*looked.sentences, *not_looked.sentences))
+
+
 def test_white_to_red_by_the_rule_and_as_in_the_paper():
     counts = count(field(white=[(40, 40, 60, 60), (90, 80, 100, 99)], red=grid(30)))
     assert counts.white_to_red == 1 / 30
@@ -141,7 +163,7 @@ def test_json_has_the_contract_and_survives_a_round_trip():
     smear = rendering.render(1)
     answer = count(smear, [0.9, 0.1, 0.2]).as_json()
     assert json.loads(json.dumps(answer)) == answer
-    assert set(answer["counts"]) == {"white_cells", "red_cells", "platelets"}
+    assert set(answer["counts"]) == {"white_cells", "red_cells", "platelets", "smudge_cells"}
     assert answer["counts"]["white_cells"] == 3
     assert answer["counted"]["red_cells"] < answer["counts"]["red_cells"]
     assert answer["blast_share"]["share"] == pytest.approx(1 / 3)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leuko.cells.segmentation import segment
+from leuko.__main__ import main
+from leuko.cells.segmentation import DEFAULT_METHOD, segment
 from leuko.images.decode import decode
 from tests import bad_files
 from tests.conftest import ROOT
@@ -67,6 +68,19 @@ def test_images_of_one_name_are_not_written_over_one_another(tmp_path, smear):
     assert 0 <= share["interval"][0] <= share["share"] <= share["interval"][1] <= 1
     for name, image in (("1.png", smear), ("b-1.png", smear[::-1])):
         assert np.array_equal(np.array(Image.open(tmp_path / "out" / name)), segment(image).mask())
+
+
+def test_the_method_of_segmentation_can_be_chosen(tmp_path, smear, capsys):
+    Image.fromarray(smear).save(tmp_path / "a.png")
+    for chosen in (None, "otsu", "k-means"):
+        options = ["--method", chosen] if chosen else []
+        assert main(["field", str(tmp_path / "a.png"), *options, "--masks", str(tmp_path / str(chosen))]) == 0
+        assert json.loads(capsys.readouterr().out)["method"] == (chosen or DEFAULT_METHOD)
+        mask = segment(smear, chosen or DEFAULT_METHOD).mask()
+        assert np.array_equal(np.array(Image.open(tmp_path / str(chosen) / "a.png")), mask)
+    with pytest.raises(SystemExit):
+        main(["field", str(tmp_path / "a.png"), "--method", "magic"])
+    assert "learned" in capsys.readouterr().err  # the choices are named
 
 
 @pytest.mark.parametrize(

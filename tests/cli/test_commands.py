@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from leuko.cells.segmentation import METHODS
+from leuko.cells.segmentation import DEFAULT_METHOD, METHODS
 from leuko.cli import field, train
 from leuko.cli.main import COMMANDS, main
 from leuko.training.settings import Settings
@@ -51,7 +51,7 @@ def test_train_py_and_app_py_are_commands_of_leuko():
 
 
 def test_names_written_out_for_a_fast_help_are_the_real_ones():
-    assert tuple(METHODS) == field.METHODS
+    assert tuple(METHODS) == field.METHODS and field.DEFAULT_METHOD == DEFAULT_METHOD
     with pytest.raises(SystemExit):
         main(["train", "--dataset", "d"])  # --output is missing
 

@@ -18,13 +18,14 @@ from mcp.client.streamable_http import streamablehttp_client
 from mcp.types import CallToolResult
 
 from leuko.__main__ import main
+from leuko.cells.segmentation import METHODS
 from leuko.images.decode import decode
 from tests import bad_files
 
 ENDPOINTS = {
     "/classify": ["image", "cells"],
     "/explain": ["image", "class_name", "opacity"],
-    "/analyse_field": ["image"],
+    "/analyse_field": ["image", "method"],
     "/classify_batch": ["images"],
     "/model_info": [],
 }
@@ -91,6 +92,20 @@ def test_analyse_field_says_what_the_command_line_says(client, files, tmp_path):
     printed = json.loads((tmp_path / "field.jsonl").read_text())
     assert printed["counts"]["white_cells"] > 3 and close(cells, printed)
     assert np.array_equal(decode(picture), decode(tmp_path / "rgba.png"))
+
+
+def test_the_method_of_segmentation_is_an_option_of_analyse_field(client, files):
+    image = handle_file(files / "rgba.png")
+    counts = {}
+    for method in METHODS:
+        cells, picture = client.predict(image=image, method=method, api_name="/analyse_field")
+        assert cells["method"] == method and decode(picture).any()
+        counts[method] = cells["counts"]
+        confidences = [cell["confidence"] for cell in cells["cells"] if cell["kind"] == "white_cell"]
+        assert confidences and all((confidence is None) == (method != "learned") for confidence in confidences)
+    assert {method for method, found in counts.items() if found["smudge_cells"] is not None} == {"learned"}
+    with pytest.raises(Exception, match="not in the list of choices"):
+        client.predict(image=image, method="magic", api_name="/analyse_field")
 
 
 def test_every_class_can_be_explained(client, files):

@@ -71,7 +71,7 @@ class SizeParameters:
 
 
 METHODS = ("learned", *CLUSTERING)
-DEFAULT_METHOD = "fuzzy"
+DEFAULT_METHOD = "fuzzy"  # of the command line, the page, the API and `leuko.segment`
 WORKING_SCALE = WorkingScaleParameters()
 SIZES = SizeParameters()
 
@@ -117,13 +117,13 @@ def segment(
     view = field_of_view.find(image)
     cell = masked_cell_detection.find(image) if view is None else None
     if cell is not None:
-        return _segment_masked_cell(image, cell, clustering, um_per_px)
+        return replace(_segment_masked_cell(image, cell, clustering, um_per_px), method=method)
     smear = image if view is None else view.crop(image)
     if learned:
         segmentation = segment_field(smear, network or SegmentationNetwork.embedded(), um_per_px)
     else:
         segmentation = _segment_by_colours(smear, clustering, um_per_px)
-    return segmentation if view is None else _embed(segmentation, view)
+    return replace(segmentation if view is None else _embed(segmentation, view), method=method)
 
 
 def _segment_by_colours(image: np.ndarray, method: ClusteringMethod, um_per_px: float | None) -> Segmentation:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 ScaleSource = Literal["red cells", "file"]
+DOUBTFUL_BELOW = 0.5  # confidence in a white cell; below, it is shown to the user as doubtful
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Segmentation:
         surround: bool, H × W: what lies outside the field of view, as around an eyepiece's disc; None where all is in.
         smudges: int32, H × W: smudge cells, which are no white cells here; None where the method does not find them.
         confidence: float32, one per white cell in the order of ids, 0 to 1; None where the method gives none.
+        method: the name of the method that found the cells, one of `METHODS`; empty where it is not known.
     """
 
     nuclei: np.ndarray
@@ -48,22 +50,34 @@ class Segmentation:
     surround: np.ndarray | None = None
     smudges: np.ndarray | None = None
     confidence: np.ndarray | None = None
+    method: str = ""
 
     @property
     def area(self) -> int:
         """Pixels within the field of view."""
         return self.nuclei.size - (0 if self.surround is None else int(np.count_nonzero(self.surround)))
 
+    @property
+    def doubtful(self) -> np.ndarray:
+        """Which white cells are doubtful by their confidence: bool, one per white cell in the order of ids."""
+        if self.confidence is None:
+            return np.zeros(int(self.white_cells.max(initial=0)), bool)
+        return self.confidence < DOUBTFUL_BELOW
+
     def mask(self) -> np.ndarray:
-        """One image of all: uint8, H × W, nucleus 255, cytoplasm 128, red cells 64, else 0."""
+        """One image of all: uint8, H × W, nucleus 255, cytoplasm 128, red cells 64, smudge cells 32, else 0."""
         mask = np.where(self.red_cells > 0, 64, 0).astype(np.uint8)
+        if self.smudges is not None:
+            mask[self.smudges > 0] = 32
         mask[self.white_cells > 0] = 128
         mask[self.nuclei > 0] = 255
         return mask
 
-    def boxes(self, kind: Literal["red_cell", "platelet"]) -> list[dict[str, Any]]:
-        """The red cells or platelets as `id`, `kind`, `bbox` and `touches_border`."""
-        labels = {"red_cell": self.red_cells, "platelet": self.platelets}[kind]
+    def boxes(self, kind: Literal["red_cell", "platelet", "smudge_cell"]) -> list[dict[str, Any]]:
+        """The cells of a kind as `id`, `kind`, `bbox` and `touches_border`; none if they are not looked for."""
+        labels = {"red_cell": self.red_cells, "platelet": self.platelets, "smudge_cell": self.smudges}[kind]
+        if labels is None:
+            return []
         height, width = labels.shape
         boxes = []
         for label, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):

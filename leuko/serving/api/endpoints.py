@@ -15,7 +15,7 @@ import gradio as gr
 import numpy as np
 
 from leuko.cells import overlay as cell_overlay
-from leuko.cells.segmentation import segment
+from leuko.cells.segmentation import DEFAULT_METHOD, METHODS, segment
 from leuko.data.sources.archive import ArchiveError
 from leuko.images.decode import ImageError, Picture, pictures
 from leuko.images.quality import assessment
@@ -42,6 +42,7 @@ def add(classifier: Classifier) -> None:
     information = gr.JSON(visible=False, label="Model")
     with_cells = gr.Checkbox(True, visible=False, label="Cells")
     class_name = gr.Textbox("", visible=False, label="Class")
+    methods = gr.Dropdown(list(METHODS), value=DEFAULT_METHOD, visible=False, label="Method")
     opacity = gr.Slider(0, 1, 0.5, visible=False, label="Opacity")
 
     def classify(image: Upload | None, cells: bool = True) -> dict[str, Any]:
@@ -78,20 +79,22 @@ def add(classifier: Classifier) -> None:
             raise refusal(error) from error
         return grad_cam.overlay(grad_cam.shrink(picture.pixels), heat_map, opacity)
 
-    def analyse_field(image: Upload | None) -> tuple[dict[str, Any], np.ndarray]:
+    def analyse_field(image: Upload | None, method: str = DEFAULT_METHOD) -> tuple[dict[str, Any], np.ndarray]:
         """Segment, measure and count the cells of one image.
 
         Args:
             image: as for classify
+            method: of segmentation: learned (a network), fuzzy (two-stage, of the paper), k-means or otsu
 
         Returns:
-            The cells as JSON: quality, counts, um_per_px, and cells with id, kind, bbox, touches_border, and morphology
+            The cells as JSON: quality, counts, um_per_px, and cells with id, kind, bbox, touches_border, and, of white
+            cells, confidence and morphology
             The picture with outlined and numbered cells as PNG; without outlines where the JSON has no cells
         """
         image, picture = _picture(image)
         pixels = picture.pixels
         image_quality = assessment.assess(pixels)
-        segmentation = segment(pixels, um_per_px=picture.um_per_px) if image_quality.usable else None
+        segmentation = segment(pixels, method, picture.um_per_px) if image_quality.usable else None
         drawn = pixels
         if segmentation and not field_json.why_no_cells(image_quality, segmentation):
             drawn = cell_overlay.draw(pixels, segmentation)
@@ -129,7 +132,7 @@ def add(classifier: Classifier) -> None:
     for function, inputs, outputs in (
         (classify, [image, with_cells], finding),
         (explain, [image, class_name, opacity], overlay),
-        (analyse_field, image, [cells, overlay]),
+        (analyse_field, [image, methods], [cells, overlay]),
     ):
         trigger.click(
             _with_slot(function),
