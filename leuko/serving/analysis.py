@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from leuko.cells.segmentation import DEFAULT_METHOD
 from leuko.images.decode import ImageError, pictures
 from leuko.inference.classifier import ClassificationResult, Classifier
 from leuko.inference.finding import Finding
@@ -36,8 +37,13 @@ class Analysis:
         return self.result.finding
 
 
-def analyse(classifier: Classifier, source: str | Path) -> Analysis:
+def analyse(classifier: Classifier, source: str | Path, method: str = DEFAULT_METHOD) -> Analysis:
     """Decode, classify and explain one image file.
+
+    Args:
+        classifier: the model.
+        source: the file.
+        method: of segmentation, one of `leuko.cells.segmentation.METHODS`.
 
     Raises:
         leuko.images.decode.ImageError: the file cannot be read, or holds several pictures.
@@ -45,7 +51,7 @@ def analyse(classifier: Classifier, source: str | Path) -> Analysis:
     picture, *more = pictures(source)
     if more:
         raise ImageError(f"The file holds {1 + len(more)} pictures; the tab Many images analyses each of them.")
-    result = classifier.analyse(picture.pixels, um_per_px=picture.um_per_px)
+    result = classifier.analyse(picture.pixels, um_per_px=picture.um_per_px, method=method)
     labels = classifier.labels if classifier.has_heat_maps else ()
     heat_maps = {label: classifier.heat_map(result, label) for label in labels}
     if result.verdict.basis == "network":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import json
 import re
 from dataclasses import replace
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from leuko.cells.close_up_detection import is_close_up
-from leuko.cells.segmentation import segment
+from leuko.cells.segmentation import Segmentation, segment
 from leuko.decision import cell_score
 from leuko.decision.calibration import OperatingPoint
 from leuko.decision.cell_score import CellScore
@@ -27,7 +29,8 @@ from leuko.inference.classifier import ClassificationResult, Classifier
 from leuko.inference.field import Field
 from leuko.inference.finding import Finding
 from leuko.serving import batch
-from leuko.serving.tabs import decision_card, field_view
+from leuko.serving.analysis import Analysis
+from leuko.serving.tabs import decision_card, field_view, one_image
 
 MODEL = {"name": "Some model", "version": "0123abcd", "backbone": "resnet50"}
 LABELS = ("Benign", "Early", "Pre", "Pro")
@@ -211,7 +214,7 @@ def test_of_a_picture_that_is_not_fit_there_are_no_cells_and_no_figures(spoil, c
     said = field_json.field("a.png", image, segment(image))
     assert not said["quality"]["usable"] and said["sentences"] == said["quality"]["issues"]
     for figures in (said["counts"], said["counted"]):
-        assert figures == {"white_cells": None, "red_cells": None, "platelets": None}
+        assert figures == {"white_cells": None, "red_cells": None, "platelets": None, "smudge_cells": None}
     assert said["cells"] == [] and said["blast_share"] is said["white_to_red"] is said["um_per_px"] is None
     assert set(said) == set(field_json.field("a.png", crowded, segment(crowded)))  # the same fields as ever
 
@@ -221,8 +224,56 @@ def test_cells_that_were_not_reliably_found_are_not_shown(embedded, crowded):
     said = field_json.field("a.png", crowded, found)
     assert said["quality"]["usable"] and said["cells"] == [] and said["counts"]["white_cells"] is None
     assert said["sentences"] == ["What was found is too small for cells."]
+    answer, shown = one_image._result(Analysis(embedded.analyse(crowded, segmentation=found), crowded, {}, "Pre"), "a")
+    assert "cells not found" in text(answer) and "The cells were not found reliably" in text(shown)
+    assert "What was found is too small for cells." in text(shown) and "Counts" not in text(shown)
     weighed = cell_score.score_field(found)
     assert weighed.probability is None and Verdict(POINT, 0.05, "", weighed).decision == "uncertain"
+
+
+@pytest.fixture
+def smudgy() -> tuple[np.ndarray, Segmentation]:
+    """A drawn field with two smudge cells, and its cells with a confidence that rises with the id, from 0.2 to 0.9."""
+    smear = rendering.render(9, width=480, height=360, um_per_px=0.2, white_cells={"blast": 4}, smudges=2)
+    confidence = np.linspace(0.2, 0.9, 4).astype(np.float32)
+    labels = smear.nuclei, smear.white_cells, smear.red_cells, smear.platelets
+    found = Segmentation(*labels, 0.2, "red cells", smudges=smear.smudges, confidence=confidence, method="learned")
+    return smear.image, replace(found, red_cells_plausible=True)
+
+
+def test_smudge_cells_and_confidence_are_told_in_json_csv_and_page(embedded, smudgy):
+    image, found = smudgy
+    said = json.loads(json.dumps(field_json.field("a.png", image, found)))
+    assert said["counts"]["smudge_cells"] == 2 and said["method"] == "learned"
+    assert any("counted apart from white cells" in sentence for sentence in said["sentences"])
+    smudges = [cell for cell in said["cells"] if cell["kind"] == "smudge_cell"]
+    assert [cell["id"] for cell in smudges] == [1, 2]
+    assert all(set(cell) == {"id", "kind", "bbox", "touches_border"} for cell in smudges)
+    x0, y0, x1, y1 = smudges[0]["bbox"]
+    assert (found.smudges[y0:y1, x0:x1] == 1).sum() == (found.smudges == 1).sum()
+    white = {cell["id"]: cell for cell in said["cells"] if cell["kind"] == "white_cell"}
+    assert [white[i]["confidence"] for i in range(1, 5)] == pytest.approx([0.2, 0.4333, 0.6667, 0.9], abs=1e-3)
+    field = Field.of(image, found)
+    rows = {int(row["cell"]): row for row in csv.DictReader(io.StringIO(field.as_csv("a.png")))}
+    assert [float(rows[i]["confidence"]) for i in range(1, 5)] == pytest.approx([0.2, 0.433, 0.667, 0.9])
+    shown = field_view.view(image, field, "a.png", embedded.analyse(image, segmentation=found).finding)
+    assert shown.count('<path class="smudges"') == 2 and 'value="smudges" checked' in shown
+    assert shown.count('class="cell doubtful"') == 2 and "2 doubtful cells" in text(shown)
+    gallery = re.findall(r"Cell (\d)</span>", shown.split('class="gallery"')[1])
+    assert gallery[:2] == ["1", "2"]  # the most doubtful first
+    assert text(shown).count("doubtful)") == 2 and "Segmentation: learned" in text(shown)
+
+
+def test_of_a_method_that_gives_no_confidence_no_cell_is_called_doubtful(embedded, smudgy):
+    image, found = smudgy
+    plain = replace(found, smudges=None, confidence=None, method="otsu")
+    said = field_json.field("a.png", image, plain)
+    assert said["counts"]["smudge_cells"] is None
+    assert {cell["kind"] for cell in said["cells"]} <= {"white_cell", "red_cell", "platelet"}
+    assert all(cell["confidence"] is None for cell in said["cells"] if cell["kind"] == "white_cell")
+    shown = field_view.view(image, Field.of(image, plain), "a.png", embedded.analyse(image, segmentation=plain).finding)
+    assert "doubtful" not in shown and "mudge" not in shown and "Confidence" not in shown
+    assert "Segmentation: Otsu" in text(shown)
 
 
 def test_a_scale_from_the_file_and_a_scale_that_contradicts_the_red_cells_are_told(embedded, crowded):

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import ndimage
 
 from leuko.cells.close_up_detection import is_close_up
-from leuko.cells.segmentation import segment
+from leuko.cells.segmentation import DEFAULT_METHOD, METHODS, segment
 from leuko.images.decode import decode
 from leuko.images.synthetic import rendering
 from leuko.inference.classifier import Classifier
@@ -164,6 +164,33 @@ def test_a_cell_is_the_same_in_picture_crops_and_table(visit, tmp_path, field):
     cells.get_by_role("button", name="Enlarge the picture").click()
     assert cells.locator(".stage").bounding_box()["width"] > 1.3 * small
     assert not page.wrong
+
+
+def test_another_method_of_segmentation_is_chosen_where_the_cells_are(visit, tmp_path, field, smear):
+    page = visit()
+    upload(page, field.image, tmp_path / "field.tif")  # the page holds a copy of it that browsers can show
+    choice = page.locator("#cells .method select")
+    assert choice.input_value() == DEFAULT_METHOD
+    assert choice.locator("option").evaluate_all("all => all.map(each => each.value)") == list(METHODS)
+
+    def choose(method):
+        choice.select_option(method)
+        page.locator(f'#cells .method option[value="{method}"][selected]').wait_for(state="attached")
+
+    choose("otsu")
+    assert page.get_by_text("Segmentation: Otsu").is_visible()
+    assert page.locator("#cells g.cell").count() == segment(field.image, "otsu").white_cells.max()
+    page.wait_for_function("document.activeElement.matches('.method select')")
+    assert page.locator("#cells .method").evaluate("label => label.getBoundingClientRect().top < innerHeight")
+    assert "field.tif" in page.locator(".verdict .eyebrow").inner_text() and not page.locator(".earlier").count()
+    upload(page, smear, tmp_path / "next.png")
+    assert choice.input_value() == "otsu"  # it is kept for the next picture
+    page.get_by_role("button", name="Remove Image").click()
+    page.get_by_text("Earlier result, of next.png. No image yet").wait_for()
+    choice.select_option("k-means")
+    page.get_by_text("choose it again to segment it").wait_for()
+    page.wait_for_function("document.querySelector('.method select').value === 'otsu'")  # as the result says
+    assert page.get_by_text("Segmentation: Otsu").is_visible() and not page.wrong
 
 
 def test_the_table_is_sorted_and_downloaded_whole(visit, tmp_path, field):

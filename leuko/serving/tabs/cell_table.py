@@ -51,7 +51,7 @@ class Row:
 
     Attributes:
         number: of the cell in the picture.
-        note: why it is not counted, in brackets; or empty.
+        note: in brackets, why it is not counted, and whether it is doubtful; or empty.
         values: for each further column, what it is sorted by and the text.
     """
 
@@ -62,7 +62,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Crop:
-    """A cell in the gallery: its number, its picture as a `data:` address, and whether it looks like a blast."""
+    """A cell in the gallery: its number, its picture as a `data:` address, and what it looks like."""
 
     number: int
     address: str
@@ -71,9 +71,13 @@ class Crop:
 
 @dataclass(frozen=True)
 class CellTable:
-    """What the template `cell_table` shows; cells most like a blast come first."""
+    """What the template `cell_table` shows.
+
+    Cells most like a blast come first; in the gallery after doubtful ones, which somebody should look at.
+    """
 
     has_scale: bool
+    has_doubtful: bool
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     crops: tuple[Crop, ...]
@@ -99,13 +103,19 @@ def cell_table(image: np.ndarray, field: Field) -> CellTable:
     columns = [
         Column("Cell", "number in the picture; cut: by the border of the image"),
         Column("Looks like a blast", _BLAST),
-        *(Column(title, _MEANINGS[name], field.unit(name)) for name, (title, _) in _DECIMALS.items()),
     ]
+    if field.segmentation.confidence is not None:
+        columns.append(Column("Confidence", "how sure it is that this is one white cell, 0 to 1"))
+    columns += [Column(title, _MEANINGS[name], field.unit(name)) for name, (title, _) in _DECIMALS.items()]
+    order = list(map(int, field.order))
+    doubtful = sorted(filter(field.doubtful, order), key=lambda row: field.confidence(row) or 0.0)
+    others = [row for row in order if not field.doubtful(row)]
     return CellTable(
         has_scale=field.blast_likeness is not None,
+        has_doubtful=bool(doubtful),
         columns=tuple(columns),
-        rows=tuple(_row(field, index) for index in field.order),
-        crops=tuple(_crop(image, field, index) for index in field.order[:MAX_CROPS]),
+        rows=tuple(_row(field, index) for index in order),
+        crops=tuple(_crop(image, field, index) for index in (doubtful + others)[:MAX_CROPS]),
     )
 
 
@@ -137,7 +147,8 @@ def _crop(image: np.ndarray, field: Field, index: int) -> Crop:
     window = _window(image, (x0 + x1) // 2, (y0 + y1) // 2, half)
     interpolation = cv2.INTER_AREA if 2 * half > CROP_SIDE else cv2.INTER_CUBIC
     address = data_urls.jpeg(cv2.resize(window, (CROP_SIDE, CROP_SIDE), interpolation=interpolation))
-    return Crop(int(field.table["id"][index]), address, _looks(field, index))
+    looks = f"{'doubtful; ' if field.doubtful(index) else ''}{_looks(field, index)}"
+    return Crop(int(field.table["id"][index]), address, looks)
 
 
 def _window(image: np.ndarray, x: int, y: int, half: int) -> np.ndarray:
@@ -151,14 +162,19 @@ def _window(image: np.ndarray, x: int, y: int, half: int) -> np.ndarray:
 def _row(field: Field, index: int) -> Row:
     number = int(field.table["id"][index])
     likeness = -1 if field.blast_likeness is None else field.blast_likeness[index]
-    note = " (cut)" if field.table["touches_border"][index] else ""
+    notes = ["cut"] if field.table["touches_border"][index] else []
     if not field.close_up and number in field.excluded:
-        note = f" ({field.excluded[number]}, not counted)"
+        notes = [field.excluded[number], "not counted"]
+    if field.doubtful(index):
+        notes.append("doubtful")
     values = [(f"{likeness:.4f}", _looks(field, index))]
+    confidence = field.confidence(index)
+    if confidence is not None:
+        values.append((f"{confidence:.4f}", f"{confidence:.2f}"))
     for name in _DECIMALS:
         value = float(field.table[name][index])
         values.append((str(value) if np.isfinite(value) else "", _text(field, name, index)))
-    return Row(number, note, tuple(values))
+    return Row(number, f" ({', '.join(notes)})" if notes else "", tuple(values))
 
 
 def _text(field: Field, name: str, index: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy import ndimage
 from leuko.cells.blast_share import REFERENCE_LINES, BlastShare, with_count
 from leuko.cells.counting import Counts
 from leuko.cells.overlay import COLOURS
+from leuko.cells.segmentation.result import DOUBTFUL_BELOW, Segmentation
 from leuko.decision.cell_score import scale_notes
 from leuko.inference.field import Field
 from leuko.inference.finding import Finding
@@ -18,6 +20,7 @@ from leuko.serving.analysis import model_name
 from leuko.serving.tabs import cell_table, data_urls
 from leuko.serving.tabs.rendering import Fact, render
 
+METHOD_NAMES = {"learned": "learned", "fuzzy": "fuzzy two-stage (paper)", "k-means": "k-means", "otsu": "Otsu"}
 _LAYERS = {"white_cells": "white cells", "nuclei": "nuclei", "red_cells": "red cells", "platelets": "platelets"}
 # Height of the numbers: half a typical cell, but readable (1/55 of the image's side) and not too large (1/28).
 _FONT_SIZE_OF_CELL, _FONT_SIZE_OF_IMAGE = 1 / 2, (1 / 55, 1 / 28)
@@ -25,21 +28,25 @@ _FONT_SIZE_OF_CELL, _FONT_SIZE_OF_IMAGE = 1 / 2, (1 / 55, 1 / 28)
 
 @dataclass(frozen=True)
 class _CellOutline:
-    """A white cell in the picture: SVG paths of cell and nucleus, and where its number is written."""
+    """A white cell in the picture: SVG paths of cell and nucleus, where its number is written, and the confidence."""
 
     number: int
     outline: str
     nucleus: str
     x: str
     y: str
+    confidence: str
+    doubtful: bool
 
 
 @dataclass(frozen=True)
 class _Outlines:
-    """SVG paths of all red cells and of all platelets, by kind, and the white cells."""
+    """SVG paths of all red cells and of all platelets, by kind, of each smudge cell, and the white cells."""
 
     layers: tuple[tuple[str, str], ...]
+    smudges: tuple[str, ...]
     cells: tuple[_CellOutline, ...]
+    doubtful: str
     font_size: str
 
 
@@ -73,6 +80,7 @@ def view(image: np.ndarray, field: Field, name: str, finding: Finding) -> str:
     """
     picture = grad_cam.shrink(image)
     height, width = picture.shape[:2]
+    layers = _LAYERS if field.segmentation.smudges is None else {**_LAYERS, "smudges": "smudge cells"}
     number = len(field.table["id"])
     has_table = number > 1 or (number == 1 and not field.close_up)  # the measurements of one cell need no table
     title = ("The cell" if number == 1 else "The cells") if field.close_up else "The cells of this field"
@@ -85,8 +93,11 @@ def view(image: np.ndarray, field: Field, name: str, finding: Finding) -> str:
         white_cells=with_count(number, "white cell"),
         number=number,
         outlines=_outlines(field, width / image.shape[1]),
-        colours={kind: "#{:02X}{:02X}{:02X}".format(*COLOURS[kind]) for kind in _LAYERS},
-        layers=_LAYERS,
+        colours={kind: "#{:02X}{:02X}{:02X}".format(*COLOURS[kind]) for kind in layers},
+        layers=layers,
+        doubtful_below=DOUBTFUL_BELOW,
+        methods=METHOD_NAMES,
+        chosen_method=field.segmentation.method,
         close_up=_close_up(field) if field.close_up else None,
         counts=_counts(field.counts),
         cautions=(*finding.quality.warnings, *scale_notes(field.segmentation)),
@@ -97,17 +108,21 @@ def view(image: np.ndarray, field: Field, name: str, finding: Finding) -> str:
     )
 
 
+def without_cells(reasons: Sequence[str], segmentation: Segmentation) -> str:
+    """What is shown where no cells are: why, a sentence each, and the choice of another method.
+
+    Args:
+        reasons: see `leuko.inference.field_json.why_no_cells`.
+        segmentation: that is not reliable.
+    """
+    return render("no_cells", reasons=reasons, methods=METHOD_NAMES, chosen_method=segmentation.method)
+
+
 def _outlines(field: Field, scale: float) -> _Outlines:
     """The outlines of all cells; `scale` leads from the image's pixels to the picture's."""
     segmentation = field.segmentation
-    layers = []
-    for kind in ("red_cells", "platelets"):
-        labels = getattr(segmentation, kind)
-        paths = [
-            data_urls.outlines(labels[window] == label, scale, (window[1].start, window[0].start))
-            for label, window in enumerate(ndimage.find_objects(labels), start=1)
-        ]
-        layers.append((kind, "".join(paths)))
+    layers = [(kind, "".join(_paths(getattr(segmentation, kind), scale))) for kind in ("red_cells", "platelets")]
+    smudges = () if segmentation.smudges is None else _paths(segmentation.smudges, scale)
     font_size = _font_size(field) * scale
     cells = []
     for label, window in enumerate(ndimage.find_objects(segmentation.white_cells), start=1):
@@ -117,8 +132,21 @@ def _outlines(field: Field, scale: float) -> _Outlines:
         x = (np.nonzero(cell)[1].mean() + corner[0]) * scale
         y = max(corner[1] * scale, 0.6 * font_size)  # at the cell's upper edge, so that the nucleus stays visible
         outline, nucleus_outline = (data_urls.outlines(mask, scale, corner) for mask in (cell, nucleus))
-        cells.append(_CellOutline(label, outline, nucleus_outline, f"{x:.0f}", f"{y:.0f}"))
-    return _Outlines(tuple(layers), tuple(cells), f"{font_size:.0f}")
+        row = label - 1
+        confidence = field.confidence(row)
+        words = "" if confidence is None else f"{confidence:.2f}"
+        cells.append(_CellOutline(label, outline, nucleus_outline, f"{x:.0f}", f"{y:.0f}", words, field.doubtful(row)))
+    number = sum(cell.doubtful for cell in cells)
+    doubtful = with_count(number, "doubtful cell") if number else ""
+    return _Outlines(tuple(layers), smudges, tuple(cells), doubtful, f"{font_size:.0f}")
+
+
+def _paths(labels: np.ndarray, scale: float) -> tuple[str, ...]:
+    """The outlines of all objects of a label map."""
+    return tuple(
+        data_urls.outlines(labels[window] == label, scale, (window[1].start, window[0].start))
+        for label, window in enumerate(ndimage.find_objects(labels), start=1)
+    )
 
 
 def _font_size(field: Field) -> float:
@@ -131,6 +159,8 @@ def _font_size(field: Field) -> float:
 
 def _counts(counts: Counts) -> _Counts:
     tallies = {"White cells": counts.white_cells, "Red cells": counts.red_cells, "Platelets": counts.platelets}
+    if counts.smudge_cells:
+        tallies["Smudge cells"] = counts.smudge_cells
     facts = [Fact(name, f" counted, {tally.total} found", strong=str(tally.counted)) for name, tally in tallies.items()]
     ratio = counts.white_to_red
     if ratio is None:

@@ -32,7 +32,9 @@ function tell(cell) {
   const units = all("thead th").map((head) => head.querySelector("small").textContent);
   const heads = all("thead th").map((head) => head.querySelector("span").textContent.toLowerCase());
   const cells = [...one(`tr[data-cell="${cell}"]`).cells].map((part) => part.textContent.trim());
-  return `Cell ${cells[0]}: ${cells[1]}; ${[2, 4, 5].map((i) => `${heads[i]} ${cells[i]}${units[i]}`).join(", ")}.`;
+  const told = ["confidence", "cell area", "nucleus area", "nucleus share of cell"].map((head) => heads.indexOf(head));
+  const figures = told.filter((i) => i >= 0).map((i) => `${heads[i]} ${cells[i]}${units[i]}`);
+  return `Cell ${cells[0]}: ${cells[1]}; ${figures.join(", ")}.`;
 }
 
 function sort(head) {
@@ -85,6 +87,11 @@ element.addEventListener("click", (event) => {
   else if (event.target.closest(".enlarge")) enlarge(event.target.closest(".enlarge"));
 });
 element.addEventListener("input", (event) => {
+  if (event.target.closest(".method")) {
+    document.body.dataset.stay = ""; // until another picture comes
+    trigger("select", { method: event.target.value });
+    return;
+  }
   if (event.target.closest(".heat")) mix();
   if (event.target.closest(".layers")) {
     one(".field .stage").classList.toggle(`without-${event.target.value}`, !event.target.checked);
@@ -97,4 +104,5 @@ watch("value", () => {
   if (compare) compare.value = 50;
   if (one(".scroll")) one(".scroll").scrollTop = 0;
   mix();
+  if ("stay" in document.body.dataset) one(".method select")?.focus();
 });
