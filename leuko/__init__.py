@@ -95,7 +95,7 @@ def read_image(file: str | Path) -> np.ndarray:
 def segment(
     image: str | Path | np.ndarray | Image.Image, um_per_px: float | None = None, method: str | None = None
 ) -> Segmentation:
-    """Segment the white cells, their nuclei, the red cells and the platelets of an image.
+    """Segment the white cells, their nuclei, red cells and platelets of an image; `learned` finds smudge cells, too.
 
     Args:
         image: a file, an array (uint8, H × W × 3, RGB) or a Pillow image.

@@ -1,9 +1,9 @@
-"""From a smear image to its cells: fuzzy two-stage colour segmentation, then shape.
+"""From a smear image to its cells: by a network (`leuko.cells.segmentation.learned`), or by colours, then shape.
 
-Stage one clusters the colours of the whole image into background, red cells and stained material. Stage two clusters
-those around and inside every white cell into surroundings, cytoplasm and nucleus; shapes separate what touches. No size
-in pixels is fixed: the image is resized so that nuclei have a known size, and red cells, about 7.5 µm wide, give the
-scale in micrometres. After the two-stage fuzzy segmentation of the paper "Deep Leuko", built anew.
+By colours: stage one clusters those of the whole image into background, red cells and stained material. Stage two
+clusters those around and inside every white cell into surroundings, cytoplasm and nucleus; shapes separate what
+touches. No size in pixels is fixed: the image is resized so that nuclei have a known size, and red cells, about 7.5 µm
+wide, give the scale in micrometres. After the two-stage fuzzy segmentation of the paper "Deep Leuko", built anew.
 """
 
 from __future__ import annotations
