@@ -14,7 +14,7 @@ import numpy as np
 from leuko.cells.segmentation import Segmentation
 from leuko.cells.segmentation.learned.field import cells_of
 from leuko.cells.segmentation.learned.network import Look, SegmentationNetwork
-from leuko.cells.segmentation.learned.scale_search import find_scale
+from leuko.cells.segmentation.learned.scale_search import find_scale, resize
 from leuko.training.segmenter.colour_changes import recolour
 from leuko.training.segmenter.sources import SourceImage
 
@@ -38,7 +38,8 @@ PARAMETERS = StudentParameters()
 def teach(image: np.ndarray, network: SegmentationNetwork, rng: np.random.Generator) -> tuple[Segmentation, np.ndarray]:
     """What the averaged student finds in an image, uint8, H × W × 3, RGB; and where it is sure, bool, H × W."""
     looks = find_scale(image, network)
-    views = [looks.look] + [network.look(recolour(looks.image, rng)) for _ in range(PARAMETERS.colours)]
+    seen = resize(image, looks.factor)
+    views = [looks.look] + [network.look(recolour(seen, rng)) for _ in range(PARAMETERS.colours)]
     look = Look(
         np.mean([view.shares for view in views], axis=0),
         np.mean([view.offsets for view in views], axis=0),

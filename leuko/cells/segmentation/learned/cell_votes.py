@@ -25,7 +25,7 @@ class VoteParameters:
 
     spread: float = 0.07
     apart: float = 0.3
-    min_area: float = 0.12
+    min_area: float = 0.15
     near: float = 0.3
     outside: float = 0.3
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from scipy import ndimage
 
 from leuko.cells.red_cell_size import RED_CELL_DIAMETER_UM
 from leuko.cells.segmentation.learned.cell_votes import RED_CELLS, SMUDGES, WHITE_CELLS, Votes, gather
@@ -14,7 +15,7 @@ from leuko.cells.segmentation.learned.network import STRIDE, Look, SegmentationN
 from leuko.cells.segmentation.learned.nuclei import refine_nuclei
 from leuko.cells.segmentation.learned.scale_search import find_scale
 from leuko.cells.segmentation.masks import components
-from leuko.cells.segmentation.plausibility import describe_scale_conflict
+from leuko.cells.segmentation.plausibility import describe_scale_conflict, why_unreliable
 from leuko.cells.segmentation.result import ScaleSource, Segmentation
 
 
@@ -26,7 +27,10 @@ class FieldParameters:
         min_nucleus: of a white cell.
         min_white: area of a white cell that the border does not cut.
         min_platelet: area.
-        min_scale_cells: whole red cells that give a scale.
+        min_scale_cells: whole red cells that give a scale,
+        spread: of about the diameter that the network expects, by this factor,
+        outline: and their diameter over the side of their box; maps leave out the faintest rim of a cell.
+        min_agreement: of the two looks, from which cells are counted (`Looks.agreement`).
         sure_background: share of a class from which a pixel tells the colour of the background.
     """
 
@@ -34,10 +38,14 @@ class FieldParameters:
     min_white: float = 0.5
     min_platelet: float = 0.02
     min_scale_cells: int = 3
+    spread: float = 1.6
+    outline: float = 1.05
+    min_agreement: float = 0.66
     sure_background: float = 0.9
 
 
 PARAMETERS = FieldParameters()
+UNSURE = "Two looks at different resolutions find different cells, so no cells are counted."
 
 
 def segment_field(image: np.ndarray, network: SegmentationNetwork, um_per_px: float | None) -> Segmentation:
@@ -49,7 +57,11 @@ def segment_field(image: np.ndarray, network: SegmentationNetwork, um_per_px: fl
         um_per_px: the size of a pixel that the file states, if any; used where red cells give no scale.
     """
     looks = find_scale(image, network)
-    return cells_of(looks.look, looks.factor, image, um_per_px)
+    segmentation = cells_of(looks.look, looks.factor, image, um_per_px)
+    reason = why_unreliable(segmentation.white_cells, segmentation.red_cells_plausible)
+    if not reason and looks.agreement() < PARAMETERS.min_agreement:
+        reason = UNSURE
+    return replace(segmentation, reliable=not reason, unreliable_reason=reason)
 
 
 def cells_of(look: Look, factor: float, image: np.ndarray, um_per_px: float | None) -> Segmentation:
@@ -126,11 +138,17 @@ def _white_cells(
 
 
 def _red_diameter(labels: np.ndarray, expected: float) -> float | None:
-    """The median diameter of whole red cells, px of the maps; None where there are too few."""
-    sizes = np.bincount(labels.ravel())
-    sizes[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = 0
-    diameters = 2 * np.sqrt(sizes[1:] / np.pi)
-    alike = diameters[(diameters > expected / 1.6) & (diameters < expected * 1.6)]
+    """The median diameter of whole red cells by their boxes, px of the maps; None where there are too few."""
+    height, width = labels.shape
+    sides = np.array(
+        [
+            (rows.stop - rows.start) * (columns.stop - columns.start)
+            for rows, columns in ndimage.find_objects(labels)
+            if rows.start > 0 and columns.start > 0 and rows.stop < height and columns.stop < width
+        ]
+    )
+    diameters = PARAMETERS.outline * np.sqrt(sides)
+    alike = diameters[(diameters > expected / PARAMETERS.spread) & (diameters < expected * PARAMETERS.spread)]
     return float(np.median(alike)) if len(alike) >= PARAMETERS.min_scale_cells else None
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from leuko.cells.segmentation.learned.classes import BACKGROUND, CLASSES, CYTOPLASM, NUCLEUS
 from leuko.cells.segmentation.learned.network import Look, SegmentationNetwork
 
 
@@ -21,6 +22,7 @@ class ScaleParameters:
         max_looks: then it stays with the last.
         max_enlargement: more adds no detail.
         max_pixels: of the image at the working scale, which bounds the time.
+        second_look: factor of the resolution of a look for comparison, where the first look was at the right scale.
     """
 
     first_side_px: int = 256
@@ -30,44 +32,59 @@ class ScaleParameters:
     max_looks: int = 4
     max_enlargement: float = 2.0
     max_pixels: float = 4e6
+    second_look: float = 0.6
 
 
 PARAMETERS = ScaleParameters()
+_MERGED = np.arange(len(CLASSES), dtype=np.uint8)
+_MERGED[NUCLEUS] = CYTOPLASM
 
 
 @dataclass(frozen=True)
 class Looks:
-    """The last look at an image, and the one before.
+    """Two looks at an image.
 
     Attributes:
-        look: of the resized image.
+        look: at the working scale.
         factor: by which the image was resized for it.
-        earlier: the look before, None where the first look was at the right scale.
-        image: uint8, h × w × 3, the resized image.
+        other: at another scale.
     """
 
     look: Look
     factor: float
-    image: np.ndarray
-    earlier: Look | None
+    other: Look
+
+    def agreement(self) -> float:
+        """How far cells are found reliably, 0 to 1: share of pixels on which both looks agree × how sure the last is.
+
+        Kinds are background, red cells, white cells and smaller objects. In photographs of other things than smears,
+        and in sections of tissue, looks disagree and are unsure.
+        """
+        kinds = self.look.shares.argmax(axis=0).astype(np.uint8)
+        others = _MERGED[self.other.shares.argmax(axis=0).astype(np.uint8)]
+        same = _MERGED[kinds] == cv2.resize(others, kinds.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        cells = kinds != BACKGROUND
+        if not cells.any():
+            return float(same.mean())
+        return float(same.mean() * self.look.shares.max(axis=0)[cells].mean())
 
 
 def find_scale(image: np.ndarray, network: SegmentationNetwork) -> Looks:
     """Look at an image, uint8, H × W × 3, RGB, until cells have a working size."""
     height, width = image.shape[:2]
     factor = min(1.0, PARAMETERS.first_side_px / max(height, width))
-    resized = resize(image, factor)
-    look, earlier = network.look(resized), None
+    look, other = network.look(resize(image, factor)), None
     for _ in range(PARAMETERS.max_looks - 1):
         if look.red_diameter is None:
             break
         wanted = _working_factor(look.red_diameter / factor, height, width)
         if max(wanted / factor, factor / wanted) < PARAMETERS.tolerance:
             break
-        factor, earlier = wanted, look
-        resized = resize(image, factor)
-        look = network.look(resized)
-    return Looks(look, factor, resized, earlier)
+        factor, other = wanted, look
+        look = network.look(resize(image, factor))
+    if other is None:
+        other = network.look(resize(image, max(PARAMETERS.second_look * factor, 1 / min(height, width))))
+    return Looks(look, factor, other)
 
 
 def _working_factor(red_diameter: float, height: int, width: int) -> float:
