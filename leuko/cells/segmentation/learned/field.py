@@ -14,7 +14,7 @@ from leuko.cells.segmentation.learned.classes import BACKGROUND, CYTOPLASM, NUCL
 from leuko.cells.segmentation.learned.network import STRIDE, Look, SegmentationNetwork
 from leuko.cells.segmentation.learned.nuclei import refine_nuclei
 from leuko.cells.segmentation.learned.scale_search import find_scale
-from leuko.cells.segmentation.masks import components
+from leuko.cells.segmentation.masks import components, fill_holes, label_components
 from leuko.cells.segmentation.plausibility import describe_scale_conflict, why_unreliable
 from leuko.cells.segmentation.result import ScaleSource, Segmentation
 
@@ -35,7 +35,7 @@ class FieldParameters:
     """
 
     min_nucleus: float = 0.15
-    min_white: float = 0.5
+    min_white: float = 0.55
     min_platelet: float = 0.02
     min_scale_cells: int = 3
     spread: float = 1.6
@@ -61,7 +61,17 @@ def segment_field(image: np.ndarray, network: SegmentationNetwork, um_per_px: fl
     reason = why_unreliable(segmentation.white_cells, segmentation.red_cells_plausible)
     if not reason and looks.agreement() < PARAMETERS.min_agreement:
         reason = UNSURE
-    return replace(segmentation, reliable=not reason, unreliable_reason=reason)
+    if not reason:
+        return segmentation
+    return replace(
+        segmentation,
+        um_per_px=um_per_px,
+        scale_source="file" if um_per_px else None,
+        scale_conflict=None,
+        red_cells_plausible=False if segmentation.red_cells.any() else None,
+        reliable=False,
+        unreliable_reason=reason,
+    )
 
 
 def cells_of(look: Look, factor: float, image: np.ndarray, um_per_px: float | None) -> Segmentation:
@@ -80,7 +90,7 @@ def cells_of(look: Look, factor: float, image: np.ndarray, um_per_px: float | No
     white = gather((kind == CYTOPLASM) | (kind == NUCLEUS), offsets, diameter, WHITE_CELLS)
     red = gather(kind == RED_CELL, offsets, diameter, RED_CELLS)
     smudges = gather(kind == SMUDGE, offsets, diameter, SMUDGES)
-    white_labels, confidence = _white_cells(white, kind == NUCLEUS, shares, red_area)
+    white_labels, small, confidence = _white_cells(white, kind == NUCLEUS, shares, red_area)
     measured = _red_diameter(red.labels, diameter)
     height, width = image.shape[:2]
     whole_white = shares[CYTOPLASM] + shares[NUCLEUS]
@@ -88,13 +98,14 @@ def cells_of(look: Look, factor: float, image: np.ndarray, um_per_px: float | No
     in_nucleus = (labels > 0) & (_smooth(shares[NUCLEUS] - shares[CYTOPLASM], (width, height)) > 0)
     in_nucleus = refine_nuclei(image, labels, in_nucleus, _background(image, shares[BACKGROUND]))
     platelets = np.zeros(kind.shape, np.int32)
-    for number, component in enumerate(components(kind == PLATELET, PARAMETERS.min_platelet * red_area), start=1):
+    in_platelet = (kind == PLATELET) | small
+    for number, component in enumerate(components(in_platelet, PARAMETERS.min_platelet * red_area), start=1):
         platelets[component.window][component.mask] = number
     others = [
         np.where(labels > 0, 0, _enlarge(found, share, (width, height)))
         for found, share in (
             (red.labels, shares[RED_CELL]),
-            (platelets, shares[PLATELET]),
+            (platelets, np.maximum(shares[PLATELET], in_platelet)),
             (smudges.labels, shares[SMUDGE]),
         )
     ]
@@ -119,22 +130,37 @@ def cells_of(look: Look, factor: float, image: np.ndarray, um_per_px: float | No
 
 def _white_cells(
     votes: Votes, nucleus: np.ndarray, shares: np.ndarray, red_area: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Labels, ids without gaps, of what is large enough and has a nucleus, and the confidence in each."""
-    labels = votes.labels
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """White cells among what has been parted: labels without gaps; what is too small, bool; and the confidence in each.
+
+    Too small objects that the border does not cut are platelets. What has no nucleus is no white cell.
+    """
+    labels = _whole(votes.labels)
     count = len(votes.unity) + 1
     sizes = np.bincount(labels.ravel(), minlength=count)
     nuclei = np.bincount(labels[nucleus], minlength=count)
     certainty = np.bincount(labels.ravel(), (shares[CYTOPLASM] + shares[NUCLEUS]).ravel(), minlength=count)
     edge = np.zeros(count, bool)
     edge[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
-    kept = (sizes >= np.where(edge, 0.5, 1) * PARAMETERS.min_white * red_area) & (
-        nuclei >= PARAMETERS.min_nucleus * red_area
-    )
-    kept[0] = False
+    large = sizes >= np.where(edge, 0.5, 1) * PARAMETERS.min_white * red_area
+    kept = large & (nuclei >= PARAMETERS.min_nucleus * red_area)
+    kept[0], large[0] = False, True
     new = np.cumsum(kept) * kept
     confidence = votes.unity * (certainty / np.maximum(sizes, 1))[1:]
-    return new[labels].astype(np.int32), confidence[kept[1:]]
+    return new[labels].astype(np.int32), (~large & ~edge)[labels], confidence[kept[1:]]
+
+
+def _whole(labels: np.ndarray) -> np.ndarray:
+    """Cells without holes and without parts that lie apart."""
+    whole = np.zeros_like(labels)
+    for number, window in enumerate(ndimage.find_objects(labels), start=1):
+        if window is None:
+            continue
+        parts, areas = label_components(labels[window] == number)
+        areas[0] = 0
+        cell = fill_holes(parts == areas.argmax())
+        whole[window][cell] = number
+    return whole
 
 
 def _red_diameter(labels: np.ndarray, expected: float) -> float | None:
