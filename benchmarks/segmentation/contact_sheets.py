@@ -17,7 +17,6 @@ SEED = 26
 SIDE = 400  # px, longer side of a picture
 CAPTION = 24  # px
 COLUMNS, ROWS = 3, 4
-SMUDGE = (204, 121, 167)  # RGB, of Okabe & Ito's palette, as the other outlines
 
 
 def write(run: Run, place: Path) -> None:
@@ -41,25 +40,13 @@ def _tile(segmenter: Segmenter, file: Path) -> np.ndarray:
     scale = f"{found.um_per_px:.3f} um/px" if found.um_per_px else "no scale"
     words = f"{file.stem[-24:]}  white {counts[0]} red {counts[1]} plt {counts[2]} smudge {counts[3]}  {scale}"
     tile = np.full((SIDE + CAPTION, 2 * SIDE, 3), 255, np.uint8)
-    for place, picture in enumerate((image, _with_smudges(overlay.draw(image, found), found.smudges))):
+    for place, picture in enumerate((image, overlay.draw(image, found))):
         factor = SIDE / max(picture.shape[:2])
         way = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
         shown = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=way)[:SIDE, :SIDE]
         tile[CAPTION : CAPTION + shown.shape[0], place * SIDE : place * SIDE + shown.shape[1]] = shown
     colour = (0, 0, 0) if found.reliable else (200, 0, 0)
     return cv2.putText(tile, words, (4, CAPTION - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
-
-
-def _with_smudges(picture: np.ndarray, smudges: np.ndarray | None) -> np.ndarray:
-    """A picture with the outlines of smudge cells, labels, int, of an image of the same or a smaller size."""
-    if smudges is None:
-        return picture
-    size = picture.shape[1::-1]
-    for label in range(1, 1 + int(smudges.max(initial=0))):
-        mask = cv2.resize((smudges == label).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-        outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        picture = cv2.drawContours(picture, outlines, -1, SMUDGE, max(1, round(max(size) / 400)))
-    return picture
 
 
 def _page(tiles: list[np.ndarray]) -> np.ndarray:

@@ -68,13 +68,13 @@ def median(values: Sequence[float] | np.ndarray, most: float = 1.0) -> Estimator
 
 
 def loss(before: Estimator, after: Estimator) -> Estimator:
-    """By how much a figure falls."""
-    return lambda weights: Estimand.bounded(before(weights).values - after(weights).values, -1.0, 1.0)
+    """By how much a figure falls; where no image differs, the interval is that of a share of 0 of the images."""
+    return lambda weights: Estimand.bounded(before(weights).values - after(weights).values)
 
 
 def largest(figures: Sequence[Estimator]) -> Estimator:
     """The largest of several figures."""
-    return lambda weights: Estimand.bounded(np.max([figure(weights).values for figure in figures], axis=0), -1.0, 1.0)
+    return lambda weights: Estimand.bounded(np.max([figure(weights).values for figure in figures], axis=0))
 
 
 def intervals(estimators: Mapping[str, Estimator], images: int) -> Figures:
