@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FIELDS = frozenset({"image", "counts", "cells"})  # that every result has, by which an earlier output file is known
 # `METHODS` and `DEFAULT_METHOD` of `leuko.cells.segmentation`, which is slow to import
 METHODS = ("learned", "fuzzy", "k-means", "otsu")
-DEFAULT_METHOD = "fuzzy"
+DEFAULT_METHOD = "learned"
 
 
 def add_parser(subparsers: Subparsers) -> None:

@@ -71,7 +71,7 @@ class SizeParameters:
 
 
 METHODS = ("learned", *CLUSTERING)
-DEFAULT_METHOD = "fuzzy"  # of the command line, the page, the API and `leuko.segment`
+DEFAULT_METHOD = "learned"  # of the command line, the page, the API and `leuko.segment`
 WORKING_SCALE = WorkingScaleParameters()
 SIZES = SizeParameters()
 

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from leuko.cells.red_cell_size import RED_CELL_DIAMETER_UM
 from leuko.cells.segmentation import Segmentation
-from leuko.cells.segmentation.learned.classes import BACKGROUND, CYTOPLASM, NUCLEUS, PLATELET, RED_CELL, SMUDGE
+from leuko.cells.segmentation.learned.classes import CYTOPLASM, NUCLEUS, PLATELET, RED_CELL, SMUDGE
 from leuko.images import scale_bar
 from leuko.training.segmenter.example import UNKNOWN, Example
 from leuko.training.segmenter.sources import Box, Kind, SourceImage
@@ -71,8 +71,7 @@ def label(
         return teacher.unreliable_reason
     labels = _Labels.start(teacher, red_diameter)
     _unknown_smudges(labels, image, teacher)
-    caption = scale_bar.find(image)
-    labels.classes[caption], labels.instances[caption] = BACKGROUND, 0
+    labels.forget(scale_bar.find(image))  # in some stains red cells in the corners look like red ink
     if sure is not None:
         labels.classes[~sure] = UNKNOWN
     if known.mask:
