@@ -35,6 +35,10 @@ class LabellingParameters:
         smudge_tint: how far from the tint of red cells (0) to that of nuclei (1) a smudge cell lies at least.
         smudge_area: least area of a smudge cell.
         min_tint: least distance of the two tints, to tell smudge cells by.
+        smudge_paleness: density of a smudge cell over that of the typical nucleus of its field, at most; up to
+        doubtful_paleness: it may be one or not.
+        smudge_density, doubtful_density: optical density for green light, at most, likewise.
+        min_nuclei: of a field, for one to be typical.
     """
 
     nucleus: int = 200
@@ -48,6 +52,11 @@ class LabellingParameters:
     smudge_tint: float = 0.45
     smudge_area: float = 0.8
     min_tint: float = 12.0
+    smudge_paleness: float = 0.65
+    doubtful_paleness: float = 0.72
+    smudge_density: float = 0.45
+    doubtful_density: float = 0.55
+    min_nuclei: int = 3
 
 
 PARAMETERS = LabellingParameters()
@@ -71,6 +80,7 @@ def label(
         return teacher.unreliable_reason
     labels = _Labels.start(teacher, red_diameter)
     _unknown_smudges(labels, image, teacher)
+    _pale_smudges(labels, image)
     labels.forget(scale_bar.find(image))  # in some stains red cells in the corners look like red ink
     if sure is not None:
         labels.classes[~sure] = UNKNOWN
@@ -188,6 +198,27 @@ def _unknown_smudges(labels: _Labels, image: np.ndarray, teacher: Segmentation) 
         near = cv2.dilate((found == number).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         touched = np.unique(labels.instances[found == number])
         labels.forget((np.isin(labels.instances, touched[touched > 0]) & red) | (near & red))
+
+
+def _pale_smudges(labels: _Labels, image: np.ndarray) -> None:
+    """White cells whose nucleus is much paler than the others of the field are smudge cells; in doubt, unknown.
+
+    Of 90 such cells in Aria's training part that were looked at, all but two were smudge cells.
+    """
+    nuclei = np.where(labels.classes == NUCLEUS, labels.instances, 0)
+    ids = np.unique(nuclei[nuclei > 0])
+    if len(ids) < PARAMETERS.min_nuclei:
+        return
+    light = image[..., 1].astype(np.float32)
+    density = -np.log(np.maximum(light, 3) / max(float(np.quantile(light, 0.95)), 3))
+    means = np.atleast_1d(ndimage.mean(density, nuclei, ids))
+    typical = np.median(means)
+    for number, mean in zip(ids, means, strict=True):
+        cell = labels.white & (labels.instances == number)
+        if mean < min(PARAMETERS.smudge_paleness * typical, PARAMETERS.smudge_density):
+            labels.classes[cell] = SMUDGE
+        elif mean < min(PARAMETERS.doubtful_paleness * typical, PARAMETERS.doubtful_density):
+            labels.forget(cell)
 
 
 def _set_white_cells(labels: _Labels, mask: np.ndarray, boxes: tuple[Box, ...] | None) -> None:
