@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from leuko.cells.segmentation.learned.classes import CYTOPLASM, NUCLEUS
+from leuko.training.segmenter import checkpoint
+from leuko.training.segmenter.checkpoint import Progress
 from leuko.training.segmenter.example import UNKNOWN, Example
 from leuko.training.segmenter.unet import SegmentationUNet
 from leuko.training.segmenter.views import View, draw
-
-_log = logging.getLogger("leuko")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class FitParameters:
         frozen_blocks: first blocks of the trunk that stay as they are: edges and colours look alike everywhere.
         class_weights: of the cross-entropy, in the order of classes.
         dice, offset, diameter: weights of the other losses beside the cross-entropy.
-        checkpoint_every: steps.
+        message_every, checkpoint_every: steps.
     """
 
     batch: int = 8
@@ -49,6 +49,7 @@ class FitParameters:
     dice: float = 0.5
     offset: float = 0.5
     diameter: float = 0.3
+    message_every: int = 25
     checkpoint_every: int = 100
 
 
@@ -107,16 +108,29 @@ def loss(network: SegmentationUNet, batch: Sequence[torch.Tensor]) -> tuple[torc
     return total, {name: float(part.detach()) for name, part in parts.items()}
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit gives.
+
+    Attributes:
+        network: with the average of its weights over the last steps, in evaluation mode.
+        losses: means of the parts of the loss in the last steps.
+    """
+
+    network: SegmentationUNet
+    losses: dict[str, float]
+
+
 def fit(
     network: SegmentationUNet,
     sources: Mapping[str, Sequence[Example]],
     weights: Mapping[str, float],
     steps: int,
     seed: int,
-    checkpoint: Path,
+    state: Path,
     on_message: Callable[[str], None],
-) -> SegmentationUNet:
-    """Fit a network; the average of its weights over the last steps.
+) -> Fitted:
+    """Fit a network. A run goes on from its state where there is one, on a CPU to the same weights, to the bit.
 
     Args:
         network: to begin with.
@@ -124,76 +138,74 @@ def fit(
         weights: how often views are drawn of each.
         steps: batches.
         seed: of everything random.
-        checkpoint: file that holds the state; a run goes on from it where it exists.
+        state: safetensors file of the run, see `leuko.training.segmenter.checkpoint`.
         on_message: receives the lines meant for the user.
     """
-    torch.manual_seed(seed)
     network = network.to(memory_format=torch.channels_last)
-    for frozen in (network.trunk.conv_stem, network.trunk.bn1, network.trunk.blocks[: PARAMETERS.frozen_blocks]):
-        frozen.requires_grad_(False)
-    trunk = [p for p in network.trunk.parameters() if p.requires_grad]
-    decoder = [p for name, p in network.named_parameters() if not name.startswith("trunk.")]
-    optimiser = torch.optim.AdamW(
-        [{"params": decoder, "lr": PARAMETERS.rate}, {"params": trunk, "lr": PARAMETERS.trunk_rate}],
-        weight_decay=PARAMETERS.decay,
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser,
-        lambda step: (
-            min(1.0, (step + 1) / PARAMETERS.warm_up) * (0.5 + 0.5 * np.cos(np.pi * min(step / steps, 1)) + 1e-3)
-        ),
-    )
-    average, first = copy.deepcopy(network).eval(), 0
-    if checkpoint.is_file():
-        state = torch.load(checkpoint, weights_only=True)
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
-        first = state["step"]
-        on_message(f"Continuing from step {first}.")
+    optimiser = _optimiser(network)
+    average = copy.deepcopy(network).eval()
+    done = Progress(0, {}, {})
+    if state.is_file():
+        done = checkpoint.restore(state, network, average, optimiser)
+        on_message(f"Continuing from step {done.step}.")
+    if done.step == steps:
+        return Fitted(average, done.losses)
     names = list(sources)
     views = _Views(
         [sources[name] for name in names],
         [weights[name] for name in names],
-        first * PARAMETERS.batch,
-        (steps - first) * PARAMETERS.batch,
+        done.step * PARAMETERS.batch,
+        (steps - done.step) * PARAMETERS.batch,
         seed,
     )
     loader = DataLoader(views, batch_size=PARAMETERS.batch, num_workers=2, prefetch_factor=4)
     network.train()
-    start, sums = time.monotonic(), {}  # type: ignore[var-annotated]
+    start, first = time.monotonic(), done.step
+    sums, losses = done.sums, done.losses
     for step, batch in enumerate(loader, start=first + 1):
+        for group in optimiser.param_groups:
+            group["lr"] = group["initial_lr"] * _rate(step, steps)
         total, parts = loss(network, batch)
         optimiser.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 2.0)
         optimiser.step()
-        schedule.step()
-        keep = min(PARAMETERS.average, step / (step + 10))
-        with torch.no_grad():
-            for mean, value in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-                if mean.dtype.is_floating_point:
-                    mean.lerp_(value, 1 - keep)
-                else:
-                    mean.copy_(value)
+        _move(average, network, min(PARAMETERS.average, step / (step + 10)))
         sums = {name: sums.get(name, 0.0) + value for name, value in parts.items()}
-        if step % 25 == 0:
-            shown = ", ".join(f"{name} {value / 25:.3f}" for name, value in sums.items())
-            rate = (time.monotonic() - start) / (step - first)
-            on_message(f"step {step} of {steps}: {shown}; {rate * (steps - step) / 60:.0f} min left")
-            sums = {}
+        if step % PARAMETERS.message_every == 0 or step == steps:
+            count = (step - 1) % PARAMETERS.message_every + 1
+            losses, sums = {name: value / count for name, value in sums.items()}, {}
+            shown = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
+            minutes = (time.monotonic() - start) / (step - first) * (steps - step) / 60
+            on_message(f"Step {step} of {steps}: {shown}; {minutes:.0f} min left.")
         if step % PARAMETERS.checkpoint_every == 0 or step == steps:
-            draft = checkpoint.with_suffix(".draft")
-            torch.save(
-                {
-                    "network": network.state_dict(),
-                    "average": average.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "schedule": schedule.state_dict(),
-                    "step": step,
-                },
-                draft,
-            )
-            draft.replace(checkpoint)
-    return average.eval()
+            checkpoint.save(state, network, average, optimiser, Progress(step, sums, losses))
+    return Fitted(average, losses)
+
+
+def _optimiser(network: SegmentationUNet) -> torch.optim.Optimizer:
+    """AdamW of all but the trunk's first blocks, which are frozen here."""
+    for frozen in (network.trunk.conv_stem, network.trunk.bn1, network.trunk.blocks[: PARAMETERS.frozen_blocks]):
+        frozen.requires_grad_(False)
+    trunk = [p for p in network.trunk.parameters() if p.requires_grad]
+    decoder = [p for name, p in network.named_parameters() if not name.startswith("trunk.")]
+    groups = [
+        {"params": parameters, "lr": rate, "initial_lr": rate}
+        for parameters, rate in ((decoder, PARAMETERS.rate), (trunk, PARAMETERS.trunk_rate))
+    ]
+    return torch.optim.AdamW(groups, weight_decay=PARAMETERS.decay)
+
+
+def _rate(step: int, steps: int) -> float:
+    """Learning rate as a share of its maximum at a step, from 1: rises first, then falls as a cosine."""
+    return min(1.0, step / PARAMETERS.warm_up) * (0.5 + 0.5 * math.cos(math.pi * (step - 1) / steps) + 1e-3)
+
+
+@torch.no_grad()
+def _move(average: torch.nn.Module, network: torch.nn.Module, keep: float) -> None:
+    """Move an average towards the weights of a network; it keeps a share of what it was."""
+    for mean, value in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if mean.dtype.is_floating_point:
+            mean.lerp_(value, 1 - keep)
+        else:
+            mean.copy_(value)
