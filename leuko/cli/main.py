@@ -5,12 +5,27 @@ from __future__ import annotations
 import argparse
 import sys
 
-from leuko.cli import ablate, adapt, classify, compare, eda, evaluate, field, publish, serve, train, tune
+from leuko.cli import (
+    ablate,
+    adapt,
+    classify,
+    compare,
+    eda,
+    evaluate,
+    field,
+    publish,
+    serve,
+    train,
+    train_segmenter,
+    tune,
+)
 from leuko.cli.options import UsageError, Version
 from leuko.cli.terminal import run_quietly
 from leuko.system import optional_packages
 
-COMMANDS = (classify, field, eda, evaluate, train, tune, compare, ablate, adapt, publish, serve)  # as --help lists them
+COMMANDS = (
+    classify, field, eda, evaluate, train, train_segmenter, tune, compare, ablate, adapt, publish, serve,
+)  # as --help lists them  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

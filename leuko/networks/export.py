@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -54,6 +55,28 @@ def export_onnx(network: Network, size: tuple[int, int], file: Path) -> None:
     example = torch.zeros(2, 3, *size)
     with torch.no_grad():
         with_cams = is_dense_chain(network, network.trunk(example[:1]))
+    model = to_onnx(
+        _ServedNetwork(network, with_cams),
+        example,
+        ["pixel_values"],
+        ["feature_map", "features", "logits", *(["cams"] if with_cams else [])],
+        {0: torch.export.Dim("batch", min=1, max=4096)},
+    )
+    _store_in_half_precision(model)
+    onnx.save(model, file)
+
+
+def to_onnx(
+    module: nn.Module, example: torch.Tensor, inputs: list[str], outputs: list[str], free: dict[int, Any]
+) -> onnx.ModelProto:
+    """A module with one input as ONNX, without what the exporter adds of this machine.
+
+    Args:
+        module: as it is to compute; it is put in evaluation mode.
+        example: an input.
+        inputs, outputs: their names.
+        free: the dimensions of the input, of `torch.export`, that are not fixed, by axis.
+    """
     exporter_log = logging.getLogger("torch.onnx")
     level = exporter_log.level
     exporter_log.setLevel(logging.ERROR)
@@ -61,11 +84,11 @@ def export_onnx(network: Network, size: tuple[int, int], file: Path) -> None:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                _ServedNetwork(network, with_cams).eval(),
+                module.eval(),
                 (example,),
-                input_names=["pixel_values"],
-                output_names=["feature_map", "features", "logits", *(["cams"] if with_cams else [])],
-                dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
+                input_names=inputs,
+                output_names=outputs,
+                dynamic_shapes=(free,),
                 dynamo=True,
                 optimize=False,  # it would fold batch norms into kernels, which then round differently
                 verbose=False,
@@ -79,7 +102,6 @@ def export_onnx(network: Network, size: tuple[int, int], file: Path) -> None:
     optimizer.remove_unused_nodes(program.model)
     model = program.model_proto
     _remove_zero_biases(model)
-    _store_in_half_precision(model)
     # The exporter adds stack traces and paths of this machine.
     for item in (
         model,
@@ -92,7 +114,7 @@ def export_onnx(network: Network, size: tuple[int, int], file: Path) -> None:
     ):
         del item.metadata_props[:]
         item.doc_string = ""
-    onnx.save(model, file)
+    return model
 
 
 def _remove_zero_biases(model: onnx.ModelProto) -> None:

@@ -20,6 +20,7 @@ from leuko.training.segmenter.checkpoint import Progress
 from leuko.training.segmenter.example import UNKNOWN, Example
 from leuko.training.segmenter.unet import SegmentationUNet
 from leuko.training.segmenter.views import View, draw
+from leuko.training.settings import TrainingError
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,9 @@ def fit(
         seed: of everything random.
         state: safetensors file of the run, see `leuko.training.segmenter.checkpoint`.
         on_message: receives the lines meant for the user.
+
+    Raises:
+        TrainingError: the loss is not finite.
     """
     network = network.to(memory_format=torch.channels_last)
     optimiser = _optimiser(network)
@@ -175,6 +179,8 @@ def fit(
         if step % PARAMETERS.message_every == 0 or step == steps:
             count = (step - 1) % PARAMETERS.message_every + 1
             losses, sums = {name: value / count for name, value in sums.items()}, {}
+            if not math.isfinite(sum(losses.values())):
+                raise TrainingError("Training diverged (the loss is not finite); try another --seed.")
             shown = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
             minutes = (time.monotonic() - start) / (step - first) * (steps - step) / 60
             on_message(f"Step {step} of {steps}: {shown}; {minutes:.0f} min left.")

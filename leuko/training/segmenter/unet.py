@@ -14,11 +14,13 @@ from typing import Any
 
 import timm
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
 from leuko.cells.segmentation.learned.classes import CLASSES
+from leuko.networks.backbones import WeightsError
 
 BACKBONE = "tf_efficientnet_lite0"
 WIDTHS = 96, 64, 48, 32  # channels of the decoder at strides 16, 8, 4 and 2
@@ -77,11 +79,20 @@ class SegmentationUNet(nn.Module):
         self.diameter = nn.Sequential(nn.Conv2d(skips[0], 64, 1), nn.ReLU(inplace=True), nn.Conv2d(64, 1, 1))
 
     def load_trunk(self, file: Path) -> None:
-        """Take the trunk's weights from a safetensors file in timm's names."""
-        state = {name: value.float() for name, value in load_file(file).items()}
-        missing = self.trunk.load_state_dict(state, strict=False).missing_keys
+        """Take the trunk's weights from a safetensors file in timm's names.
+
+        Raises:
+            WeightsError: the file cannot be read, or holds weights of another network.
+        """
+        try:
+            state = {name: value.float() for name, value in load_file(file).items()}
+            missing = self.trunk.load_state_dict(state, strict=False).missing_keys
+        except (OSError, SafetensorError) as error:
+            raise WeightsError(f"The weights {file} cannot be read: {error}.") from error
+        except RuntimeError as error:  # other shapes
+            raise WeightsError(f"{file} holds no weights of {BACKBONE}.") from error
         if missing:
-            raise ValueError(f"{file} has no weights for {missing[0]} of {BACKBONE}.")
+            raise WeightsError(f"{file} has no weights for {missing[0]} of {BACKBONE}.")
 
     def train(self, mode: bool = True) -> SegmentationUNet:
         """As of PyTorch, but the trunk's batch norms keep ImageNet's statistics: batches are small."""

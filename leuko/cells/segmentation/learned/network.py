@@ -41,9 +41,9 @@ class Look:
 class SegmentationNetwork:
     """A network as `leuko train-segmenter` writes it; may be used by several threads at once."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, threads: int | None = None) -> None:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = cores()
+        options.intra_op_num_threads = threads or cores()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning takes the cores from others
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
