@@ -10,6 +10,7 @@ COMMAND = "from leuko.cli.main import main; sys.exit(main(sys.argv[1:]))"
 NEED_MORE = {
     "eda": ["eda", "DATA", "--output", "OUT"],
     "train": ["train", "--dataset", "DATA", "--output", "OUT"],
+    "train-segmenter": ["train-segmenter", "DATA", "--output", "OUT"],
     "tune": ["tune", "DATA", "--output", "OUT"],
     "compare": ["compare", "DATA", "--output", "OUT"],
     "ablate": ["ablate", "DATA", "--output", "OUT"],

@@ -114,7 +114,7 @@ def _on_all_cores(
 ) -> Iterator[Result]:
     """The results in the order of the items, computed in a process for each core."""
     context = multiprocessing.get_context("spawn")  # copies of this process would be stopped by PyTorch's threads
-    with ProcessPoolExecutor(cores(), context, cv2.setNumThreads, (0,)) as pool:
+    with ProcessPoolExecutor(min(cores(), len(items)), context, cv2.setNumThreads, (0,)) as pool:
         results: Iterable[Result] = pool.map(work, items, chunksize=4)
         last = time.monotonic()
         for done, result in enumerate(results, start=1):

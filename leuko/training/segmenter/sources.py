@@ -23,7 +23,7 @@ from leuko.data.errors import DataError
 
 Kind = Literal["white cell", "red cell", "platelet"]
 Known = Literal["", "none", "platelet", "middle"]
-_YOLO: tuple[Kind, ...] = ("white cell", "red cell", "platelet")
+_YOLO: dict[str, Kind] = {"0": "white cell", "1": "red cell", "2": "platelet"}
 _VOC: dict[str, Kind] = {"WBC": "white cell", "RBC": "red cell", "Platelets": "platelet"}
 
 
@@ -65,10 +65,12 @@ def read_list(file: Path) -> list[SourceImage]:
         DataError: the list or a file in it is missing or cannot be understood; the message names the line.
     """
     try:
-        with file.open(newline="", encoding="utf-8") as stream:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
             rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"The list {file} cannot be read: {error}.") from error
+    except OSError as error:
+        raise DataError(f"The list {file} cannot be read ({error.strerror}).") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"The list {file} cannot be read ({error}); save it as CSV in UTF-8.") from error
     if not rows or "image" not in rows[0]:
         raise DataError(
             f"{file} is not a list of images: it needs a header with the column `image` and a line an image."
@@ -93,8 +95,8 @@ def _read_row(file: Path, line: int, row: dict[str, str]) -> SourceImage:
         raise DataError(f"{file}, line {line}: `white_cells` must be none, platelet, middle or empty, not {known!r}.")
     try:
         found = None if boxes is None else _read_boxes(boxes)
-    except (OSError, ValueError, KeyError, IndexError, ET.ParseError) as error:
-        raise DataError(f"{file}, line {line}: the boxes in {row['boxes']} cannot be read: {error}.") from error
+    except (OSError, ValueError, ET.ParseError) as error:
+        raise DataError(f"{file}, line {line}: the boxes in {row['boxes']} cannot be read ({error}).") from error
     return SourceImage(file.stem, image, path("mask"), found, known, row.get("red_boxes") == "all")  # type: ignore[arg-type]
 
 
@@ -106,15 +108,23 @@ def _read_boxes(file: Path) -> tuple[Box, ...]:
         if line.strip():
             number, x, y, width, height = line.split()[:5]
             cx, cy, w, h = float(x), float(y), float(width) / 2, float(height) / 2
-            boxes.append(Box(_YOLO[int(number)], cx - w, cy - h, cx + w, cy + h))
+            boxes.append(Box(_kind(_YOLO, number), cx - w, cy - h, cx + w, cy + h))
     return tuple(boxes)
 
 
 def _read_voc(file: Path) -> tuple[Box, ...]:
     root = ET.parse(file).getroot()
     width, height = (float(root.findtext(f"size/{side}") or 0) for side in ("width", "height"))
+    if not width or not height:
+        raise ValueError("the size of the image is missing")
     boxes = []
     for thing in root.findall("object"):
         x0, y0, x1, y1 = (float(thing.findtext(f"bndbox/{side}") or 0) for side in ("xmin", "ymin", "xmax", "ymax"))
-        boxes.append(Box(_VOC[thing.findtext("name") or ""], x0 / width, y0 / height, x1 / width, y1 / height))
+        boxes.append(Box(_kind(_VOC, thing.findtext("name") or ""), x0 / width, y0 / height, x1 / width, y1 / height))
     return tuple(boxes)
+
+
+def _kind(kinds: dict[str, Kind], name: str) -> Kind:
+    if name not in kinds:
+        raise ValueError(f"a box is named {name!r}, and must be one of {', '.join(kinds)}")
+    return kinds[name]
