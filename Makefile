@@ -8,7 +8,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 DATA ?= ../shared/data/aria
 
-.PHONY: run test install lint types coverage wheel embedded
+.PHONY: run test install lint types coverage wheel embedded segmenter
 
 run: .venv/installed-app
 	GRADIO_SERVER_PORT=$${GRADIO_SERVER_PORT:-7860} $(BIN)/python app.py
@@ -37,6 +37,14 @@ wheel: .venv/installed-dev
 # Trains the embedded model again: about ten minutes on two cores.
 embedded: .venv/installed-dev build/efficientnet_lite0.safetensors
 	$(BIN)/python -m scripts.train_embedded_model $(DATA)
+
+# Trains the segmentation network again: about an hour on two cores. Interrupted, it goes on where it was.
+segmenter: DATA = ../shared/data
+segmenter: .venv/installed-dev
+	$(BIN)/python -m scripts.segmentation_sources $(DATA) build/segmentation
+	$(BIN)/python -m leuko train-segmenter build/segmentation/{bccd,raabin,chula,pbc,aria}.csv \
+		--output runs/segmenter --resume
+	cp runs/segmenter/network.onnx leuko/cells/segmentation/learned/network.onnx
 
 build/efficientnet_lite0.safetensors: .venv/installed-dev
 	$(BIN)/python -m scripts.write_imagenet_weights $@

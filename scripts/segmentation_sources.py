@@ -3,8 +3,8 @@
     python -m scripts.segmentation_sources ../shared/data build/segmentation
 
 One list a laboratory, as `leuko train-segmenter` reads them: BCCD (masks and boxes, even-numbered files), Raabin
-(boxes, even-numbered files), Chula (fields without white cells, every second file), PBC (single cells), and Aria (only
-images of the training part of the embedded model's split). The other files measure.
+(boxes, even-numbered files), Chula (fields without white cells), PBC (single cells), and Aria (only images of the
+training part of the embedded model's split), of these three every second file. The other files measure.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def main(data: Path, output: Path) -> None:
         ("bccd", bccd(data / "bccd")),
         ("raabin", raabin(data / "raabin")),
         ("chula", chula(data / "chula")),
-        ("pbc", pbc(data / "pbc")),
-        ("aria", aria(data / "aria")),
+        ("pbc", list(pbc(data / "pbc"))[::2]),
+        ("aria", list(aria(data / "aria"))[::2]),
     ):
         with (output / f"{name}.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, restval="")

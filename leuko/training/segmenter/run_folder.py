@@ -116,7 +116,7 @@ def open_run(
     earlier = settings.output / _RUN
     if not earlier.is_file():
         if settings.resume:
-            on_message("There is no run to continue; starting again.")
+            on_message("There is no run to continue; starting a new one.")
     elif settings.resume:
         first_run = json.loads(earlier.read_text(encoding="utf-8"))
         if other := [name for name, value in run.items() if first_run.get(name) != value]:

@@ -64,7 +64,7 @@ def _by_colour(image: np.ndarray, cell: np.ndarray, background: np.ndarray) -> n
     height, width = cell.shape
     factor = min(1.0, PARAMETERS.max_side_px / max(height, width))
     size = max(round(factor * width), 1), max(round(factor * height), 1)
-    light = cv2.resize(image, size, interpolation=cv2.INTER_AREA) / background.astype(np.float32)
+    light: np.ndarray = cv2.resize(image, size, interpolation=cv2.INTER_AREA) / background.astype(np.float32)
     light = cv2.GaussianBlur(np.clip(light, np.float32(1 / 255), 1), (0, 0), PARAMETERS.smoothing_px)
     small = cv2.resize(cell.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
     if not small.any():
