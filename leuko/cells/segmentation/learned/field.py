@@ -9,11 +9,12 @@ import numpy as np
 from scipy import ndimage
 
 from leuko.cells.red_cell_size import RED_CELL_DIAMETER_UM
+from leuko.cells.segmentation.hough_circles import CircleEdges
 from leuko.cells.segmentation.learned.cell_votes import RED_CELLS, SMUDGES, WHITE_CELLS, Votes, gather
 from leuko.cells.segmentation.learned.classes import BACKGROUND, CYTOPLASM, NUCLEUS, PLATELET, RED_CELL, SMUDGE
 from leuko.cells.segmentation.learned.network import STRIDE, Look, SegmentationNetwork
 from leuko.cells.segmentation.learned.nuclei import refine_nuclei
-from leuko.cells.segmentation.learned.scale_search import find_scale
+from leuko.cells.segmentation.learned.scale_search import find_scale, resize
 from leuko.cells.segmentation.masks import components, fill_holes, label_components
 from leuko.cells.segmentation.plausibility import describe_scale_conflict, why_unreliable
 from leuko.cells.segmentation.result import ScaleSource, Segmentation
@@ -92,6 +93,9 @@ def cells_of(look: Look, factor: float, image: np.ndarray, um_per_px: float | No
     smudges = gather(kind == SMUDGE, offsets, diameter, SMUDGES)
     white_labels, small, confidence = _white_cells(white, kind == NUCLEUS, shares, red_area)
     measured = _red_diameter(red.labels, diameter)
+    plausible = _plausible(image, factor, kind, measured) if measured else None
+    if not plausible:
+        measured = None
     height, width = image.shape[:2]
     whole_white = shares[CYTOPLASM] + shares[NUCLEUS]
     labels = _enlarge(white_labels, whole_white, (width, height))
@@ -122,7 +126,7 @@ def cells_of(look: Look, factor: float, image: np.ndarray, um_per_px: float | No
         scale or um_per_px,
         scale_source=source,
         scale_conflict=describe_scale_conflict(scale, um_per_px),
-        red_cells_plausible=True if measured else None,
+        red_cells_plausible=plausible,
         smudges=smudge_cells,
         confidence=confidence[kept].astype(np.float32),
     )
@@ -176,6 +180,26 @@ def _red_diameter(labels: np.ndarray, expected: float) -> float | None:
     diameters = PARAMETERS.outline * np.sqrt(sides)
     alike = diameters[(diameters > expected / PARAMETERS.spread) & (diameters < expected * PARAMETERS.spread)]
     return float(np.median(alike)) if len(alike) >= PARAMETERS.min_scale_cells else None
+
+
+def _plausible(image: np.ndarray, factor: float, kind: np.ndarray, diameter: float) -> bool:
+    """Whether red cells have the edges of red cells, which tissue and images out of focus have not.
+
+    Args:
+        image: uint8, H × W × 3, RGB.
+        factor: by which it was resized for the network.
+        kind: int, h × w: classes, at half of that size.
+        diameter: of a red cell, px of `kind`.
+    """
+    light = resize(image[..., 1], factor)
+    height, width = light.shape
+    red, others = (
+        cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
+        for mask in (kind == RED_CELL, (kind != RED_CELL) & (kind != BACKGROUND))
+    )
+    edges = CircleEdges.detect(light.astype(np.float32) / 255, red, others, diameter * STRIDE / 2)
+    radius = edges.typical_radius()
+    return radius is not None and edges.is_plausible(radius)
 
 
 def _background(image: np.ndarray, share: np.ndarray) -> np.ndarray:
