@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -109,12 +110,17 @@ def _open(network: Path) -> SegmentationNetwork:
     return SegmentationNetwork(network, threads=1)  # the other cores have processes of their own
 
 
+def _start_process() -> None:
+    cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the run in one process and with one message
+
+
 def _on_all_cores(
     work: Callable[[Item], Result], items: Sequence[Item], what: str, on_message: Callable[[str], None]
 ) -> Iterator[Result]:
     """The results in the order of the items, computed in a process for each core."""
     context = multiprocessing.get_context("spawn")  # copies of this process would be stopped by PyTorch's threads
-    with ProcessPoolExecutor(min(cores(), len(items)), context, cv2.setNumThreads, (0,)) as pool:
+    with ProcessPoolExecutor(min(cores(), len(items)), context, _start_process) as pool:
         results: Iterable[Result] = pool.map(work, items, chunksize=4)
         last = time.monotonic()
         for done, result in enumerate(results, start=1):
