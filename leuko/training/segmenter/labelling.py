@@ -80,7 +80,8 @@ def label(
         return teacher.unreliable_reason
     labels = _Labels.start(teacher, red_diameter)
     _unknown_smudges(labels, image, teacher)
-    _pale_smudges(labels, image)
+    if known.white_cells not in ("none", "platelet"):  # there, what is found is mostly no smudge cell either
+        _pale_smudges(labels, image)
     labels.forget(scale_bar.find(image))  # in some stains red cells in the corners look like red ink
     if sure is not None:
         labels.classes[~sure] = UNKNOWN

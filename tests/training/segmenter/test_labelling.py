@@ -11,7 +11,7 @@ from PIL import Image
 from scipy import ndimage
 
 from leuko.cells.segmentation import Segmentation
-from leuko.cells.segmentation.learned.classes import BACKGROUND, CYTOPLASM, NUCLEUS, PLATELET, RED_CELL
+from leuko.cells.segmentation.learned.classes import BACKGROUND, CYTOPLASM, NUCLEUS, PLATELET, RED_CELL, SMUDGE
 from leuko.training.segmenter.example import UNKNOWN, Example
 from leuko.training.segmenter.labelling import label
 from leuko.training.segmenter.sources import Box, SourceImage
@@ -151,6 +151,13 @@ def test_a_platelet_in_the_middle_is_no_white_cell():
     example = labelled(replace(UNLABELLED, white_cells="platelet"), with_false_white(truth(), false))
     assert not white(example).any()
     assert (example.classes[FIELD.red_cells == false] == PLATELET).all()
+
+
+def test_a_white_cell_much_paler_than_the_others_is_a_smudge_cell():
+    false = whole_red()
+    example = labelled(UNLABELLED, with_false_white(truth(), false))
+    assert (example.classes[FIELD.red_cells == false] == SMUDGE).all()
+    assert white(example)[(FIELD.white_cells > 0) & (FIELD.platelets == 0)].all()
 
 
 def test_one_white_cell_in_the_middle():
