@@ -16,7 +16,7 @@ from leuko.cells.segmentation.learned.network import STRIDE, Look, SegmentationN
 from leuko.cells.segmentation.learned.nuclei import refine_nuclei
 from leuko.cells.segmentation.learned.scale_search import find_scale, resize
 from leuko.cells.segmentation.masks import components, fill_holes, label_components
-from leuko.cells.segmentation.plausibility import describe_scale_conflict, why_unreliable
+from leuko.cells.segmentation.plausibility import are_red_cells, describe_scale_conflict, why_unreliable
 from leuko.cells.segmentation.result import ScaleSource, Segmentation
 
 
@@ -93,14 +93,18 @@ def cells_of(look: Look, factor: float, image: np.ndarray, um_per_px: float | No
     smudges = gather(kind == SMUDGE, offsets, diameter, SMUDGES)
     white_labels, small, confidence = _white_cells(white, kind == NUCLEUS, shares, red_area)
     measured = _red_diameter(red.labels, diameter)
-    plausible = _plausible(image, factor, kind, measured) if measured else None
+    background = _background(image, shares[BACKGROUND])
+    plausible = None
+    if measured:
+        plausible = _has_colours(image, red.labels, kind == NUCLEUS, background)
+        plausible = plausible and _has_edges(image, factor, kind, measured)
     if not plausible:
         measured = None
     height, width = image.shape[:2]
     whole_white = shares[CYTOPLASM] + shares[NUCLEUS]
     labels = _enlarge(white_labels, whole_white, (width, height))
     in_nucleus = (labels > 0) & (_smooth(shares[NUCLEUS] - shares[CYTOPLASM], (width, height)) > 0)
-    in_nucleus = refine_nuclei(image, labels, in_nucleus, _background(image, shares[BACKGROUND]))
+    in_nucleus = refine_nuclei(image, labels, in_nucleus, background)
     platelets = np.zeros(kind.shape, np.int32)
     in_platelet = (kind == PLATELET) | small
     for number, component in enumerate(components(in_platelet, PARAMETERS.min_platelet * red_area), start=1):
@@ -182,7 +186,14 @@ def _red_diameter(labels: np.ndarray, expected: float) -> float | None:
     return float(np.median(alike)) if len(alike) >= PARAMETERS.min_scale_cells else None
 
 
-def _plausible(image: np.ndarray, factor: float, kind: np.ndarray, diameter: float) -> bool:
+def _has_colours(image: np.ndarray, red_cells: np.ndarray, nuclei: np.ndarray, background: np.ndarray) -> bool:
+    """Whether red cells (labels, h × w) have other colours than nuclei (bool) and leave background between them."""
+    height, width = red_cells.shape
+    light = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) / background.astype(np.float32)
+    return are_red_cells(cv2.cvtColor(np.minimum(light, 1), cv2.COLOR_RGB2LAB), red_cells, nuclei)
+
+
+def _has_edges(image: np.ndarray, factor: float, kind: np.ndarray, diameter: float) -> bool:
     """Whether red cells have the edges of red cells, which tissue and images out of focus have not.
 
     Args:

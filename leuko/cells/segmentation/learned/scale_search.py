@@ -97,5 +97,7 @@ def _working_factor(red_diameter: float, height: int, width: int) -> float:
 
 def resize(image: np.ndarray, factor: float) -> np.ndarray:
     """An image resized by a factor."""
-    interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    return image if factor == 1 else cv2.resize(image, None, fx=factor, fy=factor, interpolation=interpolation)
+    if factor == 1:
+        return image
+    height, width = (max(round(factor * side), 1) for side in image.shape[:2])
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
