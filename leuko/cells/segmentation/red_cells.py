@@ -124,10 +124,32 @@ def find_red_cells(
     """
     mask = open_mask(foreground & ~white_cells, 1)
     area, reliable = _typical_area(mask, white_cells, nucleus_radius, parameters.size)
-    labels = np.zeros(mask.shape, np.int32)
     if not area:
-        return RedCells(labels, None, False)
-    radius = np.sqrt(area / np.pi)
+        return RedCells(np.zeros(mask.shape, np.int32), None, False)
+    return separate(light, mask, white_cells, 2 * np.sqrt(area / np.pi), reliable, parameters)
+
+
+def separate(
+    light: np.ndarray,
+    mask: np.ndarray,
+    white_cells: np.ndarray,
+    diameter: float,
+    reliable: bool = True,
+    parameters: RedCellParameters = DEFAULTS,
+) -> RedCells:
+    """Separate the red cells of a mask by their edges and areas.
+
+    Args:
+        light: float32, H × W: transmitted light.
+        mask: bool, H × W: red cells.
+        white_cells: bool, H × W: white cells and platelets.
+        diameter: expected, of a red cell, px.
+        reliable: whether it is known well enough to give a scale.
+        parameters: how red cells are separated.
+    """
+    radius = diameter / 2
+    area = np.pi * radius**2
+    labels = np.zeros(mask.shape, np.int32)
     mask = open_mask(fill_holes(mask, parameters.max_pallor * area) & ~white_cells, 0.2 * radius)
     if not mask.any():
         return RedCells(labels, 2 * radius if reliable else None, False)

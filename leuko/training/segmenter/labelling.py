@@ -31,6 +31,7 @@ class LabellingParameters:
         min_cover: share of a white cell's mask that lies in one box.
         rim: width of the unknown ring around cells that only a box shows.
         box_core: share of a box's half sides, as an ellipse, that surely is the cell.
+        box_margin: diameter of a red cell over the side of its box; boxes of BCCD and Raabin are that much wider.
         min_cell, max_cell: area of what is taken for a red cell where the teacher says white cell and there is none.
         smudge_tint: how far from the tint of red cells (0) to that of nuclei (1) a smudge cell lies at least.
         smudge_area: least area of a smudge cell.
@@ -47,6 +48,7 @@ class LabellingParameters:
     min_cover: float = 0.5
     rim: float = 0.06
     box_core: float = 0.85
+    box_margin: float = 0.89
     min_cell: float = 0.4
     max_cell: float = 1.7
     smudge_tint: float = 0.45
@@ -147,14 +149,14 @@ class _Labels:
 
 
 def _red_diameter(known: SourceImage, teacher: Segmentation, shape: tuple[int, int]) -> float | None:
-    """By the boxes that the border does not cut, else by the teacher; px."""
+    """By the boxes that the border does not cut, less their margin, else by the teacher; px."""
     sides = [
         np.sqrt((box.x1 - box.x0) * shape[1] * (box.y1 - box.y0) * shape[0])
         for box in known.boxes or ()
         if box.kind == "red cell" and min(box.x0, box.y0) > 0.01 and max(box.x1, box.y1) < 0.99
     ]
     if len(sides) >= 2:
-        return float(np.median(sides))
+        return float(PARAMETERS.box_margin * np.median(sides))
     if teacher.scale_source == "red cells" and teacher.um_per_px:
         return RED_CELL_DIAMETER_UM / teacher.um_per_px
     return None

@@ -23,14 +23,13 @@ class VoteParameters:
         outside: how far beyond the image middles may lie.
     """
 
-    spread: float = 0.07
-    apart: float = 0.3
-    min_area: float = 0.15
-    near: float = 0.3
+    spread: float
+    apart: float
+    min_area: float
+    near: float
     outside: float = 0.3
 
 
-RED_CELLS = VoteParameters()
 WHITE_CELLS = VoteParameters(spread=0.22, apart=0.8, min_area=0.25, near=0.5)
 SMUDGES = VoteParameters(spread=0.15, apart=0.6, min_area=0.3, near=0.8)
 

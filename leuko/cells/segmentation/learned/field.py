@@ -9,14 +9,14 @@ import numpy as np
 from scipy import ndimage
 
 from leuko.cells.red_cell_size import RED_CELL_DIAMETER_UM
-from leuko.cells.segmentation.hough_circles import CircleEdges
-from leuko.cells.segmentation.learned.cell_votes import RED_CELLS, SMUDGES, WHITE_CELLS, Votes, gather
+from leuko.cells.segmentation.learned.cell_votes import SMUDGES, WHITE_CELLS, Votes, gather
 from leuko.cells.segmentation.learned.classes import BACKGROUND, CYTOPLASM, NUCLEUS, PLATELET, RED_CELL, SMUDGE
 from leuko.cells.segmentation.learned.network import STRIDE, Look, SegmentationNetwork
 from leuko.cells.segmentation.learned.nuclei import refine_nuclei
-from leuko.cells.segmentation.learned.scale_search import find_scale, resize
+from leuko.cells.segmentation.learned.red_cell_separation import separate_red_cells
+from leuko.cells.segmentation.learned.scale_search import find_scale
 from leuko.cells.segmentation.masks import components, fill_holes, label_components
-from leuko.cells.segmentation.plausibility import are_red_cells, describe_scale_conflict, why_unreliable
+from leuko.cells.segmentation.plausibility import describe_scale_conflict, why_unreliable
 from leuko.cells.segmentation.result import ScaleSource, Segmentation
 
 
@@ -28,9 +28,6 @@ class FieldParameters:
         min_nucleus: of a white cell.
         min_white: area of a white cell that the border does not cut.
         min_platelet: area.
-        min_scale_cells: whole red cells that give a scale,
-        spread: of about the diameter that the network expects, by this factor,
-        outline: and their diameter over the side of their box; maps leave out the faintest rim of a cell.
         min_agreement: of the two looks, from which cells are counted (`Looks.agreement`).
         sure_background: share of a class from which a pixel tells the colour of the background.
     """
@@ -38,9 +35,6 @@ class FieldParameters:
     min_nucleus: float = 0.15
     min_white: float = 0.55
     min_platelet: float = 0.02
-    min_scale_cells: int = 3
-    spread: float = 1.6
-    outline: float = 1.05
     min_agreement: float = 0.66
     sure_background: float = 0.9
 
@@ -89,17 +83,10 @@ def cells_of(look: Look, factor: float, image: np.ndarray, um_per_px: float | No
     kind = shares.argmax(axis=0)
     red_area = np.pi / 4 * diameter**2
     white = gather((kind == CYTOPLASM) | (kind == NUCLEUS), offsets, diameter, WHITE_CELLS)
-    red = gather(kind == RED_CELL, offsets, diameter, RED_CELLS)
+    background = _background(image, shares[BACKGROUND])
+    red = separate_red_cells(image, factor, shares, STRIDE * diameter, background)
     smudges = gather(kind == SMUDGE, offsets, diameter, SMUDGES)
     white_labels, small, confidence = _white_cells(white, kind == NUCLEUS, shares, red_area)
-    measured = _red_diameter(red.labels, diameter)
-    background = _background(image, shares[BACKGROUND])
-    plausible = None
-    if measured:
-        plausible = _has_colours(image, red.labels, kind == NUCLEUS, background)
-        plausible = plausible and _has_edges(image, factor, kind, measured)
-    if not plausible:
-        measured = None
     height, width = image.shape[:2]
     whole_white = shares[CYTOPLASM] + shares[NUCLEUS]
     labels = _enlarge(white_labels, whole_white, (width, height))
@@ -120,7 +107,7 @@ def cells_of(look: Look, factor: float, image: np.ndarray, um_per_px: float | No
     red_cells, platelets, smudge_cells = (_renumber(found)[0] for found in others)
     labels, kept = _renumber(labels)
     nuclei = np.where(in_nucleus, labels, 0).astype(np.int32)
-    scale = RED_CELL_DIAMETER_UM * factor / STRIDE / measured if measured else None
+    scale = RED_CELL_DIAMETER_UM * factor / red.diameter if red.diameter else None
     source: ScaleSource | None = "red cells" if scale else "file" if um_per_px else None
     return Segmentation(
         nuclei,
@@ -130,7 +117,7 @@ def cells_of(look: Look, factor: float, image: np.ndarray, um_per_px: float | No
         scale or um_per_px,
         scale_source=source,
         scale_conflict=describe_scale_conflict(scale, um_per_px),
-        red_cells_plausible=plausible,
+        red_cells_plausible=red.plausible_edges if red.labels.any() else None,
         smudges=smudge_cells,
         confidence=confidence[kept].astype(np.float32),
     )
@@ -169,48 +156,6 @@ def _whole(labels: np.ndarray) -> np.ndarray:
         cell = fill_holes(parts == areas.argmax())
         whole[window][cell] = number
     return whole
-
-
-def _red_diameter(labels: np.ndarray, expected: float) -> float | None:
-    """The median diameter of whole red cells by their boxes, px of the maps; None where there are too few."""
-    height, width = labels.shape
-    sides = np.array(
-        [
-            (rows.stop - rows.start) * (columns.stop - columns.start)
-            for rows, columns in ndimage.find_objects(labels)
-            if rows.start > 0 and columns.start > 0 and rows.stop < height and columns.stop < width
-        ]
-    )
-    diameters = PARAMETERS.outline * np.sqrt(sides)
-    alike = diameters[(diameters > expected / PARAMETERS.spread) & (diameters < expected * PARAMETERS.spread)]
-    return float(np.median(alike)) if len(alike) >= PARAMETERS.min_scale_cells else None
-
-
-def _has_colours(image: np.ndarray, red_cells: np.ndarray, nuclei: np.ndarray, background: np.ndarray) -> bool:
-    """Whether red cells (labels, h × w) have other colours than nuclei (bool) and leave background between them."""
-    height, width = red_cells.shape
-    light = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) / background.astype(np.float32)
-    return are_red_cells(cv2.cvtColor(np.minimum(light, 1), cv2.COLOR_RGB2LAB), red_cells, nuclei)
-
-
-def _has_edges(image: np.ndarray, factor: float, kind: np.ndarray, diameter: float) -> bool:
-    """Whether red cells have the edges of red cells, which tissue and images out of focus have not.
-
-    Args:
-        image: uint8, H × W × 3, RGB.
-        factor: by which it was resized for the network.
-        kind: int, h × w: classes, at half of that size.
-        diameter: of a red cell, px of `kind`.
-    """
-    light = resize(image[..., 1], factor)
-    height, width = light.shape
-    red, others = (
-        cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
-        for mask in (kind == RED_CELL, (kind != RED_CELL) & (kind != BACKGROUND))
-    )
-    edges = CircleEdges.detect(light.astype(np.float32) / 255, red, others, diameter * STRIDE / 2)
-    radius = edges.typical_radius()
-    return radius is not None and edges.is_plausible(radius)
 
 
 def _background(image: np.ndarray, share: np.ndarray) -> np.ndarray:

@@ -1,0 +1,81 @@
+"""Red cells of the network's map: separated by the circles of their edges, and held against what red cells look like.
+
+Where many red cells overlap, edges say more exactly than votes where one ends. They also give the diameter, and show
+tissue and images out of focus, which have none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from leuko.cells.segmentation.learned.classes import BACKGROUND, NUCLEUS, RED_CELL
+from leuko.cells.segmentation.learned.scale_search import resize
+from leuko.cells.segmentation.plausibility import are_red_cells
+from leuko.cells.segmentation.red_cells import RedCells, separate
+
+
+@dataclass(frozen=True)
+class SeparationParameters:
+    """What counts as a red cell; areas in red cells' areas.
+
+    Attributes:
+        min_area: least area of a red cell,
+        min_area_at_border: and of one that the border cuts; readers and boxes count such slivers.
+        min_cells: whole red cells that give a scale.
+    """
+
+    min_area: float = 0.2
+    min_area_at_border: float = 0.1
+    min_cells: int = 3
+
+
+PARAMETERS = SeparationParameters()
+
+
+def separate_red_cells(
+    image: np.ndarray, factor: float, shares: np.ndarray, diameter: float, background: np.ndarray
+) -> RedCells:
+    """Separate the red cells of a field.
+
+    Args:
+        image: uint8, H × W × 3, RGB.
+        factor: by which it was resized for the network.
+        shares: float32, classes × h × w: the network's map of the resized image.
+        diameter: expected, of a red cell, px of the resized image.
+        background: float, 3: RGB of the empty background, at least 1.
+
+    Returns:
+        Labels, int32, of the resized image's size; the diameter in its pixels, None where too few whole red cells
+        are seen or these are not plausible.
+    """
+    resized = resize(image, factor)
+    height, width = resized.shape[:2]
+    light = np.minimum(resized[..., 1] / np.float32(background[1]), 1)
+    kind = shares.argmax(axis=0)
+    red = _enlarged(kind == RED_CELL, (width, height))
+    others = _enlarged((kind != RED_CELL) & (kind != BACKGROUND), (width, height))
+    found = separate(light, red, others, diameter)
+    labels, whole = _large_enough(found.labels, np.pi / 4 * diameter**2)
+    if whole < PARAMETERS.min_cells:
+        return RedCells(labels, None, found.plausible_edges)
+    lab = cv2.cvtColor(np.minimum(resized / background.astype(np.float32), 1), cv2.COLOR_RGB2LAB)
+    nuclei = _enlarged(kind == NUCLEUS, (width, height))
+    plausible = found.plausible_edges and are_red_cells(lab, labels, nuclei)
+    return RedCells(labels, found.diameter if plausible else None, plausible)
+
+
+def _enlarged(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+
+
+def _large_enough(labels: np.ndarray, red_area: float) -> tuple[np.ndarray, int]:
+    """The labels of what is large enough, and how many of them no border cuts."""
+    areas = np.bincount(labels.ravel()) / red_area
+    at_border = np.zeros(len(areas), bool)
+    at_border[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
+    kept = areas > np.where(at_border, PARAMETERS.min_area_at_border, PARAMETERS.min_area)
+    kept[0] = False
+    return np.where(kept[labels], labels, 0), int((kept & ~at_border).sum())
