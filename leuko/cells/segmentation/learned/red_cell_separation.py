@@ -25,11 +25,13 @@ class SeparationParameters:
         min_area: least area of a red cell,
         min_area_at_border: and of one that the border cuts; readers and boxes count such slivers.
         min_cells: whole red cells that give a scale.
+        max_deviation: ratio of the diameters by edges and by the network; in images out of focus they differ more.
     """
 
     min_area: float = 0.2
     min_area_at_border: float = 0.1
     min_cells: int = 3
+    max_deviation: float = 1.25
 
 
 PARAMETERS = SeparationParameters()
@@ -63,8 +65,10 @@ def separate_red_cells(
         return RedCells(labels, None, found.plausible_edges)
     lab = cv2.cvtColor(np.minimum(resized / background.astype(np.float32), 1), cv2.COLOR_RGB2LAB)
     nuclei = _enlarged(kind == NUCLEUS, (width, height))
-    plausible = found.plausible_edges and are_red_cells(lab, labels, nuclei)
-    return RedCells(labels, found.diameter if plausible else None, plausible)
+    measured = found.diameter or diameter
+    agree = max(measured / diameter, diameter / measured) < PARAMETERS.max_deviation
+    plausible = found.plausible_edges and agree and are_red_cells(lab, labels, nuclei)
+    return RedCells(labels, measured if plausible else None, plausible)
 
 
 def _enlarged(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
