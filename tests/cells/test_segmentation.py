@@ -138,7 +138,7 @@ def test_the_scale_of_a_file_is_used_where_red_cells_give_none_and_named_where_t
 
 def test_the_scale_of_a_file_makes_no_smear_of_a_blurred_image(embedded):
     image = rendering.render(3, width=224, height=224, um_per_px=0.42, white_cells={"blast": 8}).image
-    blurred = cv2.GaussianBlur(image, (0, 0), 4)
+    blurred = cv2.GaussianBlur(image, (0, 0), 6)
     assert segment(blurred, um_per_px=0.42).red_cells_plausible is False
     assert embedded.classify(blurred, um_per_px=0.42).decision == "uncertain"
 

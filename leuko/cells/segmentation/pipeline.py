@@ -241,7 +241,7 @@ def _find_objects(colours: Colours, stained: np.ndarray, method: ClusteringMetho
         if not are_platelets:
             white, nuclei = find_white_cells(colours, seeds, white_foreground, area, method)
     debris = stained & (white == 0)
-    nucleus_radius = np.sqrt(typical_area(np.bincount(nuclei.ravel())[1:]) / np.pi) if white.any() else None
+    nucleus_radius = np.sqrt(typical_area(np.bincount(nuclei.ravel())[1:]) / np.pi) if nuclei.any() else None
     red = find_red_cells(colours.green_transmittance, red_foreground, (white > 0) | debris, nucleus_radius)
     undersized, border_fragments = _too_small(white, nuclei, red.diameter)
     platelets = empty.copy()
