@@ -26,7 +26,8 @@ class FieldParameters:
 
     Attributes:
         min_nucleus: of a white cell.
-        min_white: area of a white cell that the border does not cut.
+        min_white: area of a white cell,
+        min_white_at_border: and of one that the border cuts; a smaller part of a cell is not counted.
         min_platelet: area.
         min_agreement: of the two looks, from which cells are counted (`Looks.agreement`).
         sure_background: share of a class from which a pixel tells the colour of the background.
@@ -34,6 +35,7 @@ class FieldParameters:
 
     min_nucleus: float = 0.15
     min_white: float = 0.55
+    min_white_at_border: float = 0.75
     min_platelet: float = 0.02
     min_agreement: float = 0.66
     sure_background: float = 0.9
@@ -82,16 +84,17 @@ def cells_of(look: Look, factor: float, image: np.ndarray, um_per_px: float | No
     diameter = (look.red_diameter or 0.0) / STRIDE or 16.0
     kind = shares.argmax(axis=0)
     red_area = np.pi / 4 * diameter**2
-    white = gather((kind == CYTOPLASM) | (kind == NUCLEUS), offsets, diameter, WHITE_CELLS)
+    in_white = (kind == CYTOPLASM) | (kind == NUCLEUS)
+    white = gather(in_white, offsets, diameter, WHITE_CELLS)
     background = _background(image, shares[BACKGROUND])
     red = separate_red_cells(image, factor, shares, STRIDE * diameter, background)
     smudges = gather(kind == SMUDGE, offsets, diameter, SMUDGES)
     white_labels, small, confidence = _white_cells(white, kind == NUCLEUS, shares, red_area)
     height, width = image.shape[:2]
-    whole_white = shares[CYTOPLASM] + shares[NUCLEUS]
+    whole_white = np.where((white_labels > 0) & ~in_white, 1, shares[CYTOPLASM] + shares[NUCLEUS])  # holes are filled
     labels = _enlarge(white_labels, whole_white, (width, height))
-    in_nucleus = (labels > 0) & (_smooth(shares[NUCLEUS] - shares[CYTOPLASM], (width, height)) > 0)
-    in_nucleus = refine_nuclei(image, labels, in_nucleus, background)
+    evidence = _smooth(shares[NUCLEUS] - shares[CYTOPLASM], (width, height))
+    in_nucleus = refine_nuclei(image, labels, evidence, background)
     platelets = np.zeros(kind.shape, np.int32)
     in_platelet = (kind == PLATELET) | small
     for number, component in enumerate(components(in_platelet, PARAMETERS.min_platelet * red_area), start=1):
@@ -137,7 +140,7 @@ def _white_cells(
     certainty = np.bincount(labels.ravel(), (shares[CYTOPLASM] + shares[NUCLEUS]).ravel(), minlength=count)
     edge = np.zeros(count, bool)
     edge[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
-    large = sizes >= np.where(edge, 0.5, 1) * PARAMETERS.min_white * red_area
+    large = sizes >= np.where(edge, PARAMETERS.min_white_at_border, PARAMETERS.min_white) * red_area
     kept = large & (nuclei >= PARAMETERS.min_nucleus * red_area)
     kept[0], large[0] = False, True
     new = np.cumsum(kept) * kept

@@ -25,12 +25,16 @@ class SeparationParameters:
         min_area: least area of a red cell,
         min_area_at_border: and of one that the border cuts; readers and boxes count such slivers.
         min_cells: whole red cells that give a scale.
+        passes: of the separation; each begins with the diameter that the edges gave in the one before,
+        first: and the first with so much of the network's, which learnt from boxes, that are wider than cells.
         max_deviation: ratio of the diameters by edges and by the network; in images out of focus they differ more.
     """
 
     min_area: float = 0.2
     min_area_at_border: float = 0.1
     min_cells: int = 3
+    passes: int = 2
+    first: float = 0.9
     max_deviation: float = 1.25
 
 
@@ -56,23 +60,24 @@ def separate_red_cells(
     resized = resize(image, factor)
     height, width = resized.shape[:2]
     light = np.minimum(resized[..., 1] / np.float32(background[1]), 1)
-    kind = shares.argmax(axis=0)
-    red = _enlarged(kind == RED_CELL, (width, height))
-    others = _enlarged((kind != RED_CELL) & (kind != BACKGROUND), (width, height))
-    found = separate(light, red, others, diameter)
-    labels, whole = _large_enough(found.labels, np.pi / 4 * diameter**2)
+    red_share, background_share, nucleus_share = (
+        cv2.resize(shares[kind], (width, height), interpolation=cv2.INTER_LINEAR)
+        for kind in (RED_CELL, BACKGROUND, NUCLEUS)
+    )
+    red, others = red_share > 0.5, red_share + background_share < 0.5
+    expected = measured = PARAMETERS.first * diameter
+    for _ in range(PARAMETERS.passes):
+        expected = measured
+        found = separate(light, red, others, expected)
+        measured = found.diameter or expected
+    labels, whole = _large_enough(found.labels, np.pi / 4 * expected**2)
     if whole < PARAMETERS.min_cells:
         return RedCells(labels, None, found.plausible_edges)
     lab = cv2.cvtColor(np.minimum(resized / background.astype(np.float32), 1), cv2.COLOR_RGB2LAB)
-    nuclei = _enlarged(kind == NUCLEUS, (width, height))
-    measured = found.diameter or diameter
-    agree = max(measured / diameter, diameter / measured) < PARAMETERS.max_deviation
-    plausible = found.plausible_edges and agree and are_red_cells(lab, labels, nuclei)
+    deviation = measured / (PARAMETERS.first * diameter)
+    agree = 1 / PARAMETERS.max_deviation < deviation < PARAMETERS.max_deviation
+    plausible = found.plausible_edges and agree and are_red_cells(lab, labels, nucleus_share > 0.5)
     return RedCells(labels, measured if plausible else None, plausible)
-
-
-def _enlarged(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
 
 
 def _large_enough(labels: np.ndarray, red_area: float) -> tuple[np.ndarray, int]:
