@@ -19,22 +19,20 @@ from leuko.cells.segmentation.red_cells import RedCells, separate
 
 @dataclass(frozen=True)
 class SeparationParameters:
-    """What counts as a red cell; areas in red cells' areas.
+    """What counts as a red cell; areas in red cells' areas. Chosen on even-numbered BCCD and Raabin files.
 
     Attributes:
         min_area: least area of a red cell,
         min_area_at_border: and of one that the border cuts; readers and boxes count such slivers.
         min_cells: whole red cells that give a scale.
-        passes: of the separation; each begins with the diameter that the edges gave in the one before,
-        first: and the first with so much of the network's, which learnt from boxes, that are wider than cells.
+        first_guess: of the diameter, over the network's, which learnt from boxes, and these are wider than cells.
         max_deviation: ratio of the diameters by edges and by the network; in images out of focus they differ more.
     """
 
-    min_area: float = 0.2
-    min_area_at_border: float = 0.1
+    min_area: float = 0.3
+    min_area_at_border: float = 0.16
     min_cells: int = 3
-    passes: int = 2
-    first: float = 0.9
+    first_guess: float = 0.9
     max_deviation: float = 1.25
 
 
@@ -65,16 +63,14 @@ def separate_red_cells(
         for kind in (RED_CELL, BACKGROUND, NUCLEUS)
     )
     red, others = red_share > 0.5, red_share + background_share < 0.5
-    expected = measured = PARAMETERS.first * diameter
-    for _ in range(PARAMETERS.passes):
-        expected = measured
-        found = separate(light, red, others, expected)
-        measured = found.diameter or expected
+    expected = PARAMETERS.first_guess * diameter
+    found = separate(light, red, others, expected)
+    measured = found.diameter or expected
     labels, whole = _large_enough(found.labels, np.pi / 4 * expected**2)
     if whole < PARAMETERS.min_cells:
         return RedCells(labels, None, found.plausible_edges)
     lab = cv2.cvtColor(np.minimum(resized / background.astype(np.float32), 1), cv2.COLOR_RGB2LAB)
-    deviation = measured / (PARAMETERS.first * diameter)
+    deviation = measured / expected
     agree = 1 / PARAMETERS.max_deviation < deviation < PARAMETERS.max_deviation
     plausible = found.plausible_edges and agree and are_red_cells(lab, labels, nucleus_share > 0.5)
     return RedCells(labels, measured if plausible else None, plausible)
