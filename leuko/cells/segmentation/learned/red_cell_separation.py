@@ -26,6 +26,8 @@ class SeparationParameters:
         min_area_at_border: and of one that the border cuts; readers and boxes count such slivers.
         min_cells: whole red cells that give a scale.
         first_guess: of the diameter, over the network's, which learnt from boxes, and these are wider than cells.
+        sure: mean share of red cells, where they are the likeliest class, from which their colours are not looked at:
+            in some stains they are much like those of nuclei. In tissue the network is less sure.
         max_deviation: ratio of the diameters by edges and by the network; in images out of focus they differ more.
     """
 
@@ -33,6 +35,7 @@ class SeparationParameters:
     min_area_at_border: float = 0.16
     min_cells: int = 3
     first_guess: float = 0.9
+    sure: float = 0.93
     max_deviation: float = 1.25
 
 
@@ -69,10 +72,12 @@ def separate_red_cells(
     labels, whole = _large_enough(found.labels, np.pi / 4 * expected**2)
     if whole < PARAMETERS.min_cells:
         return RedCells(labels, None, found.plausible_edges)
-    lab = cv2.cvtColor(np.minimum(resized / background.astype(np.float32), 1), cv2.COLOR_RGB2LAB)
     deviation = measured / expected
     agree = 1 / PARAMETERS.max_deviation < deviation < PARAMETERS.max_deviation
-    plausible = found.plausible_edges and agree and are_red_cells(lab, labels, nucleus_share > 0.5)
+    plausible = found.plausible_edges and agree
+    if plausible and shares[RED_CELL][shares.argmax(axis=0) == RED_CELL].mean() < PARAMETERS.sure:
+        lab = cv2.cvtColor(np.minimum(resized / background.astype(np.float32), 1), cv2.COLOR_RGB2LAB)
+        plausible = are_red_cells(lab, labels, nucleus_share > 0.5)
     return RedCells(labels, measured if plausible else None, plausible)
 
 
