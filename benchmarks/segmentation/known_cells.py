@@ -171,7 +171,7 @@ def recount(run: Run) -> Figures:
 
 
 def raabin(run: Run) -> Figures:
-    """White and red cells of Raabin; slivers of red cells as in `matching.red_agreement`."""
+    """White and red cells of Raabin; border fragments of red cells as in `matching.red_agreement`."""
     files = truth.images(run.data, "raabin")
     pairs = run.map(_boxed_cells, files)
     odd = np.array([truth.is_odd(file) for file in files])

@@ -11,7 +11,7 @@ from scipy import ndimage
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in px
 
 LEAST_IOU = 0.5
-SLIVER = 1 / 3  # of a red cell's diameter: what the border shows of a cell
+BORDER_FRAGMENT = 1 / 3  # of a red cell's diameter: what the border shows of a cell
 AT_BORDER = 0.01  # of the image's side: boxes drawn by hand end a little before the border
 
 
@@ -82,20 +82,20 @@ def white_agreement(found: Sequence[Box], true: Sequence[Box], shape: tuple[int,
 
 
 def red_agreement(found: Sequence[Box], true: Sequence[Box], shape: tuple[int, ...]) -> Agreement:
-    """Agreement of red cells, without slivers.
+    """Agreement of red cells, without border fragments.
 
-    Some of the cells of which the border shows little have a box and some have none. A sliver touches the border and
-    its shorter side is under a third of a red cell's diameter, the median longer side of the true boxes. A true
-    sliver is neither missed nor hit, and what is found there does not count; nor does a found sliver without a true
-    box. All other cells that the border cuts count as any other.
+    Some of the cells of which the border shows little have a box and some have none. A border fragment touches the
+    border, and its shorter side is under a third of a red cell's diameter, the median longer side of the true boxes. A
+    true border fragment is neither missed nor hit, and what is found there does not count; nor does a found one without
+    a true box. All other cells that the border cuts count as any other.
     """
     diameter = float(np.median([max(box[2] - box[0], box[3] - box[1]) for box in true])) if true else 0.0
 
-    def sliver(box: Box) -> bool:
-        return at_border(box, shape, AT_BORDER) and min(box[2] - box[0], box[3] - box[1]) < SLIVER * diameter
+    def is_fragment(box: Box) -> bool:
+        return at_border(box, shape, AT_BORDER) and min(box[2] - box[0], box[3] - box[1]) < BORDER_FRAGMENT * diameter
 
     pairs = match(found, true)
-    ignored = [sliver(true[pairs[i]]) if i in pairs else sliver(box) for i, box in enumerate(found)]
+    ignored = [is_fragment(true[pairs[i]]) if i in pairs else is_fragment(box) for i, box in enumerate(found)]
     hits = sum(not ignored[i] for i in pairs)
     cut = sum(not out and i not in pairs and at_border(found[i], shape) for i, out in enumerate(ignored))
-    return Agreement(hits, sum(not sliver(box) for box in true), len(found) - sum(ignored), cut)
+    return Agreement(hits, sum(not is_fragment(box) for box in true), len(found) - sum(ignored), cut)

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
-import onnxruntime
 
 from leuko.networks.model import Model, ModelFolderError
 from leuko.system import optional_packages
-from leuko.system.threads import cores
+from leuko.system.onnx_session import open_session
 
 if TYPE_CHECKING:
     from leuko.networks.network import Network
@@ -67,16 +66,12 @@ class OnnxRuntime:
             file: as `leuko.networks.export.export_onnx` writes it.
             any_size: take inputs of any height and width, where the network can; else only those it was exported for.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = cores()
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning takes the cores from cells
-        options.log_severity_level = 3
         network: bytes | Path = file
         if any_size:
             from leuko.networks.linear_head import with_free_input_size  # imported here: serving needs no `onnx`
 
             network = with_free_input_size(file)
-        self._session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+        self._session = open_session(network)
         self._input = self._session.get_inputs()[0].name
         self.outputs = [output.name for output in self._session.get_outputs()]
 

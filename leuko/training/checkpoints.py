@@ -9,11 +9,10 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from leuko.training.distributed import processes
 from leuko.training.prepare_data import TrainingData
-from leuko.training.settings import Settings, TrainingError
+from leuko.training.settings import Settings, refuse_other_run
 
 _STATE, _RUN = "trainer_state.json", "run.json"
 
@@ -37,12 +36,7 @@ def last(settings: Settings, data: TrainingData, on_message: Callable[[str], Non
                 first_run = json.loads((settings.checkpoints / _RUN).read_text())
             except (OSError, ValueError):
                 first_run = run
-            if other := [name for name, value in run.items() if first_run.get(name) != value]:
-                difference = _difference(other[0], first_run.get(other[0]), run[other[0]])
-                raise TrainingError(
-                    f"The interrupted run had {difference}; resume it with the same options, or start again "
-                    "without --resume."
-                )
+            refuse_other_run(first_run, run, "data", "other images or another split")
             on_message(f"Continuing from step {_step(latest)}.")
         else:
             on_message("There is no complete checkpoint to continue from; starting again.")
@@ -69,13 +63,6 @@ def epochs(checkpoint: Path | None, settings: Settings) -> int:
         if state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"]:
             return max(1, round(state["epoch"]))
     return settings.epochs
-
-
-def _difference(name: str, first: Any, now: Any) -> str:
-    if name == "data":
-        return "other images or another split"
-    option = f"--{name.replace('_', '-')}"
-    return f"{option} {first}, this one has {option} {now}"
 
 
 def _complete(checkpoint: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,28 @@ Scale = Literal["auto", "imagenet", "unit", "symmetric"]
 
 class TrainingError(RuntimeError):
     """Training failed; the message is one sentence that says what to do."""
+
+
+def refuse_other_run(first_run: Mapping[str, Any], run: Mapping[str, Any], data: str, other_data: str) -> None:
+    """Refuse to continue a run with other options or data.
+
+    Args:
+        first_run, run: the records of the interrupted run and of this one; options under their names.
+        data: the entry that stands for the data, and
+        other_data: words for another one.
+
+    Raises:
+        TrainingError: they differ; the message names the first difference.
+    """
+    for name, value in run.items():
+        first = first_run.get(name)
+        if first != value:
+            option = f"--{name.replace('_', '-')}"
+            difference = other_data if name == data else f"{option} {first}, this one has {option} {value}"
+            raise TrainingError(
+                f"The interrupted run had {difference}; resume it with the same options, or start again without "
+                "--resume."
+            )
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from leuko.cells.segmentation.result import ScaleSource, Segmentation
 from leuko.cells.segmentation.white_cells import find_nucleus, find_white_cells
 from leuko.images import field_of_view, masked_cell_detection
 from leuko.images.field_of_view import FieldOfView
+from leuko.images.label_maps import ids_of, renumber
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def _segment_by_colours(image: np.ndarray, method: ClusteringMethod, um_per_px: 
         colours, stained = _find_stained(image, scale, method)
     objects = _find_objects(colours, stained, method)
     white_cells, red_cells, platelets = (
-        _renumber(_resize_labels(labels, (width, height)))
+        renumber(_resize_labels(labels, (width, height)))
         for labels in (objects.white_cells, objects.red_cells, objects.platelets)
     )
     nuclei = _resize_labels(objects.nuclei.astype(np.uint8), (width, height))
@@ -161,9 +162,9 @@ def _segment_by_colours(image: np.ndarray, method: ClusteringMethod, um_per_px: 
 def _embed(segmentation: Segmentation, view: FieldOfView) -> Segmentation:
     """The segmentation of an eyepiece's disc on the whole image, without objects outside the disc."""
     inside = view.inside()
-    kept = np.unique(segmentation.white_cells[inside & (segmentation.white_cells > 0)]) - 1
+    kept = ids_of(np.where(inside, segmentation.white_cells, 0)) - 1
     white_cells, red_cells, platelets = (
-        view.embed(_renumber(np.where(inside, labels, 0)))
+        view.embed(renumber(np.where(inside, labels, 0)))
         for labels in (segmentation.white_cells, segmentation.red_cells, segmentation.platelets)
     )
     smudges, confidence = segmentation.smudges, segmentation.confidence
@@ -175,7 +176,7 @@ def _embed(segmentation: Segmentation, view: FieldOfView) -> Segmentation:
         red_cells=red_cells,
         platelets=platelets,
         surround=view.surround(),
-        smudges=None if smudges is None else view.embed(_renumber(np.where(inside, smudges, 0))),
+        smudges=None if smudges is None else view.embed(renumber(np.where(inside, smudges, 0))),
         confidence=None if confidence is None else confidence[kept],
     )
 
@@ -285,11 +286,3 @@ def _resize(image: np.ndarray, factor: float) -> np.ndarray:
 def _resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Labels resized to a width and height."""
     return cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
-
-
-def _renumber(labels: np.ndarray) -> np.ndarray:
-    """The same labels, numbered from 1 without gaps."""
-    present = np.flatnonzero(np.bincount(labels.ravel()))
-    new = np.zeros(labels.max() + 1, np.int32)
-    new[present[present > 0]] = np.arange(1, (present > 0).sum() + 1)
-    return new[labels]

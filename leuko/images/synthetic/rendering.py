@@ -18,6 +18,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from leuko.images.label_maps import renumber
 from leuko.images.synthetic.canvas import Canvas
 from leuko.images.synthetic.debris import add_debris, add_plasma
 from leuko.images.synthetic.details import PLAIN_LOOK, WhiteLook
@@ -65,16 +66,10 @@ def without_gaps(smear: Smear) -> Smear:
         white_cells=ids[smear.white_cells],
         nuclei=ids[smear.nuclei],
         kinds=tuple(kind for kind, is_seen in zip(smear.kinds, seen, strict=True) if is_seen),
-        red_cells=_renumbered(smear.red_cells),
-        platelets=_renumbered(smear.platelets),
-        smudges=_renumbered(smear.smudges),
+        red_cells=renumber(smear.red_cells),
+        platelets=renumber(smear.platelets),
+        smudges=renumber(smear.smudges),
     )
-
-
-def _renumbered(labels: np.ndarray) -> np.ndarray:
-    present = np.bincount(labels.ravel()) > 0
-    present[0] = False
-    return (np.cumsum(present) * present).astype(np.int32)[labels]
 
 
 def render(

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from leuko.cells.red_cell_size import RED_CELL_DIAMETER_UM
+from leuko.cells.segmentation import Segmentation
 from leuko.cells.segmentation.learned.classes import CYTOPLASM, NUCLEUS, PLATELET, RED_CELL, SMUDGE
 from leuko.images.synthetic.rendering import Smear
 
@@ -35,14 +36,7 @@ class Example:
     @classmethod
     def from_smear(cls, smear: Smear) -> Example:
         """A drawn smear with its exact labels."""
-        classes = np.zeros(smear.red_cells.shape, np.uint8)
-        instances = np.zeros(smear.red_cells.shape, np.int32)
-        kinds = (smear.red_cells, RED_CELL), (smear.platelets, PLATELET), (smear.smudges, SMUDGE)
-        for labels, kind in (*kinds, (smear.white_cells, CYTOPLASM)):
-            inside = labels > 0
-            classes[inside] = kind
-            instances[inside] = labels[inside] + instances.max()
-        classes[smear.nuclei > 0] = NUCLEUS
+        classes, instances = classes_and_instances(smear)
         return cls(smear.image, classes, instances, RED_CELL_DIAMETER_UM / smear.um_per_px).reduced()
 
     def reduced(self) -> Example:
@@ -57,6 +51,20 @@ class Example:
             cv2.resize(self.instances, (width, height), interpolation=cv2.INTER_NEAREST_EXACT),
             MAX_RED_DIAMETER_PX,
         )
+
+
+def classes_and_instances(cells: Smear | Segmentation) -> tuple[np.ndarray, np.ndarray]:
+    """The class of each pixel and its cell, as of `Example`; platelets and smudge cells lie over other cells."""
+    classes = np.zeros(cells.white_cells.shape, np.uint8)
+    instances = np.zeros(cells.white_cells.shape, np.int32)
+    stacked = (cells.white_cells, cells.red_cells, cells.platelets, cells.smudges)
+    for labels, kind in zip(stacked, (CYTOPLASM, RED_CELL, PLATELET, SMUDGE), strict=True):
+        if labels is not None:
+            inside = labels > 0
+            classes[inside] = kind
+            instances[inside] = labels[inside] + instances.max()
+    classes[(cells.nuclei > 0) & (classes == CYTOPLASM)] = NUCLEUS
+    return classes, instances
 
 
 def write(examples: list[Example], file: Path) -> None:

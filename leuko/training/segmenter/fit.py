@@ -9,17 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from leuko.cells.segmentation.learned.classes import CYTOPLASM, NUCLEUS
+from leuko.cells.segmentation.learned.network import GREY, SPREAD
 from leuko.training.segmenter import checkpoint
 from leuko.training.segmenter.checkpoint import Progress
 from leuko.training.segmenter.example import UNKNOWN, Example
 from leuko.training.segmenter.unet import SegmentationUNet
-from leuko.training.segmenter.views import View, draw
+from leuko.training.segmenter.views import draw
 from leuko.training.settings import TrainingError
 
 
@@ -70,24 +72,21 @@ class _Views(Dataset[tuple[np.ndarray, ...]]):
         return self.count
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
-        cv2_threads_off()
         rng = np.random.default_rng([self.seed, self.first + index])
         chosen = self.sources[int(rng.choice(len(self.sources), p=self.shares))]
-        view: View = draw([chosen[int(rng.integers(len(chosen)))] for _ in range(6)], rng)
+        view = draw([chosen[int(rng.integers(len(chosen)))] for _ in range(6)], rng)
         return view.image.transpose(2, 0, 1), view.classes, view.offsets, view.diameter
 
 
-def cv2_threads_off() -> None:
-    """OpenCV's threads would compete with those of PyTorch."""
-    import cv2
-
+def _start_worker(_: int) -> None:
+    """A worker draws views in one thread: OpenCV's own would compete with those of PyTorch."""
     cv2.setNumThreads(0)
 
 
 def loss(network: SegmentationUNet, batch: Sequence[torch.Tensor]) -> tuple[torch.Tensor, dict[str, float]]:
     """The loss of a batch of views, and its parts."""
     image, classes, offsets, diameter = batch
-    pixels = ((image.float() - 127.0) / 64.0).contiguous(memory_format=torch.channels_last)
+    pixels = ((image.float() - GREY) / SPREAD).contiguous(memory_format=torch.channels_last)
     logits, votes, size = network(pixels)
     known = classes != UNKNOWN
     full = functional.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
@@ -162,7 +161,9 @@ def fit(
         (steps - done.step) * PARAMETERS.batch,
         seed,
     )
-    loader = DataLoader(views, batch_size=PARAMETERS.batch, num_workers=2, prefetch_factor=4)
+    loader = DataLoader(
+        views, batch_size=PARAMETERS.batch, num_workers=2, prefetch_factor=4, worker_init_fn=_start_worker
+    )
     network.train()
     start, first = time.monotonic(), done.step
     sums, losses = done.sums, done.losses

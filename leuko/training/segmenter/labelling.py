@@ -17,7 +17,7 @@ from leuko.cells.red_cell_size import RED_CELL_DIAMETER_UM
 from leuko.cells.segmentation import Segmentation
 from leuko.cells.segmentation.learned.classes import CYTOPLASM, NUCLEUS, PLATELET, RED_CELL, SMUDGE
 from leuko.images import scale_bar
-from leuko.training.segmenter.example import UNKNOWN, Example
+from leuko.training.segmenter.example import UNKNOWN, Example, classes_and_instances
 from leuko.training.segmenter.sources import Box, Kind, SourceImage
 
 
@@ -28,7 +28,6 @@ class LabellingParameters:
     Attributes:
         nucleus, cell: thresholds of a mask's grey values, whose edges are soft.
         min_match: IoU of a box and the teacher's cell that are the same.
-        min_cover: share of a white cell's mask that lies in one box.
         rim: width of the unknown ring around cells that only a box shows.
         box_core: share of a box's half sides, as an ellipse, that surely is the cell.
         box_margin: diameter of a red cell over the side of its box; boxes of BCCD and Raabin are that much wider.
@@ -45,7 +44,6 @@ class LabellingParameters:
     nucleus: int = 200
     cell: int = 64
     min_match: float = 0.6
-    min_cover: float = 0.5
     rim: float = 0.06
     box_core: float = 0.85
     box_margin: float = 0.89
@@ -62,6 +60,7 @@ class LabellingParameters:
 
 
 PARAMETERS = LabellingParameters()
+_PxBox = tuple[int, int, int, int]  # x0, y0, x1, y1
 
 
 def label(
@@ -113,16 +112,7 @@ class _Labels:
 
     @classmethod
     def start(cls, teacher: Segmentation, red_diameter: float) -> _Labels:
-        classes = np.zeros(teacher.nuclei.shape, np.uint8)
-        instances = np.zeros(teacher.nuclei.shape, np.int32)
-        smudges = np.zeros_like(instances) if teacher.smudges is None else teacher.smudges
-        kinds = (teacher.red_cells, RED_CELL), (teacher.platelets, PLATELET), (smudges, SMUDGE)
-        for cells, kind in ((teacher.white_cells, CYTOPLASM), *kinds):
-            inside = cells > 0
-            classes[inside] = kind
-            instances[inside] = cells[inside] + instances.max()
-        classes[(teacher.nuclei > 0) & (classes == CYTOPLASM)] = NUCLEUS
-        return cls(classes, instances, red_diameter)
+        return cls(*classes_and_instances(teacher), red_diameter)
 
     @property
     def red_area(self) -> float:
@@ -162,7 +152,7 @@ def _red_diameter(known: SourceImage, teacher: Segmentation, shape: tuple[int, i
     return None
 
 
-def _boxes(known: SourceImage, kind: Kind, shape: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
+def _boxes(known: SourceImage, kind: Kind, shape: tuple[int, ...]) -> list[_PxBox]:
     """The boxes of one kind: x0, y0, x1, y1 in px."""
     height, width = shape[:2]
     return [
@@ -180,7 +170,7 @@ def _boxes(known: SourceImage, kind: Kind, shape: tuple[int, ...]) -> list[tuple
 def _unknown_smudges(labels: _Labels, image: np.ndarray, teacher: Segmentation) -> None:
     """Forget what a teacher without a class for them takes for red cells and has the tint of nuclei.
 
-    Smudge cells and pale cytoplasm are such; the network learns smudge cells from drawn smears.
+    Smudge cells and pale cytoplasm are such.
     """
     if teacher.smudges is not None or not (teacher.nuclei > 0).any():
         return
@@ -261,7 +251,7 @@ def _share(x: np.ndarray, y: np.ndarray, box: tuple[float, float, float, float])
     return float(((x >= box[0]) & (x < box[2]) & (y >= box[1]) & (y < box[3])).mean())
 
 
-def _iou(window: tuple[slice, slice], box: tuple[int, int, int, int]) -> float:
+def _iou(window: tuple[slice, slice], box: _PxBox) -> float:
     rows, columns = window
     width = min(columns.stop, box[2]) - max(columns.start, box[0])
     height = min(rows.stop, box[3]) - max(rows.start, box[1])
@@ -270,15 +260,22 @@ def _iou(window: tuple[slice, slice], box: tuple[int, int, int, int]) -> float:
     return both / max(areas - both, 1)
 
 
-def _check_white_cells(labels: _Labels, boxes: list[tuple[int, int, int, int]]) -> None:
-    """Keep the teacher's white cells that have a box; forget the others, and the boxes that no cell has."""
-    free = list(boxes)
-    for number, window, _ in list(labels.cells(labels.white)):
+def _match(labels: _Labels, where: np.ndarray, boxes: list[_PxBox]) -> tuple[list[int], list[_PxBox]]:
+    """Ids of the cells among pixels that have no box, and the boxes that no cell has; each box goes to one cell."""
+    without_box, free = [], list(boxes)
+    for number, window, _ in labels.cells(where):
         best = max(free, key=lambda box: _iou(window, box), default=None)
         if best is not None and _iou(window, best) >= PARAMETERS.min_match:
             free.remove(best)
         else:
-            labels.forget(labels.instances == number)
+            without_box.append(number)
+    return without_box, free
+
+
+def _check_white_cells(labels: _Labels, boxes: list[_PxBox]) -> None:
+    """Keep the teacher's white cells that have a box; forget the others, and the boxes that no cell has."""
+    without_box, free = _match(labels, labels.white, boxes)
+    labels.forget(np.isin(labels.instances, without_box))
     for x0, y0, x1, y1 in free:
         where = np.zeros(labels.classes.shape, bool)
         where[y0:y1, x0:x1] = True
@@ -305,18 +302,11 @@ def _one_in_the_middle(labels: _Labels) -> bool:
     )
 
 
-def _check_red_cells(labels: _Labels, boxes: list[tuple[int, int, int, int]], complete: bool) -> None:
+def _check_red_cells(labels: _Labels, boxes: list[_PxBox], complete: bool) -> None:
     """Hold red cells against boxes: a box without one becomes an ellipse; if `complete`, cells without are unknown."""
-    free = list(boxes)
-    unmatched = []
-    for number, window, _ in list(labels.cells(labels.classes == RED_CELL)):
-        best = max(free, key=lambda box: _iou(window, box), default=None)
-        if best is not None and _iou(window, best) >= PARAMETERS.min_match:
-            free.remove(best)
-        else:
-            unmatched.append(number)
+    without_box, free = _match(labels, labels.classes == RED_CELL, boxes)
     if complete:
-        labels.forget(np.isin(labels.instances, unmatched) & (labels.classes == RED_CELL))
+        labels.forget(np.isin(labels.instances, without_box) & (labels.classes == RED_CELL))
     white = labels.white
     for x0, y0, x1, y1 in free:
         window = np.s_[y0:y1, x0:x1]

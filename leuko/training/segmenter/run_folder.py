@@ -24,7 +24,7 @@ from leuko.training.segmenter import example
 from leuko.training.segmenter.make_examples import Labelled
 from leuko.training.segmenter.settings import Settings
 from leuko.training.segmenter.sources import SourceImage
-from leuko.training.settings import TrainingError
+from leuko.training.settings import refuse_other_run
 
 DRAWN = "drawn"  # the name of the drawn smears beside the lists
 _RUN = "run.json"
@@ -107,7 +107,7 @@ def open_run(
 
     Raises:
         leuko.data.errors.DataError: the folder holds other files, or cannot be made.
-        TrainingError: the folder holds another run, which cannot be continued.
+        leuko.training.settings.TrainingError: the folder holds another run, which cannot be continued.
     """
     folder = RunFolder(settings.output)
     output_paths.check_free(settings.output, "training run", lambda output: (output / _RUN).is_file())
@@ -119,12 +119,7 @@ def open_run(
             on_message("There is no run to continue; starting a new one.")
     elif settings.resume:
         first_run = json.loads(earlier.read_text(encoding="utf-8"))
-        if other := [name for name, value in run.items() if first_run.get(name) != value]:
-            difference = _difference(other[0], first_run.get(other[0]), run[other[0]])
-            raise TrainingError(
-                f"The interrupted run had {difference}; resume it with the same options, or start again without "
-                "--resume."
-            )
+        refuse_other_run(first_run, run, "lists", "other lists or images")
     else:
         on_message("Starting again; what an earlier run left is replaced (--resume would continue from it).")
         for round_folder in settings.output.glob("round-*"):
@@ -152,10 +147,3 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
     draft = file.with_suffix(".draft")
     draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     draft.replace(file)
-
-
-def _difference(name: str, first: Any, now: Any) -> str:
-    if name == "lists":
-        return "other lists or images"
-    option = f"--{name.replace('_', '-')}"
-    return f"{option} {first}, this one has {option} {now}"

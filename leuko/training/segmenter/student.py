@@ -14,7 +14,7 @@ import numpy as np
 from leuko.cells.segmentation import Segmentation
 from leuko.cells.segmentation.learned.field import cells_of
 from leuko.cells.segmentation.learned.network import Look, SegmentationNetwork
-from leuko.cells.segmentation.learned.scale_search import find_scale, resize
+from leuko.cells.segmentation.learned.scale_search import find_scale
 from leuko.training.segmenter.colour_changes import recolour
 from leuko.training.segmenter.sources import SourceImage
 
@@ -38,8 +38,7 @@ PARAMETERS = StudentParameters()
 def teach(image: np.ndarray, network: SegmentationNetwork, rng: np.random.Generator) -> tuple[Segmentation, np.ndarray]:
     """What the averaged student finds in an image, uint8, H × W × 3, RGB; and where it is sure, bool, H × W."""
     looks = find_scale(image, network)
-    seen = resize(image, looks.factor)
-    views = [looks.look] + [network.look(recolour(seen, rng)) for _ in range(PARAMETERS.colours)]
+    views = [looks.look] + [network.look(recolour(looks.resized, rng)) for _ in range(PARAMETERS.colours)]
     look = Look(
         np.mean([view.shares for view in views], axis=0),
         np.mean([view.offsets for view in views], axis=0),
@@ -47,7 +46,7 @@ def teach(image: np.ndarray, network: SegmentationNetwork, rng: np.random.Genera
     )
     height, width = image.shape[:2]
     sure = cv2.resize(look.shares.max(axis=0), (width, height), interpolation=cv2.INTER_LINEAR) > PARAMETERS.sure
-    return cells_of(look, looks.factor, image, None), sure
+    return cells_of(replace(looks, look=look), image, None), sure
 
 
 def with_platelets(student: Segmentation, teacher: Segmentation, known: SourceImage) -> Segmentation:
@@ -63,8 +62,9 @@ def with_platelets(student: Segmentation, teacher: Segmentation, known: SourceIm
     if known.white_cells == "platelet":
         white = teacher.white_cells
         found[white > 0] = white[white > 0] + found.max()
-    taken = student.white_cells > 0 if known.white_cells != "platelet" else np.zeros(found.shape, bool)
-    fresh = (found > 0) & ~taken
+    else:
+        found[student.white_cells > 0] = 0
+    fresh = found > 0
     platelets = student.platelets.copy()
     platelets[fresh] = found[fresh] + platelets.max()
     return replace(student, platelets=platelets)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from leuko.cells.segmentation.learned.classes import BACKGROUND, OFFSET_UNIT_PX
+from leuko.cells.segmentation.learned.network import GREY
 from leuko.images import scale_bar
 from leuko.training.segmenter.colour_changes import change
 from leuko.training.segmenter.example import UNKNOWN, Example
@@ -55,7 +56,7 @@ class View:
     """What the network sees and should answer.
 
     Attributes:
-        image: uint8, side × side × 3, RGB; 127 where there is nothing.
+        image: uint8, side × side × 3, RGB; grey where there is nothing.
         classes: uint8, side × side.
         offsets: float32, 2 × side/2 × side/2: rows and columns to the middle of the cell, in `OFFSET_UNIT_PX`; NaN
             where unknown.
@@ -77,7 +78,7 @@ def draw(examples: Sequence[Example], rng: Rng) -> View:
     """
     side = PARAMETERS.side
     view = View(
-        np.full((side, side, 3), 127, np.uint8),
+        np.full((side, side, 3), int(GREY), np.uint8),
         np.full((side, side), UNKNOWN, np.uint8),
         np.full((2, side // 2, side // 2), np.nan, np.float32),
         np.full((side // 16, side // 16), np.nan, np.float32),

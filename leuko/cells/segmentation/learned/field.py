@@ -11,13 +11,14 @@ from scipy import ndimage
 from leuko.cells.red_cell_size import RED_CELL_DIAMETER_UM
 from leuko.cells.segmentation.learned.cell_votes import SMUDGES, WHITE_CELLS, Votes, gather
 from leuko.cells.segmentation.learned.classes import BACKGROUND, CYTOPLASM, NUCLEUS, PLATELET, RED_CELL, SMUDGE
-from leuko.cells.segmentation.learned.network import STRIDE, Look, SegmentationNetwork
+from leuko.cells.segmentation.learned.network import STRIDE, SegmentationNetwork
 from leuko.cells.segmentation.learned.nuclei import refine_nuclei
 from leuko.cells.segmentation.learned.red_cell_separation import separate_red_cells
-from leuko.cells.segmentation.learned.scale_search import find_scale
+from leuko.cells.segmentation.learned.scale_search import Looks, find_scale
 from leuko.cells.segmentation.masks import components, fill_holes, label_components
 from leuko.cells.segmentation.plausibility import describe_scale_conflict, why_unreliable
 from leuko.cells.segmentation.result import ScaleSource, Segmentation
+from leuko.images.label_maps import ids_of, renumber
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def segment_field(image: np.ndarray, network: SegmentationNetwork, um_per_px: fl
         um_per_px: the size of a pixel that the file states, if any; used where red cells give no scale.
     """
     looks = find_scale(image, network)
-    segmentation = cells_of(looks.look, looks.factor, image, um_per_px)
+    segmentation = cells_of(looks, image, um_per_px)
     reason = why_unreliable(segmentation.white_cells, segmentation.red_cells_plausible)
     if not reason and looks.agreement() < PARAMETERS.min_agreement:
         reason = UNSURE
@@ -71,23 +72,22 @@ def segment_field(image: np.ndarray, network: SegmentationNetwork, um_per_px: fl
     )
 
 
-def cells_of(look: Look, factor: float, image: np.ndarray, um_per_px: float | None) -> Segmentation:
-    """The segmentation of an image by a look at it.
+def cells_of(looks: Looks, image: np.ndarray, um_per_px: float | None) -> Segmentation:
+    """The segmentation of an image by the look at it at the working scale.
 
     Args:
-        look: at the image resized by a factor.
-        factor: see `look`.
+        looks: at the image.
         image: uint8, H × W × 3, RGB.
         um_per_px: as of `segment_field`.
     """
-    shares, offsets = look.shares, look.offsets
-    diameter = (look.red_diameter or 0.0) / STRIDE or 16.0
+    shares, offsets = looks.look.shares, looks.look.offsets
+    diameter = (looks.look.red_diameter or 0.0) / STRIDE or 16.0
     kind = shares.argmax(axis=0)
     red_area = np.pi / 4 * diameter**2
     in_white = (kind == CYTOPLASM) | (kind == NUCLEUS)
     white = gather(in_white, offsets, diameter, WHITE_CELLS)
     background = _background(image, shares[BACKGROUND])
-    red = separate_red_cells(image, factor, shares, STRIDE * diameter, background)
+    red = separate_red_cells(looks.resized, shares, STRIDE * diameter, background)
     smudges = gather(kind == SMUDGE, offsets, diameter, SMUDGES)
     white_labels, small, confidence = _white_cells(white, kind == NUCLEUS, shares, red_area)
     height, width = image.shape[:2]
@@ -107,10 +107,11 @@ def cells_of(look: Look, factor: float, image: np.ndarray, um_per_px: float | No
             (smudges.labels, shares[SMUDGE]),
         )
     ]
-    red_cells, platelets, smudge_cells = (_renumber(found)[0] for found in others)
-    labels, kept = _renumber(labels)
+    red_cells, platelets, smudge_cells = (renumber(found) for found in others)
+    kept = ids_of(labels) - 1
+    labels = renumber(labels)
     nuclei = np.where(in_nucleus, labels, 0).astype(np.int32)
-    scale = RED_CELL_DIAMETER_UM * factor / red.diameter if red.diameter else None
+    scale = RED_CELL_DIAMETER_UM * looks.factor / red.diameter if red.diameter else None
     source: ScaleSource | None = "red cells" if scale else "file" if um_per_px else None
     return Segmentation(
         nuclei,
@@ -186,12 +187,3 @@ def _grow(labels: np.ndarray) -> np.ndarray:
     return np.where(
         labels > 0, labels, cv2.dilate(labels.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.int32)
     )
-
-
-def _renumber(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same labels, int32, numbered from 1 without gaps; and the old ids less 1."""
-    present = np.flatnonzero(np.bincount(labels.ravel()))
-    present = present[present > 0]
-    new = np.zeros(labels.max() + 1, np.int32)
-    new[present] = np.arange(1, len(present) + 1)
-    return new[labels], present - 1

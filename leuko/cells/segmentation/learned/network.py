@@ -8,19 +8,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 
 from leuko.cells.segmentation.learned.classes import BACKGROUND, CLASSES, OFFSET_UNIT_PX
-from leuko.system.threads import cores
+from leuko.system.onnx_session import open_session
 
 EMBEDDED = Path(__file__).with_name("network.onnx")
 STRIDE = 2  # of classes and offsets
 DEEP_STRIDE = 16  # of the diameter; sides of an input are multiples of it
 GREY, SPREAD = 127.0, 64.0  # pixel values are shifted and scaled by them
-TILE_PX, MARGIN_PX = (
-    640,
-    64,
-)  # sides of the tiles of a large image, which bound memory, and their overlap; multiples of 16
+TILE_PX, MARGIN_PX = 640, 64  # sides of the tiles of a large image, which bound memory, and their overlap
 
 
 @dataclass(frozen=True)
@@ -42,11 +38,7 @@ class SegmentationNetwork:
     """A network as `leuko train-segmenter` writes it; may be used by several threads at once."""
 
     def __init__(self, file: Path, threads: int | None = None) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or cores()
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning takes the cores from others
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        self._session = open_session(file, threads)
 
     @classmethod
     @cache
@@ -67,9 +59,10 @@ class SegmentationNetwork:
                 logits, votes, diameters = self._run(image[rows, columns])
                 at = _at(inner_rows, inner_columns, maps_shape)
                 local = _at(_shifted(inner_rows, rows.start), _shifted(inner_columns, columns.start), logits.shape[1:])
-                shares[(slice(None), *at)] = _softmax(logits[(slice(None), *local)])
+                tile_shares = _softmax(logits)
+                shares[(slice(None), *at)] = tile_shares[(slice(None), *local)]
                 offsets[(slice(None), *at)] = votes[(slice(None), *local)] * (OFFSET_UNIT_PX / STRIDE)
-                found = 1 - _softmax(logits)[BACKGROUND]
+                found = 1 - tile_shares[BACKGROUND]
                 logarithms.append(diameters.ravel())
                 weights.append(cv2.resize(found, diameters.shape[::-1], interpolation=cv2.INTER_AREA).ravel())
         return Look(shares, offsets, _typical(np.concatenate(logarithms), np.concatenate(weights)))

@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 
 from leuko.cells.segmentation.learned.classes import BACKGROUND, NUCLEUS, RED_CELL
-from leuko.cells.segmentation.learned.scale_search import resize
 from leuko.cells.segmentation.plausibility import are_red_cells
 from leuko.cells.segmentation.red_cells import RedCells, separate
 
@@ -23,7 +22,7 @@ class SeparationParameters:
 
     Attributes:
         min_area: least area of a red cell,
-        min_area_at_border: and of one that the border cuts; readers and boxes count such slivers.
+        min_area_at_border: and of one that the border cuts; readers and boxes count such border fragments.
         min_cells: whole red cells that give a scale.
         first_guess: of the diameter, over the network's, which learnt from boxes, and these are wider than cells.
         sure: mean share of red cells, where they are the likeliest class, from which their colours are not looked at:
@@ -42,15 +41,12 @@ class SeparationParameters:
 PARAMETERS = SeparationParameters()
 
 
-def separate_red_cells(
-    image: np.ndarray, factor: float, shares: np.ndarray, diameter: float, background: np.ndarray
-) -> RedCells:
+def separate_red_cells(resized: np.ndarray, shares: np.ndarray, diameter: float, background: np.ndarray) -> RedCells:
     """Separate the red cells of a field.
 
     Args:
-        image: uint8, H × W × 3, RGB.
-        factor: by which it was resized for the network.
-        shares: float32, classes × h × w: the network's map of the resized image.
+        resized: uint8, h × w × 3, RGB: the image at the scale of the network.
+        shares: float32, classes × h/2 × w/2: the network's map of it.
         diameter: expected, of a red cell, px of the resized image.
         background: float, 3: RGB of the empty background, at least 1.
 
@@ -58,7 +54,6 @@ def separate_red_cells(
         Labels, int32, of the resized image's size; the diameter in its pixels, None where too few whole red cells
         are seen or these are not plausible.
     """
-    resized = resize(image, factor)
     height, width = resized.shape[:2]
     light = np.minimum(resized[..., 1] / np.float32(background[1]), 1)
     red_share, background_share, nucleus_share = (

@@ -47,11 +47,13 @@ class Looks:
     Attributes:
         look: at the working scale.
         factor: by which the image was resized for it.
+        resized: uint8, h × w × 3: the image at this scale.
         other: at another scale.
     """
 
     look: Look
     factor: float
+    resized: np.ndarray
     other: Look
 
     def agreement(self) -> float:
@@ -73,7 +75,8 @@ def find_scale(image: np.ndarray, network: SegmentationNetwork) -> Looks:
     """Look at an image, uint8, H × W × 3, RGB, until cells have a working size."""
     height, width = image.shape[:2]
     factor = min(1.0, PARAMETERS.first_side_px / max(height, width))
-    look, other = network.look(resize(image, factor)), None
+    resized = _resize(image, factor)
+    look, other = network.look(resized), None
     for _ in range(PARAMETERS.max_looks - 1):
         if look.red_diameter is None:
             break
@@ -81,10 +84,11 @@ def find_scale(image: np.ndarray, network: SegmentationNetwork) -> Looks:
         if max(wanted / factor, factor / wanted) < PARAMETERS.tolerance:
             break
         factor, other = wanted, look
-        look = network.look(resize(image, factor))
+        resized = _resize(image, factor)
+        look = network.look(resized)
     if other is None:
-        other = network.look(resize(image, max(PARAMETERS.second_look * factor, 1 / min(height, width))))
-    return Looks(look, factor, other)
+        other = network.look(_resize(image, max(PARAMETERS.second_look * factor, 1 / min(height, width))))
+    return Looks(look, factor, resized, other)
 
 
 def _working_factor(red_diameter: float, height: int, width: int) -> float:
@@ -95,7 +99,7 @@ def _working_factor(red_diameter: float, height: int, width: int) -> float:
     return float(max(min(np.clip(1.0, low, high), PARAMETERS.max_enlargement, most), min(least, 1.0)))
 
 
-def resize(image: np.ndarray, factor: float) -> np.ndarray:
+def _resize(image: np.ndarray, factor: float) -> np.ndarray:
     """An image resized by a factor."""
     if factor == 1:
         return image
