@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 
 # Imports that take longer than an answer of --help may (0.3 s on an idle core).
 SLOW = ("numpy", "cv2", "scipy", "gradio", "torch", "PIL", "onnxruntime", "pandas", "datasets")
-NAMES = [command.__name__.rpartition(".")[2] for command in COMMANDS]
+NAMES = [command.__name__.rpartition(".")[2].replace("_", "-") for command in COMMANDS]
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess:
