@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from leuko.cells.red_cell_size import RED_CELL_DIAMETER_UM
+from leuko.cells.segmentation.learned import false_white_cells
 from leuko.cells.segmentation.learned.cell_votes import SMUDGES, WHITE_CELLS, Votes, gather
 from leuko.cells.segmentation.learned.classes import BACKGROUND, CYTOPLASM, NUCLEUS, PLATELET, RED_CELL, SMUDGE
 from leuko.cells.segmentation.learned.network import STRIDE, SegmentationNetwork
@@ -82,16 +83,21 @@ def cells_of(looks: Looks, image: np.ndarray, um_per_px: float | None) -> Segmen
     """
     shares, offsets = looks.look.shares, looks.look.offsets
     diameter = (looks.look.red_diameter or 0.0) / STRIDE or 16.0
-    kind = shares.argmax(axis=0)
     red_area = np.pi / 4 * diameter**2
-    in_white = (kind == CYTOPLASM) | (kind == NUCLEUS)
-    white = gather(in_white, offsets, diameter, WHITE_CELLS)
-    background = _background(image, shares[BACKGROUND])
+    small = cv2.resize(looks.resized, shares.shape[:0:-1], interpolation=cv2.INTER_AREA)
+    background = _background(small, shares[BACKGROUND])
+    white = gather(_in_white(shares), offsets, diameter, WHITE_CELLS)
+    corrected = false_white_cells.correct(shares, white.labels, small, background, red_area)
+    if corrected is not shares:
+        shares, white = corrected, gather(_in_white(corrected), offsets, diameter, WHITE_CELLS)
+    kind = shares.argmax(axis=0)
     red = separate_red_cells(looks.resized, shares, STRIDE * diameter, background)
     smudges = gather(kind == SMUDGE, offsets, diameter, SMUDGES)
     white_labels, small, confidence = _white_cells(white, kind == NUCLEUS, shares, red_area)
     height, width = image.shape[:2]
-    whole_white = np.where((white_labels > 0) & ~in_white, 1, shares[CYTOPLASM] + shares[NUCLEUS])  # holes are filled
+    whole_white = np.where(
+        (white_labels > 0) & ~_in_white(shares), 1, shares[CYTOPLASM] + shares[NUCLEUS]
+    )  # holes are filled
     labels = _enlarge(white_labels, whole_white, (width, height))
     evidence = _smooth(shares[NUCLEUS] - shares[CYTOPLASM], (width, height))
     in_nucleus = refine_nuclei(image, labels, evidence, background)
@@ -162,11 +168,14 @@ def _whole(labels: np.ndarray) -> np.ndarray:
     return whole
 
 
+def _in_white(shares: np.ndarray) -> np.ndarray:
+    """bool, h × w: what the network takes for white cells."""
+    return np.isin(shares.argmax(axis=0), (CYTOPLASM, NUCLEUS))
+
+
 def _background(image: np.ndarray, share: np.ndarray) -> np.ndarray:
     """The median colour of what the network takes for background, float, 3; white where there is none."""
-    height, width = share.shape
-    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    empty = small[share > PARAMETERS.sure_background]
+    empty = image[share > PARAMETERS.sure_background]
     return np.maximum(np.median(empty, axis=0), 1.0) if len(empty) else np.full(3, 255.0)
 
 

@@ -23,19 +23,20 @@ class SeparationParameters:
     Attributes:
         min_area: least area of a red cell,
         min_area_at_border: and of one that the border cuts; readers and boxes count such border fragments.
-        min_cells: whole red cells that give a scale.
+        min_cells: whole red cells that give a scale; the edges of those that the border cuts count too.
         first_guess: of the diameter, over the network's, which learnt from boxes, and these are wider than cells.
         sure: mean share of red cells, where they are the likeliest class, from which their colours are not looked at:
             in some stains they are much like those of nuclei. In tissue the network is less sure.
-        max_deviation: ratio of the diameters by edges and by the network; in images out of focus they differ more.
+        min_ratio, max_ratio: of the diameters by edges and by the network; in images out of focus they differ more.
     """
 
     min_area: float = 0.3
     min_area_at_border: float = 0.16
-    min_cells: int = 3
+    min_cells: int = 2
     first_guess: float = 0.9
     sure: float = 0.93
-    max_deviation: float = 1.25
+    min_ratio: float = 0.72
+    max_ratio: float = 1.25
 
 
 PARAMETERS = SeparationParameters()
@@ -67,8 +68,7 @@ def separate_red_cells(resized: np.ndarray, shares: np.ndarray, diameter: float,
     labels, whole = _large_enough(found.labels, np.pi / 4 * expected**2)
     if whole < PARAMETERS.min_cells:
         return RedCells(labels, None, found.plausible_edges)
-    deviation = measured / expected
-    agree = 1 / PARAMETERS.max_deviation < deviation < PARAMETERS.max_deviation
+    agree = PARAMETERS.min_ratio < measured / diameter < PARAMETERS.max_ratio
     plausible = found.plausible_edges and agree
     if plausible and shares[RED_CELL][shares.argmax(axis=0) == RED_CELL].mean() < PARAMETERS.sure:
         lab = cv2.cvtColor(np.minimum(resized / background.astype(np.float32), 1), cv2.COLOR_RGB2LAB)
