@@ -9,9 +9,9 @@ import numpy as np
 from scipy import ndimage
 
 from leuko.cells.red_cell_size import RED_CELL_DIAMETER_UM
-from leuko.cells.segmentation.learned import false_white_cells
 from leuko.cells.segmentation.learned.cell_votes import SMUDGES, WHITE_CELLS, Votes, gather
 from leuko.cells.segmentation.learned.classes import BACKGROUND, CYTOPLASM, NUCLEUS, PLATELET, RED_CELL, SMUDGE
+from leuko.cells.segmentation.learned.implausible_cells import correct_platelets, correct_white_cells
 from leuko.cells.segmentation.learned.network import STRIDE, SegmentationNetwork
 from leuko.cells.segmentation.learned.nuclei import refine_nuclei
 from leuko.cells.segmentation.learned.red_cell_separation import separate_red_cells
@@ -81,13 +81,13 @@ def cells_of(looks: Looks, image: np.ndarray, um_per_px: float | None) -> Segmen
         image: uint8, H × W × 3, RGB.
         um_per_px: as of `segment_field`.
     """
-    shares, offsets = looks.look.shares, looks.look.offsets
     diameter = (looks.look.red_diameter or 0.0) / STRIDE or 16.0
     red_area = np.pi / 4 * diameter**2
+    shares, offsets = correct_platelets(looks.shares(), red_area), looks.look.offsets
     small = cv2.resize(looks.resized, shares.shape[:0:-1], interpolation=cv2.INTER_AREA)
     background = _background(small, shares[BACKGROUND])
     white = gather(_in_white(shares), offsets, diameter, WHITE_CELLS)
-    corrected = false_white_cells.correct(shares, white.labels, small, background, red_area)
+    corrected = correct_white_cells(shares, white.labels, small, background, red_area)
     if corrected is not shares:
         shares, white = corrected, gather(_in_white(corrected), offsets, diameter, WHITE_CELLS)
     kind = shares.argmax(axis=0)

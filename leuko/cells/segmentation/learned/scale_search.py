@@ -23,6 +23,7 @@ class ScaleParameters:
         max_enlargement: more adds no detail.
         max_pixels: of the image at the working scale, which bounds the time.
         second_look: factor of the resolution of a look for comparison, where the first look was at the right scale.
+        other_weight: of the look at another scale in the mean of both; chosen on even-numbered JTSC and BCCD files.
     """
 
     first_side_px: int = 256
@@ -33,6 +34,7 @@ class ScaleParameters:
     max_enlargement: float = 2.0
     max_pixels: float = 4e6
     second_look: float = 0.6
+    other_weight: float = 0.3
 
 
 PARAMETERS = ScaleParameters()
@@ -55,6 +57,14 @@ class Looks:
     factor: float
     resized: np.ndarray
     other: Look
+
+    def shares(self) -> np.ndarray:
+        """float32, classes × h/2 × w/2: the mean of both maps, which has smoother outlines than either."""
+        best = self.look.shares
+        weight = PARAMETERS.other_weight
+        size = best.shape[:0:-1]
+        other = np.stack([cv2.resize(one, size, interpolation=cv2.INTER_LINEAR) for one in self.other.shares])
+        return (1 - weight) * best + weight * other
 
     def agreement(self) -> float:
         """How far cells are found reliably, 0 to 1: share of pixels on which both looks agree × how sure the last is.

@@ -1,7 +1,7 @@
-"""What the network takes for a white cell, and has the colour of the field's red cells: a red cell or a smudge cell.
+"""Cells that cannot be what the network takes them for, by their colour or size beside the others of the field.
 
-In a stain that the network never saw, some red cells look like nuclei to it. Beside the red cells and the nuclei of the
-same field they do not.
+In a stain that the network never saw, some red cells and smudge cells look like white cells to it; beside the red cells
+and the nuclei of the same field they do not. And a small dark lymphocyte may look like a platelet, but is larger.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leuko.cells.segmentation.learned.classes import CYTOPLASM, NUCLEUS, RED_CELL, SMUDGE
+from leuko.cells.segmentation.learned.classes import CYTOPLASM, NUCLEUS, PLATELET, RED_CELL, SMUDGE
+from leuko.cells.segmentation.masks import components, solidity
 
 
 @dataclass(frozen=True)
-class FalseWhiteCellParameters:
-    """When a white cell is none. Colours are optical densities of red, green and blue light.
+class ImplausibleCellParameters:
+    """When a white cell or a platelet is none. Colours are optical densities of red, green and blue light.
 
     Chosen on every seventh field of Aria, and on Raabin and BCCD with networks that were trained without them.
 
@@ -23,19 +24,52 @@ class FalseWhiteCellParameters:
         max_position: of its nucleus, on the way from the colour of red cells (0) to that of nuclei (1).
         max_distance: of its nucleus from the colour of red cells, over the density of these.
         min_distance: less is the colour of red cells itself, wherever the other nuclei are.
-        max_red_cell: area in red cells' areas; what is larger is a smudge cell.
+        max_red_cell: area of a red cell, in red cells' areas; a false white cell that is larger is a smudge cell, and
+            what is partly platelet and larger is several cells.
+        max_platelet: area of a platelet, in red cells' areas, if it is as compact as a cell,
+        min_solidity: which has at least this,
+        sure_platelet: and the network is not surer than this; it knows giant platelets.
     """
 
     max_position: float = 0.42
     max_distance: float = 1.0
     min_distance: float = 0.15
     max_red_cell: float = 2.2
+    max_platelet: float = 0.7
+    min_solidity: float = 0.9
+    sure_platelet: float = 0.8
 
 
-PARAMETERS = FalseWhiteCellParameters()
+PARAMETERS = ImplausibleCellParameters()
 
 
-def correct(
+def correct_platelets(shares: np.ndarray, red_area: float) -> np.ndarray:
+    """Give platelets that are as large and compact as a small lymphocyte to its nucleus, unless the network is sure.
+
+    Args:
+        shares: float32, classes × h × w: the network's map.
+        red_area: of a typical red cell, px.
+
+    Returns:
+        The map, corrected; the same array where no platelet is too large.
+    """
+    kind = shares.argmax(axis=0)
+    corrected = shares
+    for component in components(np.isin(kind, (PLATELET, CYTOPLASM, NUCLEUS)), PARAMETERS.max_platelet * red_area):
+        platelet = component.mask & (kind[component.window] == PLATELET)
+        single = component.area < PARAMETERS.max_red_cell * red_area and platelet.any()
+        sure = single and shares[PLATELET][component.window][platelet].mean() > PARAMETERS.sure_platelet
+        if not single or sure or solidity(component.mask) < PARAMETERS.min_solidity:
+            continue
+        if corrected is shares:
+            corrected = shares.copy()
+        window = corrected[:, *component.window]
+        window[NUCLEUS][platelet] += window[PLATELET][platelet]
+        window[PLATELET][platelet] = 0
+    return corrected
+
+
+def correct_white_cells(
     shares: np.ndarray, labels: np.ndarray, image: np.ndarray, background: np.ndarray, red_area: float
 ) -> np.ndarray:
     """Give the pixels of false white cells to the class that they belong to.

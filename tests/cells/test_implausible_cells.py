@@ -1,11 +1,11 @@
-"""What the network takes for a white cell and has the colour of red cells is a red cell or a smudge cell."""
+"""White cells with the colour of red cells are none, and platelets are smaller than cells."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from leuko.cells.segmentation.learned.classes import BACKGROUND, CLASSES, NUCLEUS, RED_CELL, SMUDGE
-from leuko.cells.segmentation.learned.false_white_cells import correct
+from leuko.cells.segmentation.learned.classes import BACKGROUND, CLASSES, NUCLEUS, PLATELET, RED_CELL, SMUDGE
+from leuko.cells.segmentation.learned.implausible_cells import correct_platelets, correct_white_cells
 
 RED, BLUE, PINK, GLASS = (214, 150, 160), (90, 60, 150), (205, 160, 190), (240, 240, 240)
 RED_RADIUS = 8
@@ -30,7 +30,7 @@ def seen(cells: list[tuple[int, int, int, tuple[int, int, int]]]) -> tuple[np.nd
 def classes_of(cells: list[tuple[int, int, int, tuple[int, int, int]]]) -> list[int]:
     """The class in the middle of each white cell after the correction."""
     shares, labels, image = seen(cells)
-    kind = correct(shares, labels, image, np.array(GLASS, float), np.pi * RED_RADIUS**2).argmax(axis=0)
+    kind = correct_white_cells(shares, labels, image, np.array(GLASS, float), np.pi * RED_RADIUS**2).argmax(axis=0)
     return [int(kind[y, x]) for x, y, _, _ in cells]
 
 
@@ -54,4 +54,12 @@ def test_the_only_white_cell_is_a_red_cell_where_it_has_their_very_colour():
 
 def test_nothing_changes_where_there_is_nothing_to_compare_with():
     shares, labels, image = seen([])
-    assert correct(shares, labels, image, np.array(GLASS, float), 200.0) is shares
+    assert correct_white_cells(shares, labels, image, np.array(GLASS, float), 200.0) is shares
+
+
+def test_a_platelet_as_large_as_a_cell_is_a_white_cell_unless_the_network_is_sure():
+    shares, labels, _ = seen([(70, 40, 10, BLUE), (100, 16, 4, BLUE)])
+    for share, large in ((0.6, NUCLEUS), (0.95, PLATELET)):
+        shares[PLATELET, labels > 0], shares[NUCLEUS, labels > 0] = share, 0.3 * (1 - share)
+        kind = correct_platelets(shares, np.pi * RED_RADIUS**2).argmax(axis=0)
+        assert (kind[40, 70], kind[16, 100]) == (large, PLATELET)
