@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 RECOUNT = ROOT / "benchmarks" / "data" / "bccd_red_cells.csv"
 NUCLEUS, CELL = 200, 64  # thresholds of the masks, whose edges are soft
 NO_PLATELETS = ("BloodImage_00133", "BloodImage_00135")  # in each one box of a platelet holds a neutrophil, looked at
+WRONG_MASK = "BloodImage_00177"  # of BCCD: drawn beside the cell, a third of its width to the left
 WHOLE_BOXES = 5  # boxes of whole red cells, for a reliable median of their sides
 # Side of a box over that of the cell inside: the median of isolated cells, by Otsu's threshold of green in and around
 # their boxes: 1.108 in Raabin (40 cells, quartiles 1.08 and 1.13), 1.135 in BCCD (85 cells, 1.09 and 1.18).

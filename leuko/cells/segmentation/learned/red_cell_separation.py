@@ -30,10 +30,10 @@ class SeparationParameters:
         min_ratio, max_ratio: of the diameters by edges and by the network; in images out of focus they differ more.
     """
 
-    min_area: float = 0.3
-    min_area_at_border: float = 0.16
+    min_area: float = 0.33
+    min_area_at_border: float = 0.1
     min_cells: int = 2
-    first_guess: float = 0.9
+    first_guess: float = 0.92
     sure: float = 0.93
     min_ratio: float = 0.72
     max_ratio: float = 1.25
