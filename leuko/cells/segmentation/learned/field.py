@@ -99,21 +99,19 @@ def cells_of(looks: Looks, image: np.ndarray, um_per_px: float | None) -> Segmen
         (white_labels > 0) & ~_in_white(shares), 1, shares[CYTOPLASM] + shares[NUCLEUS]
     )  # holes are filled
     labels = _enlarge(white_labels, whole_white, (width, height))
-    evidence = _smooth(shares[NUCLEUS] - shares[CYTOPLASM], (width, height))
-    in_nucleus = refine_nuclei(image, labels, evidence, background)
+    in_nucleus = refine_nuclei(image, labels, _smooth(shares[NUCLEUS] - shares[CYTOPLASM], (width, height)), background)
     platelets = np.zeros(kind.shape, np.int32)
     in_platelet = (kind == PLATELET) | small
     for number, component in enumerate(components(in_platelet, PARAMETERS.min_platelet * red_area), start=1):
         platelets[component.window][component.mask] = number
-    others = [
-        np.where(labels > 0, 0, _enlarge(found, share, (width, height)))
+    red_cells, platelets, smudge_cells = (
+        renumber(_enlarge(found, share, (width, height), labels > 0))
         for found, share in (
             (red.labels, shares[RED_CELL]),
             (platelets, np.maximum(shares[PLATELET], in_platelet)),
             (smudges.labels, shares[SMUDGE]),
         )
-    ]
-    red_cells, platelets, smudge_cells = (renumber(found) for found in others)
+    )
     kept = ids_of(labels) - 1
     labels = renumber(labels)
     nuclei = np.where(in_nucleus, labels, 0).astype(np.int32)
@@ -184,11 +182,18 @@ def _smooth(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(values, size, interpolation=cv2.INTER_LINEAR)
 
 
-def _enlarge(labels: np.ndarray, share: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Labels of the maps at a width and height of the image, with the smooth outline of a share of 0.5."""
-    grown = _grow(labels)
-    enlarged = cv2.resize(grown, size, interpolation=cv2.INTER_NEAREST)
-    return np.where(_smooth(share, size) > 0.5, enlarged, 0)
+def _enlarge(
+    labels: np.ndarray, share: np.ndarray, size: tuple[int, int], taken: np.ndarray | None = None
+) -> np.ndarray:
+    """Labels of the maps at a width and height of the image, with the smooth outline of a share of 0.5.
+
+    `taken`, bool, H × W, belongs to others.
+    """
+    enlarged = cv2.resize(_grow(labels), size, interpolation=cv2.INTER_NEAREST)
+    enlarged[_smooth(share, size) <= 0.5] = 0
+    if taken is not None:
+        enlarged[taken] = 0
+    return enlarged
 
 
 def _grow(labels: np.ndarray) -> np.ndarray:

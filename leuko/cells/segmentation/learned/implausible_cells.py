@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from leuko.cells.segmentation.learned.classes import CYTOPLASM, NUCLEUS, PLATELET, RED_CELL, SMUDGE
 from leuko.cells.segmentation.masks import components, solidity
@@ -90,20 +91,22 @@ def correct_white_cells(
         return shares
     red = _typical_density(image[in_red], background)
     way = _typical_density(image[in_nucleus], background) - red
-    areas = np.bincount(labels.ravel())
     corrected = shares
-    for number in np.unique(labels[in_nucleus]):
-        cell = labels == number
-        away = _typical_density(image[cell & in_nucleus], background) - red
-        position, distance = away @ way / max(way @ way, 1e-6), np.linalg.norm(away) / max(np.linalg.norm(red), 1e-3)
+    for number, window in enumerate(ndimage.find_objects(labels), start=1):
+        if window is None or not (nucleus := in_nucleus[window] & (cell := labels[window] == number)).any():
+            continue
+        away = _typical_density(image[window][nucleus], background) - red
+        position = away @ way / max(float(way @ way), 1e-6)
+        distance = np.linalg.norm(away) / max(float(np.linalg.norm(red)), 1e-3)
         near = position < PARAMETERS.max_position and distance < PARAMETERS.max_distance
         if not near and distance >= PARAMETERS.min_distance:
             continue
         if corrected is shares:
             corrected = shares.copy()
-        true = RED_CELL if areas[number] < PARAMETERS.max_red_cell * red_area else SMUDGE
-        corrected[true, cell] += corrected[CYTOPLASM, cell] + corrected[NUCLEUS, cell]
-        corrected[CYTOPLASM, cell] = corrected[NUCLEUS, cell] = 0
+        true = RED_CELL if np.count_nonzero(cell) < PARAMETERS.max_red_cell * red_area else SMUDGE
+        part = corrected[:, *window]
+        part[true, cell] += part[CYTOPLASM, cell] + part[NUCLEUS, cell]
+        part[CYTOPLASM, cell] = part[NUCLEUS, cell] = 0
     return corrected
 
 

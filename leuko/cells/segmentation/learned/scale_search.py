@@ -63,8 +63,12 @@ class Looks:
         best = self.look.shares
         weight = PARAMETERS.other_weight
         size = best.shape[:0:-1]
-        other = np.stack([cv2.resize(one, size, interpolation=cv2.INTER_LINEAR) for one in self.other.shares])
-        return (1 - weight) * best + weight * other
+        return np.stack(
+            [
+                cv2.addWeighted(one, 1 - weight, cv2.resize(other, size, interpolation=cv2.INTER_LINEAR), weight, 0)
+                for one, other in zip(best, self.other.shares, strict=True)
+            ]
+        )
 
     def agreement(self) -> float:
         """How far cells are found reliably, 0 to 1: share of pixels on which both looks agree × how sure the last is.
