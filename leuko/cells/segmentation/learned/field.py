@@ -11,6 +11,7 @@ from scipy import ndimage
 from leuko.cells.red_cell_size import RED_CELL_DIAMETER_UM
 from leuko.cells.segmentation.learned.cell_votes import SMUDGES, WHITE_CELLS, Votes, gather
 from leuko.cells.segmentation.learned.classes import BACKGROUND, CYTOPLASM, NUCLEUS, PLATELET, RED_CELL, SMUDGE
+from leuko.cells.segmentation.learned.clump_division import divide_clumps
 from leuko.cells.segmentation.learned.implausible_cells import correct_platelets, correct_white_cells
 from leuko.cells.segmentation.learned.network import STRIDE, SegmentationNetwork
 from leuko.cells.segmentation.learned.nuclei import refine_nuclei
@@ -100,6 +101,7 @@ def cells_of(looks: Looks, image: np.ndarray, um_per_px: float | None) -> Segmen
     )  # holes are filled
     labels = _enlarge(white_labels, whole_white, (width, height))
     in_nucleus = refine_nuclei(image, labels, _smooth(shares[NUCLEUS] - shares[CYTOPLASM], (width, height)), background)
+    labels, origins = divide_clumps(labels, in_nucleus, red_area * (STRIDE / looks.factor) ** 2)
     platelets = np.zeros(kind.shape, np.int32)
     in_platelet = (kind == PLATELET) | small
     for number, component in enumerate(components(in_platelet, PARAMETERS.min_platelet * red_area), start=1):
@@ -112,7 +114,7 @@ def cells_of(looks: Looks, image: np.ndarray, um_per_px: float | None) -> Segmen
             (smudges.labels, shares[SMUDGE]),
         )
     )
-    kept = ids_of(labels) - 1
+    kept = origins[ids_of(labels)] - 1
     labels = renumber(labels)
     nuclei = np.where(in_nucleus, labels, 0).astype(np.int32)
     scale = RED_CELL_DIAMETER_UM * looks.factor / red.diameter if red.diameter else None
