@@ -12,8 +12,13 @@ def ids_of(labels: np.ndarray) -> np.ndarray:
 
 
 def renumber(labels: np.ndarray) -> np.ndarray:
-    """The same objects with ids from 1 without gaps, in the same order; int32, H × W."""
+    """The same objects with ids from 1 without gaps, in the same order; int32, H × W; the same array without gaps."""
     present = ids_of(labels)
+    if len(present) == labels.max(initial=0):
+        return labels
     new = np.zeros(labels.max(initial=0) + 1, np.int32)
     new[present] = np.arange(1, len(present) + 1)
-    return new[labels]
+    renumbered = np.empty(labels.shape, np.int32)
+    for target, row in zip(renumbered, labels, strict=True):  # indices become int64: of a row, not of the whole map
+        target[:] = new[row]
+    return renumbered

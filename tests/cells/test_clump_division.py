@@ -41,3 +41,9 @@ def test_lobes_of_one_nucleus_and_a_dented_nucleus_stay_one_cell():
     assert divided([(30, 50, 8), (45, 44, 8), (60, 50, 8)])[1] == [0, 1, 2]  # a neutrophil
     assert divided([(34, 50, 15), (48, 50, 15)])[1] == [0, 1, 2]  # a monocyte
     assert divided([(40, 50, 20)])[1] == [0, 1, 2]
+
+
+def test_two_lobes_in_much_cytoplasm_stay_one_cell():
+    labels, in_nucleus = cell_with([(30, 50, 12), (70, 50, 12)])
+    labels[20:80, 10:90] = 1
+    assert divide_clumps(labels, in_nucleus, np.pi * RED_RADIUS**2)[1].tolist() == [0, 1, 2]

@@ -31,7 +31,7 @@ DRAWN: Mapping[str, tuple[str, dict[str, Any]]] = {
     ),
     "healthy-blood.png": (
         "A field of healthy blood",
-        {**_FIELD, "um_per_px": 0.2, "seed": 5, "white_cells": {"neutrophil": 4, "lymphocyte": 1, "monocyte": 1}},
+        {**_FIELD, "um_per_px": 0.2, "seed": 5, "white_cells": {"neutrophil": 7, "lymphocyte": 2, "monocyte": 1}},
     ),
     "mixed-cells.png": (
         "A field of mixed cells",

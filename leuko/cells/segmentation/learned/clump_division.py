@@ -22,6 +22,7 @@ class DivisionParameters:
 
     Attributes:
         min_area: of each nucleus.
+        min_share: of the nuclei in the cell; two lobes in much cytoplasm are one cell's.
         min_radius: of the largest circle in each nucleus.
         max_neck: width of the neck between two nuclei over that of the narrower one.
         min_solidity: of each nucleus.
@@ -31,6 +32,7 @@ class DivisionParameters:
     """
 
     min_area: float = 1.0
+    min_share: float = 0.6
     min_radius: float = 0.75
     max_neck: float = 0.8
     min_solidity: float = 0.85
@@ -51,18 +53,22 @@ def divide_clumps(labels: np.ndarray, in_nucleus: np.ndarray, red_area: float) -
         red_area: of a typical red cell, px.
 
     Returns:
-        Labels, int32, H × W; and for each of their ids, from 0, the id in the given labels.
+        Labels, int32, H × W, the same array where nothing is divided; and for each of their ids, from 0, the id in the
+        given labels.
     """
-    divided, origins = labels.copy(), list(range(int(labels.max(initial=0)) + 1))
+    divided, origins = labels, list(range(int(labels.max(initial=0)) + 1))
     for number, window in enumerate(ndimage.find_objects(labels), start=1):
         if window is None:
             continue
         cell = labels[window] == number
         nucleus = cell & in_nucleus[window]
-        if np.count_nonzero(nucleus) < 2 * PARAMETERS.min_area * red_area:
+        least = max(2 * PARAMETERS.min_area * red_area, PARAMETERS.min_share * np.count_nonzero(cell))
+        if np.count_nonzero(nucleus) < least:
             continue
         parts = _parts(cell, nucleus, red_area)
         for part in range(1, int(parts.max(initial=0))):  # the first part keeps the id
+            if divided is labels:
+                divided = labels.copy()
             divided[window][cell & (parts == part + 1)] = len(origins)
             origins.append(number)
     return divided, np.array(origins)

@@ -116,7 +116,7 @@ def cells_of(looks: Looks, image: np.ndarray, um_per_px: float | None) -> Segmen
     )
     kept = origins[ids_of(labels)] - 1
     labels = renumber(labels)
-    nuclei = np.where(in_nucleus, labels, 0).astype(np.int32)
+    nuclei = np.where(in_nucleus, labels, 0)
     scale = RED_CELL_DIAMETER_UM * looks.factor / red.diameter if red.diameter else None
     source: ScaleSource | None = "red cells" if scale else "file" if um_per_px else None
     return Segmentation(

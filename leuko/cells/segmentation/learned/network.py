@@ -16,7 +16,7 @@ EMBEDDED = Path(__file__).with_name("network.onnx")
 STRIDE = 2  # of classes and offsets
 DEEP_STRIDE = 16  # of the diameter; sides of an input are multiples of it
 GREY, SPREAD = 127.0, 64.0  # pixel values are shifted and scaled by them
-TILE_PX, MARGIN_PX = 640, 64  # sides of the tiles of a large image, which bound memory, and their overlap
+TILE_PX, MARGIN_PX = 512, 64  # sides of the tiles of a large image, which bound memory, and their overlap
 
 
 @dataclass(frozen=True)
