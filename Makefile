@@ -43,7 +43,7 @@ segmenter: DATA = ../shared/data
 segmenter: .venv/installed-dev
 	$(BIN)/python -m scripts.segmentation_sources $(DATA) build/segmentation
 	$(BIN)/python -m leuko train-segmenter build/segmentation/{bccd,raabin,chula,pbc,aria}.csv \
-		--output runs/segmenter --steps 500 --second-steps 4000 --resume
+		--output runs/segmenter --resume
 	cp runs/segmenter/{network.onnx,training.json} leuko/cells/segmentation/learned/
 
 build/efficientnet_lite0.safetensors: .venv/installed-dev

@@ -35,12 +35,12 @@ def add_parser(subparsers: Subparsers) -> None:
         help="1: labels by the colour segmentation alone (default: %(default)s)",
     )
     parser.add_argument(
-        "--steps", type=positive_int, default=450, metavar="N", help="batches of round one (default: %(default)s)"
+        "--steps", type=positive_int, default=500, metavar="N", help="batches of round one (default: %(default)s)"
     )
     parser.add_argument(
         "--second-steps",
         type=positive_int,
-        default=1200,
+        default=4000,
         metavar="N",
         help="batches of each further round (default: %(default)s)",
     )

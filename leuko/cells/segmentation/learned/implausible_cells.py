@@ -19,7 +19,8 @@ from leuko.cells.segmentation.masks import components, solidity
 class ImplausibleCellParameters:
     """When a white cell or a platelet is none. Colours are optical densities of red, green and blue light.
 
-    Chosen on every seventh field of Aria, and on Raabin and BCCD with networks that were trained without them.
+    Chosen on every seventh field of Aria. In Raabin and BCCD, with networks that were trained without them, positions
+    from 0.45 to 0.6 would serve as well.
 
     Attributes:
         max_position: of its nucleus, on the way from the colour of red cells (0) to that of nuclei (1).
