@@ -86,8 +86,8 @@ def red_agreement(found: Sequence[Box], true: Sequence[Box], shape: tuple[int, .
 
     Some of the cells of which the border shows little have a box and some have none. A border fragment touches the
     border, and its shorter side is under a third of a red cell's diameter, the median longer side of the true boxes. A
-    true border fragment is neither missed nor hit, and what is found there does not count; nor does a found one without
-    a true box. All other cells that the border cuts count as any other.
+    true border fragment is not counted as missed or as hit. What is found there is not counted, and a border fragment
+    that is found without a true box is not counted. All other cells that the border cuts count as any other.
     """
     diameter = float(np.median([max(box[2] - box[0], box[3] - box[1]) for box in true])) if true else 0.0
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from leuko.cells.segmentation.masks import fill_holes, solidity
+from leuko.cells.segmentation.masks import distance_to_outside, fill_holes, solidity
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ def _parts(cell: np.ndarray, nucleus: np.ndarray, red_area: float) -> np.ndarray
     """Which nucleus each pixel of a cell belongs to, int, h × w, from 1; zeros where the cell is one."""
     one = np.zeros(cell.shape, np.int32)
     red_radius = np.sqrt(red_area / np.pi)
-    filled = np.pad(fill_holes(nucleus, PARAMETERS.max_hole * red_area), 1).astype(np.uint8)
-    distance = cv2.distanceTransform(filled, cv2.DIST_L2, 5)
+    filled = np.pad(fill_holes(nucleus, PARAMETERS.max_hole * red_area), 1)
+    distance = distance_to_outside(filled)
     distance = cv2.GaussianBlur(distance, (0, 0), max(PARAMETERS.smoothing * red_radius, 0.5))[1:-1, 1:-1]
     middles = _middles(distance, PARAMETERS.min_radius * red_radius)
     if middles is None:

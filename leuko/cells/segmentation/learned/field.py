@@ -87,23 +87,23 @@ def cells_of(looks: Looks, image: np.ndarray, um_per_px: float | None) -> Segmen
     shares, offsets = correct_platelets(looks.shares(), red_area), looks.look.offsets
     small = cv2.resize(looks.resized, shares.shape[:0:-1], interpolation=cv2.INTER_AREA)
     background = _background(small, shares[BACKGROUND])
-    white = gather(_in_white(shares), offsets, diameter, WHITE_CELLS)
+    kind = shares.argmax(axis=0)
+    white = gather(_is_white(kind), offsets, diameter, WHITE_CELLS)
     corrected = correct_white_cells(shares, white.labels, small, background, red_area)
     if corrected is not shares:
-        shares, white = corrected, gather(_in_white(corrected), offsets, diameter, WHITE_CELLS)
-    kind = shares.argmax(axis=0)
+        shares, kind = corrected, corrected.argmax(axis=0)
+        white = gather(_is_white(kind), offsets, diameter, WHITE_CELLS)
     red = separate_red_cells(looks.resized, shares, STRIDE * diameter, background)
     smudges = gather(kind == SMUDGE, offsets, diameter, SMUDGES)
-    white_labels, small, confidence = _white_cells(white, kind == NUCLEUS, shares, red_area)
+    white_labels, too_small, confidence = _white_cells(white, kind == NUCLEUS, shares, red_area)
     height, width = image.shape[:2]
-    whole_white = np.where(
-        (white_labels > 0) & ~_in_white(shares), 1, shares[CYTOPLASM] + shares[NUCLEUS]
-    )  # holes are filled
+    in_hole = (white_labels > 0) & ~_is_white(kind)
+    whole_white = np.where(in_hole, 1, shares[CYTOPLASM] + shares[NUCLEUS])
     labels = _enlarge(white_labels, whole_white, (width, height))
     in_nucleus = refine_nuclei(image, labels, _smooth(shares[NUCLEUS] - shares[CYTOPLASM], (width, height)), background)
     labels, origins = divide_clumps(labels, in_nucleus, red_area * (STRIDE / looks.factor) ** 2)
     platelets = np.zeros(kind.shape, np.int32)
-    in_platelet = (kind == PLATELET) | small
+    in_platelet = (kind == PLATELET) | too_small
     for number, component in enumerate(components(in_platelet, PARAMETERS.min_platelet * red_area), start=1):
         platelets[component.window][component.mask] = number
     red_cells, platelets, smudge_cells = (
@@ -168,9 +168,9 @@ def _whole(labels: np.ndarray) -> np.ndarray:
     return whole
 
 
-def _in_white(shares: np.ndarray) -> np.ndarray:
-    """bool, h × w: what the network takes for white cells."""
-    return np.isin(shares.argmax(axis=0), (CYTOPLASM, NUCLEUS))
+def _is_white(kind: np.ndarray) -> np.ndarray:
+    """Which classes of pixels, int, h × w, are those of white cells, bool."""
+    return (kind == CYTOPLASM) | (kind == NUCLEUS)
 
 
 def _background(image: np.ndarray, share: np.ndarray) -> np.ndarray:
