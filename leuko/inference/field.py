@@ -13,6 +13,8 @@ from leuko.cells.close_up_detection import is_close_up
 from leuko.cells.counting import Counts, count
 from leuko.cells.features.catalogue import FEATURES
 from leuko.cells.features.morphology import Measurements
+from leuko.cells.red_cell_indices import RedCellIndices
+from leuko.cells.red_cell_indices import measure as measure_red_cells
 from leuko.cells.segmentation import Segmentation
 from leuko.decision import cell_score
 from leuko.system.csv_safety import escape_formula
@@ -31,6 +33,7 @@ class Field:
             `leuko.decision.cell_score.blast_likeness`.
         counts: of all cells; with the share of blasts if the image is a field whose red cells give the scale.
         close_up: whether the image is a close-up of single cells, of which nothing is counted.
+        red_cell_indices: None where nothing is counted, or where no plausible red cells were found.
     """
 
     segmentation: Segmentation
@@ -38,6 +41,7 @@ class Field:
     blast_likeness: np.ndarray | None
     counts: Counts
     close_up: bool
+    red_cell_indices: RedCellIndices | None
 
     @classmethod
     def of(cls, image: np.ndarray, segmentation: Segmentation, measurements: Measurements | None = None) -> Field:
@@ -53,10 +57,11 @@ class Field:
         if blast_likeness is not None:
             blast_likeness = np.where(table["lobes"] > 0, np.nan_to_num(blast_likeness), 0.0)
         close_up = is_close_up(segmentation)
-        blasts = None
-        if blast_likeness is not None and not close_up and not cell_score.lacks_plausible_red_cells(segmentation):
-            blasts = (blast_likeness >= 1).astype(float).tolist()
-        return cls(segmentation, table, blast_likeness, count(segmentation, blasts), close_up)
+        is_field = not close_up and not cell_score.lacks_plausible_red_cells(segmentation)
+        blasts = (blast_likeness >= 1).astype(float).tolist() if is_field and blast_likeness is not None else None
+        counts = count(segmentation, blasts)
+        indices = measure_red_cells(segmentation, counts) if is_field else None
+        return cls(segmentation, table, blast_likeness, counts, close_up, indices)
 
     @property
     def order(self) -> np.ndarray:

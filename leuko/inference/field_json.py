@@ -40,24 +40,27 @@ def field(
         quality: of the image; assessed here if it is not given.
 
     Returns:
-        `image`, `quality` as in a finding, `counts` and more about them (`Counts.as_json`), `um_per_px` (None if
-        unknown), `scale_source`, `close_up`, `method` (of segmentation) and `cells`. White cells have
-        `looks_like_blast` (None where it is unknown), `not_counted` (the reason, None if they are counted) and
-        `confidence` (0 to 1, None where the method gives none). Where the image is not good enough, or its cells could
-        not be segmented reliably, there are no cells and no figures (None), and `sentences` say why.
+        `image`, `quality` as in a finding, `counts` and more about them (`Counts.as_json`), `red_cell_indices`
+        (`RedCellIndices.as_json`; None where they are not given), `um_per_px` (None if unknown), `scale_source`,
+        `close_up`, `method` (of segmentation) and `cells`. White cells have `looks_like_blast` (None where it is
+        unknown), `not_counted` (the reason, None if they are counted) and `confidence` (0 to 1, None where the method
+        gives none). Where the image is not good enough, or its cells could not be segmented reliably, there are no
+        cells and no figures (None), and `sentences` say why.
     """
     quality = quality or assess(image)
     method = segmentation.method if segmentation else None
     start = {"image": name, "quality": quality.as_json(), "method": method or None}
     reasons = why_no_cells(quality, segmentation)
     if reasons or segmentation is None:
-        unknown: dict[str, Any] = {"um_per_px": None, "scale_source": None, "close_up": None, "cells": []}
+        unknown: dict[str, Any] = dict.fromkeys(("red_cell_indices", "um_per_px", "scale_source", "close_up"))
+        unknown["cells"] = []
         return {**start, **NOT_COUNTED, "sentences": list(reasons), **unknown}
     measured = Field.of(image, segmentation)
     counts = measured.counts.as_json()
     if measured.close_up:
         counts["sentences"].append("The image is a close-up and no field, so there is no share of blasts.")
-    counts["sentences"] += scale_notes(segmentation)
+    indices = measured.red_cell_indices
+    counts["sentences"] += [*(indices.sentences if indices else ()), *scale_notes(segmentation)]
     cells = [
         {
             "kind": "white_cell",
@@ -73,6 +76,7 @@ def field(
     return {
         **start,
         **counts,
+        "red_cell_indices": indices and indices.as_json(),
         "um_per_px": segmentation.um_per_px,
         "scale_source": segmentation.scale_source,
         "close_up": measured.close_up,

@@ -9,7 +9,6 @@ import numpy as np
 from scipy import ndimage
 
 from leuko.cells.blast_share import REFERENCE_LINES, BlastShare, with_count
-from leuko.cells.counting import Counts
 from leuko.cells.overlay import COLOURS
 from leuko.cells.segmentation.result import DOUBTFUL_BELOW, Segmentation
 from leuko.decision.cell_score import scale_notes
@@ -99,7 +98,7 @@ def view(image: np.ndarray, field: Field, name: str, finding: Finding) -> str:
         methods=METHOD_NAMES,
         chosen_method=field.segmentation.method,
         close_up=_close_up(field) if field.close_up else None,
-        counts=_counts(field.counts),
+        counts=_counts(field),
         cautions=(*finding.quality.warnings, *scale_notes(field.segmentation)),
         table=cell_table.cell_table(image, field) if has_table else None,
         download=cell_table.download(field, name) if number else None,
@@ -157,7 +156,8 @@ def _font_size(field: Field) -> float:
     return float(np.clip(typical, *(limit * side for limit in _FONT_SIZE_OF_IMAGE)))
 
 
-def _counts(counts: Counts) -> _Counts:
+def _counts(field: Field) -> _Counts:
+    counts, indices = field.counts, field.red_cell_indices
     tallies = {"White cells": counts.white_cells, "Red cells": counts.red_cells, "Platelets": counts.platelets}
     if counts.smudge_cells:
         tallies["Smudge cells"] = counts.smudge_cells
@@ -167,9 +167,14 @@ def _counts(counts: Counts) -> _Counts:
         facts.append(Fact("White : red", "no red cells counted"))
     else:
         facts.append(Fact("White : red", f" (1 : {1 / ratio:.0f})" if ratio else "", strong=f"{ratio:.3f}"))
+    if indices and (platelets := indices.platelets_per_100_red_cells):
+        facts.append(Fact("Platelets", " per 100 red cells", strong=f"{platelets.value:.1f}"))
+    if indices and (spread := indices.diameter_spread):
+        facts.append(Fact("Red-cell diameters", " vary (no RDW)", strong=f"{100 * spread.value:.1f} %"))
     share = counts.blast_share
     shown_above = share.sentences[:1] if share else ()
     notes = [sentence for sentence in counts.sentences if sentence not in shown_above]
+    notes += indices.sentences if indices else ()
     return _Counts(facts, share, with_count(share.nucleated, "nucleated cell") if share else "", notes)
 
 
