@@ -170,7 +170,9 @@ def _counts(field: Field) -> _Counts:
     if indices and (platelets := indices.platelets_per_100_red_cells):
         facts.append(Fact("Platelets", " per 100 red cells", strong=f"{platelets.value:.1f}"))
     if indices and (spread := indices.diameter_spread):
-        facts.append(Fact("Red-cell diameters", " vary (no RDW)", strong=f"{100 * spread.value:.1f} %"))
+        facts.append(
+            Fact("Spread of red-cell diameters", " coefficient of variation", strong=f"{100 * spread.value:.1f} %")
+        )
     share = counts.blast_share
     shown_above = share.sentences[:1] if share else ()
     notes = [sentence for sentence in counts.sentences if sentence not in shown_above]
