@@ -20,12 +20,12 @@ from leuko.cells.segmentation import segment
 from leuko.images.synthetic.red_forms import RedCellStyle
 from leuko.images.synthetic.rendering import Smear, render
 from leuko.images.synthetic.stains import random_stain
+from leuko.stats.bootstrap import Bootstrap, Estimand, Interval
 from leuko.stats.proportions import proportion_interval
 
 RESULTS = Path(__file__).parent / "results" / "red_cell_indices.json"
 FIELDS = 100
 FIRST_SEED = 81_000
-RESAMPLES = 2000
 
 
 def field(seed: int) -> tuple[Smear, float]:
@@ -79,11 +79,11 @@ def main() -> None:
     print(json.dumps(figures, indent=1))
 
 
-def _mean(values: np.ndarray) -> dict[str, float]:
+def _mean(values: np.ndarray) -> Interval:
     """The mean with its 95 % bootstrap interval over fields."""
-    draws = np.random.default_rng(0).choice(values, (RESAMPLES, len(values))).mean(axis=1)
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return {"value": float(values.mean()), "low": float(low), "high": float(high)}
+    whole = Bootstrap(np.zeros(len(values), int))
+    means = whole.intervals(lambda weights: {"mean": Estimand.bounded(weights @ values / weights.sum(axis=1), -1.0)})
+    return means["mean"]
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ class RedCellIndices:
                 f"Platelets per 100 red cells: {ratio.value:.1f} (95 % interval {ratio.low:.1f} to {ratio.high:.1f})."
             )
         if estimate := self.platelets_per_ul:
-            value, low, high = (f"{figure:,.0f}" for figure in _rounded(estimate))
+            value, low, high = (f"{round(figure, -3):,.0f}" for figure in (estimate.value, estimate.low, estimate.high))
             lines.append(
                 f"By the usual estimate that is about {value} platelets per µL (95 % interval of the count {low} to "
                 f"{high}): {PARAMETERS.platelets_per_ul:,} for each platelet in a field's worth of "
@@ -177,9 +177,3 @@ def separate_diameters(red_cells: np.ndarray) -> np.ndarray:
     typical = np.median(areas)
     whole = (areas >= COUNTING.min_red * typical) & (areas <= COUNTING.red_clump * typical)
     return np.sqrt(4 / np.pi * areas[whole])
-
-
-def _rounded(estimate: Estimate) -> tuple[float, float, float]:
-    """To thousands: more digits would claim too much."""
-    value, low, high = (1000 * round(figure / 1000) for figure in (estimate.value, estimate.low, estimate.high))
-    return value, low, high
