@@ -16,10 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from leuko.adaptation import cell_sources
+from leuko.adaptation.adapt_cells import adapt_cells
 from leuko.adaptation.cross_validation import CrossValidation, choose_recipe, cross_validate
 from leuko.adaptation.head_fitting import fit_head
 from leuko.adaptation.size_leak import size_leak
 from leuko.adaptation.training_set import MIN_GROUPS, TrainingSet, prepare
+from leuko.cells.kinds.model import FILE as KINDS_FILE
 from leuko.data import output_paths
 from leuko.data.image_table import ImageTable
 from leuko.data.labels.positive_classes import choose_positive, describe_positive
@@ -48,7 +51,9 @@ def adapt(
     """Fit a model to the images of one laboratory, estimate its performance, and write its folder.
 
     Args:
-        source: image folder or Hub id, as for `leuko.data.load.load`; existing splits are joined.
+        source: image folder or Hub id, as for `leuko.data.load.load`; existing splits are joined. Where the classes
+            are kinds of cells, or the folder holds a list of cells (`leuko.adaptation.cell_sources`), the kinds of
+            cells are adapted instead (`leuko.adaptation.adapt_cells`).
         output: model folder to write; an earlier model there is replaced.
         model: folder or Hub id of the network whose trunk is used; the embedded one by default.
         positive: the classes that mean leukaemia; if empty or only `none`, no class means leukaemia; if None, the
@@ -65,11 +70,18 @@ def adapt(
             folder holds other files.
         leuko.networks.model_folder.ModelFolderError: the model cannot be used, or does not end in one linear layer.
     """
-    output_paths.check_model(output, [source])
+    if not (output / KINDS_FILE).is_file():  # an earlier result of `adapt_cells`
+        output_paths.check_model(output, [source])
+    output_paths.check_apart(output, [source])
+    if cell_sources.has_list(source):
+        return adapt_cells(cell_sources.from_list(source), title_of(source), output, seed, on_message)
     base = model_folder.load(model)
     TrunkFiles.of_model(base)  # refuses a model without a linear last layer before images are read
     images = ImageTable.concatenate(list(load(source, group_column=group_column, on_message=on_message).values()))
     title, class_names, counts = title_of(source), images.class_names, images.class_counts()
+    if cell_sources.shows_kinds(class_names):
+        return adapt_cells(cell_sources.from_table(images), title, output, seed, on_message)
+    output_paths.check_model(output, [source])
     positive = choose_positive(class_names, positive, counts)
     on_message(f"{title}: {len(images)} images ({', '.join(f'{n} {name}' for name, n in counts.items())}).")
     on_message(describe_positive(class_names, positive))

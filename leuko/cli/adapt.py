@@ -9,9 +9,16 @@ from leuko.cli.options import Subparsers, add_group_column, add_output, add_posi
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command and its options."""
-    parser = subparsers.add_parser("adapt", help="fit a model to one laboratory from 10 to 200 labelled images")
-    parser.add_argument("source", metavar="D", help="image folder with a folder for each class, or Hub id (USER/NAME)")
-    add_output(parser, "model folder to write")
+    parser = subparsers.add_parser(
+        "adapt", help="fit a model to one laboratory from 10 to 200 labelled images, or the kinds of cells to its own"
+    )
+    parser.add_argument(
+        "source",
+        metavar="D",
+        help="image folder with a folder for each class, or Hub id (USER/NAME); for kinds of cells, folders of single "
+        "cells named by kind, or fields with a list cells.csv (image, kind, x, y, patient)",
+    )
+    add_output(parser, "model folder to write, or folder of the adapted kinds")
     parser.add_argument("--model", help="model folder or Hub id to start from (default: embedded model)")
     add_positive(parser)
     add_group_column(parser)

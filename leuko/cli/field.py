@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leuko.cli.options import Subparsers, add_images
+from leuko.cli.options import Subparsers, add_images, add_kinds
 
 if TYPE_CHECKING:
     from leuko.images.decode import Picture
@@ -30,12 +30,17 @@ def add_parser(subparsers: Subparsers) -> None:
         choices=METHODS,
         help="how cells are found: by a network, or by clustering colours (default: %(default)s)",
     )
+    parser.add_argument(
+        "--count-smudges", action="store_true", help="count smudge cells as white cells in the differential count"
+    )
+    add_kinds(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Analyse every image; an image that cannot be read gets an object with `error`, and the others continue."""
     from leuko.cells import overlay
+    from leuko.cells.kinds.model import KindModel
     from leuko.cells.segmentation import segment
     from leuko.cli.per_image import run_on_images
     from leuko.cli.picture_folder import PictureFolder
@@ -45,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     masks = PictureFolder(arguments.masks, "field --masks", arguments.overwrite) if arguments.masks else None
     overlays = PictureFolder(arguments.overlay, "field --overlay", arguments.overwrite) if arguments.overlay else None
+    kinds = KindModel.load(arguments.kinds)
     folders = [folder for folder in (masks, overlays) if folder]
 
     def analyse(name: str, stem: str, picture: Picture) -> dict[str, Any]:
@@ -59,6 +65,6 @@ def run(arguments: argparse.Namespace) -> int:
             masks.write_picture(stem, segmentation.mask())
         if overlays and not no_cells:
             overlays.write_picture(stem, overlay.draw(picture.pixels, segmentation))
-        return field_json.field(name, picture.pixels, segmentation, image_quality)
+        return field_json.field(name, picture.pixels, segmentation, image_quality, arguments.count_smudges, kinds)
 
     return run_on_images(arguments, analyse, FIELDS, folders)

@@ -16,6 +16,7 @@ from leuko.cli import (
     publish,
     serve,
     train,
+    train_kinds,
     train_segmenter,
     tune,
 )
@@ -24,7 +25,7 @@ from leuko.cli.terminal import run_quietly
 from leuko.system import optional_packages
 
 COMMANDS = (
-    classify, field, eda, evaluate, train, train_segmenter, tune, compare, ablate, adapt, publish, serve,
+    classify, field, eda, evaluate, train, train_segmenter, train_kinds, tune, compare, ablate, adapt, publish, serve,
 )  # as --help lists them  # fmt: skip
 
 

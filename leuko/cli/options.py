@@ -72,6 +72,13 @@ def fraction(text: str) -> float:
     return value
 
 
+def add_kinds(parser: ArgumentParser) -> None:
+    """Which model tells kinds of cells apart: `classify` and `field`."""
+    parser.add_argument(
+        "--kinds", type=Path, metavar="DIR", help="kinds of cells that leuko adapt fitted to a laboratory"
+    )
+
+
 def add_images(parser: ArgumentParser) -> None:
     """The images to read and the file for the results: `classify` and `field`."""
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files, folders or zips of them")

@@ -1,6 +1,7 @@
 """`leuko serve`, also `python app.py`: the Gradio app, with its page and API.
 
-The environment configures it: LEUKO_MODEL is a model folder or Hub id (default: embedded model), LEUKO_USER and
+The environment configures it: LEUKO_MODEL is a model folder or Hub id (default: embedded model), LEUKO_KINDS a folder
+with kinds of cells that `leuko adapt` fitted to a laboratory, LEUKO_USER and
 LEUKO_PASSWORD together ask visitors to log in, GRADIO_SERVER_PORT and Gradio's other variables work as usual.
 """
 
@@ -67,7 +68,7 @@ def _serve() -> None:
     with ProcessPoolExecutor(1, get_context("spawn")) as second_process:
         drawing = second_process.submit(examples.gather)
         try:
-            classifier = Classifier.load(os.environ.get("LEUKO_MODEL"))
+            classifier = Classifier.load(os.environ.get("LEUKO_MODEL"), os.environ.get("LEUKO_KINDS"))
             with without_stubs():
                 # After GRADIO_TEMP_DIR is set, which Gradio reads when it is imported.
                 from leuko.serving.interface import build, launch_options

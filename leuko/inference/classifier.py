@@ -13,6 +13,8 @@ from PIL import Image
 from scipy.special import softmax
 
 from leuko.cells.features.morphology import Measurements
+from leuko.cells.kinds import CellKinds, classify
+from leuko.cells.kinds.model import KindModel
 from leuko.cells.segmentation import DEFAULT_METHOD, Segmentation, segment
 from leuko.decision import cell_score
 from leuko.decision.fusion import Verdict
@@ -43,6 +45,7 @@ class ClassificationResult:
         segmentation: the cells; None if they were not segmented, as in an image that is not good enough.
         field_of_view: the disc of an eyepiece, which is all that the network saw; None where it saw the whole image.
         measurements: of the cells; None without a segmentation.
+        kinds: of the cells; None where they were not segmented, or not reliably.
     """
 
     finding: Finding
@@ -51,6 +54,7 @@ class ClassificationResult:
     segmentation: Segmentation | None
     field_of_view: FieldOfView | None
     measurements: Measurements | None = None
+    kinds: CellKinds | None = None
 
 
 class Classifier:
@@ -59,21 +63,28 @@ class Classifier:
     Attributes:
         model: the loaded model folder.
         runtime: what runs the model.
+        kind_model: what tells kinds of cells apart.
     """
 
-    def __init__(self, model: model_folder.Model) -> None:
+    def __init__(self, model: model_folder.Model, kind_model: KindModel | None = None) -> None:
         self.model = model
+        self.kind_model = kind_model or KindModel.embedded()
         self.runtime = runtime_of(model)
         self._threads = ThreadPoolExecutor(cores())  # the network runs in one of them while cells are segmented
 
     @classmethod
-    def load(cls, model: str | os.PathLike[str] | None = None) -> Classifier:
+    def load(
+        cls, model: str | os.PathLike[str] | None = None, kinds: str | os.PathLike[str] | None = None
+    ) -> Classifier:
         """Load a model folder or a model of the Hub (`USER/NAME`); without an argument, the embedded model.
+
+        With `kinds`, kinds of cells are told by what `leuko adapt` fitted to a laboratory and wrote there.
 
         Raises:
             leuko.networks.model_folder.ModelFolderError: the model cannot be served.
+            leuko.cells.kinds.model.KindModelError: the kinds cannot be used.
         """
-        classifier = cls(model_folder.load(model))
+        classifier = cls(model_folder.load(model), KindModel.load(kinds))
         try:  # files that do not fit together fail at the first image
             classifier.analyse(np.full((64, 64, 3), 255, np.uint8))
         except model_folder.ModelFolderError:
@@ -130,16 +141,19 @@ class Classifier:
         elif segmentation is None:
             segmentation = segment(image, method, um_per_px)
         measurements = Measurements(segmentation) if segmentation else None
+        kinds = None
+        if segmentation and segmentation.reliable:
+            kinds = classify(image, segmentation, self.kind_model)
         output = running.result()
         probabilities = softmax(output.logits.astype(np.float64))
         view = field_of_view.find(image)
         verdict = self._decide(
-            view.size if view else image.shape, probabilities, output.features, measurements, quality
+            view.size if view else image.shape, probabilities, output.features, measurements, kinds, quality
         )
         by_label = dict(zip(self.labels, map(float, probabilities), strict=True))
         notes = cell_score.scale_notes(segmentation) if segmentation else ()
         finding = Finding.of(by_label, self.model.metadata.positive, verdict, quality, self._signature(), notes)
-        return ClassificationResult(finding, verdict, output, segmentation, view, measurements)
+        return ClassificationResult(finding, verdict, output, segmentation, view, measurements, kinds)
 
     def explain(self, image: np.ndarray, label: str | None = None) -> np.ndarray:
         """Grad-CAM of one image; only the network is run.
@@ -233,6 +247,7 @@ class Classifier:
         probabilities: np.ndarray,
         features: np.ndarray,
         measurements: Measurements | None,
+        kinds: CellKinds | None,
         quality: Quality,
     ) -> Verdict:
         metadata = self.model.metadata
@@ -240,7 +255,7 @@ class Classifier:
         network = score = None
         if metadata.positive:  # without them, neither network nor cells can speak of leukaemia
             network = float(leukaemia_probability(probabilities, self.labels, metadata.positive))
-            score = cell_score.score_field(segmentation, measurements) if segmentation else None
+            score = cell_score.score_field(measurements, kinds) if measurements else None
         reason = ood_reason(
             metadata.ood_detector,
             features,

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leuko.cells.blast_share import BLAST_THRESHOLD
 from leuko.cells.close_up_detection import is_close_up
 from leuko.cells.counting import Counts, count
+from leuko.cells.differential import Differential
 from leuko.cells.features.catalogue import FEATURES
 from leuko.cells.features.morphology import Measurements
+from leuko.cells.kinds import CellKinds, classify
+from leuko.cells.kinds.names import KINDS, UNKNOWN
 from leuko.cells.red_cell_indices import RedCellIndices
 from leuko.cells.red_cell_indices import measure as measure_red_cells
 from leuko.cells.segmentation import Segmentation
@@ -29,45 +33,58 @@ class Field:
     Attributes:
         segmentation: of the image.
         table: all measurements, see `leuko.cells.features.morphology.Measurements.describe`.
-        blast_likeness: float, N, how much each cell looks like a blast; None without a scale. See
-            `leuko.decision.cell_score.blast_likeness`.
+        kinds: of the cells, a row each as in the table.
         counts: of all cells; with the share of blasts if the image is a field whose red cells give the scale.
+        differential: of such a field; None of other images.
         close_up: whether the image is a close-up of single cells, of which nothing is counted.
         red_cell_indices: None where nothing is counted, or where no plausible red cells were found.
     """
 
     segmentation: Segmentation
     table: dict[str, np.ndarray]
-    blast_likeness: np.ndarray | None
+    kinds: CellKinds
     counts: Counts
+    differential: Differential | None
     close_up: bool
     red_cell_indices: RedCellIndices | None
 
     @classmethod
-    def of(cls, image: np.ndarray, segmentation: Segmentation, measurements: Measurements | None = None) -> Field:
+    def of(
+        cls,
+        image: np.ndarray,
+        segmentation: Segmentation,
+        measurements: Measurements | None = None,
+        kinds: CellKinds | None = None,
+        count_smudges: bool = False,
+    ) -> Field:
         """Measure the cells of an image.
 
         Args:
             image: uint8, H × W × 3, RGB.
             segmentation: its segmentation.
             measurements: of the same segmentation, if some were made already; none is made twice.
+            kinds: of the cells, if they are known already.
+            count_smudges: whether smudge cells are white cells in the differential count.
         """
         table = (measurements or Measurements(segmentation)).describe(image)
-        blast_likeness = cell_score.blast_likeness(table) if segmentation.um_per_px else None
-        if blast_likeness is not None:
-            blast_likeness = np.where(table["lobes"] > 0, np.nan_to_num(blast_likeness), 0.0)
+        kinds = kinds or classify(image, segmentation)
         close_up = is_close_up(segmentation)
         is_field = not close_up and not cell_score.lacks_plausible_red_cells(segmentation)
-        blasts = (blast_likeness >= 1).astype(float).tolist() if is_field and blast_likeness is not None else None
-        counts = count(segmentation, blasts)
+        has_share = is_field and segmentation.um_per_px is not None
+        counts = count(segmentation, kinds.blast_probabilities.tolist() if has_share else None)
         indices = measure_red_cells(segmentation, counts) if is_field else None
-        return cls(segmentation, table, blast_likeness, counts, close_up, indices)
+        differential = None
+        if has_share:
+            counted = (table["lobes"] > 0) & ~np.isin(table["id"], counts.white_cells.left_out)
+            types = [kind for kind, counts_here in zip(kinds.types, counted, strict=True) if counts_here]
+            smudges = None if counts.smudge_cells is None else counts.smudge_cells.counted
+            differential = Differential.of(types, smudges, count_smudges)
+        return cls(segmentation, table, kinds, counts, differential, close_up, indices)
 
     @property
     def order(self) -> np.ndarray:
-        """Rows of the table, the most suspicious first; without a scale, the largest share of nucleus first."""
-        key = self.table["nucleus_share"] if self.blast_likeness is None else self.blast_likeness
-        return np.argsort(-np.nan_to_num(key), kind="stable")
+        """Rows of the table, the most suspicious first."""
+        return np.argsort(-self.kinds.blast_probabilities, kind="stable")
 
     def confidence(self, row: int) -> float | None:
         """How sure it is that a row of the table is one white cell, 0 to 1; None where the method gives none."""
@@ -85,10 +102,18 @@ class Field:
         return {label: reason for reason, ids in by_reason.items() for label in ids}
 
     def blast_like(self, row: int) -> bool | None:
-        """Whether a cell looks like a blast; None where it is unknown."""
-        if self.blast_likeness is None or not self.table["lobes"][row]:
+        """Whether a cell is more likely a blast than not; None where scale or nucleus are unknown."""
+        if self.segmentation.um_per_px is None or not self.table["lobes"][row]:
             return None
-        return bool(self.blast_likeness[row] >= 1)
+        return bool(self.kinds.blast_probabilities[row] >= BLAST_THRESHOLD)
+
+    def type(self, row: int) -> str:
+        """The kind of a cell, of `leuko.cells.kinds.names`; unknown where it has no nucleus, too."""
+        return self.kinds.types[row] if self.table["lobes"][row] else UNKNOWN
+
+    def type_probabilities(self, row: int) -> dict[str, float]:
+        """How likely each kind is, sum 1, with four digits."""
+        return {kind: round(float(p), 4) for kind, p in zip(KINDS, self.kinds.probabilities[row], strict=True)}
 
     def unit(self, feature: str) -> str:
         """The unit of a feature: in pixels where there is no scale."""
@@ -108,7 +133,9 @@ class Field:
             [
                 "image",
                 "cell",
+                "type",
                 "looks_like_blast",
+                *(f"p_{kind}" for kind in KINDS),
                 "not_counted",
                 "confidence",
                 *(f"{c} [{units[c]}]" if c in units else c for c in columns),
@@ -120,7 +147,9 @@ class Field:
                 [
                     escape_formula(name),
                     number,
+                    self.type(i),
                     "" if blast_like is None else blast_like,
+                    *(f"{p:.4f}" for p in self.kinds.probabilities[i]),
                     self.excluded.get(int(number), ""),
                     "" if confidence is None else f"{confidence:.3f}",
                     *(_figure(self.table[c][i]) for c in columns),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import sqrt
 
+from scipy.special import betaincinv
+
 Z = 1.959963984540054  # 97.5 % quantile of the normal distribution, for two-sided 95 % intervals
 TAIL = 0.025  # probability on either side of a 95 % interval
 Interval = dict[str, float]  # `value`, `low` and `high`
@@ -53,9 +55,7 @@ def clopper_pearson_interval(value: float, count: float, least: float = 0.0, mos
     Returns:
         `value`, `low` and `high`, `least` to `most`.
     """
-    from scipy.stats import beta  # imported late: it takes half a second, and serving needs Wilson's interval alone
-
     successes = count * min(max((value - least) / (most - least), 0.0), 1.0)
-    low = float(beta.ppf(TAIL, successes, count - successes + 1)) if successes > 0 else 0.0
-    high = float(beta.ppf(1 - TAIL, successes + 1, count - successes)) if successes < count else 1.0
+    low = float(betaincinv(successes, count - successes + 1, TAIL)) if successes > 0 else 0.0
+    high = float(betaincinv(successes + 1, count - successes, 1 - TAIL)) if successes < count else 1.0
     return {"value": value, "low": least + (most - least) * low, "high": least + (most - least) * high}

@@ -17,6 +17,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from leuko.cells.close_up_detection import is_close_up
+from leuko.cells.features.morphology import Measurements
+from leuko.cells.kinds import classify
+from leuko.cells.kinds.names import KINDS
 from leuko.cells.segmentation import Segmentation, segment
 from leuko.decision import cell_score
 from leuko.decision.calibration import OperatingPoint
@@ -227,7 +230,7 @@ def test_cells_that_were_not_reliably_found_are_not_shown(embedded, crowded):
     answer, shown = one_image._result(Analysis(embedded.analyse(crowded, segmentation=found), crowded, {}, "Pre"), "a")
     assert "cells not found" in text(answer) and "The cells were not found reliably" in text(shown)
     assert "What was found is too small for cells." in text(shown) and "Counts" not in text(shown)
-    weighed = cell_score.score_field(found)
+    weighed = cell_score.score_field(Measurements(found), None)
     assert weighed.probability is None and Verdict(POINT, 0.05, "", weighed).decision == "uncertain"
 
 
@@ -248,7 +251,7 @@ def test_smudge_cells_and_confidence_are_told_in_json_csv_and_page(embedded, smu
     assert any("counted apart from white cells" in sentence for sentence in said["sentences"])
     smudges = [cell for cell in said["cells"] if cell["kind"] == "smudge_cell"]
     assert [cell["id"] for cell in smudges] == [1, 2]
-    assert all(set(cell) == {"id", "kind", "bbox", "touches_border"} for cell in smudges)
+    assert all(set(cell) == {"id", "kind", "bbox", "touches_border", "type"} for cell in smudges)
     x0, y0, x1, y1 = smudges[0]["bbox"]
     assert (found.smudges[y0:y1, x0:x1] == 1).sum() == (found.smudges == 1).sum()
     white = {cell["id"]: cell for cell in said["cells"] if cell["kind"] == "white_cell"}
@@ -259,8 +262,6 @@ def test_smudge_cells_and_confidence_are_told_in_json_csv_and_page(embedded, smu
     shown = field_view.view(image, field, "a.png", embedded.analyse(image, segmentation=found).finding)
     assert shown.count('<path class="smudges"') == 2 and 'value="smudges" checked' in shown
     assert shown.count('class="cell doubtful"') == 2 and "2 doubtful cells" in text(shown)
-    gallery = re.findall(r"Cell (\d)</span>", shown.split('class="gallery"')[1])
-    assert gallery[:2] == ["1", "2"]  # the most doubtful first
     assert text(shown).count("doubtful)") == 2 and "Segmentation: learned" in text(shown)
 
 
@@ -272,7 +273,8 @@ def test_of_a_method_that_gives_no_confidence_no_cell_is_called_doubtful(embedde
     assert {cell["kind"] for cell in said["cells"]} <= {"white_cell", "red_cell", "platelet"}
     assert all(cell["confidence"] is None for cell in said["cells"] if cell["kind"] == "white_cell")
     shown = field_view.view(image, Field.of(image, plain), "a.png", embedded.analyse(image, segmentation=plain).finding)
-    assert "doubtful" not in shown and "mudge" not in shown and "Confidence" not in shown
+    assert "doubtful cell" not in shown and "doubtful;" not in shown and "doubtful)" not in shown
+    assert "mudge" not in shown and "Confidence" not in shown
     assert "Segmentation: Otsu" in text(shown)
 
 
@@ -286,7 +288,8 @@ def test_a_scale_from_the_file_and_a_scale_that_contradicts_the_red_cells_are_to
     found = segment(bare, um_per_px=0.12)
     assert found.scale_source == "file"
     assert any("the file's metadata" in sentence for sentence in field_json.field("a.png", bare, found)["sentences"])
-    assert cell_score.score_field(found).probability is None  # no smear is known by what a file says of its pixels
+    score = cell_score.score_field(Measurements(found), classify(bare, found))
+    assert score.probability is None  # no smear is known by what a file says of its pixels
 
 
 def single_blast(seed: int) -> np.ndarray:
@@ -311,7 +314,7 @@ def test_a_single_blast_is_cleared_nowhere(embedded, seed):
 def test_a_cell_cut_out_on_black_is_a_close_up(embedded):
     smear = rendering.render(3, width=240, height=240, um_per_px=0.1, white_cells={"blast": 1}, red_cover=0)
     found = replace(segment(smear.image), masked_cell=True, um_per_px=None, scale_source=None)
-    assert is_close_up(found) and cell_score.score_field(found).close_up
+    assert is_close_up(found) and cell_score.score_field(Measurements(found), classify(smear.image, found)).close_up
     said = field_json.field("a.png", smear.image, found)
     assert said["close_up"] is True and said["blast_share"] is None
     assert "close-up" in said["sentences"][-1]
@@ -340,3 +343,45 @@ def test_the_command_line_writes_no_masks_of_a_picture_that_is_not_fit(tmp_path,
     said = json.loads(told.out)
     assert not status and not said["quality"]["usable"] and said["counts"]["white_cells"] is None and not said["cells"]
     assert "noise.png: no masks and no outlines are written." in told.err and not list(masks.iterdir())
+
+
+def test_every_cell_has_a_kind_and_the_differential_counts_them(embedded, crowded):
+    reading = embedded.analyse(crowded)
+    said = json.loads(json.dumps(field_json.field("a.png", crowded, reading.segmentation)))
+    white = [cell for cell in said["cells"] if cell["kind"] == "white_cell"]
+    for cell in white:
+        assert cell["type"] in (*KINDS, "unknown") and set(cell["type_probabilities"]) == set(KINDS)
+        assert sum(cell["type_probabilities"].values()) == pytest.approx(1, abs=1e-3)
+    count = said["differential"]
+    counted = [cell["type"] for cell in white if not cell["not_counted"] and cell["lobes"]]
+    assert {kind: count["numbers"][kind] for kind in set(counted)} == {kind: counted.count(kind) for kind in counted}
+    assert sum(count["numbers"].values()) == len(counted) + (said["counted"]["smudge_cells"] or 0)
+    field = Field.of(crowded, reading.segmentation)
+    rows = {int(row["cell"]): row for row in csv.DictReader(io.StringIO(field.as_csv("a.png")))}
+    assert all(rows[cell["id"]]["type"] == cell["type"] for cell in white)
+    assert float(rows[1]["p_blast"]) == pytest.approx(white[0]["type_probabilities"]["blast"], abs=1e-4)
+    page = text(field_view.view(crowded, field, "a.png", reading.finding))
+    assert f"Differential count Of {count['white_cells']} white cell" in page
+    blasts = count["shares"]["blast"]
+    assert f"{count['numbers']['blast']} {100 * blasts['value']:.0f} % {100 * blasts['low']:.0f} to" in page
+
+
+def test_the_gallery_shows_each_kind_by_itself_the_most_doubtful_first(embedded, crowded):
+    reading = embedded.analyse(crowded)
+    field = Field.of(crowded, reading.segmentation)
+    shown = field_view.view(crowded, field, "a.png", reading.finding)
+    groups = re.findall(r"<h4>(.*?) \((\d+)\)</h4>(.*?)</ul>", shown, re.DOTALL)
+    assert sum(int(number) for _, number, _ in groups) == len(field.table["id"])
+    doubtful = field.segmentation.doubtful
+    for title, number, part in groups:
+        rows = [int(cell) - 1 for cell in re.findall(r'data-cell="(\d+)"', part)]
+        assert len(rows) == int(number) and len({field.type(row) for row in rows}) == 1, title
+        sure = [field.kinds.doubt[row] for row in rows if not doubtful[row]]
+        assert sure == sorted(sure, reverse=True) or len({field.confidence(row) for row in rows}) > 1
+
+
+def test_of_a_close_up_there_is_a_kind_and_no_differential(embedded):
+    image = rendering.render(2, width=240, height=240, um_per_px=0.1, white_cells={"lymphocyte": 1}).image
+    said = field_json.field("a.png", image, segment(image))
+    assert said["close_up"] and said["differential"] is None
+    assert [cell["type"] in (*KINDS, "unknown") for cell in said["cells"] if cell["kind"] == "white_cell"] == [True]

@@ -41,6 +41,7 @@ def add(classifier: Classifier) -> None:
     cells = gr.JSON(visible=False, label="Cells")
     information = gr.JSON(visible=False, label="Model")
     with_cells = gr.Checkbox(True, visible=False, label="Cells")
+    smudges = gr.Checkbox(False, visible=False, label="Count smudge cells")
     class_name = gr.Textbox("", visible=False, label="Class")
     methods = gr.Dropdown(list(METHODS), value=DEFAULT_METHOD, visible=False, label="Method")
     opacity = gr.Slider(0, 1, 0.5, visible=False, label="Opacity")
@@ -79,16 +80,19 @@ def add(classifier: Classifier) -> None:
             raise refusal(error) from error
         return grad_cam.overlay(grad_cam.shrink(picture.pixels), heat_map, opacity)
 
-    def analyse_field(image: Upload | None, method: str = DEFAULT_METHOD) -> tuple[dict[str, Any], np.ndarray]:
+    def analyse_field(
+        image: Upload | None, method: str = DEFAULT_METHOD, count_smudges: bool = False
+    ) -> tuple[dict[str, Any], np.ndarray]:
         """Segment, measure and count the cells of one image.
 
         Args:
             image: as for classify
             method: of segmentation: learned (a network), fuzzy (two-stage, of the paper), k-means or otsu
+            count_smudges: true counts smudge cells as white cells in the differential count
 
         Returns:
-            The cells as JSON: quality, counts, um_per_px, and cells with id, kind, bbox, touches_border, and, of white
-            cells, confidence and morphology
+            The cells as JSON: quality, counts, differential, um_per_px, and cells with id, kind, bbox, touches_border,
+            and, of white cells, type, type_probabilities, confidence and morphology
             The picture with outlined and numbered cells as PNG; without outlines where the JSON has no cells
         """
         image, picture = _picture(image)
@@ -98,7 +102,8 @@ def add(classifier: Classifier) -> None:
         drawn = pixels
         if segmentation and not field_json.why_no_cells(image_quality, segmentation):
             drawn = cell_overlay.draw(pixels, segmentation)
-        return field_json.field(image.name, pixels, segmentation, image_quality), drawn
+        said = field_json.field(image.name, pixels, segmentation, image_quality, count_smudges, classifier.kind_model)
+        return said, drawn
 
     async def classify_batch(images: list[Upload], progress: gr.Progress = gr.Progress()) -> list[dict[str, Any]]:  # noqa: B008
         """Classify many images one after the other; a bad file does not stop the others.
@@ -132,7 +137,7 @@ def add(classifier: Classifier) -> None:
     for function, inputs, outputs in (
         (classify, [image, with_cells], finding),
         (explain, [image, class_name, opacity], overlay),
-        (analyse_field, [image, methods], [cells, overlay]),
+        (analyse_field, [image, methods, smudges], [cells, overlay]),
     ):
         trigger.click(
             _with_slot(function),

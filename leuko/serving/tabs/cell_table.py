@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 from urllib.parse import quote
@@ -11,13 +12,16 @@ import cv2
 import numpy as np
 
 from leuko.cells.blast_share import with_count
+from leuko.cells.differential import PLURALS
 from leuko.cells.features.catalogue import FEATURES
+from leuko.cells.kinds.names import BLAST, KINDS, UNKNOWN
 from leuko.inference.field import Field
 from leuko.serving.tabs import data_urls
 from leuko.serving.tabs.rendering import Fact
 
 MAX_CROPS = 120  # cells in the gallery, so that the page stays small; the table has all
 CROP_SIDE = 96  # px
+GALLERY_ORDER = (UNKNOWN, BLAST, *(kind for kind in KINDS if kind != BLAST))
 _CROP_MARGIN = 0.35  # of a cell's box, shown around it
 
 _DECIMALS = {  # the measurements that the page shows, with as many digits as the measurement is exact
@@ -33,7 +37,8 @@ _DECIMALS = {  # the measurements that the page shows, with as many digits as th
     "cytoplasm_glcm_contrast": ("Cytoplasm texture contrast", 2),
 }
 _MEANINGS = {feature.name: feature.meaning for feature in FEATURES}
-_BLAST = "a large, solid nucleus that nearly fills the cell"
+_TYPE = "the kind of cell; unknown where several kinds are possible, or none"
+_BLAST = "how likely the cell is a blast, 0 to 1"
 
 
 @dataclass(frozen=True)
@@ -70,18 +75,30 @@ class Crop:
 
 
 @dataclass(frozen=True)
+class CropGroup:
+    """The cells of one kind in the gallery, the most doubtful first, and the kind with the number of all such cells."""
+
+    title: str
+    crops: tuple[Crop, ...]
+
+
+@dataclass(frozen=True)
 class CellTable:
     """What the template `cell_table` shows.
 
-    Cells most like a blast come first; in the gallery after doubtful ones, which somebody should look at.
+    In the table the likeliest blasts come first; in the gallery each kind has a group, unknown cells and blasts first.
     """
 
     has_scale: bool
-    has_doubtful: bool
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    crops: tuple[Crop, ...]
+    groups: tuple[CropGroup, ...]
     crop_side: int = CROP_SIDE
+
+    @property
+    def shown(self) -> int:
+        """Number of cells in the gallery."""
+        return sum(len(group.crops) for group in self.groups)
 
 
 @dataclass(frozen=True)
@@ -102,26 +119,36 @@ def cell_table(image: np.ndarray, field: Field) -> CellTable:
     """
     columns = [
         Column("Cell", "number in the picture; cut: by the border of the image"),
-        Column("Looks like a blast", _BLAST),
+        Column("Kind", _TYPE),
+        Column("Blast", _BLAST),
     ]
     if field.segmentation.confidence is not None:
         columns.append(Column("Confidence", "how sure it is that this is one white cell, 0 to 1"))
     columns += [Column(title, _MEANINGS[name], field.unit(name)) for name, (title, _) in _DECIMALS.items()]
-    order = list(map(int, field.order))
-    doubtful = sorted(filter(field.doubtful, order), key=lambda row: field.confidence(row) or 0.0)
-    others = [row for row in order if not field.doubtful(row)]
     return CellTable(
-        has_scale=field.blast_likeness is not None,
-        has_doubtful=bool(doubtful),
+        has_scale=field.segmentation.um_per_px is not None,
         columns=tuple(columns),
-        rows=tuple(_row(field, index) for index in order),
-        crops=tuple(_crop(image, field, index) for index in (doubtful + others)[:MAX_CROPS]),
+        rows=tuple(_row(field, int(index)) for index in field.order),
+        groups=tuple(_groups(image, field)),
     )
+
+
+def _groups(image: np.ndarray, field: Field) -> Iterator[CropGroup]:
+    """The gallery: groups by kind; within a group doubtful segmentation first, then doubtful kinds."""
+    rows, left = range(len(field.table["id"])), MAX_CROPS
+    for kind in GALLERY_ORDER:
+        members = [row for row in rows if field.type(row) == kind]
+        members.sort(key=lambda row: (not field.doubtful(row), field.confidence(row) or 0, -field.kinds.doubt[row]))
+        shown, left = members[:left], left - len(members[:left])
+        if shown:
+            title = PLURALS[kind] if kind != UNKNOWN else "unknown"
+            title = f"{title[0].upper()}{title[1:]} ({len(members)})"
+            yield CropGroup(title, tuple(_crop(image, field, row) for row in shown))
 
 
 def measurements(field: Field) -> list[Fact]:
     """The measurements of the first cell alone."""
-    facts = [Fact("Looks like a blast", _looks(field, 0), hint=_BLAST)]
+    facts = [Fact("Kind", _kind(field, 0), hint=_TYPE), Fact("Blast", _blast(field, 0), hint=_BLAST)]
     for name, (title, _) in _DECIMALS.items():
         facts.append(Fact(title, f"{_text(field, name, 0)} {field.unit(name)}", hint=_MEANINGS[name]))
     return facts
@@ -147,7 +174,7 @@ def _crop(image: np.ndarray, field: Field, index: int) -> Crop:
     window = _window(image, (x0 + x1) // 2, (y0 + y1) // 2, half)
     interpolation = cv2.INTER_AREA if 2 * half > CROP_SIDE else cv2.INTER_CUBIC
     address = data_urls.jpeg(cv2.resize(window, (CROP_SIDE, CROP_SIDE), interpolation=interpolation))
-    looks = f"{'doubtful; ' if field.doubtful(index) else ''}{_looks(field, index)}"
+    looks = f"{'doubtful; ' if field.doubtful(index) else ''}{_kind(field, index)}"
     return Crop(int(field.table["id"][index]), address, looks)
 
 
@@ -161,13 +188,12 @@ def _window(image: np.ndarray, x: int, y: int, half: int) -> np.ndarray:
 
 def _row(field: Field, index: int) -> Row:
     number = int(field.table["id"][index])
-    likeness = -1 if field.blast_likeness is None else field.blast_likeness[index]
     notes = ["cut"] if field.table["touches_border"][index] else []
     if not field.close_up and number in field.excluded:
         notes = [field.excluded[number], "not counted"]
     if field.doubtful(index):
         notes.append("doubtful")
-    values = [(f"{likeness:.4f}", _looks(field, index))]
+    values = [(_kind(field, index),) * 2, (f"{field.kinds.blast_probabilities[index]:.4f}", _blast(field, index))]
     confidence = field.confidence(index)
     if confidence is not None:
         values.append((f"{confidence:.4f}", f"{confidence:.2f}"))
@@ -182,8 +208,15 @@ def _text(field: Field, name: str, index: int) -> str:
     return f"{value:.{_DECIMALS[name][1]}f}" if np.isfinite(value) else "–"
 
 
-def _looks(field: Field, index: int) -> str:
-    blast_like = field.blast_like(index)
+def _kind(field: Field, index: int) -> str:
+    """The kind of a cell; of an unknown one also the likeliest kind."""
     if not field.table["lobes"][index]:
         return "no nucleus found"
-    return "scale unknown" if blast_like is None else "like a blast" if blast_like else "not like a blast"
+    kind, probabilities = field.type(index), field.kinds.probabilities[index]
+    if kind != UNKNOWN:
+        return kind.replace("_", " ")
+    return f"unknown ({KINDS[int(probabilities.argmax())].replace('_', ' ')} {probabilities.max():.2f})"
+
+
+def _blast(field: Field, index: int) -> str:
+    return f"{field.kinds.blast_probabilities[index]:.2f}" if field.table["lobes"][index] else "–"

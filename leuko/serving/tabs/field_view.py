@@ -9,6 +9,8 @@ import numpy as np
 from scipy import ndimage
 
 from leuko.cells.blast_share import REFERENCE_LINES, BlastShare, with_count
+from leuko.cells.differential import PLURALS, Differential
+from leuko.cells.kinds.names import MATURE_KINDS, UNKNOWN
 from leuko.cells.overlay import COLOURS
 from leuko.cells.segmentation.result import DOUBTFUL_BELOW, Segmentation
 from leuko.decision.cell_score import scale_notes
@@ -58,6 +60,18 @@ class _CloseUp:
 
 
 @dataclass(frozen=True)
+class _DifferentialTable:
+    """The differential count: the number of white cells, a row of each kind, and what is reported apart.
+
+    A row is a kind, its number, its share and the interval of the share in words.
+    """
+
+    white_cells: str
+    rows: tuple[tuple[str, int, str, str], ...]
+    apart: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class _Counts:
     """The counts of a field, its blast share if the scale is known, and what to know about them."""
 
@@ -65,6 +79,7 @@ class _Counts:
     share: BlastShare | None
     nucleated: str
     notes: list[str]
+    differential: _DifferentialTable | None
     reference_lines: tuple[float, ...] = REFERENCE_LINES
 
 
@@ -176,8 +191,26 @@ def _counts(field: Field) -> _Counts:
     share = counts.blast_share
     shown_above = share.sentences[:1] if share else ()
     notes = [sentence for sentence in counts.sentences if sentence not in shown_above]
-    notes += indices.sentences if indices else ()
-    return _Counts(facts, share, with_count(share.nucleated, "nucleated cell") if share else "", notes)
+    notes += [*field.kinds.notes, *(indices.sentences if indices else ())]
+    nucleated = with_count(share.nucleated, "nucleated cell") if share else ""
+    return _Counts(facts, share, nucleated, notes, _differential(field.differential))
+
+
+def _differential(differential: Differential | None) -> _DifferentialTable | None:
+    if differential is None or not differential.white_cells:
+        return None
+    rows = []
+    for kind, share in differential.shares.items():
+        if share and (differential.numbers[kind] or kind in MATURE_KINDS):
+            interval = f"{100 * share['low']:.0f} to {100 * share['high']:.0f} %"
+            name = "unknown" if kind == UNKNOWN else PLURALS[kind]
+            rows.append((name, differential.numbers[kind], f"{100 * share['value']:.0f} %", interval))
+    apart = tuple(
+        f"{differential.numbers[kind]} {PLURALS[kind]} apart from them: {rate:.0f} per 100 white cells"
+        for kind, rate in differential.per_100.items()
+        if rate
+    )
+    return _DifferentialTable(with_count(differential.white_cells, "white cell"), tuple(rows), apart)
 
 
 def _close_up(field: Field) -> _CloseUp:

@@ -1,0 +1,123 @@
+"""Whole fields by their cells alone: Aria by networks that have not seen the field, and drawn smears in many styles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from benchmarks.kinds import figures
+from leuko.cells.features.morphology import Measurements
+from leuko.cells.kinds import classify
+from leuko.cells.kinds.conformal import Calibration
+from leuko.cells.kinds.model import KindModel
+from leuko.cells.kinds.network import KindNetwork
+from leuko.cells.segmentation import segment
+from leuko.decision import cell_score
+from leuko.images.decode import decode
+from leuko.images.synthetic import rendering
+from leuko.images.synthetic.stains import random_stain
+from leuko.inference.field import Field
+from leuko.stats.proportions import clopper_pearson_interval
+
+Figures = dict[str, Any]
+SPECIFICITY = 0.95
+STYLES, FIELDS_A_STYLE, CELLS = 50, 4, 20  # of drawn smears
+OTHERS = {"lymphocyte": 4, "neutrophil": 4, "monocyte": 1, "eosinophil": 0.5, "reactive_lymphocyte": 0.5}
+
+
+@cache
+def fold_model(run: Path, fold: int) -> KindModel:
+    """The network that has not seen a fold, with the shipped calibration."""
+    return KindModel(KindNetwork(run / f"fold-{fold}.onnx"), Calibration.embedded(), name=f"without fold {fold}")
+
+
+def aria_folds(run: Path) -> dict[str, int]:
+    """The fold of each image of Aria, by its name; images between two blocks have none."""
+    with np.load(run / "out_of_fold.npz") as stored:
+        mine = stored["laboratories"] == "aria"
+        return dict(zip(stored["images"][mine].tolist(), map(int, stored["folds"][mine]), strict=True))
+
+
+def aria(data: Path, run: Path) -> Figures:
+    """Leukaemia by the cells alone, each field by a network that has not seen its block of files."""
+    folds = aria_folds(run)
+    scores, ill, groups, decisions = [], [], [], []
+    for name in ("Benign", "Early", "Pre", "Pro"):
+        files = [file for file in sorted((data / "aria" / name).iterdir()) if file.name in folds]
+        for number, file in enumerate(files):
+            image = decode(file)
+            segmentation = segment(image)
+            kinds = classify(image, segmentation, fold_model(run, folds[file.name])) if segmentation.reliable else None
+            found = cell_score.score_field(Measurements(segmentation), kinds)
+            scores.append(0.0 if found.score is None else found.score)
+            decisions.append(found.decision)
+            ill.append(name != "Benign")
+            groups.append(f"{name}-{number * 30 // len(files)}")  # stretches of consecutive files
+    positive, values, said = np.array(ill), np.array(scores), np.array(decisions)
+    bound = np.quantile(values[~positive], SPECIFICITY)
+    decided = said != "uncertain"
+    wrong = decided & ((said == "suspicious") != positive)
+    return {
+        "fields": len(ill),
+        "auc": figures.auc(values, positive, np.array(groups)),
+        "sensitivity at 0.95 specificity": clopper_pearson_interval(
+            float((values[positive] > bound).mean()), int(positive.sum())
+        ),
+        "decided": clopper_pearson_interval(float(decided.mean()), len(ill)),
+        "wrong of decided": clopper_pearson_interval(float(wrong.sum() / decided.sum()), int(decided.sum())),
+        "sensitivity of decided": float((said[decided & positive] == "suspicious").mean()),
+    }
+
+
+def drawn(_: Path, __: Path) -> Figures:
+    """Whether the interval of the blast share holds the share of blasts in the slide, in 50 stains.
+
+    The slide's share is random; each cell of a field is a blast with that probability.
+    """
+    inside, differences, scores, ill = [], [], [], []
+    for smear, share in drawn_fields():
+        segmentation = segment(smear.image)
+        if not segmentation.reliable:
+            continue
+        found = Field.of(smear.image, segmentation).counts.blast_share
+        if found is None or found.share is None:
+            continue
+        low, high = found.interval
+        inside.append(low <= share <= high)
+        differences.append(found.share - share)
+        scores.append(found.share)
+        ill.append(share > 0.5)
+    return {
+        "fields": len(inside),
+        "fields without a share": STYLES * FIELDS_A_STYLE - len(inside),
+        "interval holds the slide's share": clopper_pearson_interval(float(np.mean(inside)), len(inside)),
+        "mean difference of the share": float(np.mean(differences)),
+        "auc of over half": float(roc_auc_score(ill, scores)),
+    }
+
+
+def drawn_fields() -> Iterator[tuple[rendering.Smear, float]]:
+    """Drawn smears in random stains that the network was not trained on, with the share of blasts of the slide."""
+    others = np.array(list(OTHERS.values())) / sum(OTHERS.values())
+    for style in range(STYLES):
+        rng = np.random.default_rng([style, 27])
+        stain, um = random_stain(rng), float(rng.uniform(0.12, 0.4))
+        for number in range(FIELDS_A_STYLE):
+            share = float(rng.choice([0, 0.05, 0.2, 0.5, 0.8, 0.95]))
+            blasts = int(rng.binomial(CELLS, share))
+            counts = rng.multinomial(CELLS - blasts, others)
+            cells = {"blast": blasts} | {kind: int(n) for kind, n in zip(OTHERS, counts, strict=True)}
+            side = round(190 / um)
+            yield (
+                rendering.render(
+                    1000 * style + number + 500_000,
+                    width=side, height=side, um_per_px=um, stain=stain, blur_um=0.25, variety=0.6,
+                    white_cells={kind: n for kind, n in cells.items() if n},
+                ),
+                share,
+            )  # fmt: skip

@@ -1,0 +1,137 @@
+"""Calibration of the network of kinds on cells that took no part in its fit.
+
+Every cell is judged by the network of a fold that has not seen its group (cross-conformal prediction, Vovk 2015,
+doi:10.1007/s10472-013-9368-4). From these judgements come the temperature, the conformal scores of each kind, and how
+novel cells look that are of the same laboratories.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+
+from leuko.cells.kinds.conformal import Calibration
+from leuko.cells.kinds.crops import SIDE_PX, alone
+from leuko.cells.kinds.names import NORMAL_KINDS
+from leuko.cells.kinds.network import as_input
+from leuko.training.kinds.cells import BENIGN, DRAWN, LABELS, MALIGNANT, Cells
+from leuko.training.kinds.cells import SIDE_PX as STORED_PX
+from leuko.training.kinds.two_views import NOVELTY_DIMENSIONS, TwoViewNetwork
+
+BATCH = 64
+SHRINKAGE = 0.05  # of the eigenvalues towards their mean, so that directions without spread do not count most
+NOVELTIES = 400  # that are stored: quantiles
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a network says about N cells.
+
+    Attributes:
+        logits: float32, N × 7, of the normal kinds in the fine view, before the temperature.
+        blast: float32, N, probability of a blast in the coarse view.
+        features: float32, N × 384.
+        novelty: float32, N.
+    """
+
+    logits: np.ndarray
+    blast: np.ndarray
+    features: np.ndarray
+    novelty: np.ndarray
+
+    def probabilities(self, temperature: float) -> np.ndarray:
+        """Of all kinds: float, N × 8, sum 1."""
+        normal = softmax(self.logits / temperature, axis=1) * (1 - self.blast[:, None])
+        return np.column_stack([normal, self.blast])
+
+    def take(self, rows: np.ndarray) -> Judged:
+        """Some of the cells."""
+        return Judged(*(values[rows] for values in vars(self).values()))
+
+
+@torch.no_grad()
+def judge(network: TwoViewNetwork, cells: Cells) -> Judged:
+    """What a network says about cells as they are, alone on white."""
+    network.eval()
+    start = (STORED_PX - SIDE_PX) // 2
+    middle = np.s_[start : start + SIDE_PX, start : start + SIDE_PX]
+    parts = []
+    for first in range(0, len(cells), BATCH):
+        rows = range(first, min(first + BATCH, len(cells)))
+        pixels = np.stack([alone(cells.pixels[row][middle], cells.parts[row][middle]) for row in rows])
+        probabilities, features, novelty = network(torch.from_numpy(as_input(pixels)))
+        logits = network.normal(features[:, : features.shape[1] // 2])
+        parts.append([values.numpy() for values in (logits, probabilities[:, -1], features, novelty)])
+    return Judged(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def set_novelty(network: TwoViewNetwork, cells: Cells, features: np.ndarray) -> None:
+    """Set what novelty is measured by, from the cells that a network was fitted to and their features, N × 384."""
+    codes = np.array([LABELS.index(label) for label in cells.labels])
+    weights = _equal_laboratories(cells.laboratories)
+    centres = np.tile(np.average(features, axis=0, weights=weights), (len(LABELS), 1))
+    for code in np.unique(codes):
+        centres[code] = np.average(features[codes == code], axis=0, weights=weights[codes == code])
+    apart = features - centres[codes]
+    values, vectors = np.linalg.eigh((apart * weights[:, None]).T @ apart)
+    values, vectors = values[-NOVELTY_DIMENSIONS:], vectors[:, -NOVELTY_DIMENSIONS:]
+    whitening = vectors / np.sqrt((1 - SHRINKAGE) * values + SHRINKAGE * values.mean())
+    network.whitening.copy_(torch.from_numpy(whitening))
+    network.centres.copy_(torch.from_numpy(centres @ whitening))
+
+
+def temperature(cells: Cells, judged: Judged) -> float:
+    """The temperature of the normal kinds that makes the labels of cells likeliest; laboratories count alike."""
+    named = _named(cells)
+    codes = np.array([NORMAL_KINDS.index(label) for label in cells.labels[named]])
+    weights = _equal_laboratories(cells.laboratories[named])
+    logits = judged.logits[named]
+
+    def loss(log_temperature: float) -> float:
+        logs = log_softmax(logits / np.exp(log_temperature), axis=1)
+        return -float((weights * logs[np.arange(len(codes)), codes]).sum())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-1.5, 2.5), method="bounded").x))
+
+
+def calibration(cells: Cells, judged: Judged, degree: float) -> Calibration:
+    """The conformal scores of each kind, with a temperature.
+
+    Most cells of malignant fields are blasts. How many are not is estimated by where benign cells are
+    (`contamination`), and so many of those least like blasts are left out.
+    """
+    named = _named(cells)
+    probabilities = judged.probabilities(degree)
+    scores = [np.sort(probabilities[named & (cells.labels == kind), code]) for code, kind in enumerate(NORMAL_KINDS)]
+    malignant = np.sort(judged.blast[cells.labels == MALIGNANT])
+    share = contamination(malignant, judged.blast[cells.labels == BENIGN])
+    blasts = malignant[round(share * len(malignant)) :]
+    quantiles = np.linspace(0, 1, NOVELTIES)
+    novelties = np.quantile(judged.novelty[cells.laboratories != DRAWN], quantiles)
+    return Calibration((*scores, np.quantile(blasts, quantiles) if len(blasts) > NOVELTIES else blasts), novelties)
+
+
+def contamination(mixed: np.ndarray, pure: np.ndarray) -> float:
+    """How much of a mixture of scores is of the kind of pure ones at most, 0 to 1.
+
+    The least ratio of the two distribution functions (Blanchard, Lee & Scott 2010, "Semi-supervised novelty
+    detection"), at scores that a fifth of the pure ones or more do not reach.
+    """
+    bounds = np.quantile(pure, np.linspace(0.2, 0.95, 16))
+    ratios = [(mixed <= bound).mean() / (pure <= bound).mean() for bound in bounds]
+    return float(np.clip(min(ratios), 0, 1))
+
+
+def _named(cells: Cells) -> np.ndarray:
+    """Which cells are photographed and have a normal kind."""
+    return np.isin(cells.labels, NORMAL_KINDS) & (cells.laboratories != DRAWN)
+
+
+def _equal_laboratories(laboratories: np.ndarray) -> np.ndarray:
+    """Weights, sum 1, with which laboratories count alike."""
+    names, inverse, counts = np.unique(laboratories, return_inverse=True, return_counts=True)
+    return 1 / counts[inverse] / len(names)

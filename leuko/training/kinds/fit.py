@@ -1,0 +1,280 @@
+"""Fitting the network of kinds: which cells are drawn, the losses of both views, optimiser, schedule, checkpoints.
+
+The normal kinds are learnt in the fine view, from laboratories that name the kinds of cells. Blasts are learnt in the
+coarse view, and above all by the contrast within a laboratory: cells of its malignant fields, most of which are
+blasts, against cells of its benign fields, which are none. Cells of other laboratories are no blasts either; the stain
+of every laboratory is moved to those of the others, so that the laboratory does not tell it.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+
+from leuko.cells.kinds.names import BLAST, KINDS
+from leuko.cells.kinds.network import as_input
+from leuko.training.kinds.augment import change
+from leuko.training.kinds.cells import BENIGN, LABELS, MALIGNANT, Cells
+from leuko.training.kinds.sampling import Sampler
+from leuko.training.kinds.two_views import FROZEN, WIDTH, TwoViewNetwork
+from leuko.training.kinds.views import SEEN_PX, coarse
+from leuko.training.segmenter import checkpoint
+from leuko.training.segmenter.checkpoint import Progress
+from leuko.training.settings import TrainingError
+
+
+@dataclass(frozen=True)
+class FitParameters:
+    """How the network is fitted.
+
+    Attributes:
+        fine, field, named, drawn: cells a step: in the fine view; in the coarse one of fields that are malignant or
+            benign, of cells with a kind, and drawn ones.
+        laboratory_power: laboratories are drawn by this power of their number of cells, and kinds alike within each.
+        drawn_share: of drawn cells in the fine view.
+        rate, trunk_rate: largest learning rates of the linear layers and of the trunk.
+        decay: weight decay.
+        warm_up: steps in which the rate grows.
+        average: share that the average of the weights keeps a step; the average is the result.
+        smoothing: of labels.
+        blasts: share of blasts among cells of malignant fields that is believed; for the rest the network is.
+        lymphocytes: share of lymphocytes among cells with a kind in the coarse view: they look most like blasts.
+        adversary: how strongly features are kept from naming the laboratory, see `Adversary`.
+        elsewhere: weight of "no blast" for cells of laboratories that have no leukaemia.
+        message_every, checkpoint_every: steps.
+    """
+
+    fine: int = 40
+    field: int = 26
+    named: int = 18
+    drawn: int = 6
+    laboratory_power: float = 0.5
+    drawn_share: float = 0.08
+    rate: float = 3e-3
+    trunk_rate: float = 6e-4
+    decay: float = 2e-2
+    warm_up: int = 30
+    average: float = 0.985
+    smoothing: float = 0.06
+    blasts: float = 0.75
+    lymphocytes: float = 0.4
+    adversary: float = 0.3
+    elsewhere: float = 1.0
+    message_every: int = 25
+    checkpoint_every: int = 100
+
+
+PARAMETERS = FitParameters()
+
+
+class _Steps(Dataset[tuple[np.ndarray, ...]]):
+    """One batch an index; the same index gives the same batch."""
+
+    def __init__(self, sampler: Sampler, first: int, count: int, seed: int, parameters: FitParameters) -> None:
+        self.sampler, self.first, self.count, self.seed, self.parameters = sampler, first, count, seed, parameters
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
+        if index >= self.count:
+            raise IndexError(index)
+        rng = np.random.default_rng([self.seed, self.first + index])
+        p, sampler = self.parameters, self.sampler
+        fine_rows = [
+            sampler.drawn(rng, normal=True)
+            if sampler.has_drawn and rng.random() < p.drawn_share
+            else sampler.named(rng)
+            for _ in range(p.fine)
+        ]
+        far_rows = [sampler.of_field(rng, (BENIGN, MALIGNANT)[i % 2]) for i in range(p.field)]
+        for _ in range(p.named):
+            far_rows.append(sampler.lymphocyte(rng) if rng.random() < p.lymphocytes else sampler.named(rng))
+        far_rows += [sampler.drawn(rng, normal=False) for _ in range(p.drawn if sampler.has_drawn else 0)]
+        seen = SEEN_PX + rng.integers(-6, 9, len(far_rows))
+        fine = np.stack([self._view(row, rng) for row in fine_rows])
+        far = np.stack([coarse(self._view(row, rng), int(side)) for row, side in zip(far_rows, seen, strict=True)])
+        places = np.arange(len(far_rows))
+        elsewhere = (places >= p.field) & (places < p.field + p.named)
+        laboratories = sampler.laboratories[far_rows]
+        return (
+            as_input(fine), sampler.codes[fine_rows],
+            as_input(far), sampler.codes[far_rows], elsewhere, laboratories,
+        )  # fmt: skip
+
+    def _view(self, row: int, rng: np.random.Generator) -> np.ndarray:
+        cells = self.sampler.cells
+        return change(cells.pixels[row], cells.parts[row], *self.sampler.stains(row, rng), rng)
+
+
+def _start_worker(_: int) -> None:
+    """A worker draws views in one thread: OpenCV's own would compete with those of PyTorch."""
+    cv2.setNumThreads(0)
+
+
+class _Reversed(torch.autograd.Function):
+    """The identity, whose gradient is turned round and scaled."""
+
+    @staticmethod
+    def forward(context: Any, features: torch.Tensor, strength: float) -> torch.Tensor:
+        """The features."""
+        context.strength = strength
+        return features.view_as(features)
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """Minus the gradient."""
+        return -context.strength * gradient, None
+
+
+class Adversary(nn.Module):
+    """Learns to name the laboratory of lymphoid cells that are no blasts, while the features learn to hide it.
+
+    Ganin et al., "Domain-adversarial training of neural networks", 2016, arXiv:1505.07818. Cells that are alike in kind
+    are compared, so that hiding the laboratory hides nothing of the kind.
+    """
+
+    def __init__(self, laboratories: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(WIDTH, 64), nn.ReLU(), nn.Linear(64, laboratories))
+
+    def forward(self, features: torch.Tensor, laboratories: torch.Tensor, strength: float) -> torch.Tensor:
+        """The loss: float32, of B × 192 features and the numbers of their laboratories, B; classes count alike."""
+        logits = self.layers(_Reversed.apply(features, strength))
+        weights = 1 / torch.bincount(laboratories, minlength=logits.shape[1]).clamp(min=1)
+        return functional.cross_entropy(logits, laboratories, weight=weights.float())
+
+
+def loss(
+    network: TwoViewNetwork,
+    batch: tuple[torch.Tensor, ...],
+    adversary: Adversary,
+    parameters: FitParameters = PARAMETERS,
+) -> tuple[torch.Tensor, dict[str, float]]:
+    """The loss of a batch, and its parts."""
+    fine, fine_codes, far, far_codes, elsewhere, laboratories = batch
+    near = network.dropout(network.features(fine))
+    kinds = functional.cross_entropy(network.normal(near), fine_codes, label_smoothing=parameters.smoothing)
+    away = network.dropout(network.features(far))
+    logs = network.all(away).log_softmax(dim=1)
+    blast, none = logs[:, -1], logs[:, :-1].logsumexp(dim=1)
+    malignant, benign = far_codes == LABELS.index(MALIGNANT), far_codes == LABELS.index(BENIGN)
+    believed = parameters.blasts + (1 - parameters.blasts) * blast[malignant].detach().exp()
+    contrast = -(believed * blast[malignant] + (1 - believed) * none[malignant]).sum() - none[benign].sum()
+    contrast = contrast / max(int((malignant | benign).sum()), 1)
+    named = ~malignant & ~benign
+    is_blast = far_codes == KINDS.index(BLAST)
+    normal = named & ~is_blast
+    among = functional.cross_entropy(
+        network.all(away)[normal][:, :-1], far_codes[normal], label_smoothing=parameters.smoothing
+    )
+    weight = torch.where(elsewhere, parameters.elsewhere, 1.0)[named]
+    told = -(weight * torch.where(is_blast, blast, none)[named]).mean()
+    total = kinds + contrast + 0.5 * among + 0.5 * told
+    named_laboratory = torch.zeros(())
+    if parameters.adversary:
+        lymphoid = benign | (far_codes == KINDS.index("lymphocyte"))
+        named_laboratory = adversary(away[lymphoid], laboratories[lymphoid], parameters.adversary)
+        total = total + named_laboratory
+    parts = {"laboratory": named_laboratory, "kinds": kinds, "contrast": contrast, "coarse": among, "elsewhere": told}
+    return total, {name: float(part.detach()) for name, part in parts.items()}
+
+
+def fit(
+    network: TwoViewNetwork,
+    cells: Cells,
+    steps: int,
+    seed: int,
+    state: Path,
+    on_message: Callable[[str], None],
+    parameters: FitParameters = PARAMETERS,
+) -> TwoViewNetwork:
+    """Fit a network. A run goes on from its state where there is one.
+
+    Args:
+        network: to begin with.
+        cells: of all laboratories.
+        steps: batches.
+        seed: of everything random.
+        state: safetensors file of the run, see `leuko.training.segmenter.checkpoint`.
+        on_message: receives the lines meant for the user.
+        parameters: of the fit.
+
+    Returns:
+        The average of the network's weights over the last steps, in evaluation mode.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    network = network.to(memory_format=torch.channels_last)
+    for frozen in network.trunk[: FROZEN + 2]:
+        frozen.requires_grad_(False)
+    trunk = [p for p in network.trunk.parameters() if p.requires_grad]
+    sampler = Sampler(cells, parameters.laboratory_power)
+    adversary = Adversary(len(sampler.names))
+    layers = [*network.normal.parameters(), *network.all.parameters(), *adversary.parameters()]
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": layers, "lr": parameters.rate, "initial_lr": parameters.rate},
+            {"params": trunk, "lr": parameters.trunk_rate, "initial_lr": parameters.trunk_rate},
+        ],
+        weight_decay=parameters.decay,
+    )
+    average = copy.deepcopy(network).eval()
+    done = Progress(0, {}, {})
+    if state.is_file():
+        done = checkpoint.restore(state, network, average, optimiser)
+        on_message(f"Continuing from step {done.step}.")
+    batches = _Steps(sampler, done.step, steps - done.step, seed, parameters)
+    loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4, worker_init_fn=_start_worker)
+    network.train()
+    start, first = time.monotonic(), done.step
+    sums, losses = done.sums, done.losses
+    for step, batch in enumerate(loader if done.step < steps else (), start=first + 1):
+        for group in optimiser.param_groups:
+            group["lr"] = group["initial_lr"] * _rate(step, steps, parameters.warm_up)
+        total, parts = loss(network, batch, adversary, parameters)
+        optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 2.0)
+        optimiser.step()
+        _move(average, network, min(parameters.average, step / (step + 10)))
+        sums = {name: sums.get(name, 0.0) + value for name, value in parts.items()}
+        if step % parameters.message_every == 0 or step == steps:
+            count = (step - 1) % parameters.message_every + 1
+            losses, sums = {name: value / count for name, value in sums.items()}, {}
+            if not math.isfinite(sum(losses.values())):
+                raise TrainingError("Training diverged (the loss is not finite); try another --seed.")
+            shown = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
+            minutes = (time.monotonic() - start) / (step - first) * (steps - step) / 60
+            on_message(f"Step {step} of {steps}: {shown}; {minutes:.0f} min left.")
+        if step % parameters.checkpoint_every == 0 or step == steps:
+            checkpoint.save(state, network, average, optimiser, Progress(step, sums, losses))
+    return average.eval()
+
+
+def _rate(step: int, steps: int, warm_up: int) -> float:
+    """Learning rate as a share of its maximum at a step, from 1: rises first, then falls as a cosine."""
+    return min(1.0, step / warm_up) * (0.5 + 0.5 * math.cos(math.pi * (step - 1) / steps) + 1e-3)
+
+
+@torch.no_grad()
+def _move(average: torch.nn.Module, network: torch.nn.Module, keep: float) -> None:
+    """Move an average towards the weights of a network; it keeps a share of what it was."""
+    for mean, value in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if mean.dtype.is_floating_point:
+            mean.lerp_(value, 1 - keep)
+        else:
+            mean.copy_(value)

@@ -1,0 +1,94 @@
+"""The network of kinds, to be trained: EfficientNet-Lite0's first stages, shared by two views, and two layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from leuko.cells.kinds.names import KINDS, NORMAL_KINDS
+from leuko.networks.backbones import WeightsError
+from leuko.training.kinds.cells import LABELS
+from leuko.training.kinds.views import coarse_matrix
+from leuko.training.segmenter.unet import BACKBONE
+
+STAGES, WIDTH = 6, 192  # the last stage holds a quarter of the weights, and a cell has few pixels at this depth
+FROZEN = 2  # first stages that stay as they are: edges and colours look alike everywhere
+NOVELTY_DIMENSIONS = 24  # of the features, in which novelty is measured
+
+
+class TwoViewNetwork(nn.Module):
+    """See the module.
+
+    Its buffers are set after the fit, on cells that took no part in it: `temperature` of the normal kinds (Guo et
+    al. 2017, arXiv:1706.04599), and what novelty is measured by: `whitening`, 384 × D, and `centres`, labels × D.
+    """
+
+    coarse: torch.Tensor
+    temperature: torch.Tensor
+    whitening: torch.Tensor
+    centres: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        whole: Any = timm.create_model(BACKBONE, num_classes=0)
+        self.trunk = nn.Sequential(whole.conv_stem, whole.bn1, *whole.blocks[:STAGES])
+        self.dropout = nn.Dropout(0.2)
+        self.normal = nn.Linear(WIDTH, len(NORMAL_KINDS))
+        self.all = nn.Linear(WIDTH, len(KINDS))
+        self.register_buffer("coarse", torch.from_numpy(coarse_matrix()))
+        self.register_buffer("temperature", torch.ones(1))
+        self.register_buffer("whitening", torch.zeros(2 * WIDTH, NOVELTY_DIMENSIONS))
+        self.register_buffer("centres", torch.zeros(len(LABELS), NOVELTY_DIMENSIONS))
+
+    def load_trunk(self, file: Path) -> None:
+        """Take the trunk's weights from a safetensors file in timm's names.
+
+        Raises:
+            WeightsError: the file cannot be read, or holds weights of another network.
+        """
+        names = {"0": "conv_stem", "1": "bn1"} | {str(i + 2): f"blocks.{i}" for i in range(STAGES)}
+        own = {}
+        try:
+            stored = load_file(file)
+            for name in self.trunk.state_dict():
+                first, rest = name.split(".", 1)
+                own[name] = stored[f"{names[first]}.{rest}"].float()
+            self.trunk.load_state_dict(own)
+        except (OSError, SafetensorError) as error:
+            raise WeightsError(f"The weights {file} cannot be read: {error}.") from error
+        except (KeyError, RuntimeError) as error:
+            raise WeightsError(f"{file} holds no weights of {BACKBONE}.") from error
+
+    def train(self, mode: bool = True) -> TwoViewNetwork:
+        """As of PyTorch, but batch norms keep ImageNet's statistics: those of a batch would tell laboratories."""
+        super().train(mode)
+        self.trunk.eval()
+        return self
+
+    def features(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Float32, B × 192, of float32, B × 3 × side × side."""
+        return self.trunk(pixels.contiguous(memory_format=torch.channels_last)).mean(dim=(2, 3))
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What `leuko.cells.kinds.network` reads.
+
+        Args:
+            pixels: float32, B × 3 × 96 × 96, the fine view.
+
+        Returns:
+            `probabilities`: float32, B × 8: of a blast by the coarse view, the rest of normal kinds by the fine one.
+            `features`: float32, B × 384, of both views.
+            `novelty`: float32, B.
+        """
+        near, far = self.features(pixels), self.features(self.coarse @ pixels @ self.coarse.T)
+        kinds = (self.normal(near) / self.temperature).softmax(dim=1)
+        blast = self.all(far).softmax(dim=1)[:, -1:]
+        features = torch.cat([near, far], dim=1)
+        away = (features @ self.whitening)[:, None] - self.centres
+        return torch.cat([kinds * (1 - blast), blast], dim=1), features, away.square().sum(dim=2).amin(dim=1)
