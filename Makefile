@@ -8,7 +8,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 DATA ?= ../shared/data/aria
 
-.PHONY: run test install lint types coverage wheel embedded segmenter
+.PHONY: run test install lint types coverage wheel embedded segmenter kinds
 
 run: .venv/installed-app
 	GRADIO_SERVER_PORT=$${GRADIO_SERVER_PORT:-7860} $(BIN)/python app.py
@@ -45,6 +45,13 @@ segmenter: .venv/installed-dev
 	$(BIN)/python -m leuko train-segmenter build/segmentation/{bccd,raabin,chula,pbc,aria}.csv \
 		--output runs/segmenter --resume
 	cp runs/segmenter/{network.onnx,training.json} leuko/cells/segmentation/learned/
+
+# Trains the network of kinds again: about an hour on two cores. Interrupted, it goes on where it was.
+kinds: DATA = ../shared/data
+kinds: .venv/installed-dev
+	$(BIN)/python -m scripts.kind_sources $(DATA) build/kinds
+	$(BIN)/python -m leuko train-kinds build/kinds/{bccd,raabin,pbc,aria}.csv --output runs/kinds --resume
+	cp runs/kinds/{network.onnx,calibration.json,training.json} leuko/cells/kinds/
 
 build/efficientnet_lite0.safetensors: .venv/installed-dev
 	$(BIN)/python -m scripts.write_imagenet_weights $@

@@ -17,6 +17,7 @@ SECTIONS: Mapping[str, Callable[[Path, Path], dict[str, Any]]] = {
     "home": single_cells.home,
     "jhu": single_cells.jhu,
     "other laboratories": single_cells.other_laboratories,
+    "left out": single_cells.left_out,
     "adapting": single_cells.adapting,
     "aria": fields.aria,
     "drawn": fields.drawn,

@@ -87,12 +87,17 @@ class Differential:
                 lines.append(f"Apart from them: {self.numbers[kind]} {PLURALS[kind]}, {rate:.0f} per 100 white cells.")
         return tuple(lines)
 
-    def as_json(self) -> dict[str, Any]:
-        """For JSON: `white_cells`, `numbers`, `shares` (`value`, `low`, `high`, 0 to 1), `per_100_white_cells`."""
-        return {
-            "white_cells": self.white_cells,
-            "numbers": self.numbers,
-            "shares": self.shares,
-            "per_100_white_cells": self.per_100,
-            "smudges_counted": self.count_smudges,
-        }
+    def as_json(self) -> dict[str, dict[str, Any]]:
+        """For JSON: of each type `count`, and of white cells `share` and `interval`, 0 to 1.
+
+        Both are None without white cells, and for what is reported apart, which has `per_100_white_cells`.
+        """
+        shares, apart = self.shares, self.per_100
+        said: dict[str, dict[str, Any]] = {}
+        for kind, number in self.numbers.items():
+            share = shares.get(kind)
+            interval = [share["low"], share["high"]] if share else None
+            said[kind] = {"count": number, "share": share["value"] if share else None, "interval": interval}
+            if kind in apart:
+                said[kind]["per_100_white_cells"] = apart[kind]
+        return said

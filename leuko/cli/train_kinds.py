@@ -36,7 +36,7 @@ def add_parser(subparsers: Subparsers) -> None:
             option, type=positive_int, default=default, metavar="N", help=f"{meaning} (default: %(default)s)"
         )
     parser.add_argument(
-        "--drawn", type=non_negative_int, default=1200, metavar="N", help="drawn smears (default: %(default)s)"
+        "--drawn", type=non_negative_int, default=1400, metavar="N", help="drawn smears (default: %(default)s)"
     )
     parser.add_argument(
         "--weights",

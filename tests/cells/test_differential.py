@@ -43,6 +43,8 @@ def test_the_count_in_words():
 @given(st.lists(st.sampled_from([*KINDS, UNKNOWN]), max_size=60), st.none() | st.integers(0, 9), st.booleans())
 def test_no_cell_is_lost(types, smudges, count_smudges):
     said = json.loads(json.dumps(Differential.of(types, smudges, count_smudges).as_json()))
-    assert sum(said["numbers"][kind] for kind in (*ROWS, "erythroblast")) == len(types)
-    for share in said["shares"].values():
-        assert share is None or 0 <= share["low"] <= share["value"] <= share["high"] <= 1
+    assert sum(said[kind]["count"] for kind in (*ROWS, "erythroblast")) == len(types)
+    for each in said.values():
+        if each["share"] is not None:
+            low, high = each["interval"]
+            assert 0 <= low <= each["share"] <= high <= 1 and "per_100_white_cells" not in each

@@ -354,16 +354,17 @@ def test_every_cell_has_a_kind_and_the_differential_counts_them(embedded, crowde
         assert sum(cell["type_probabilities"].values()) == pytest.approx(1, abs=1e-3)
     count = said["differential"]
     counted = [cell["type"] for cell in white if not cell["not_counted"] and cell["lobes"]]
-    assert {kind: count["numbers"][kind] for kind in set(counted)} == {kind: counted.count(kind) for kind in counted}
-    assert sum(count["numbers"].values()) == len(counted) + (said["counted"]["smudge_cells"] or 0)
+    assert {kind: count[kind]["count"] for kind in set(counted)} == {kind: counted.count(kind) for kind in counted}
+    assert sum(each["count"] for each in count.values()) == len(counted) + (said["counted"]["smudge_cells"] or 0)
     field = Field.of(crowded, reading.segmentation)
     rows = {int(row["cell"]): row for row in csv.DictReader(io.StringIO(field.as_csv("a.png")))}
     assert all(rows[cell["id"]]["type"] == cell["type"] for cell in white)
     assert float(rows[1]["p_blast"]) == pytest.approx(white[0]["type_probabilities"]["blast"], abs=1e-4)
     page = text(field_view.view(crowded, field, "a.png", reading.finding))
-    assert f"Differential count Of {count['white_cells']} white cell" in page
-    blasts = count["shares"]["blast"]
-    assert f"{count['numbers']['blast']} {100 * blasts['value']:.0f} % {100 * blasts['low']:.0f} to" in page
+    white_cells = sum(each["count"] for each in count.values() if each["share"] is not None)
+    assert f"Differential count Of {white_cells} white cell" in page
+    kind, most = max(count.items(), key=lambda pair: pair[1]["share"] or 0)
+    assert f"{most['count']} {100 * most['share']:.0f} % {100 * most['interval'][0]:.0f} to" in page, kind
 
 
 def test_the_gallery_shows_each_kind_by_itself_the_most_doubtful_first(embedded, crowded):

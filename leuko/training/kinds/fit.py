@@ -70,7 +70,7 @@ class FitParameters:
     smoothing: float = 0.06
     blasts: float = 0.75
     lymphocytes: float = 0.4
-    adversary: float = 0.3
+    adversary: float = 0.04
     elsewhere: float = 1.0
     message_every: int = 25
     checkpoint_every: int = 100
@@ -148,13 +148,19 @@ class Adversary(nn.Module):
 
     def __init__(self, laboratories: int) -> None:
         super().__init__()
+        self.number = laboratories
         self.layers = nn.Sequential(nn.Linear(WIDTH, 64), nn.ReLU(), nn.Linear(64, laboratories))
 
     def forward(self, features: torch.Tensor, laboratories: torch.Tensor, strength: float) -> torch.Tensor:
-        """The loss: float32, of B × 192 features and the numbers of their laboratories, B; classes count alike."""
-        logits = self.layers(_Reversed.apply(features, strength))
-        weights = 1 / torch.bincount(laboratories, minlength=logits.shape[1]).clamp(min=1)
-        return functional.cross_entropy(logits, laboratories, weight=weights.float())
+        """The loss: float32, of B × 192 features and the numbers of their laboratories, B; classes count alike.
+
+        Features are not pushed on once the laboratories are told no better than by chance: they would run away.
+        """
+        weights = (1 / torch.bincount(laboratories, minlength=self.number).clamp(min=1)).float()
+        with torch.no_grad():
+            told = functional.cross_entropy(self.layers(features), laboratories, weight=weights) < math.log(self.number)
+        logits = self.layers(_Reversed.apply(features, strength if told else 0.0))
+        return functional.cross_entropy(logits, laboratories, weight=weights)
 
 
 def loss(
