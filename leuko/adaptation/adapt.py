@@ -52,8 +52,8 @@ def adapt(
 
     Args:
         source: image folder or Hub id, as for `leuko.data.load.load`; existing splits are joined. Where the classes
-            are kinds of cells, or the folder holds a list of cells (`leuko.adaptation.cell_sources`), the kinds of
-            cells are adapted instead (`leuko.adaptation.adapt_cells`).
+            are kinds of cells, or the folder holds a list of cells (`leuko.adaptation.cell_sources`), and `positive` is
+            None, the kinds of cells are adapted instead (`leuko.adaptation.adapt_cells`).
         output: model folder to write; an earlier model there is replaced.
         model: folder or Hub id of the network whose trunk is used; the embedded one by default.
         positive: the classes that mean leukaemia; if empty or only `none`, no class means leukaemia; if None, the
@@ -73,13 +73,13 @@ def adapt(
     if not (output / KINDS_FILE).is_file():  # an earlier result of `adapt_cells`
         output_paths.check_model(output, [source])
     output_paths.check_apart(output, [source])
-    if cell_sources.has_list(source):
+    if positive is None and cell_sources.has_list(source):
         return adapt_cells(cell_sources.from_list(source), title_of(source), output, seed, on_message)
     base = model_folder.load(model)
     TrunkFiles.of_model(base)  # refuses a model without a linear last layer before images are read
     images = ImageTable.concatenate(list(load(source, group_column=group_column, on_message=on_message).values()))
     title, class_names, counts = title_of(source), images.class_names, images.class_counts()
-    if cell_sources.shows_kinds(class_names):
+    if positive is None and cell_sources.shows_kinds(class_names):
         return adapt_cells(cell_sources.from_table(images), title, output, seed, on_message)
     output_paths.check_model(output, [source])
     positive = choose_positive(class_names, positive, counts)

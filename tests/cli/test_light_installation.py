@@ -11,6 +11,7 @@ NEED_MORE = {
     "eda": ["eda", "DATA", "--output", "OUT"],
     "train": ["train", "--dataset", "DATA", "--output", "OUT"],
     "train-segmenter": ["train-segmenter", "DATA", "--output", "OUT"],
+    "train-kinds": ["train-kinds", "DATA", "--output", "OUT"],
     "tune": ["tune", "DATA", "--output", "OUT"],
     "compare": ["compare", "DATA", "--output", "OUT"],
     "ablate": ["ablate", "DATA", "--output", "OUT"],
