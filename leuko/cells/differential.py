@@ -8,6 +8,8 @@ how far the share in the slide may lie from the share in so few cells, and not h
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 from leuko.cells.blast_share import with_count
 from leuko.cells.kinds.names import KINDS, SMUDGE, UNKNOWN
 from leuko.stats.proportions import Interval, clopper_pearson_interval
+from leuko.system.csv_safety import escape_formula
 
 ERYTHROBLAST = "erythroblast"
 # Kinds of white cells in the order of a report.
@@ -86,6 +89,21 @@ class Differential:
             if self.numbers[kind]:
                 lines.append(f"Apart from them: {self.numbers[kind]} {PLURALS[kind]}, {rate:.0f} per 100 white cells.")
         return tuple(lines)
+
+    def as_csv(self, name: str) -> str:
+        """A row for each kind: count, share with its interval, and what is reported apart per 100 white cells.
+
+        Args:
+            name: of the image; formulas of spreadsheets in it are escaped.
+        """
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\r\n")
+        rows.writerow(["image", "kind", "count", "share", "low", "high", "per_100_white_cells"])
+        for kind, said in self.as_json().items():
+            figures = [said["share"], *(said["interval"] or (None, None)), said.get("per_100_white_cells")]
+            written = ("" if figure is None else f"{figure:.4g}" for figure in figures)
+            rows.writerow([escape_formula(name), kind, said["count"], *written])
+        return text.getvalue()
 
     def as_json(self) -> dict[str, dict[str, Any]]:
         """For JSON: of each type `count`, and of white cells `share` and `interval`, 0 to 1.

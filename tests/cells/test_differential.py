@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 
 import pytest
@@ -31,6 +33,14 @@ def test_erythroblasts_and_smudge_cells_are_reported_apart_or_as_the_laboratory_
     assert among.white_cells == 24 and among.shares["smudge"]["value"] == pytest.approx(4 / 24)
     assert among.per_100 == {"erythroblast": pytest.approx(12.5)}
     assert "erythroblast" not in apart.shares and "smudge" not in Differential.of(TYPES, None).numbers
+
+
+def test_the_count_as_csv():
+    rows = list(csv.DictReader(io.StringIO(Differential.of(TYPES, 4).as_csv("=a.png"))))
+    by_kind = {row["kind"]: row for row in rows}
+    assert by_kind["neutrophil"]["count"] == "12" and float(by_kind["neutrophil"]["share"]) == 0.6
+    assert by_kind["erythroblast"]["share"] == "" and float(by_kind["erythroblast"]["per_100_white_cells"]) == 15
+    assert not rows[0]["image"].startswith("=")  # no formula of a spreadsheet
 
 
 def test_the_count_in_words():

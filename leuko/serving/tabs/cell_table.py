@@ -161,11 +161,23 @@ def download(field: Field, name: str) -> Download:
         field: the cells.
         name: of the image; any text.
     """
+    content = f"all {len(FEATURES)} figures of {with_count(len(field.table['id']), 'cell')} (CSV)"
+    return csv_download(field.as_csv(name), name, "cells", content)
+
+
+def csv_download(text: str, name: str, ending: str, content: str) -> Download:
+    """A link to CSV inside the page.
+
+    Args:
+        text: the file.
+        name: of the image; any text.
+        ending: what the file's name ends with.
+        content: what it holds, in words.
+    """
     stem = re.sub(r"[^\w-]+", "-", PurePath(name).stem)[:60].strip("-") or "image"
     byte_order_mark = "%EF%BB%BF"  # without it Excel does not read UTF-8
-    address = f"data:text/csv;charset=utf-8,{byte_order_mark}{quote(field.as_csv(name), safe=',')}"
-    content = f"all {len(FEATURES)} figures of {with_count(len(field.table['id']), 'cell')} (CSV)"
-    return Download(f"{stem}-cells.csv", address, content)
+    address = f"data:text/csv;charset=utf-8,{byte_order_mark}{quote(text, safe=',')}"
+    return Download(f"{stem}-{ending}.csv", address, content)
 
 
 def _crop(image: np.ndarray, field: Field, index: int) -> Crop:

@@ -19,6 +19,7 @@ from leuko.inference.finding import Finding
 from leuko.networks import grad_cam
 from leuko.serving.analysis import model_name
 from leuko.serving.tabs import cell_table, data_urls
+from leuko.serving.tabs.cell_table import Download
 from leuko.serving.tabs.rendering import Fact, render
 
 METHOD_NAMES = {"learned": "learned", "fuzzy": "fuzzy two-stage (paper)", "k-means": "k-means", "otsu": "Otsu"}
@@ -63,12 +64,13 @@ class _CloseUp:
 class _DifferentialTable:
     """The differential count: the number of white cells, a row of each kind, and what is reported apart.
 
-    A row is a kind, its number, its share and the interval of the share in words.
+    A row is a kind, its number, its share and the interval of the share in words; `download` is all of it as CSV.
     """
 
     white_cells: str
     rows: tuple[tuple[str, int, str, str], ...]
     apart: tuple[str, ...]
+    download: Download
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def view(image: np.ndarray, field: Field, name: str, finding: Finding) -> str:
         methods=METHOD_NAMES,
         chosen_method=field.segmentation.method,
         close_up=_close_up(field) if field.close_up else None,
-        counts=_counts(field),
+        counts=_counts(field, name),
         cautions=(*finding.quality.warnings, *scale_notes(field.segmentation)),
         table=cell_table.cell_table(image, field) if has_table else None,
         download=cell_table.download(field, name) if number else None,
@@ -171,7 +173,7 @@ def _font_size(field: Field) -> float:
     return float(np.clip(typical, *(limit * side for limit in _FONT_SIZE_OF_IMAGE)))
 
 
-def _counts(field: Field) -> _Counts:
+def _counts(field: Field, name: str) -> _Counts:
     counts, indices = field.counts, field.red_cell_indices
     tallies = {"White cells": counts.white_cells, "Red cells": counts.red_cells, "Platelets": counts.platelets}
     if counts.smudge_cells:
@@ -193,10 +195,10 @@ def _counts(field: Field) -> _Counts:
     notes = [sentence for sentence in counts.sentences if sentence not in shown_above]
     notes += [*field.kinds.notes, *(indices.sentences if indices else ())]
     nucleated = with_count(share.nucleated, "nucleated cell") if share else ""
-    return _Counts(facts, share, nucleated, notes, _differential(field.differential))
+    return _Counts(facts, share, nucleated, notes, _differential(field.differential, name))
 
 
-def _differential(differential: Differential | None) -> _DifferentialTable | None:
+def _differential(differential: Differential | None, image: str) -> _DifferentialTable | None:
     if differential is None or not differential.white_cells:
         return None
     rows = []
@@ -210,7 +212,10 @@ def _differential(differential: Differential | None) -> _DifferentialTable | Non
         for kind, rate in differential.per_100.items()
         if rate
     )
-    return _DifferentialTable(with_count(differential.white_cells, "white cell"), tuple(rows), apart)
+    download = cell_table.csv_download(
+        differential.as_csv(image), image, "differential", "the differential count (CSV)"
+    )
+    return _DifferentialTable(with_count(differential.white_cells, "white cell"), tuple(rows), apart, download)
 
 
 def _close_up(field: Field) -> _CloseUp:
