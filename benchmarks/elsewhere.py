@@ -4,7 +4,7 @@
     python -m benchmarks.elsewhere scale ../shared/data --model DIR   add the scale to a model folder without scale
     python -m benchmarks.elsewhere measure ../shared/data --run RUN   write results/elsewhere.json
 
-RUN is the folder of `leuko train-kinds`: the cells of a field of Aria are judged by a network that has not seen it.
+RUN is the folder of `leuko train-kinds`: its fold networks judge the cells of fields that the kinds were trained on.
 The weights are fitted on the embedded model's training part of Aria and on the even-numbered BCCD fields. All other
 choices use its validation part. Results are for its test part and the odd-numbered BCCD fields. No data of another
 laboratory with leukaemia are available. Aria's test fields in three foreign stains, at half and at double size, are
@@ -78,12 +78,18 @@ class Data:
         self.benign = self.rows.class_names.index(BENIGN)
 
     def aria(self, part: str, every: int = 1) -> Iterator[Field]:
-        """Fields of a part of the embedded model's split; without those between two blocks, which have no fold."""
+        """Fields of a part of the embedded model's split.
+
+        The kinds were not trained on the test part. Cells of other fields are judged by a network that has not seen
+        them; fields between two blocks have none and are left out.
+        """
         for row in getattr(self.split, part)[::every]:
             fold = self.folds.get(Path(self.rows.files[row]).name)
-            if fold is not None and self.run:
-                ill = self.rows.labels[row] != self.benign
-                yield Field(self.rows.open_image(row), ill, fold_model(self.run, fold))
+            kinds = KindModel.embedded() if part == "test" else None
+            if kinds is None and fold is not None and self.run:
+                kinds = fold_model(self.run, fold)
+            if kinds:
+                yield Field(self.rows.open_image(row), self.rows.labels[row] != self.benign, kinds)
 
     def bccd(self, odd: bool) -> Iterator[Field]:
         """Healthy fields of another laboratory; the even-numbered ones took part in choosing and fitting."""

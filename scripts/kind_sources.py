@@ -3,7 +3,8 @@
     python -m scripts.kind_sources ../shared/data build/kinds
 
 One list a laboratory, as `leuko train-kinds` reads them: PBC (single cells), BCCD and Raabin (even-numbered images,
-whose kinds were read by eye, see `benchmarks/data/README.md`), and Aria (fields of leukaemia and benign ones). Each
+whose kinds were read by eye, see `benchmarks/data/README.md`), and Aria (fields of leukaemia and benign ones, but none
+of the test part of the embedded model's split). Each
 class of Aria and PBC is cut into five blocks of consecutive files, which are its groups; between two blocks of Aria
 some files are left out, because a patient's files lie close together.
 """
@@ -11,14 +12,17 @@ some files are left out, because a patient's files lie close together.
 from __future__ import annotations
 
 import csv
+import json
 import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from leuko.networks.model_folder import EMBEDDED
 from leuko.training.kinds.cells import BENIGN, MALIGNANT
 
 ROOT = Path(__file__).parents[1]
+SPLIT = EMBEDDED / "evaluation" / "split.json"
 COLUMNS = "image", "label", "x", "y", "group"
 BLOCKS, GUARD = 5, 10  # blocks a class; files left out on either side of a border between two
 PBC = {
@@ -64,13 +68,15 @@ def read_by_eye(kinds: str, folder: Path) -> Iterable[Row]:
 
 
 def aria(folder: Path) -> Iterable[Row]:
+    parts = {file: part for file, (part, _) in json.loads(SPLIT.read_text())["files"].items()}
     for name in ("Benign", "Early", "Pre", "Pro"):
         files = sorted((folder / name).glob("*.jpg"))
         length = len(files) / BLOCKS
         for i, image in enumerate(files):
             number = block(i, len(files))
             from_border = min(i - number * length if number else GUARD, (number + 1) * length - i)
-            if from_border >= GUARD or (number == BLOCKS - 1 and i - number * length >= GUARD):
+            far = from_border >= GUARD or (number == BLOCKS - 1 and i - number * length >= GUARD)
+            if far and parts.get(f"{name}/{image.name}") != "test":
                 label = BENIGN if name == "Benign" else MALIGNANT
                 yield {"image": image, "label": label, "group": f"{name}-{number}"}
 
