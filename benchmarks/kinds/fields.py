@@ -48,8 +48,8 @@ def aria_folds(run: Path) -> dict[str, int]:
 def aria(data: Path, run: Path) -> Figures:
     """Leukaemia by the cells alone, each field by a network that has not seen its block of files.
 
-    The shipped network judges the test part of the embedded model's split, which it was not trained on; the network of a
-    fold judges the others. Fields between two blocks are left out.
+    The shipped network judges the test part of the embedded model's split, which it was not trained on; the network of
+    a fold judges the others. Fields between two blocks are left out.
     """
     folds = aria_folds(run)
     split = json.loads((EMBEDDED / "evaluation" / "split.json").read_text(encoding="utf-8"))["files"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import expit, log_softmax, softmax
 
 from leuko.cells.kinds.conformal import Calibration
 from leuko.cells.kinds.crops import SIDE_PX, alone
@@ -33,20 +33,20 @@ class Judged:
 
     Attributes:
         logits: float32, N × 7, of the normal kinds in the fine view, before the temperature.
-        blast: float32, N, probability of a blast in the coarse view.
+        odds: float32, N, log-odds of a blast, before their bias.
         features: float32, N × 384.
         novelty: float32, N.
     """
 
     logits: np.ndarray
-    blast: np.ndarray
+    odds: np.ndarray
     features: np.ndarray
     novelty: np.ndarray
 
-    def probabilities(self, temperature: float) -> np.ndarray:
+    def probabilities(self, temperature: float, bias: float) -> np.ndarray:
         """Of all kinds: float, N × 8, sum 1."""
-        normal = softmax(self.logits / temperature, axis=1) * (1 - self.blast[:, None])
-        return np.column_stack([normal, self.blast])
+        blast = expit(self.odds + bias)
+        return np.column_stack([softmax(self.logits / temperature, axis=1) * (1 - blast[:, None]), blast])
 
     def take(self, rows: np.ndarray) -> Judged:
         """Some of the cells."""
@@ -63,9 +63,10 @@ def judge(network: TwoViewNetwork, cells: Cells) -> Judged:
     for first in range(0, len(cells), BATCH):
         rows = range(first, min(first + BATCH, len(cells)))
         pixels = np.stack([alone(cells.pixels[row][middle], cells.parts[row][middle]) for row in rows])
-        probabilities, features, novelty = network(torch.from_numpy(as_input(pixels)))
-        logits = network.normal(features[:, : features.shape[1] // 2])
-        parts.append([values.numpy() for values in (logits, probabilities[:, -1], features, novelty)])
+        _, features, novelty = network(torch.from_numpy(as_input(pixels)))
+        near, far = features.chunk(2, dim=1)
+        outputs = network.normal(near), network.blast_odds(near, far), features, novelty
+        parts.append([values.numpy() for values in outputs])
     return Judged(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
@@ -98,17 +99,22 @@ def temperature(cells: Cells, judged: Judged) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(-1.5, 2.5), method="bounded").x))
 
 
-def calibration(cells: Cells, judged: Judged, degree: float) -> Calibration:
-    """The conformal scores of each kind, with a temperature.
+def blast_bias(cells: Cells, judged: Judged) -> float:
+    """The bias of the log-odds of a blast: 0 lies midway between typical cells of malignant and of benign fields."""
+    malignant, benign = (np.median(judged.odds[cells.labels == label]) for label in (MALIGNANT, BENIGN))
+    return -float(malignant + benign) / 2
+
+
+def calibration(cells: Cells, judged: Judged, probabilities: np.ndarray) -> Calibration:
+    """The conformal scores of each kind, by the probabilities, float, N × 8.
 
     Most cells of malignant fields are blasts. How many are not is estimated by where benign cells are
     (`contamination`), and so many of those least like blasts are left out.
     """
     named = _named(cells)
-    probabilities = judged.probabilities(degree)
     scores = [np.sort(probabilities[named & (cells.labels == kind), code]) for code, kind in enumerate(NORMAL_KINDS)]
-    malignant = np.sort(judged.blast[cells.labels == MALIGNANT])
-    share = contamination(malignant, judged.blast[cells.labels == BENIGN])
+    malignant = np.sort(probabilities[cells.labels == MALIGNANT, -1])
+    share = contamination(malignant, probabilities[cells.labels == BENIGN, -1])
     blasts = malignant[round(share * len(malignant)) :]
     quantiles = np.linspace(0, 1, NOVELTIES)
     novelties = np.quantile(judged.novelty[cells.laboratories != DRAWN], quantiles)

@@ -52,14 +52,13 @@ class FitParameters:
         blasts: share of blasts among cells of malignant fields that is believed; for the rest the network is.
         lymphocytes: share of lymphocytes among cells with a kind in the coarse view: they look most like blasts.
         adversary: how strongly features are kept from naming the laboratory, see `Adversary`.
-        elsewhere: weight of "no blast" for cells of laboratories that have no leukaemia.
         message_every, checkpoint_every: steps.
     """
 
     fine: int = 40
     field: int = 26
-    named: int = 18
-    drawn: int = 6
+    named: int = 16
+    drawn: int = 10
     laboratory_power: float = 0.5
     drawn_share: float = 0.08
     rate: float = 3e-3
@@ -71,7 +70,6 @@ class FitParameters:
     blasts: float = 0.75
     lymphocytes: float = 0.4
     adversary: float = 0.04
-    elsewhere: float = 1.0
     message_every: int = 25
     checkpoint_every: int = 100
 
@@ -186,15 +184,23 @@ def loss(
     among = functional.cross_entropy(
         network.all(away)[normal][:, :-1], far_codes[normal], label_smoothing=parameters.smoothing
     )
-    weight = torch.where(elsewhere, parameters.elsewhere, 1.0)[named]
-    told = -(weight * torch.where(is_blast, blast, none)[named]).mean()
-    total = kinds + contrast + 0.5 * among + 0.5 * told
+    told = -none[elsewhere].mean()
+    drawn = named & ~elsewhere
+    drawn_told = -torch.where(is_blast, blast, none)[drawn].mean() if drawn.any() else torch.zeros(())
+    total = kinds + contrast + 0.5 * (among + told + drawn_told)
     named_laboratory = torch.zeros(())
     if parameters.adversary:
         lymphoid = benign | (far_codes == KINDS.index("lymphocyte"))
         named_laboratory = adversary(away[lymphoid], laboratories[lymphoid], parameters.adversary)
         total = total + named_laboratory
-    parts = {"laboratory": named_laboratory, "kinds": kinds, "contrast": contrast, "coarse": among, "elsewhere": told}
+    parts = {
+        "laboratory": named_laboratory,
+        "kinds": kinds,
+        "contrast": contrast,
+        "coarse": among,
+        "elsewhere": told,
+        "drawn": drawn_told,
+    }
     return total, {name: float(part.detach()) for name, part in parts.items()}
 
 

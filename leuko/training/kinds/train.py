@@ -67,24 +67,26 @@ def train(settings: Settings, on_message: Callable[[str], None] = print) -> Path
     judged = [_judge_fold(fold, cells, folds, settings, on_message) for fold in range(settings.folds)]
     rows = np.concatenate([np.flatnonzero(folds == fold) for fold in range(settings.folds)])
     whole = Judged(*(np.concatenate(values)[rows.argsort()] for values in zip(*map(_values, judged), strict=True)))
-    degree = calibrate.temperature(cells, whole)
-    calibrated = calibrate.calibration(cells, whole, degree)
+    degree, bias = calibrate.temperature(cells, whole), calibrate.blast_bias(cells, whole)
+    probabilities = whole.probabilities(degree, bias)
+    calibrated = calibrate.calibration(cells, whole, probabilities)
     on_message("Fitting to all cells.")
     network = fit(
         _new_network(settings), cells, settings.steps, settings.seed, folder / "state.safetensors", on_message
     )
     calibrate.set_novelty(network, cells, calibrate.judge(network, cells).features)
     network.temperature.fill_(degree)
+    network.blast_bias.fill_(bias)
     np.savez(
         folder / OUT_OF_FOLD,
-        probabilities=whole.probabilities(degree).astype(np.float32),
+        probabilities=probabilities.astype(np.float32),
         novelty=whole.novelty,
         folds=folds,
         **{name: getattr(cells, name) for name in ("labels", "laboratories", "groups", "images")},
     )
     calibrated.write(folder / "calibration.json")
     export(network, folder / "network.onnx")
-    write_json(folder / "training.json", _report(settings, cells, degree))
+    write_json(folder / "training.json", _report(settings, cells, degree, bias))
     on_message(f"Written: {folder / 'network.onnx'}")
     return folder / "network.onnx"
 
@@ -177,7 +179,7 @@ def _judge_fold(
         return Judged(**values)
 
 
-def _report(settings: Settings, cells: Cells, degree: float) -> dict[str, Any]:
+def _report(settings: Settings, cells: Cells, degree: float, bias: float) -> dict[str, Any]:
     """What the network was trained on; without paths and names of files, which may contain patient names."""
     return {
         "lists": {file.stem: {"sha256": _digest(file)} for file in settings.lists},
@@ -187,6 +189,7 @@ def _report(settings: Settings, cells: Cells, degree: float) -> dict[str, Any]:
         "fold_steps": settings.fold_steps,
         "drawn_smears": settings.drawn,
         "temperature": degree,
+        "blast_bias": bias,
         "seed": settings.seed,
         "weights": {"name": settings.weights.name, "sha256": digest_of_file(settings.weights)},
         "network": {"sha256": digest_of_file(settings.output / "network.onnx")},
