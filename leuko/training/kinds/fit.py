@@ -49,16 +49,17 @@ class FitParameters:
         warm_up: steps in which the rate grows.
         average: share that the average of the weights keeps a step; the average is the result.
         smoothing: of labels.
+        weights: of the losses of the coarse view beside the contrast: kinds, no blasts elsewhere, and drawn blasts.
         blasts: share of blasts among cells of malignant fields that is believed; for the rest the network is.
         lymphocytes: share of lymphocytes among cells with a kind in the coarse view: they look most like blasts.
         adversary: how strongly features are kept from naming the laboratory, see `Adversary`.
         message_every, checkpoint_every: steps.
     """
 
-    fine: int = 40
+    fine: int = 36
     field: int = 26
     named: int = 16
-    drawn: int = 10
+    drawn: int = 8
     laboratory_power: float = 0.5
     drawn_share: float = 0.08
     rate: float = 3e-3
@@ -67,6 +68,7 @@ class FitParameters:
     warm_up: int = 30
     average: float = 0.985
     smoothing: float = 0.06
+    weights: tuple[float, float, float] = (0.4, 0.35, 0.15)
     blasts: float = 0.75
     lymphocytes: float = 0.4
     adversary: float = 0.04
@@ -187,7 +189,8 @@ def loss(
     told = -none[elsewhere].mean()
     drawn = named & ~elsewhere
     drawn_told = -torch.where(is_blast, blast, none)[drawn].mean() if drawn.any() else torch.zeros(())
-    total = kinds + contrast + 0.5 * (among + told + drawn_told)
+    weights = parameters.weights
+    total = kinds + contrast + weights[0] * among + weights[1] * told + weights[2] * drawn_told
     named_laboratory = torch.zeros(())
     if parameters.adversary:
         lymphoid = benign | (far_codes == KINDS.index("lymphocyte"))
