@@ -1,10 +1,9 @@
 """Fit the weights of the cell-based score, and measure scores and findings in other laboratories.
 
-    python -m benchmarks.elsewhere fit ../shared/data --run RUN       print the weights of leuko.decision.cell_score
+    python -m benchmarks.elsewhere fit ../shared/data                 print the weights of leuko.decision.cell_score
     python -m benchmarks.elsewhere scale ../shared/data --model DIR   add the scale to a model folder without scale
-    python -m benchmarks.elsewhere measure ../shared/data --run RUN   write results/elsewhere.json
+    python -m benchmarks.elsewhere measure ../shared/data             write results/elsewhere.json
 
-RUN is the folder of `leuko train-kinds`: its fold networks judge the cells of fields that the kinds were trained on.
 The weights are fitted on the embedded model's training part of Aria and on the even-numbered BCCD fields. All other
 choices use its validation part. Results are for its test part and the odd-numbered BCCD fields. No data of another
 laboratory with leukaemia are available. Aria's test fields in three foreign stains, at half and at double size, are
@@ -17,24 +16,17 @@ import argparse
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
-from benchmarks.kinds.fields import aria_folds, fold_model
 from benchmarks.recipe import learnt
-from benchmarks.three_figures import by_three_figures
 from leuko.cells.features.morphology import Measurements
-from leuko.cells.kinds import classify
-from leuko.cells.kinds.model import KindModel
 from leuko.cells.segmentation import segment
 from leuko.decision import cell_score
-from leuko.decision.cell_pooling import PoolingParameters, log_bayes_factor
-from leuko.decision.cell_score import CellScore
 from leuko.decision.fusion import Verdict
 from leuko.images.decode import decode
 from leuko.images.stain.normalisation import reinhard_normalise
@@ -52,50 +44,33 @@ LABORATORIES = ("bccd", "pbc", "jtsc")  # that foreign stains are taken from
 CHANGED = 4  # test image of Aria, in other stains and sizes
 LOOKS = 12  # images that a foreign stain is taken from
 BENIGN = "Benign"
-PRIORS = [  # of which `fit` chooses
-    PoolingParameters(with_leukaemia, without, neutral, max_ratio)
-    for with_leukaemia, without, neutral, max_ratio in product(
-        ((2.0, 1.0), (4.0, 1.5), (8.0, 2.0)), ((1.0, 2.0), (1.0, 4.0), (1.0, 8.0)), (0.2, 0.35, 0.5), (5.0, 10.0, 20.0)
-    )
-]
 
 
 class Field(NamedTuple):
-    """An image, uint8, H × W × 3, RGB, whether it is one of leukaemia, and what tells its kinds of cells apart."""
+    """An image, uint8, H × W × 3, RGB, and whether it is one of leukaemia."""
 
     image: np.ndarray
     ill: bool
-    kinds: KindModel
 
 
 class Data:
     """The images, by what they are used for."""
 
-    def __init__(self, data: Path, run: Path | None) -> None:
-        self.data, self.run = data, run
-        self.folds = aria_folds(run) if run else {}
+    def __init__(self, data: Path) -> None:
+        self.data = data
         self.rows, self.split = learnt(data)
         self.benign = self.rows.class_names.index(BENIGN)
 
     def aria(self, part: str, every: int = 1) -> Iterator[Field]:
-        """Fields of a part of the embedded model's split.
-
-        The kinds were not trained on the test part. Cells of other fields are judged by a network that has not seen
-        them; fields between two blocks have none and are left out.
-        """
+        """Fields of a part of the embedded model's split."""
         for row in getattr(self.split, part)[::every]:
-            fold = self.folds.get(Path(self.rows.files[row]).name)
-            kinds = KindModel.embedded() if part == "test" else None
-            if kinds is None and fold is not None and self.run:
-                kinds = fold_model(self.run, fold)
-            if kinds:
-                yield Field(self.rows.open_image(row), self.rows.labels[row] != self.benign, kinds)
+            yield Field(self.rows.open_image(row), self.rows.labels[row] != self.benign)
 
     def bccd(self, odd: bool) -> Iterator[Field]:
         """Healthy fields of another laboratory; the even-numbered ones took part in choosing and fitting."""
         for file in sorted((self.data / "bccd" / "JPEGImages").iterdir()):
             if int(file.stem[-5:]) % 2 == odd:
-                yield Field(decode(file), False, KindModel.embedded())
+                yield Field(decode(file), False)
 
     def look(self, laboratory: str) -> StainProfile:
         """How a laboratory's images look."""
@@ -104,46 +79,34 @@ class Data:
 
 
 def fit(data: Data) -> None:
-    """Choose how cells are pooled, fit the weights, and print both."""
-    cells, weights, ill = [], [], []
+    """Fit the weights of the cells' figures, and print them."""
+    figures, weights, ill = [], [], []
     aria = [*data.aria("train", EVERY), *_restained(data, list(data.aria("train", EVERY)), LABORATORIES)]
     healthy = list(data.bccd(odd=False))
     healthy = healthy[::2] + _restained(data, healthy[1::2], ("aria", "pbc", "jtsc"))
     groups = [f for f in aria if f.ill], [f for f in aria if not f.ill], healthy
     for group, share in zip(groups, (0.5, 0.25, 0.25), strict=True):
-        known = [blasts for field in group if (blasts := _blasts(field)) is not None]
-        cells += known
+        known = [x for x in (_figures(field.image) for field in group) if x is not None]
+        figures += known
         weights += [share / len(known)] * len(known)
         ill += [group[0].ill] * len(known)
     scaled = np.array(weights) * len(weights)
-    best = None
-    for parameters in PRIORS:
-        factors = np.array([[log_bayes_factor(blasts, parameters)] for blasts in cells])
-        model = LogisticRegression(C=100).fit(factors, ill, sample_weight=scaled)
-        loss = log_loss(ill, model.predict_proba(factors)[:, 1], sample_weight=scaled)
-        if best is None or loss < best[0]:
-            best = loss, parameters, model
-    loss, parameters, model = best
-    print(f"{len(ill)} fields, {sum(ill)} of leukaemia; log loss {loss:.4f}\n{parameters}")
-    print(f"SLOPE, BIAS = {model.coef_[0][0]:.3f}, {model.intercept_[0]:.3f}")
+    model = LogisticRegression().fit(figures, ill, sample_weight=scaled)
+    print(f"{len(ill)} fields, {sum(ill)} of leukaemia")
+    print(f"WEIGHTS = {tuple(float(w.round(3)) for w in model.coef_[0])}\nBIAS = {model.intercept_[0]:.3f}")
 
 
 def _restained(data: Data, fields: Sequence[Field], laboratories: Sequence[str]) -> list[Field]:
     """The fields in the stains of other laboratories by turns: how full of nucleus a cell seems hangs on the stain."""
     looks = [data.look(name) for name in laboratories]
-    return [
-        field._replace(image=reinhard_normalise(field.image, looks[i % len(looks)])) for i, field in enumerate(fields)
-    ]
+    return [Field(reinhard_normalise(field.image, looks[i % len(looks)]), field.ill) for i, field in enumerate(fields)]
 
 
-def _blasts(field: Field) -> np.ndarray | None:
-    """The blast probabilities of the counted cells; None without a cell-based score."""
-    found = segment(field.image)
-    measurements = Measurements(found)
-    kinds = classify(field.image, found, field.kinds) if found.reliable else None
-    if kinds is None or cell_score.score_field(measurements, kinds).probability is None:
+def _figures(image: np.ndarray) -> np.ndarray | None:
+    found = segment(image)
+    if cell_score.score_field(found).probability is None:
         return None
-    return kinds.blast_probabilities[cell_score.counted_rows(measurements)]
+    return cell_score.score_features(cell_score.nucleated_cells(Measurements(found)), found)
 
 
 def add_scale(data: Data, model: Path) -> None:
@@ -174,7 +137,7 @@ def measure(data: Data, model: Path | None) -> dict[str, dict]:
         },
         "aria test, cells twice as large": lambda: _changed(data, _middle),
         "aria test, cells half as large, stain of pbc": lambda: _tiles(
-            [f._replace(image=reinhard_normalise(f.image, looks["pbc"])) for f in data.aria("test")]
+            [Field(reinhard_normalise(f.image, looks["pbc"]), f.ill) for f in data.aria("test")]
         ),
         "bccd odd (healthy)": lambda: data.bccd(odd=True),
         "drawn": _drawn,
@@ -194,13 +157,11 @@ FIGURES = ("decided", "wrong", "suspicious", "auc_roc")
 
 def _measure(classifier: Classifier, fields: Sequence[Field]) -> dict:
     ill = np.array([field.ill for field in fields])
-    by_kinds = {id(field.kinds): Classifier(classifier.model, field.kinds) for field in fields}
-    readings = [by_kinds[id(field.kinds)].analyse(field.image) for field in fields]
+    readings = [classifier.analyse(field.image) for field in fields]
     usable = np.array([reading.finding.quality.usable for reading in readings])
     by = {
         "network": [_without_cells(classifier, reading) for reading in readings],
-        "cells": [_cells_alone(reading.verdict.cells) for reading in readings],
-        "three figures": [_by_three_figures(reading) for reading in readings],
+        "cells": [_cells_alone(reading.verdict) for reading in readings],
         "both": [(reading.finding.leukaemia_probability, reading.finding.decision) for reading in readings],
     }
     return {
@@ -220,13 +181,8 @@ def _without_cells(classifier: Classifier, reading: ClassificationResult) -> tup
     return alone.probability, alone.decision
 
 
-def _by_three_figures(reading: ClassificationResult) -> tuple[float, str]:
-    """What the rule says that the kinds of cells replaced."""
-    cells = reading.verdict.cells
-    return _cells_alone(cells and reading.segmentation and by_three_figures(cells, reading.segmentation))
-
-
-def _cells_alone(cells: CellScore | None) -> tuple[float, str]:
+def _cells_alone(verdict: Verdict) -> tuple[float, str]:
+    cells = verdict.cells
     return (0.5, "uncertain") if cells is None or cells.probability is None else (cells.probability, cells.decision)
 
 
@@ -256,7 +212,7 @@ def _in_words(figure: dict | None) -> str:
 
 
 def _changed(data: Data, change: Callable[[np.ndarray], np.ndarray]) -> Iterator[Field]:
-    return (field._replace(image=change(field.image)) for field in data.aria("test", CHANGED))
+    return (Field(change(field.image), field.ill) for field in data.aria("test", CHANGED))
 
 
 def _middle(image: np.ndarray) -> np.ndarray:
@@ -266,11 +222,10 @@ def _middle(image: np.ndarray) -> np.ndarray:
 
 def _tiles(fields: Sequence[Field]) -> Iterator[Field]:
     """Four neighbouring fields of a class as one."""
-    for ill, kinds in {(field.ill, id(field.kinds)) for field in fields}:
-        of_kind = [field for field in fields if (field.ill, id(field.kinds)) == (ill, kinds)]
-        for four in zip(*(of_kind[corner::4] for corner in range(4)), strict=False):
-            images = [field.image for field in four]
-            yield Field(np.vstack([np.hstack(images[:2]), np.hstack(images[2:])]), ill, four[0].kinds)
+    for ill in (True, False):
+        images = [field.image for field in fields if field.ill == ill]
+        for four in zip(*(images[corner::4] for corner in range(4)), strict=False):
+            yield Field(np.vstack([np.hstack(four[:2]), np.hstack(four[2:])]), ill)
 
 
 def _drawn() -> Iterator[Field]:
@@ -289,7 +244,7 @@ def _drawn() -> Iterator[Field]:
                 smear = rendering.render(
                     seed, width=side, height=side, um_per_px=um, white_cells=cells, stain=stain, blur_um=0.3
                 )
-                yield Field(smear.image, ill, KindModel.embedded())
+                yield Field(smear.image, ill)
 
 
 def main() -> None:
@@ -297,10 +252,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["fit", "scale", "measure"])
     parser.add_argument("data", type=Path)
-    parser.add_argument("--run", type=Path, help="folder of leuko train-kinds")
     parser.add_argument("--model", type=Path, default=model_folder.EMBEDDED)
     given = parser.parse_args()
-    data = Data(given.data, given.run)
+    data = Data(given.data)
     if given.what == "fit":
         fit(data)
     elif given.what == "scale":

@@ -1,22 +1,18 @@
-"""Whole fields by their cells alone: Aria by networks that have not seen the field, and drawn smears in many styles."""
+"""Whole fields: leukaemia by the cells of held-out fields of Aria, and drawn smears in many stains."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from benchmarks.kinds import figures
 from leuko.cells.features.morphology import Measurements
 from leuko.cells.kinds import classify
-from leuko.cells.kinds.conformal import Calibration
-from leuko.cells.kinds.model import KindModel
-from leuko.cells.kinds.network import KindNetwork
+from leuko.cells.kinds.names import KINDS
 from leuko.cells.segmentation import segment
 from leuko.decision import cell_score
 from leuko.images.decode import decode
@@ -25,6 +21,7 @@ from leuko.images.synthetic.stains import random_stain
 from leuko.inference.field import Field
 from leuko.networks.model_folder import EMBEDDED
 from leuko.stats.proportions import clopper_pearson_interval
+from leuko.training.kinds.cells import true_kind
 
 Figures = dict[str, Any]
 SPECIFICITY = 0.95
@@ -32,81 +29,63 @@ STYLES, FIELDS_A_STYLE, CELLS = 50, 4, 20  # of drawn smears
 OTHERS = {"lymphocyte": 4, "neutrophil": 4, "monocyte": 1, "eosinophil": 0.5, "reactive_lymphocyte": 0.5}
 
 
-@cache
-def fold_model(run: Path, fold: int) -> KindModel:
-    """The network that has not seen a fold, with the shipped calibration."""
-    return KindModel(KindNetwork(run / f"fold-{fold}.onnx"), Calibration.embedded(), name=f"without fold {fold}")
+def aria(data: Path, _: Path) -> Figures:
+    """Leukaemia by the cells of the test part of the embedded model's split, which the kinds were not trained on.
 
-
-def aria_folds(run: Path) -> dict[str, int]:
-    """The fold of each image of Aria, by its name; images between two blocks have none."""
-    with np.load(run / "out_of_fold.npz") as stored:
-        mine = stored["laboratories"] == "aria"
-        return dict(zip(stored["images"][mine].tolist(), map(int, stored["folds"][mine]), strict=True))
-
-
-def aria(data: Path, run: Path) -> Figures:
-    """Leukaemia by the cells alone, each field by a network that has not seen its block of files.
-
-    The shipped network judges the test part of the embedded model's split, which it was not trained on; the network of
-    a fold judges the others. Fields between two blocks are left out.
+    By the mean blast probability of the counted cells, and by the three figures of nuclei that decide.
     """
-    folds = aria_folds(run)
     split = json.loads((EMBEDDED / "evaluation" / "split.json").read_text(encoding="utf-8"))["files"]
-    test = {Path(file).name for file, (part, _) in split.items() if part == "test"}
-    scores, ill, groups, decisions = [], [], [], []
-    for name in ("Benign", "Early", "Pre", "Pro"):
-        files = [file for file in sorted((data / "aria" / name).iterdir()) if file.name in test or file.name in folds]
-        for number, file in enumerate(files):
-            image = decode(file)
-            segmentation = segment(image)
-            model = KindModel.embedded() if file.name in test else fold_model(run, folds[file.name])
-            kinds = classify(image, segmentation, model) if segmentation.reliable else None
-            found = cell_score.score_field(Measurements(segmentation), kinds)
-            scores.append(0.0 if found.score is None else found.score)
-            decisions.append(found.decision)
-            ill.append(name != "Benign")
-            groups.append(f"{name}-{number * 30 // len(files)}")  # stretches of consecutive files
-    positive, values, said = np.array(ill), np.array(scores), np.array(decisions)
-    bound = np.quantile(values[~positive], SPECIFICITY)
-    decided = said != "uncertain"
-    wrong = decided & ((said == "suspicious") != positive)
-    return {
-        "fields": len(ill),
-        "auc": figures.auc(values, positive, np.array(groups)),
-        "sensitivity at 0.95 specificity": clopper_pearson_interval(
-            float((values[positive] > bound).mean()), int(positive.sum())
-        ),
-        "decided": clopper_pearson_interval(float(decided.mean()), len(ill)),
-        "wrong of decided": clopper_pearson_interval(float(wrong.sum() / decided.sum()), int(decided.sum())),
-        "sensitivity of decided": float((said[decided & positive] == "suspicious").mean()),
-    }
+    by_kinds, by_nuclei, ill = [], [], []
+    for name in sorted(file for file, (part, _) in split.items() if part == "test"):
+        image = decode(data / "aria" / name)
+        segmentation = segment(image)
+        measurements = Measurements(segmentation)
+        score = cell_score.score_field(segmentation, measurements)
+        counted = np.isin(measurements.shapes["id"], cell_score.nucleated_cells(measurements)["id"])
+        blasts = classify(image, segmentation).blast_probabilities[counted]
+        by_kinds.append(float(blasts.mean()) if len(blasts) else 0.0)
+        by_nuclei.append(0.0 if score.score is None else score.score)
+        ill.append(not name.startswith("Benign"))
+    positive, groups = np.array(ill), np.arange(len(ill))
+    report: Figures = {"fields": len(ill)}
+    for name, values in (("blast probability", np.array(by_kinds)), ("three figures of nuclei", np.array(by_nuclei))):
+        bound = np.quantile(values[~positive], SPECIFICITY)
+        report[name] = {
+            "auc": figures.auc(values, positive, groups),
+            "sensitivity at 0.95 specificity": clopper_pearson_interval(
+                float((values[positive] > bound).mean()), int(positive.sum())
+            ),
+        }
+    return report
 
 
 def drawn(_: Path, __: Path) -> Figures:
-    """Whether the interval of the blast share holds the share of blasts in the slide, in 50 stains.
+    """Drawn smears in 50 stains: how often the blast share's interval holds the slide's share, and the kinds of cells.
 
-    The slide's share is random; each cell of a field is a blast with that probability.
+    The slide's share is random; each cell of a field is a blast with that probability. The share counts cells by their
+    nuclei, see `leuko.cells.blast_share`.
     """
-    inside, differences, scores, ill = [], [], [], []
+    inside, differences, found_kinds, kinds = [], [], [], []
     for smear, share in drawn_fields():
         segmentation = segment(smear.image)
         if not segmentation.reliable:
             continue
-        found = Field.of(smear.image, segmentation).counts.blast_share
-        if found is None or found.share is None:
-            continue
-        low, high = found.interval
-        inside.append(low <= share <= high)
-        differences.append(found.share - share)
-        scores.append(found.share)
-        ill.append(share > 0.5)
+        field = Field.of(smear.image, segmentation)
+        for row, label in enumerate(field.table["id"]):
+            if kind := true_kind(smear.white_cells, smear.kinds, segmentation.white_cells == label):
+                kinds.append(KINDS.index(kind))
+                found_kinds.append(field.kinds.probabilities[row])
+        found = field.counts.blast_share
+        if found is not None and found.share is not None:
+            low, high = found.interval
+            inside.append(low <= share <= high)
+            differences.append(found.share - share)
     return {
         "fields": len(inside),
         "fields without a share": STYLES * FIELDS_A_STYLE - len(inside),
         "interval holds the slide's share": clopper_pearson_interval(float(np.mean(inside)), len(inside)),
         "mean difference of the share": float(np.mean(differences)),
-        "auc of over half": float(roc_auc_score(ill, scores)),
+        "confusion": figures.confusion(np.stack(found_kinds), np.array(kinds)),
     }
 
 

@@ -13,7 +13,6 @@ from PIL import Image
 from scipy.special import softmax
 
 from leuko.cells.features.morphology import Measurements
-from leuko.cells.kinds import CellKinds, classify
 from leuko.cells.kinds.model import KindModel
 from leuko.cells.segmentation import DEFAULT_METHOD, Segmentation, segment
 from leuko.decision import cell_score
@@ -45,7 +44,6 @@ class ClassificationResult:
         segmentation: the cells; None if they were not segmented, as in an image that is not good enough.
         field_of_view: the disc of an eyepiece, which is all that the network saw; None where it saw the whole image.
         measurements: of the cells; None without a segmentation.
-        kinds: of the cells; None where they were not segmented, or not reliably.
     """
 
     finding: Finding
@@ -54,7 +52,6 @@ class ClassificationResult:
     segmentation: Segmentation | None
     field_of_view: FieldOfView | None
     measurements: Measurements | None = None
-    kinds: CellKinds | None = None
 
 
 class Classifier:
@@ -141,19 +138,16 @@ class Classifier:
         elif segmentation is None:
             segmentation = segment(image, method, um_per_px)
         measurements = Measurements(segmentation) if segmentation else None
-        kinds = None
-        if segmentation and segmentation.reliable:
-            kinds = classify(image, segmentation, self.kind_model)
         output = running.result()
         probabilities = softmax(output.logits.astype(np.float64))
         view = field_of_view.find(image)
         verdict = self._decide(
-            view.size if view else image.shape, probabilities, output.features, measurements, kinds, quality
+            view.size if view else image.shape, probabilities, output.features, measurements, quality
         )
         by_label = dict(zip(self.labels, map(float, probabilities), strict=True))
         notes = cell_score.scale_notes(segmentation) if segmentation else ()
         finding = Finding.of(by_label, self.model.metadata.positive, verdict, quality, self._signature(), notes)
-        return ClassificationResult(finding, verdict, output, segmentation, view, measurements, kinds)
+        return ClassificationResult(finding, verdict, output, segmentation, view, measurements)
 
     def explain(self, image: np.ndarray, label: str | None = None) -> np.ndarray:
         """Grad-CAM of one image; only the network is run.
@@ -247,7 +241,6 @@ class Classifier:
         probabilities: np.ndarray,
         features: np.ndarray,
         measurements: Measurements | None,
-        kinds: CellKinds | None,
         quality: Quality,
     ) -> Verdict:
         metadata = self.model.metadata
@@ -255,7 +248,7 @@ class Classifier:
         network = score = None
         if metadata.positive:  # without them, neither network nor cells can speak of leukaemia
             network = float(leukaemia_probability(probabilities, self.labels, metadata.positive))
-            score = cell_score.score_field(measurements, kinds) if measurements else None
+            score = cell_score.score_field(segmentation, measurements) if segmentation else None
         reason = ood_reason(
             metadata.ood_detector,
             features,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leuko.cells.kinds.names import BLAST, KINDS, NORMAL_KINDS
+from leuko.cells.kinds.names import KINDS, NORMAL_KINDS
 from leuko.training.kinds.cells import BENIGN, DRAWN, LABELS, MALIGNANT, Cells
 
 LYMPHOCYTE = "lymphocyte"
@@ -54,7 +54,7 @@ class Sampler:
         self._shares = counts**laboratory_power / (counts**laboratory_power).sum()
         pools = [np.flatnonzero(drawn & (self.codes == code)) for code in range(len(KINDS))]
         self._drawn_normal = [pool for pool in pools[: len(NORMAL_KINDS)] if len(pool)]
-        self._drawn_blasts = pools[KINDS.index(BLAST)]
+        self._drawn = [pool for pool in pools if len(pool)]
         self.names, self.laboratories = np.unique(cells.laboratories, return_inverse=True)
         lymphocytes = [
             np.flatnonzero(named & (cells.laboratories == name) & (cells.labels == LYMPHOCYTE)) for name in names
@@ -69,8 +69,8 @@ class Sampler:
 
     @property
     def has_drawn(self) -> bool:
-        """Whether there are drawn cells of normal kinds."""
-        return bool(self._drawn_normal)
+        """Whether there are drawn cells."""
+        return bool(self._drawn)
 
     def named(self, rng: Rng) -> int:
         """A photographed cell of a normal kind."""
@@ -84,11 +84,9 @@ class Sampler:
         return int(rng.choice(self._lymphocytes[int(rng.integers(len(self._lymphocytes)))]))
 
     def drawn(self, rng: Rng, normal: bool) -> int:
-        """A drawn cell: a blast as often as not, or of a normal kind; normal kinds alike."""
-        if not normal and len(self._drawn_blasts) and (rng.random() < 0.5 or not self._drawn_normal):
-            return int(rng.choice(self._drawn_blasts))
-        pool = self._drawn_normal[int(rng.integers(len(self._drawn_normal)))]
-        return int(rng.choice(pool))
+        """A drawn cell of any kind, or of a normal one; kinds alike."""
+        pools = self._drawn_normal if normal else self._drawn
+        return int(rng.choice(pools[int(rng.integers(len(pools)))]))
 
     def of_field(self, rng: Rng, label: str) -> int:
         """A cell of a malignant or benign field."""
