@@ -22,7 +22,7 @@ def rows(results: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if home := results.get("home"):
         seven = home["among the seven normal kinds"]
         yield (
-            f"PBC, {home['cells']} cells, 5 folds by neighbouring files: balanced accuracy among seven kinds",
+            f"PBC, {home['cells']} held-out cells: balanced accuracy among seven kinds",
             _span(seven["balanced_accuracy"]),
         )
         yield "… conformal sets at 95 %: the true kind is inside", _span(home["coverage"]["all"])
