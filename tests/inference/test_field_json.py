@@ -361,7 +361,7 @@ def test_every_cell_has_a_kind_and_the_differential_counts_them(embedded, crowde
     white_cells = sum(each["count"] for each in count.values() if each["share"] is not None)
     assert f"Differential count Of {white_cells} white cell" in page
     kind, most = max(count.items(), key=lambda pair: pair[1]["share"] or 0)
-    assert f"{most['count']} {100 * most['share']:.0f} % {100 * most['interval'][0]:.0f} to" in page, kind
+    assert f"{most['count']} , {100 * most['share']:.0f} % ({100 * most['interval'][0]:.0f} to" in page, kind
 
 
 def test_the_gallery_shows_each_kind_by_itself_the_most_doubtful_first(embedded, crowded):

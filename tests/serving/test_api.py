@@ -25,7 +25,7 @@ from tests import bad_files
 ENDPOINTS = {
     "/classify": ["image", "cells"],
     "/explain": ["image", "class_name", "opacity"],
-    "/analyse_field": ["image", "method"],
+    "/analyse_field": ["image", "method", "count_smudges"],
     "/classify_batch": ["images"],
     "/model_info": [],
 }

@@ -156,7 +156,7 @@ def test_a_cell_is_the_same_in_picture_crops_and_table(visit, tmp_path, field):
     assert chosen() == [[]] * 4
 
     blasts = {n for n, (x, y) in middles.items() if field.kinds[field.white_cells[int(y), int(x)] - 1] == "blast"}
-    suspected = cells.locator(".gallery button").evaluate_all("parts => parts.map(p => p.dataset.cell)")
+    suspected = cells.locator("tbody tr").evaluate_all("parts => parts.map(p => p.dataset.cell)")
     assert set(suspected[:4]) == blasts  # they come first
     cells.get_by_label("white cells").first.uncheck()
     assert not drawn.locator(".white_cells").first.is_visible()

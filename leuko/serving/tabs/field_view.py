@@ -61,14 +61,11 @@ class _CloseUp:
 
 
 @dataclass(frozen=True)
-class _DifferentialTable:
-    """The differential count: the number of white cells, a row of each kind, and what is reported apart.
-
-    A row is a kind, its number, its share and the interval of the share in words; `download` is all of it as CSV.
-    """
+class _Differential:
+    """The differential count: the number of white cells, each kind, what is reported apart, and all of it as CSV."""
 
     white_cells: str
-    rows: tuple[tuple[str, int, str, str], ...]
+    facts: tuple[Fact, ...]
     apart: tuple[str, ...]
     download: Download
 
@@ -81,7 +78,7 @@ class _Counts:
     share: BlastShare | None
     nucleated: str
     notes: list[str]
-    differential: _DifferentialTable | None
+    differential: _Differential | None
     reference_lines: tuple[float, ...] = REFERENCE_LINES
 
 
@@ -198,15 +195,16 @@ def _counts(field: Field, name: str) -> _Counts:
     return _Counts(facts, share, nucleated, notes, _differential(field.differential, name))
 
 
-def _differential(differential: Differential | None, image: str) -> _DifferentialTable | None:
+def _differential(differential: Differential | None, image: str) -> _Differential | None:
     if differential is None or not differential.white_cells:
         return None
-    rows = []
+    facts = []
     for kind, share in differential.shares.items():
         if share and (differential.numbers[kind] or kind in MATURE_KINDS):
-            interval = f"{100 * share['low']:.0f} to {100 * share['high']:.0f} %"
-            name = "unknown" if kind == UNKNOWN else PLURALS[kind]
-            rows.append((name, differential.numbers[kind], f"{100 * share['value']:.0f} %", interval))
+            name = "Unknown" if kind == UNKNOWN else PLURALS[kind].capitalize()
+            low, value, high = (f"{100 * share[end]:.0f}" for end in ("low", "value", "high"))
+            text = f", {value} % ({low} to {high} %)"
+            facts.append(Fact(name, text, strong=str(differential.numbers[kind])))
     apart = tuple(
         f"{differential.numbers[kind]} {PLURALS[kind]} apart from them: {rate:.0f} per 100 white cells"
         for kind, rate in differential.per_100.items()
@@ -215,7 +213,7 @@ def _differential(differential: Differential | None, image: str) -> _Differentia
     download = cell_table.csv_download(
         differential.as_csv(image), image, "differential", "the differential count (CSV)"
     )
-    return _DifferentialTable(with_count(differential.white_cells, "white cell"), tuple(rows), apart, download)
+    return _Differential(with_count(differential.white_cells, "white cell"), tuple(facts), apart, download)
 
 
 def _close_up(field: Field) -> _CloseUp:
