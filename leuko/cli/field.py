@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     masks = PictureFolder(arguments.masks, "field --masks", arguments.overwrite) if arguments.masks else None
     overlays = PictureFolder(arguments.overlay, "field --overlay", arguments.overwrite) if arguments.overlay else None
-    kinds = KindModel.load(arguments.kinds)
+    kinds = KindModel.load(arguments.kinds) if arguments.kinds else None
     folders = [folder for folder in (masks, overlays) if folder]
 
     def analyse(name: str, stem: str, picture: Picture) -> dict[str, Any]:

@@ -60,12 +60,12 @@ class Classifier:
     Attributes:
         model: the loaded model folder.
         runtime: what runs the model.
-        kind_model: what tells kinds of cells apart.
+        kind_model: what tells kinds of cells apart; None: the embedded one, which is loaded when it is needed.
     """
 
     def __init__(self, model: model_folder.Model, kind_model: KindModel | None = None) -> None:
         self.model = model
-        self.kind_model = kind_model or KindModel.embedded()
+        self.kind_model = kind_model
         self.runtime = runtime_of(model)
         self._threads = ThreadPoolExecutor(cores())  # the network runs in one of them while cells are segmented
 
@@ -81,7 +81,7 @@ class Classifier:
             leuko.networks.model_folder.ModelFolderError: the model cannot be served.
             leuko.cells.kinds.model.KindModelError: the kinds cannot be used.
         """
-        classifier = cls(model_folder.load(model), KindModel.load(kinds))
+        classifier = cls(model_folder.load(model), KindModel.load(kinds) if kinds else None)
         try:  # files that do not fit together fail at the first image
             classifier.analyse(np.full((64, 64, 3), 255, np.uint8))
         except model_folder.ModelFolderError:

@@ -64,14 +64,12 @@ class KindModel:
         return cls(KindNetwork.embedded(), Calibration.embedded())
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str] | None) -> KindModel:
-        """A model that `leuko adapt` wrote; without a folder, the embedded one.
+    def load(cls, folder: str | os.PathLike[str]) -> KindModel:
+        """A model that `leuko adapt` wrote.
 
         Raises:
             KindModelError: there is no such model, or it belongs to another network.
         """
-        if folder is None:
-            return cls.embedded()
         file = Path(folder) / FILE
         try:
             stored = json.loads(file.read_text(encoding="utf-8"))
