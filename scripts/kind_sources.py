@@ -13,43 +13,30 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from leuko.networks.model_folder import EMBEDDED
 from leuko.training.kinds.cells import BENIGN, MALIGNANT
+from scripts.segmentation_sources import SPLIT, Row, write_lists
 
 ROOT = Path(__file__).parents[1]
-SPLIT = EMBEDDED / "evaluation" / "split.json"
 COLUMNS = "image", "label", "x", "y", "group"
 BLOCKS, GUARD = 5, 10  # blocks a class; files left out on either side of a border between two
 PBC = {
     "basophil": "basophil", "eosinophil": "eosinophil", "erythroblast": "erythroblast", "ig": "immature_granulocyte",
     "lymphocyte": "lymphocyte", "monocyte": "monocyte", "neutrophil": "neutrophil",
 }  # fmt: skip
-Row = dict[str, Path | str]
 
 
 def main(data: Path, output: Path) -> None:
-    output.mkdir(parents=True, exist_ok=True)
-    for name, rows in (
-        ("pbc", pbc(data / "pbc")),
-        ("bccd", read_by_eye("bccd_kinds.csv", data / "bccd" / "JPEGImages")),
-        ("raabin", read_by_eye("raabin_kinds.csv", data / "raabin" / "images")),
-        ("aria", aria(data / "aria")),
-    ):
-        with (output / f"{name}.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="")
-            writer.writeheader()
-            for row in rows:
-                writer.writerow(
-                    {
-                        column: os.path.relpath(value, output) if isinstance(value, Path) else value
-                        for column, value in row.items()
-                    }
-                )
+    lists = {
+        "pbc": pbc(data / "pbc"),
+        "bccd": read_by_eye("bccd_kinds.csv", data / "bccd" / "JPEGImages"),
+        "raabin": read_by_eye("raabin_kinds.csv", data / "raabin" / "images"),
+        "aria": aria(data / "aria"),
+    }
+    write_lists(output, COLUMNS, lists)
 
 
 def pbc(folder: Path) -> Iterable[Row]:

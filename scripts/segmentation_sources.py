@@ -13,7 +13,7 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -25,16 +25,22 @@ NO_WHITE_CELL = "platelet"  # the kind of PBC that has none in the middle
 
 
 def main(data: Path, output: Path) -> None:
+    lists = {
+        "bccd": bccd(data / "bccd"),
+        "raabin": raabin(data / "raabin"),
+        "chula": chula(data / "chula"),
+        "pbc": pbc(data / "pbc"),
+        "aria": aria(data / "aria"),
+    }
+    write_lists(output, COLUMNS, lists)
+
+
+def write_lists(output: Path, columns: Sequence[str], lists: Mapping[str, Iterable[Row]]) -> None:
+    """Write `NAME.csv` for each list; paths become relative to the folder."""
     output.mkdir(parents=True, exist_ok=True)
-    for name, rows in (
-        ("bccd", bccd(data / "bccd")),
-        ("raabin", raabin(data / "raabin")),
-        ("chula", chula(data / "chula")),
-        ("pbc", pbc(data / "pbc")),
-        ("aria", aria(data / "aria")),
-    ):
+    for name, rows in lists.items():
         with (output / f"{name}.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="")
+            writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
             for row in rows:
                 writer.writerow(

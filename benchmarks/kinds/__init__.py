@@ -2,6 +2,6 @@
 
     python -m benchmarks.kinds ../shared/data --run runs/kinds [--only home jhu …]
 
-`--run` is the folder of `leuko train-kinds` that gave the shipped network: its fold networks judge cells and fields of
-the laboratories that it was trained on. Results go to `benchmarks/results/kinds.json`.
+`--run` is the folder of `leuko train-kinds` that gave the shipped network: its fold networks judge cells of the
+laboratories that it was trained on. Results go to `benchmarks/results/kinds.json`.
 """

@@ -17,11 +17,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.kinds import cells
-from leuko.cells.kinds.crops import SIDE_PX, alone
 from leuko.cells.kinds.names import KINDS
 from leuko.cells.kinds.network import KindNetwork, as_input
 from leuko.stats.proportions import clopper_pearson_interval
-from leuko.training.kinds.cells import SIDE_PX as STORED_PX
 from leuko.training.kinds.cells import Cells
 from leuko.training.kinds.two_views import TwoViewNetwork
 from leuko.training.segmenter.settings import TRUNK
@@ -32,14 +30,12 @@ KIND, A_LABORATORY = "lymphocyte", 40
 def audit(data: Path, run: Path) -> dict[str, Any]:
     """How well a linear classifier tells the laboratory of lymphocytes; chance is 1 of 4."""
     pixels, surroundings, laboratories = [], [], []
-    start = (STORED_PX - SIDE_PX) // 2
-    middle = np.s_[start : start + SIDE_PX, start : start + SIDE_PX]
     rng = np.random.default_rng(0)
     for name in ("pbc", "bccd", "raabin"):
         stored = Cells.read(run / f"{name}.npz")
         for row in rng.permutation(np.flatnonzero(stored.labels == KIND))[:A_LABORATORY]:
-            crop, parts = stored.pixels[row][middle], stored.parts[row][middle]
-            pixels.append(alone(crop, parts))
+            pixels.append(stored.alone(row))
+            crop, parts = stored.middle(row)
             surroundings.append(crop[parts == 0].astype(float))
             laboratories.append(name)
     known = cells.jhu(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class CellKinds:
     sets: np.ndarray
     unlike: bool
 
-    @property
+    @cached_property
     def types(self) -> tuple[str, ...]:
         """The kind of each cell; `unknown` where several are possible, or none."""
         clear = self.sets.sum(axis=1) == 1
@@ -44,7 +45,7 @@ class CellKinds:
         """How likely each cell is a blast: float32, N, 0 to 1."""
         return self.probabilities[:, KINDS.index(BLAST)]
 
-    @property
+    @cached_property
     def doubt(self) -> np.ndarray:
         """How doubtful each cell's kind is: float, N, 0 to 1; one less the probability of the likeliest kind."""
         return 1 - self.probabilities.max(axis=1)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from leuko.cells.kinds import crops
+from leuko.training.stain_changes import mixing, noise_and_jpeg
 
 Rng = np.random.Generator
 
@@ -110,23 +111,14 @@ def _stain(pixels: np.ndarray, parts: np.ndarray, source: np.ndarray, target: np
     gains[1:] = np.exp(strength * PARAMETERS.part * rng.normal(size=(2, 1)))
     density *= cv2.GaussianBlur(gains[parts], (0, 0), 1.0)
     share = rng.uniform(0, 1.2)  # beyond 1: stains between and beyond those that were seen
-    mixing = _mixing(strength, rng) @ ((1 - share) * np.eye(3) + share * stain_map(source, target))
-    density = density @ mixing.T.astype(np.float32)
+    p = PARAMETERS
+    mixed = mixing(strength, p.density, p.channel, p.hue, p.saturation, rng)
+    mixed = mixed @ ((1 - share) * np.eye(3) + share * stain_map(source, target))
+    density = density @ mixed.T.astype(np.float32)
     lamp = np.exp(strength * (rng.uniform(*PARAMETERS.lamp) + PARAMETERS.tint * rng.normal(size=3)))
     gamma = np.exp(strength * PARAMETERS.gamma * rng.uniform(-1, 1))
     light = np.clip(np.exp(-density) * lamp.astype(np.float32), 0, 1)
     return (255 * light**gamma).astype(np.uint8)
-
-
-def _mixing(strength: float, rng: Rng) -> np.ndarray:
-    """How densities mix, 3 × 3: factors of the channels, hue about the grey axis, saturation."""
-    grey = np.full((3, 3), 1 / 3)
-    angle = np.deg2rad(strength * PARAMETERS.hue * rng.uniform(-1, 1))
-    cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
-    turn = np.cos(angle) * np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * grey
-    saturation = np.exp(strength * PARAMETERS.saturation * rng.uniform(-1, 1))
-    factors = strength * (PARAMETERS.density * rng.uniform(-1, 1) + PARAMETERS.channel * rng.normal(size=3))
-    return np.asarray(np.exp(factors)[:, None] * (grey + saturation * (turn - grey)))
 
 
 def _camera(pixels: np.ndarray, rng: Rng) -> np.ndarray:
@@ -142,10 +134,4 @@ def _camera(pixels: np.ndarray, rng: Rng) -> np.ndarray:
         side = int(rng.integers(48, len(pixels)))
         small = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)
         pixels = cv2.resize(small, pixels.shape[:2], interpolation=cv2.INTER_LINEAR)
-    if rng.random() < 0.4:
-        noise = rng.normal(0, PARAMETERS.noise * rng.random() ** 2, (*pixels.shape[:2], 3 if rng.random() < 0.5 else 1))
-        pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
-    if rng.random() < 0.4:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(*PARAMETERS.jpeg))]
-        pixels = np.asarray(cv2.imdecode(cv2.imencode(".jpg", pixels, quality)[1], cv2.IMREAD_COLOR))
-    return pixels
+    return noise_and_jpeg(pixels, PARAMETERS.noise, PARAMETERS.jpeg, rng)

@@ -15,11 +15,9 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, softmax
 
 from leuko.cells.kinds.conformal import Calibration
-from leuko.cells.kinds.crops import SIDE_PX, alone
 from leuko.cells.kinds.names import NORMAL_KINDS
 from leuko.cells.kinds.network import as_input
 from leuko.training.kinds.cells import BENIGN, DRAWN, LABELS, MALIGNANT, Cells
-from leuko.training.kinds.cells import SIDE_PX as STORED_PX
 from leuko.training.kinds.two_views import NOVELTY_DIMENSIONS, TwoViewNetwork
 
 BATCH = 64
@@ -57,12 +55,10 @@ class Judged:
 def judge(network: TwoViewNetwork, cells: Cells) -> Judged:
     """What a network says about cells as they are, alone on white."""
     network.eval()
-    start = (STORED_PX - SIDE_PX) // 2
-    middle = np.s_[start : start + SIDE_PX, start : start + SIDE_PX]
     parts = []
     for first in range(0, len(cells), BATCH):
         rows = range(first, min(first + BATCH, len(cells)))
-        pixels = np.stack([alone(cells.pixels[row][middle], cells.parts[row][middle]) for row in rows])
+        pixels = np.stack([cells.alone(row) for row in rows])
         _, features, novelty = network(torch.from_numpy(as_input(pixels)))
         near, far = features.chunk(2, dim=1)
         outputs = network.normal(near), network.blast_odds(near, far), features, novelty

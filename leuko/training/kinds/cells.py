@@ -65,6 +65,16 @@ class Cells:
         """Some of the cells, by their rows or a mask."""
         return Cells(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
+    def alone(self, row: int) -> np.ndarray:
+        """A cell as the network sees it, alone on white: uint8, 96 × 96 × 3, RGB."""
+        return crops.alone(*self.middle(row))
+
+    def middle(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels and parts of a cell in the side that the network sees."""
+        start = (SIDE_PX - crops.SIDE_PX) // 2
+        window = np.s_[start : start + crops.SIDE_PX, start : start + crops.SIDE_PX]
+        return self.pixels[row][window], self.parts[row][window]
+
     def write(self, file: Path) -> None:
         """Store them in one step."""
         draft = file.with_suffix(".draft.npz")

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -25,14 +23,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from leuko.cells.kinds.names import BLAST, KINDS
 from leuko.cells.kinds.network import as_input
+from leuko.training import fit_loop, fit_state
+from leuko.training.fit_state import Progress
 from leuko.training.kinds.augment import change
 from leuko.training.kinds.cells import BENIGN, LABELS, MALIGNANT, Cells
 from leuko.training.kinds.sampling import Sampler
 from leuko.training.kinds.two_views import FROZEN, WIDTH, TwoViewNetwork
 from leuko.training.kinds.views import SEEN_PX, coarse
-from leuko.training.segmenter import checkpoint
-from leuko.training.segmenter.checkpoint import Progress
-from leuko.training.settings import TrainingError
 
 
 @dataclass(frozen=True)
@@ -117,11 +114,6 @@ class _Steps(Dataset[tuple[np.ndarray, ...]]):
     def _view(self, row: int, rng: np.random.Generator) -> np.ndarray:
         cells = self.sampler.cells
         return change(cells.pixels[row], cells.parts[row], *self.sampler.stains(row, rng), rng)
-
-
-def _start_worker(_: int) -> None:
-    """A worker draws views in one thread: OpenCV's own would compete with those of PyTorch."""
-    cv2.setNumThreads(0)
 
 
 class _Reversed(torch.autograd.Function):
@@ -214,7 +206,7 @@ def fit(
         cells: of all laboratories.
         steps: batches.
         seed: of everything random.
-        state: safetensors file of the run, see `leuko.training.segmenter.checkpoint`.
+        state: safetensors file of the run, see `leuko.training.fit_state`.
         on_message: receives the lines meant for the user.
         parameters: of the fit.
 
@@ -222,7 +214,7 @@ def fit(
         The average of the network's weights over the last steps, in evaluation mode.
 
     Raises:
-        TrainingError: the loss is not finite.
+        leuko.training.settings.TrainingError: the loss is not finite.
     """
     network = network.to(memory_format=torch.channels_last)
     for frozen in network.trunk[: FROZEN + 2]:
@@ -241,46 +233,23 @@ def fit(
     average = copy.deepcopy(network).eval()
     done = Progress(0, {}, {})
     if state.is_file():
-        done = checkpoint.restore(state, network, average, optimiser)
+        done = fit_state.restore(state, network, average, optimiser)
         on_message(f"Continuing from step {done.step}.")
     batches = _Steps(sampler, done.step, steps - done.step, seed, parameters)
-    loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4, worker_init_fn=_start_worker)
+    loader = DataLoader(
+        batches, batch_size=None, num_workers=1, prefetch_factor=4, worker_init_fn=fit_loop.start_worker
+    )
     network.train()
-    start, first = time.monotonic(), done.step
-    sums, losses = done.sums, done.losses
-    for step, batch in enumerate(loader if done.step < steps else (), start=first + 1):
-        for group in optimiser.param_groups:
-            group["lr"] = group["initial_lr"] * _rate(step, steps, parameters.warm_up)
-        total, parts = loss(network, batch, adversary, parameters)
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 2.0)
-        optimiser.step()
-        _move(average, network, min(parameters.average, step / (step + 10)))
-        sums = {name: sums.get(name, 0.0) + value for name, value in parts.items()}
-        if step % parameters.message_every == 0 or step == steps:
-            count = (step - 1) % parameters.message_every + 1
-            losses, sums = {name: value / count for name, value in sums.items()}, {}
-            if not math.isfinite(sum(losses.values())):
-                raise TrainingError("Training diverged (the loss is not finite); try another --seed.")
-            shown = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
-            minutes = (time.monotonic() - start) / (step - first) * (steps - step) / 60
-            on_message(f"Step {step} of {steps}: {shown}; {minutes:.0f} min left.")
-        if step % parameters.checkpoint_every == 0 or step == steps:
-            checkpoint.save(state, network, average, optimiser, Progress(step, sums, losses))
+    fit_loop.run(
+        network,
+        average,
+        optimiser,
+        done,
+        loader if done.step < steps else (),
+        lambda batch: loss(network, batch, adversary, parameters),
+        steps,
+        parameters,
+        state,
+        on_message,
+    )
     return average.eval()
-
-
-def _rate(step: int, steps: int, warm_up: int) -> float:
-    """Learning rate as a share of its maximum at a step, from 1: rises first, then falls as a cosine."""
-    return min(1.0, step / warm_up) * (0.5 + 0.5 * math.cos(math.pi * (step - 1) / steps) + 1e-3)
-
-
-@torch.no_grad()
-def _move(average: torch.nn.Module, network: torch.nn.Module, keep: float) -> None:
-    """Move an average towards the weights of a network; it keeps a share of what it was."""
-    for mean, value in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if mean.dtype.is_floating_point:
-            mean.lerp_(value, 1 - keep)
-        else:
-            mean.copy_(value)

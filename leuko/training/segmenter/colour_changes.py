@@ -14,6 +14,7 @@ import numpy as np
 
 from leuko.cells.segmentation.learned.classes import CLASSES, CYTOPLASM, NUCLEUS, PLATELET, RED_CELL, SMUDGE
 from leuko.training.segmenter.example import UNKNOWN
+from leuko.training.stain_changes import mixing, noise_and_jpeg
 
 Rng = np.random.Generator
 
@@ -114,15 +115,8 @@ def _stain(image: np.ndarray, classes: np.ndarray, rng: Rng) -> np.ndarray:
 
 
 def _mixing(strength: float, rng: Rng) -> np.ndarray:
-    """How densities mix, 3 × 3: factors of the channels, hue about the grey axis, saturation."""
-    grey = np.full((3, 3), 1 / 3)
-    angle = np.deg2rad(strength * PARAMETERS.hue * rng.uniform(-1, 1))
-    cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
-    turn = np.cos(angle) * np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * grey
-    saturation = np.exp(strength * PARAMETERS.saturation * rng.uniform(-1, 1))
-    mix = grey + saturation * (turn - grey)
-    factors = strength * (PARAMETERS.density * rng.uniform(-1, 1) + PARAMETERS.channel * rng.normal(size=3))
-    return (np.exp(factors)[:, None] * mix).astype(np.float32)
+    p = PARAMETERS
+    return mixing(strength, p.density, p.channel, p.hue, p.saturation, rng).astype(np.float32)
 
 
 def _camera(image: np.ndarray, red_diameter: float, rng: Rng) -> np.ndarray:
@@ -138,10 +132,4 @@ def _camera(image: np.ndarray, red_diameter: float, rng: Rng) -> np.ndarray:
     elif chance < 0.5:
         soft = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.6, 1.6))
         image = cv2.addWeighted(image, 1 + (amount := rng.uniform(0.2, 1.2)), soft, -amount, 0)
-    if rng.random() < 0.4:
-        noise = rng.normal(0, PARAMETERS.noise * rng.random() ** 2, (*image.shape[:2], 3 if rng.random() < 0.5 else 1))
-        image = np.clip(image + noise, 0, 255).astype(np.uint8)
-    if rng.random() < 0.4:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(*PARAMETERS.jpeg))]
-        image = np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR))
-    return image
+    return noise_and_jpeg(image, PARAMETERS.noise, PARAMETERS.jpeg, rng)

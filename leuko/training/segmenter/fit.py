@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import copy
-import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch.nn import functional
@@ -17,12 +14,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from leuko.cells.segmentation.learned.classes import CYTOPLASM, NUCLEUS
 from leuko.cells.segmentation.learned.network import GREY, SPREAD
-from leuko.training.segmenter import checkpoint
-from leuko.training.segmenter.checkpoint import Progress
+from leuko.training import fit_loop, fit_state
+from leuko.training.fit_state import Progress
 from leuko.training.segmenter.example import UNKNOWN, Example
 from leuko.training.segmenter.unet import SegmentationUNet
 from leuko.training.segmenter.views import draw
-from leuko.training.settings import TrainingError
 
 
 @dataclass(frozen=True)
@@ -76,11 +72,6 @@ class _Views(Dataset[tuple[np.ndarray, ...]]):
         chosen = self.sources[int(rng.choice(len(self.sources), p=self.shares))]
         view = draw([chosen[int(rng.integers(len(chosen)))] for _ in range(6)], rng)
         return view.image.transpose(2, 0, 1), view.classes, view.offsets, view.diameter
-
-
-def _start_worker(_: int) -> None:
-    """A worker draws views in one thread: OpenCV's own would compete with those of PyTorch."""
-    cv2.setNumThreads(0)
 
 
 def loss(network: SegmentationUNet, batch: Sequence[torch.Tensor]) -> tuple[torch.Tensor, dict[str, float]]:
@@ -138,18 +129,18 @@ def fit(
         weights: how often views are drawn of each.
         steps: batches.
         seed: of everything random.
-        state: safetensors file of the run, see `leuko.training.segmenter.checkpoint`.
+        state: safetensors file of the run, see `leuko.training.fit_state`.
         on_message: receives the lines meant for the user.
 
     Raises:
-        TrainingError: the loss is not finite.
+        leuko.training.settings.TrainingError: the loss is not finite.
     """
     network = network.to(memory_format=torch.channels_last)
     optimiser = _optimiser(network)
     average = copy.deepcopy(network).eval()
     done = Progress(0, {}, {})
     if state.is_file():
-        done = checkpoint.restore(state, network, average, optimiser)
+        done = fit_state.restore(state, network, average, optimiser)
         on_message(f"Continuing from step {done.step}.")
     if done.step == steps:
         return Fitted(average, done.losses)
@@ -162,31 +153,21 @@ def fit(
         seed,
     )
     loader = DataLoader(
-        views, batch_size=PARAMETERS.batch, num_workers=2, prefetch_factor=4, worker_init_fn=_start_worker
+        views, batch_size=PARAMETERS.batch, num_workers=2, prefetch_factor=4, worker_init_fn=fit_loop.start_worker
     )
     network.train()
-    start, first = time.monotonic(), done.step
-    sums, losses = done.sums, done.losses
-    for step, batch in enumerate(loader, start=first + 1):
-        for group in optimiser.param_groups:
-            group["lr"] = group["initial_lr"] * _rate(step, steps)
-        total, parts = loss(network, batch)
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 2.0)
-        optimiser.step()
-        _move(average, network, min(PARAMETERS.average, step / (step + 10)))
-        sums = {name: sums.get(name, 0.0) + value for name, value in parts.items()}
-        if step % PARAMETERS.message_every == 0 or step == steps:
-            count = (step - 1) % PARAMETERS.message_every + 1
-            losses, sums = {name: value / count for name, value in sums.items()}, {}
-            if not math.isfinite(sum(losses.values())):
-                raise TrainingError("Training diverged (the loss is not finite); try another --seed.")
-            shown = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
-            minutes = (time.monotonic() - start) / (step - first) * (steps - step) / 60
-            on_message(f"Step {step} of {steps}: {shown}; {minutes:.0f} min left.")
-        if step % PARAMETERS.checkpoint_every == 0 or step == steps:
-            checkpoint.save(state, network, average, optimiser, Progress(step, sums, losses))
+    losses = fit_loop.run(
+        network,
+        average,
+        optimiser,
+        done,
+        loader,
+        lambda batch: loss(network, batch),
+        steps,
+        PARAMETERS,
+        state,
+        on_message,
+    )
     return Fitted(average, losses)
 
 
@@ -201,18 +182,3 @@ def _optimiser(network: SegmentationUNet) -> torch.optim.Optimizer:
         for parameters, rate in ((decoder, PARAMETERS.rate), (trunk, PARAMETERS.trunk_rate))
     ]
     return torch.optim.AdamW(groups, weight_decay=PARAMETERS.decay)
-
-
-def _rate(step: int, steps: int) -> float:
-    """Learning rate as a share of its maximum at a step, from 1: rises first, then falls as a cosine."""
-    return min(1.0, step / PARAMETERS.warm_up) * (0.5 + 0.5 * math.cos(math.pi * (step - 1) / steps) + 1e-3)
-
-
-@torch.no_grad()
-def _move(average: torch.nn.Module, network: torch.nn.Module, keep: float) -> None:
-    """Move an average towards the weights of a network; it keeps a share of what it was."""
-    for mean, value in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if mean.dtype.is_floating_point:
-            mean.lerp_(value, 1 - keep)
-        else:
-            mean.copy_(value)

@@ -20,7 +20,8 @@ from leuko.data.errors import DataError
 from leuko.networks.model_folder.files import digest as digest_of_file
 from leuko.system import memory
 from leuko.system.about import VERSION
-from leuko.training.segmenter import checkpoint, example
+from leuko.training import fit_state
+from leuko.training.segmenter import example
 from leuko.training.segmenter.export import export
 from leuko.training.segmenter.fit import fit
 from leuko.training.segmenter.make_examples import draw_smears, label_images
@@ -135,7 +136,7 @@ def _train_round(
         sources[DRAWN] = example.read(folder.drawn)
     network = _new_network(settings)
     if earlier:
-        checkpoint.load_average(earlier.state, network)
+        fit_state.load_average(earlier.state, network)
     seed = settings.seed + number - 1
     fitted = fit(network, sources, shares(counts), _steps(settings, number), seed, here.state, on_message)
     export(fitted.network, here.network)
@@ -162,7 +163,7 @@ def _report(settings: Settings, lists: Mapping[str, Sequence[SourceImage]], fold
                 "steps": _steps(settings, number),
                 "lists": {name: here.counts(name) for name in lists},
                 "shares": views,
-                "losses": checkpoint.progress(here.state).losses,
+                "losses": fit_state.progress(here.state).losses,
             }
         )
     return {

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from leuko.training.segmenter import checkpoint, fit, views
+from leuko.training import fit_loop, fit_state
+from leuko.training.segmenter import fit, views
 from leuko.training.segmenter.example import Example
 from leuko.training.segmenter.settings import TRUNK
 from leuko.training.segmenter.unet import SegmentationUNet
@@ -45,7 +46,7 @@ def test_an_interrupted_run_ends_with_the_weights_of_one_that_was_not(tmp_path):
     whole = fitted(tmp_path / "whole.safetensors", 5)
     with pytest.raises(InterruptedRunError):
         fitted(tmp_path / "state.safetensors", 5, interrupt)
-    assert checkpoint.progress(tmp_path / "state.safetensors").step == 2
+    assert fit_state.progress(tmp_path / "state.safetensors").step == 2
     lines = []
     resumed = fitted(tmp_path / "state.safetensors", 5, lines.append)
     assert lines[0] == "Continuing from step 2."
@@ -57,7 +58,7 @@ def test_an_interrupted_run_ends_with_the_weights_of_one_that_was_not(tmp_path):
     done = fitted(tmp_path / "state.safetensors", 5)  # nothing is left to do
     assert done.losses == whole.losses
     again = new()
-    checkpoint.load_average(tmp_path / "state.safetensors", again)
+    fit_state.load_average(tmp_path / "state.safetensors", again)
     for network in (done.network, again):
         assert all(torch.equal(value, theirs[name]) for name, value in network.state_dict().items())
     assert {file.name for file in tmp_path.iterdir()} == {"whole.safetensors", "state.safetensors"}
@@ -78,5 +79,5 @@ def test_the_loss_falls_and_first_blocks_stay_as_they_are(tmp_path, monkeypatch)
 
 
 def test_the_rate_rises_and_falls():
-    rates = [fit._rate(step, 20) for step in range(1, 21)]
+    rates = [fit_loop.rate(step, 20, fit.PARAMETERS.warm_up) for step in range(1, 21)]
     assert rates.index(max(rates)) == 3 and rates[0] < 0.3 and rates[-1] < 0.02

@@ -18,7 +18,8 @@ from leuko.cells.segmentation.learned.classes import CLASSES
 from leuko.cells.segmentation.learned.network import SegmentationNetwork
 from leuko.cli.main import main
 from leuko.data.errors import DataError
-from leuko.training.segmenter import checkpoint, fit, train, views
+from leuko.training import fit_state
+from leuko.training.segmenter import fit, train, views
 from leuko.training.segmenter.train import read_lists, shares
 from leuko.training.segmenter.unet import SegmentationUNet
 from tests.training.segmenter.drawn_lists import smear, write_list
@@ -46,7 +47,7 @@ def run(tmp_path_factory) -> Run:
         patch.setattr(fit, "PARAMETERS", replace(fit.PARAMETERS, batch=2))
         patch.setattr(views, "PARAMETERS", replace(views.PARAMETERS, side=96))
         with pytest.MonkeyPatch.context() as interruption, redirect_stdout(before):
-            interruption.setattr(checkpoint, "load_average", interrupt)
+            interruption.setattr(fit_state, "load_average", interrupt)
             assert main(done.command()) == 130
         with redirect_stdout(after):
             assert main(done.command("--resume")) == 0
@@ -85,7 +86,7 @@ def test_the_folder_holds_no_pickle_and_says_what_the_network_was_trained_on(run
 @pytest.mark.parametrize("size", [(64, 96), (176, 160)])
 def test_the_onnx_file_computes_what_pytorch_computes(run, size):
     network = SegmentationUNet().eval()
-    checkpoint.load_average(run.output / "round-2" / "state.safetensors", network)
+    fit_state.load_average(run.output / "round-2" / "state.safetensors", network)
     pixels = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         expected = network(pixels)
