@@ -1,8 +1,9 @@
 """Calibration of the network of kinds on cells that took no part in its fit.
 
-Every cell is judged by the network of a fold that has not seen its group (cross-conformal prediction, Vovk 2015,
-doi:10.1007/s10472-013-9368-4). From these judgements come the temperature, the conformal scores of each kind, and how
-novel cells look that are of the same laboratories.
+Every cell is judged by a network that has not seen its group (cross-conformal prediction, Vovk 2015,
+doi:10.1007/s10472-013-9368-4) or, as far as other laboratories show its kinds, its laboratory: users are other
+laboratories, too. From these judgements come the temperature, the biases, the conformal scores of each kind, and how
+novel cells look.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from leuko.cells.kinds.conformal import Calibration
 from leuko.cells.kinds.names import NORMAL_KINDS
 from leuko.cells.kinds.network import as_input
 from leuko.training.kinds.cells import BENIGN, DRAWN, LABELS, MALIGNANT, Cells
-from leuko.training.kinds.two_views import NOVELTY_DIMENSIONS, TwoViewNetwork
+from leuko.training.kinds.two_views import NOVELTY_DIMENSIONS, WIDTH, TwoViewNetwork
 
 BATCH = 64
 SHRINKAGE = 0.05  # of the eigenvalues towards their mean, so that directions without spread do not count most
+FEW = 10  # cells of a kind that say little of a laboratory
+FALSE_FORM = 0.02  # of normal cells, that may have the form of a blast
 NOVELTIES = 400  # that are stored: quantiles
 
 
@@ -31,24 +34,32 @@ class Judged:
 
     Attributes:
         logits: float32, N × 7, of the normal kinds in the fine view, before the temperature.
-        odds: float32, N, log-odds of a blast, before their bias.
+        odds, form: float32, N, log-odds of a blast by its contrast and by its form, before their bias.
         features: float32, N × 384.
         novelty: float32, N.
     """
 
     logits: np.ndarray
     odds: np.ndarray
+    form: np.ndarray
     features: np.ndarray
     novelty: np.ndarray
 
-    def probabilities(self, temperature: float, bias: float) -> np.ndarray:
+    def probabilities(self, temperature: float, bias: float, form_bias: float) -> np.ndarray:
         """Of all kinds: float, N × 8, sum 1."""
-        blast = expit(self.odds + bias)
-        return np.column_stack([softmax(self.logits / temperature, axis=1) * (1 - blast[:, None]), blast])
+        none = expit(-self.odds - bias) * expit(-self.form - form_bias)
+        return np.column_stack([softmax(self.logits / temperature, axis=1) * none[:, None], 1 - none])
 
-    def take(self, rows: np.ndarray) -> Judged:
-        """Some of the cells."""
-        return Judged(*(values[rows] for values in vars(self).values()))
+    @classmethod
+    def empty(cls, count: int) -> Judged:
+        """Of so many cells, to be filled by `put`."""
+        shapes = (count, len(NORMAL_KINDS)), (count,), (count,), (count, 2 * WIDTH), (count,)
+        return cls(*(np.full(shape, np.nan, np.float32) for shape in shapes))
+
+    def put(self, rows: np.ndarray, judged: Judged) -> None:
+        """Set some of the cells, by their rows or a mask."""
+        for name, values in vars(judged).items():
+            getattr(self, name)[rows] = values
 
 
 @torch.no_grad()
@@ -61,7 +72,7 @@ def judge(network: TwoViewNetwork, cells: Cells) -> Judged:
         pixels = np.stack([cells.alone(row) for row in rows])
         _, features, novelty = network(torch.from_numpy(as_input(pixels)))
         near, far = features.chunk(2, dim=1)
-        outputs = network.normal(near), network.blast_odds(near, far), features, novelty
+        outputs = network.normal(near), network.blast_odds(near, far), network.form_odds(near), features, novelty
         parts.append([values.numpy() for values in outputs])
     return Judged(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
@@ -101,6 +112,27 @@ def blast_bias(cells: Cells, judged: Judged) -> float:
     return -float(malignant + benign) / 2
 
 
+def form_bias(cells: Cells, judged: Judged) -> float:
+    """The bias of the log-odds by form: in no laboratory do more than `FALSE_FORM` of normal cells exceed 0."""
+    named = _named(cells)
+    bounds = [
+        np.quantile(judged.form[named & (cells.laboratories == name)], 1 - FALSE_FORM)
+        for name in np.unique(cells.laboratories[named])
+    ]
+    return -float(max(bounds))
+
+
+def replaceable(cells: Cells) -> list[str]:
+    """The laboratories that name kinds of cells, and all of whose kinds occur in another laboratory."""
+    named = _named(cells)
+    kinds = {name: set(cells.labels[named & (cells.laboratories == name)]) for name in np.unique(cells.laboratories)}
+    return [
+        name
+        for name, own in kinds.items()
+        if own and own <= set().union(*(others for other, others in kinds.items() if other != name))
+    ]
+
+
 def calibration(cells: Cells, judged: Judged, probabilities: np.ndarray) -> Calibration:
     """The conformal scores of each kind, by the probabilities, float, N × 8.
 
@@ -108,13 +140,32 @@ def calibration(cells: Cells, judged: Judged, probabilities: np.ndarray) -> Cali
     (`contamination`), and so many of those least like blasts are left out.
     """
     named = _named(cells)
-    scores = [np.sort(probabilities[named & (cells.labels == kind), code]) for code, kind in enumerate(NORMAL_KINDS)]
+    scores = []
+    for code, kind in enumerate(NORMAL_KINDS):
+        mine = named & (cells.labels == kind)
+        scores.append(pooled(probabilities[mine, code], cells.laboratories[mine]))
     malignant = np.sort(probabilities[cells.labels == MALIGNANT, -1])
     share = contamination(malignant, probabilities[cells.labels == BENIGN, -1])
     blasts = malignant[round(share * len(malignant)) :]
     quantiles = np.linspace(0, 1, NOVELTIES)
     novelties = np.quantile(judged.novelty[cells.laboratories != DRAWN], quantiles)
     return Calibration((*scores, np.quantile(blasts, quantiles) if len(blasts) > NOVELTIES else blasts), novelties)
+
+
+def pooled(scores: np.ndarray, laboratories: np.ndarray) -> np.ndarray:
+    """Scores in which laboratories count alike: float, sorted.
+
+    The scores of each laboratory are taken at as many quantiles (Dunn, Wasserman & Ramdas 2023, "Distribution-free
+    prediction sets for two-layer hierarchical models"). There are as many of all as independent scores that would be
+    as sure (Kish 1965). Laboratories with under `FEW` cells are left out, unless none has more.
+    """
+    names, counts = np.unique(laboratories, return_counts=True)
+    names, counts = names[counts >= min(FEW, counts.max(initial=0))], counts[counts >= min(FEW, counts.max(initial=0))]
+    if len(names) < 2:
+        return np.sort(scores[np.isin(laboratories, names)])
+    each = round(len(names) / float((1 / counts).sum()))
+    quantiles = np.linspace(0, 1, max(each, 2))
+    return np.sort(np.concatenate([np.quantile(scores[laboratories == name], quantiles) for name in names]))
 
 
 def contamination(mixed: np.ndarray, pure: np.ndarray) -> float:

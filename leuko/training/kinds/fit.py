@@ -1,9 +1,10 @@
 """Fitting the network of kinds: which cells are drawn, the losses of both views, optimiser, schedule, checkpoints.
 
-The normal kinds are learnt in the fine view, from laboratories that name the kinds of cells. Blasts are learnt in the
-coarse view, and above all by the contrast within a laboratory: cells of its malignant fields, most of which are
-blasts, against cells of its benign fields, which are none. Cells of other laboratories are no blasts either; the stain
-of every laboratory is moved to those of the others, so that the laboratory does not tell it.
+The normal kinds are learnt in the fine view, from laboratories that name the kinds of cells, and so is the form of
+drawn blasts against normal cells of any laboratory. In the coarse view blasts are learnt above all by the contrast
+within a laboratory: cells of its malignant fields, most of which are blasts, against cells of its benign fields, which
+are none. Cells of other laboratories are no blasts either; the stain of every laboratory is moved to those of the
+others, so that the laboratory does not tell it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class FitParameters:
         fine, field, named, drawn: cells a step: in the fine view; in the coarse one of fields that are malignant or
             benign, of cells with a kind, and drawn ones.
         laboratory_power: laboratories are drawn by this power of their number of cells, and kinds alike within each.
-        drawn_share: of drawn cells in the fine view.
+        drawn_share: of drawn cells in the fine view; half of these are blasts.
+        form, form_blast: weight of the loss of the form of blasts, and of a blast in it.
         rate, trunk_rate: largest learning rates of the linear layers and of the trunk.
         decay: weight decay.
         warm_up: steps in which the rate grows.
@@ -53,12 +55,14 @@ class FitParameters:
         message_every, checkpoint_every: steps.
     """
 
-    fine: int = 40
-    field: int = 26
-    named: int = 18
-    drawn: int = 6
+    fine: int = 54
+    field: int = 20
+    named: int = 12
+    drawn: int = 4
     laboratory_power: float = 0.5
-    drawn_share: float = 0.08
+    drawn_share: float = 0.16
+    form: float = 0.5
+    form_blast: float = 3.0
     rate: float = 3e-3
     trunk_rate: float = 6e-4
     decay: float = 2e-2
@@ -91,15 +95,13 @@ class _Steps(Dataset[tuple[np.ndarray, ...]]):
         rng = np.random.default_rng([self.seed, self.first + index])
         p, sampler = self.parameters, self.sampler
         fine_rows = [
-            sampler.drawn(rng, normal=True)
-            if sampler.has_drawn and rng.random() < p.drawn_share
-            else sampler.named(rng)
+            sampler.drawn_for_form(rng) if sampler.has_drawn and rng.random() < p.drawn_share else sampler.named(rng)
             for _ in range(p.fine)
         ]
         far_rows = [sampler.of_field(rng, (BENIGN, MALIGNANT)[i % 2]) for i in range(p.field)]
         for _ in range(p.named):
             far_rows.append(sampler.lymphocyte(rng) if rng.random() < p.lymphocytes else sampler.named(rng))
-        far_rows += [sampler.drawn(rng, normal=False) for _ in range(p.drawn if sampler.has_drawn else 0)]
+        far_rows += [sampler.drawn(rng) for _ in range(p.drawn if sampler.has_drawn else 0)]
         seen = SEEN_PX + rng.integers(-6, 9, len(far_rows))
         fine = np.stack([self._view(row, rng) for row in fine_rows])
         far = np.stack([coarse(self._view(row, rng), int(side)) for row, side in zip(far_rows, seen, strict=True)])
@@ -164,7 +166,13 @@ def loss(
     """The loss of a batch, and its parts."""
     fine, fine_codes, far, far_codes, elsewhere, laboratories = batch
     near = network.dropout(network.features(fine))
-    kinds = functional.cross_entropy(network.normal(near), fine_codes, label_smoothing=parameters.smoothing)
+    drawn_blast = fine_codes == KINDS.index(BLAST)
+    kinds = functional.cross_entropy(
+        network.normal(near)[~drawn_blast], fine_codes[~drawn_blast], label_smoothing=parameters.smoothing
+    )
+    form = functional.binary_cross_entropy_with_logits(
+        network.form_odds(near), drawn_blast.float(), pos_weight=torch.tensor(parameters.form_blast)
+    )
     away = network.dropout(network.features(far))
     logs = network.all(away).log_softmax(dim=1)
     blast, none = logs[:, -1], logs[:, :-1].logsumexp(dim=1)
@@ -180,13 +188,20 @@ def loss(
     )
     weight = torch.where(elsewhere, parameters.elsewhere, 1.0)[named]
     told = -(weight * torch.where(is_blast, blast, none)[named]).mean()
-    total = kinds + contrast + 0.5 * among + 0.5 * told
+    total = kinds + contrast + 0.5 * among + 0.5 * told + parameters.form * form
     named_laboratory = torch.zeros(())
     if parameters.adversary:
         lymphoid = benign | (far_codes == KINDS.index("lymphocyte"))
         named_laboratory = adversary(away[lymphoid], laboratories[lymphoid], parameters.adversary)
         total = total + named_laboratory
-    parts = {"laboratory": named_laboratory, "kinds": kinds, "contrast": contrast, "coarse": among, "elsewhere": told}
+    parts = {
+        "laboratory": named_laboratory,
+        "kinds": kinds,
+        "form": form,
+        "contrast": contrast,
+        "coarse": among,
+        "elsewhere": told,
+    }
     return total, {name: float(part.detach()) for name, part in parts.items()}
 
 
@@ -222,7 +237,7 @@ def fit(
     trunk = [p for p in network.trunk.parameters() if p.requires_grad]
     sampler = Sampler(cells, parameters.laboratory_power)
     adversary = Adversary(len(sampler.names))
-    layers = [*network.normal.parameters(), *network.all.parameters(), *adversary.parameters()]
+    layers = [p for part in (network.normal, network.form, network.all, adversary) for p in part.parameters()]
     optimiser = torch.optim.AdamW(
         [
             {"params": layers, "lr": parameters.rate, "initial_lr": parameters.rate},

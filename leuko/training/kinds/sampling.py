@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leuko.cells.kinds.names import KINDS, NORMAL_KINDS
+from leuko.cells.kinds.names import BLAST, KINDS, NORMAL_KINDS
 from leuko.training.kinds.cells import BENIGN, DRAWN, LABELS, MALIGNANT, Cells
 
 LYMPHOCYTE = "lymphocyte"
@@ -54,6 +54,7 @@ class Sampler:
         self._shares = counts**laboratory_power / (counts**laboratory_power).sum()
         pools = [np.flatnonzero(drawn & (self.codes == code)) for code in range(len(KINDS))]
         self._drawn_normal = [pool for pool in pools[: len(NORMAL_KINDS)] if len(pool)]
+        self._drawn_blasts = pools[KINDS.index(BLAST)]
         self._drawn = [pool for pool in pools if len(pool)]
         self.names, self.laboratories = np.unique(cells.laboratories, return_inverse=True)
         lymphocytes = [
@@ -83,10 +84,15 @@ class Sampler:
             return self.named(rng)
         return int(rng.choice(self._lymphocytes[int(rng.integers(len(self._lymphocytes)))]))
 
-    def drawn(self, rng: Rng, normal: bool) -> int:
-        """A drawn cell of any kind, or of a normal one; kinds alike."""
-        pools = self._drawn_normal if normal else self._drawn
-        return int(rng.choice(pools[int(rng.integers(len(pools)))]))
+    def drawn(self, rng: Rng) -> int:
+        """A drawn cell; kinds alike."""
+        return int(rng.choice(self._drawn[int(rng.integers(len(self._drawn)))]))
+
+    def drawn_for_form(self, rng: Rng) -> int:
+        """A drawn blast, or as often a drawn cell of a normal kind, kinds alike."""
+        if rng.random() < 0.5 and len(self._drawn_blasts):
+            return int(rng.choice(self._drawn_blasts))
+        return int(rng.choice(self._drawn_normal[int(rng.integers(len(self._drawn_normal)))]))
 
     def of_field(self, rng: Rng, label: str) -> int:
         """A cell of a malignant or benign field."""

@@ -1,12 +1,15 @@
 """Training of the network of kinds: from lists of cells to an ONNX file and its calibration.
 
-A network for each fold of the groups judges the cells that it has not seen; the shipped network is fitted to all cells.
+A network for each fold of the groups judges the cells that it has not seen. Where other laboratories show all kinds of
+a laboratory, its cells are judged by a network that has seen none of them. The shipped network is fitted to all cells.
 Every stage is stored, so that a run can be continued:
 
-run.json                            settings and digests of the lists
-NAME.npz, drawn.npz                 the cells of a list, and of drawn smears
-fold-K.safetensors, fold-K.onnx     the fit without a fold, and its network
-fold-K.npz                          what this network says about the cells of the fold; written last
+run.json                                  settings and digests of the lists
+NAME.npz, drawn.npz                       the cells of a list, and of drawn smears
+fold-K.safetensors, without-NAME.…        the fit without a fold, or without a laboratory
+fold-K-network.safetensors, …             its network
+fold-K.npz, without-NAME.npz              what this network says about the cells that it has not seen; written last
+fold-K.onnx, without-NAME.onnx            this network with the calibration of all
 state.safetensors                   the fit to all cells
 network.onnx, calibration.json, training.json, out_of_fold.npz   the result
 """
@@ -22,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 
 from leuko.data import output_paths
 from leuko.data.errors import DataError
@@ -64,19 +68,26 @@ def train(settings: Settings, on_message: Callable[[str], None] = print) -> Path
     folder = _open_run(settings, on_message)
     cells = _all_cells(settings, on_message)
     folds = fold_of(cells, settings.folds)
-    judged = [_judge_fold(fold, cells, folds, settings, on_message) for fold in range(settings.folds)]
-    rows = np.concatenate([np.flatnonzero(folds == fold) for fold in range(settings.folds)])
-    whole = Judged(*(np.concatenate(values)[rows.argsort()] for values in zip(*map(_values, judged), strict=True)))
+    unseen = {f"fold-{fold}": folds == fold for fold in range(settings.folds)}
+    unseen |= {f"without-{name}": cells.laboratories == name for name in calibrate.replaceable(cells)}
+    whole = Judged.empty(len(cells))
+    for number, (name, rows) in enumerate(unseen.items()):
+        whole.put(rows, judge_unseen(name, rows, cells, settings, settings.seed + number, on_message))
     degree, bias = calibrate.temperature(cells, whole), calibrate.blast_bias(cells, whole)
-    probabilities = whole.probabilities(degree, bias)
+    form_bias = calibrate.form_bias(cells, whole)
+    probabilities = whole.probabilities(degree, bias, form_bias)
     calibrated = calibrate.calibration(cells, whole, probabilities)
     on_message("Fitting to all cells.")
     network = fit(
         _new_network(settings), cells, settings.steps, settings.seed, folder / "state.safetensors", on_message
     )
     calibrate.set_novelty(network, cells, calibrate.judge(network, cells).features)
-    network.temperature.fill_(degree)
-    network.blast_bias.fill_(bias)
+    networks = {name: _stored_network(settings, name) for name in unseen}
+    for name, one in (networks | {"network": network}).items():
+        one.temperature.fill_(degree)
+        one.blast_bias.fill_(bias)
+        one.form_bias.fill_(form_bias)
+        export(one, folder / f"{name}.onnx")
     np.savez(
         folder / OUT_OF_FOLD,
         probabilities=probabilities.astype(np.float32),
@@ -85,8 +96,7 @@ def train(settings: Settings, on_message: Callable[[str], None] = print) -> Path
         **{name: getattr(cells, name) for name in ("labels", "laboratories", "groups", "images")},
     )
     calibrated.write(folder / "calibration.json")
-    export(network, folder / "network.onnx")
-    write_json(folder / "training.json", _report(settings, cells, degree, bias))
+    write_json(folder / "training.json", _report(settings, cells, degree, bias, form_bias))
     on_message(f"Written: {folder / 'network.onnx'}")
     return folder / "network.onnx"
 
@@ -105,10 +115,6 @@ def fold_of(cells: Cells, folds: int) -> np.ndarray:
             raise DataError(f"The list {name} has {len(groups)} groups; {folds} folds need as many.")
         result[rows] = inverse % folds
     return result
-
-
-def _values(judged: Judged) -> list[np.ndarray]:
-    return list(vars(judged).values())
 
 
 def _new_network(settings: Settings) -> TwoViewNetwork:
@@ -160,26 +166,46 @@ def _all_cells(settings: Settings, on_message: Callable[[str], None]) -> Cells:
     return Cells.join(parts)
 
 
-def _judge_fold(
-    fold: int, cells: Cells, folds: np.ndarray, settings: Settings, on_message: Callable[[str], None]
+def judge_unseen(
+    name: str, unseen: np.ndarray, cells: Cells, settings: Settings, seed: int, on_message: Callable[[str], None]
 ) -> Judged:
-    """What a network that has not seen a fold says about its cells."""
-    stored = settings.output / f"fold-{fold}.npz"
+    """What a network says about cells that it was not fitted to.
+
+    Args:
+        name: of the stored network.
+        unseen: bool, N, these cells.
+        cells: all of them.
+        settings: of the run.
+        seed: of everything random.
+        on_message: receives the lines meant for the user.
+    """
+    stored = settings.output / f"{name}.npz"
     if not stored.is_file():
-        on_message(f"Fitting without fold {fold + 1} of {settings.folds}.")
-        known = cells.take(folds != fold)
-        state = settings.output / f"fold-{fold}.safetensors"
-        network = fit(_new_network(settings), known, settings.fold_steps, settings.seed + fold, state, on_message)
+        on_message(f"Fitting the network {name}.")
+        known = cells.take(~unseen)
+        state = settings.output / f"{name}.safetensors"
+        network = fit(_new_network(settings), known, settings.fold_steps, seed, state, on_message)
         calibrate.set_novelty(network, known, calibrate.judge(network, known).features)
-        export(network, settings.output / f"fold-{fold}.onnx")
+        weights = {part: values.contiguous() for part, values in network.state_dict().items()}
+        save_file(weights, _network_file(settings, name))
         draft = stored.with_suffix(".draft.npz")
-        np.savez(draft, **vars(calibrate.judge(network, cells.take(folds == fold))))
+        np.savez(draft, **vars(calibrate.judge(network, cells.take(unseen))))
         draft.replace(stored)
     with np.load(stored) as values:
         return Judged(**values)
 
 
-def _report(settings: Settings, cells: Cells, degree: float, bias: float) -> dict[str, Any]:
+def _network_file(settings: Settings, name: str) -> Path:
+    return settings.output / f"{name}-network.safetensors"
+
+
+def _stored_network(settings: Settings, name: str) -> TwoViewNetwork:
+    network = TwoViewNetwork()
+    network.load_state_dict(load_file(_network_file(settings, name)))
+    return network.eval()
+
+
+def _report(settings: Settings, cells: Cells, degree: float, bias: float, form_bias: float) -> dict[str, Any]:
     """What the network was trained on; without paths and names of files, which may contain patient names."""
     return {
         "lists": {file.stem: {"sha256": _digest(file)} for file in settings.lists},
@@ -190,6 +216,7 @@ def _report(settings: Settings, cells: Cells, degree: float, bias: float) -> dic
         "drawn_smears": settings.drawn,
         "temperature": degree,
         "blast_bias": bias,
+        "form_bias": form_bias,
         "seed": settings.seed,
         "weights": {"name": settings.weights.name, "sha256": digest_of_file(settings.weights)},
         "network": {"sha256": digest_of_file(settings.output / "network.onnx")},

@@ -1,4 +1,4 @@
-"""The network of kinds, to be trained: EfficientNet-Lite0's first stages, shared by two views, and two layers."""
+"""The network of kinds, to be trained: EfficientNet-Lite0's first stages, shared by two views, and three layers."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ class TwoViewNetwork(nn.Module):
     """See the module.
 
     Its buffers are set after the fit, on cells that took no part in it: `temperature` of the normal kinds (Guo et al.
-    2017, arXiv:1706.04599), `blast_bias` of the log-odds of a blast, and what novelty is measured by: `whitening`,
-    384 × D, and `centres`, labels × D.
+    2017, arXiv:1706.04599), `blast_bias` and `form_bias` of the log-odds of a blast by its contrast and by its form,
+    and what novelty is measured by: `whitening`, 384 × D, and `centres`, labels × D.
     """
 
     coarse: torch.Tensor
     temperature: torch.Tensor
     blast_bias: torch.Tensor
+    form_bias: torch.Tensor
     whitening: torch.Tensor
     centres: torch.Tensor
 
@@ -46,10 +47,12 @@ class TwoViewNetwork(nn.Module):
         self.trunk = nn.Sequential(whole.conv_stem, whole.bn1, *whole.blocks[:STAGES])
         self.dropout = nn.Dropout(0.2)
         self.normal = nn.Linear(WIDTH, len(NORMAL_KINDS))
+        self.form = nn.Linear(WIDTH, 1)
         self.all = nn.Linear(WIDTH, len(KINDS))
         self.register_buffer("coarse", torch.from_numpy(coarse_matrix()))
         self.register_buffer("temperature", torch.ones(1))
         self.register_buffer("blast_bias", torch.zeros(1))
+        self.register_buffer("form_bias", torch.zeros(1))
         self.register_buffer("whitening", torch.zeros(2 * WIDTH, NOVELTY_DIMENSIONS))
         self.register_buffer("centres", torch.zeros(len(LABELS), NOVELTY_DIMENSIONS))
 
@@ -82,8 +85,17 @@ class TwoViewNetwork(nn.Module):
         """Float32, B × 192, of float32, B × 3 × side × side."""
         return self.trunk(pixels.contiguous(memory_format=torch.channels_last)).mean(dim=(2, 3))
 
+    def form_odds(self, near: torch.Tensor) -> torch.Tensor:
+        """Log-odds of a blast by its form, float32, B, before `form_bias`, of the features of the fine view, B × 192.
+
+        The form of a blast is learnt from drawn cells: a large nucleus that nearly fills the cell, and fine chromatin.
+        """
+        return self.form(near)[:, 0]
+
     def blast_odds(self, near: torch.Tensor, far: torch.Tensor) -> torch.Tensor:
-        """Log-odds of a blast, float32, B, before `blast_bias`, of the features of both views, B × 192 each.
+        """Log-odds of a blast by its contrast to benign cells, float32, B, before `blast_bias`.
+
+        Of the features of both views, B × 192 each.
 
         The coarse view does not show chromatin. The fine view knows mature lymphocytes, and it recognises no kind well
         where a cell is of none that it has learnt: its energy is high (Liu et al. 2020, arXiv:2010.03759).
@@ -101,13 +113,15 @@ class TwoViewNetwork(nn.Module):
             pixels: float32, B × 3 × 96 × 96, the fine view.
 
         Returns:
-            `probabilities`: float32, B × 8: of a blast by both views, the rest of normal kinds by the fine one.
+            `probabilities`: float32, B × 8. A cell is a blast by its contrast or by its form, as if both erred
+                independently; the rest is of normal kinds, by the fine view.
             `features`: float32, B × 384, of both views.
             `novelty`: float32, B.
         """
         near, far = self.features(pixels), self.features(self.coarse @ pixels @ self.coarse.T)
         kinds = (self.normal(near) / self.temperature).softmax(dim=1)
-        blast = (self.blast_odds(near, far) + self.blast_bias).sigmoid()[:, None]
+        odds = self.blast_odds(near, far) + self.blast_bias, self.form_odds(near) + self.form_bias
+        blast = 1 - ((-odds[0]).sigmoid() * (-odds[1]).sigmoid())[:, None]
         features = torch.cat([near, far], dim=1)
         away = (features @ self.whitening)[:, None] - self.centres
         return torch.cat([kinds * (1 - blast), blast], dim=1), features, away.square().sum(dim=2).amin(dim=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from leuko.cli.main import main
 from leuko.images.synthetic import rendering
 from leuko.training.kinds import fit, train
 from leuko.training.kinds.augment import change, stain_map
-from leuko.training.kinds.calibrate import contamination
+from leuko.training.kinds.calibrate import FALSE_FORM, Judged, contamination, form_bias, pooled, replaceable
 from leuko.training.kinds.cells import Cells, read_cells
 from leuko.training.kinds.export import export
 from leuko.training.kinds.two_views import TwoViewNetwork
@@ -136,6 +136,38 @@ def test_the_share_of_other_cells_in_malignant_fields_is_estimated():
     pure = rng.beta(2, 6, 2000)
     mixed = np.concatenate([rng.beta(2, 6, 300), rng.beta(9, 2, 700)])
     assert contamination(mixed, pure) == pytest.approx(0.3, abs=0.06)
+
+
+def some_cells(labels: dict[str, dict[str, int]]) -> Cells:
+    """Cells of laboratories, so many of each kind; only what is known of them."""
+    rows = [(kind, name) for name, kinds in labels.items() for kind, number in kinds.items() for _ in range(number)]
+    kinds, names = (np.array(column) for column in zip(*rows, strict=True))
+    unused = {field.name: np.zeros(len(rows)) for field in fields(Cells)}
+    return Cells(**unused | {"labels": kinds, "laboratories": names})
+
+
+def test_a_laboratory_is_left_out_where_others_show_all_of_its_kinds():
+    cells = some_cells(
+        {"a": {"neutrophil": 2, "monocyte": 1}, "b": {"neutrophil": 1}, "c": {"malignant": 1}, "drawn": {"blast": 1}}
+    )
+    assert replaceable(cells) == ["b"]
+
+
+def test_laboratories_count_alike_in_the_scores_of_a_kind():
+    scores = np.concatenate([np.full(300, 0.9), np.full(30, 0.1), np.full(2, 0.5)])
+    both = pooled(scores, np.array(["a"] * 300 + ["b"] * 30 + ["c"] * 2))
+    assert (both == 0.1).sum() == (both == 0.9).sum() and 0.5 not in both  # two cells say little of a laboratory
+    assert 30 < len(both) < 120  # not as sure as 330 cells of one laboratory would be
+    assert (pooled(scores[:300], np.array(["a"] * 300)) == scores[:300]).all()
+
+
+def test_hardly_any_normal_cell_of_any_laboratory_has_the_form_of_a_blast():
+    rng = np.random.default_rng(0)
+    cells = some_cells({"a": {"neutrophil": 400}, "b": {"lymphocyte": 400}})
+    judged = Judged.empty(len(cells))
+    judged.form[:] = np.concatenate([rng.normal(-4, 1, 400), rng.normal(-1, 1, 400)])
+    false = judged.form + form_bias(cells, judged) > 0
+    assert false[:400].mean() == 0 and 0 < false[400:].mean() <= FALSE_FORM + 0.005
 
 
 @pytest.mark.parametrize(
