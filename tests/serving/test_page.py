@@ -214,6 +214,23 @@ def test_the_table_is_sorted_and_downloaded_whole(visit, tmp_path, field):
     assert sorted(round(float(row["nucleus_area [µm²]"])) for row in rows) == values
 
 
+def test_the_laboratory_chooses_whether_smudge_cells_are_white_cells(visit, tmp_path):
+    smear = rendering.render(5, width=640, height=480, um_per_px=0.17, white_cells={"neutrophil": 5}, smudges=2)
+    page = visit()
+    upload(page, smear.image, tmp_path / "smudges.png")
+    white_cells = page.locator("#cells .hint:visible", has_text="in brackets the exact 95 % interval")
+    apart = int(re.search(r"Of (\d+)", white_cells.inner_text())[1])
+    rate = page.locator("#cells p:visible", has_text="smudge cells apart from them")
+    smudges = int(rate.inner_text().split()[0])
+    page.get_by_label("Count smudge cells as white cells").check()
+    assert f"Of {apart + smudges} white cells" in white_cells.inner_text() and not rate.count()
+    assert page.locator("#cells dt:visible", has_text="Smudge cells").count() == 2  # among all counts, and in this one
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Download the differential count").locator("visible=true").click()
+    rows = {row["kind"]: row for row in csv.DictReader(io.StringIO(saved.value.path().read_text()))}
+    assert float(rows["smudge"]["share"]) == pytest.approx(smudges / (apart + smudges), abs=1e-3)
+
+
 def test_one_cell_is_not_counted_and_a_field_is(visit):
     page = visit()
     try_example(page, "cell")

@@ -117,6 +117,7 @@ def add(classifier: Classifier, adapted_models: AdaptedModels) -> None:
             return refuse("Not adapted", str(error), *_beginning(messages, _LEFT_OUT))
         finally:
             Path(path).unlink(missing_ok=True)
+        adaptation.classifier.kind_model = classifier.kind_model  # kinds of cells stay those that are served
         adapted_models.keep(request, AdaptedModel(adaptation.classifier, adaptation.zip_file))
         card = status_card(
             "Adapted model in use",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
 from leuko.cells.blast_share import REFERENCE_LINES, BlastShare, with_count
 from leuko.cells.differential import PLURALS, Differential
-from leuko.cells.kinds.names import MATURE_KINDS, UNKNOWN
+from leuko.cells.kinds.names import MATURE_KINDS, SMUDGE, UNKNOWN
 from leuko.cells.overlay import COLOURS
 from leuko.cells.segmentation.result import DOUBTFUL_BELOW, Segmentation
 from leuko.decision.cell_score import scale_notes
@@ -62,8 +62,12 @@ class _CloseUp:
 
 @dataclass(frozen=True)
 class _Differential:
-    """The differential count: the number of white cells, each kind, what is reported apart, and all of it as CSV."""
+    """The differential count: the number of white cells, each kind, what is reported apart, and all of it as CSV.
 
+    `counts_smudges` says whether smudge cells are white cells in it.
+    """
+
+    counts_smudges: bool
     white_cells: str
     facts: tuple[Fact, ...]
     apart: tuple[str, ...]
@@ -78,7 +82,7 @@ class _Counts:
     share: BlastShare | None
     nucleated: str
     notes: list[str]
-    differential: _Differential | None
+    differentials: tuple[_Differential, ...]
     reference_lines: tuple[float, ...] = REFERENCE_LINES
 
 
@@ -192,12 +196,19 @@ def _counts(field: Field, name: str) -> _Counts:
     notes = [sentence for sentence in counts.sentences if sentence not in shown_above]
     notes += [*field.kinds.notes, *(indices.sentences if indices else ())]
     nucleated = with_count(share.nucleated, "nucleated cell") if share else ""
-    return _Counts(facts, share, nucleated, notes, _differential(field.differential, name))
+    return _Counts(facts, share, nucleated, notes, _differentials(field.differential, name))
 
 
-def _differential(differential: Differential | None, image: str) -> _Differential | None:
-    if differential is None or not differential.white_cells:
-        return None
+def _differentials(differential: Differential | None, image: str) -> tuple[_Differential, ...]:
+    """The count with smudge cells apart and, where there are any, with smudge cells among the white cells."""
+    if differential is None:
+        return ()
+    choices = (False, True) if differential.numbers.get(SMUDGE) else (False,)
+    counts = [replace(differential, count_smudges=choice) for choice in choices]
+    return tuple(_differential(count, image) for count in counts if count.white_cells)
+
+
+def _differential(differential: Differential, image: str) -> _Differential:
     facts = []
     for kind, share in differential.shares.items():
         if share and (differential.numbers[kind] or kind in MATURE_KINDS):
@@ -213,7 +224,8 @@ def _differential(differential: Differential | None, image: str) -> _Differentia
     download = cell_table.csv_download(
         differential.as_csv(image), image, "differential", "the differential count (CSV)"
     )
-    return _Differential(with_count(differential.white_cells, "white cell"), tuple(facts), apart, download)
+    white_cells = with_count(differential.white_cells, "white cell")
+    return _Differential(differential.count_smudges, white_cells, tuple(facts), apart, download)
 
 
 def _close_up(field: Field) -> _CloseUp:
