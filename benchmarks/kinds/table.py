@@ -67,20 +67,17 @@ def rows(results: dict[str, Any]) -> Iterator[tuple[str, str]]:
             f"{before['mean']:.2f} ({before['sd']:.2f}), {after['mean']:.2f} ({after['sd']:.2f})",
         )
     if aria := results.get("aria"):
-        for name in ("blast probability", "three figures of nuclei"):
-            yield (
-                f"Aria, {aria['fields']} test fields by their cells, {name}: leukaemia, AUC-ROC",
-                _span(aria[name]["auc"]),
-            )
-            yield "… sensitivity at a specificity of 0.95", _span(aria[name]["sensitivity at 0.95 specificity"])
+        for name in ("blast probabilities", "three figures of nuclei"):
+            each = aria[name]
+            yield f"Aria, {aria['fields']} fields by their cells, {name}: leukaemia, AUC-ROC", _span(each["auc"])
+            yield "… sensitivity at a specificity of 0.95", _span(each["sensitivity at 0.95 specificity"])
+            yield "… decided; wrong of these", f"{_span(each['decided'])}; {_span(each['wrong of decided'])}"
     if drawn := results.get("drawn"):
         yield (
-            f"{drawn['fields']} drawn fields in 50 stains: the slide's share of blasts is in the interval (by nuclei)",
+            f"{drawn['fields']} drawn fields in 50 stains: the slide's share of blasts is in the interval",
             _span(drawn["interval holds the slide's share"]),
         )
         yield "… mean difference of the share", f"{drawn['mean difference of the share']:+.2f}"
-        blasts = drawn["confusion"][-1]
-        yield "… drawn blasts that the network of kinds takes for blasts", f"{blasts[-1]} of {sum(blasts)}"
     if audit := results.get("audit"):
         for name, figure in audit.items():
             if name != "cells":

@@ -18,7 +18,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
 from leuko.cells.kinds.conformal import Calibration
-from leuko.cells.kinds.model import Correction, KindModel
+from leuko.cells.kinds.model import LEAST, Correction, KindModel
 from leuko.cells.kinds.names import KINDS
 from leuko.cells.kinds.network import Look
 
@@ -121,7 +121,7 @@ def fit_correction(cells: LabelledCells, penalty: float) -> Correction:
     """
     shown = np.unique(cells.kinds)
     features = np.concatenate([look.features for look in cells.looks]).astype(float)
-    offsets = np.log(np.maximum(np.concatenate([look.probabilities for look in cells.looks]), 1e-6)).astype(float)
+    offsets = np.log(np.maximum(np.concatenate([look.probabilities for look in cells.looks]), LEAST)).astype(float)
     kinds = np.tile(cells.kinds, len(cells.looks))
     weights = _weights(kinds)
     centre, spread = features.mean(axis=0), features.std(axis=0) + 1e-6

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leuko.cli.options import Subparsers, add_images
+from leuko.cli.options import Subparsers, add_images, add_kinds
 
 if TYPE_CHECKING:
     from leuko.images.decode import Picture
@@ -22,6 +22,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--network-only", action="store_true", help="do not segment cells: several times faster, without their score"
     )
+    add_kinds(parser)
     parser.add_argument("--cam", type=Path, metavar="DIR", help="write Grad-CAM as DIR/STEM.png and DIR/STEM.npy")
     parser.add_argument("--class", dest="label", metavar="NAME", help="class for --cam (default: the most probable)")
     parser.set_defaults(run=run)
@@ -34,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     from leuko.inference.classifier import NO_HEAT_MAP, Classifier
     from leuko.networks import grad_cam
 
-    classifier = Classifier.load(arguments.model)
+    classifier = Classifier.load(arguments.model, arguments.kinds)
     if arguments.label:
         classifier.index(arguments.label)
     if arguments.cam and not classifier.has_heat_maps:

@@ -73,7 +73,7 @@ def fraction(text: str) -> float:
 
 
 def add_kinds(parser: ArgumentParser) -> None:
-    """Which model tells kinds of cells apart."""
+    """Which model tells kinds of cells apart: `classify` and `field`."""
     parser.add_argument(
         "--kinds", type=Path, metavar="DIR", help="kinds of cells that leuko adapt fitted to a laboratory"
     )

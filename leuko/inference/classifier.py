@@ -13,6 +13,7 @@ from PIL import Image
 from scipy.special import softmax
 
 from leuko.cells.features.morphology import Measurements
+from leuko.cells.kinds import CellKinds, classify
 from leuko.cells.kinds.model import KindModel
 from leuko.cells.segmentation import DEFAULT_METHOD, Segmentation, segment
 from leuko.decision import cell_score
@@ -44,6 +45,7 @@ class ClassificationResult:
         segmentation: the cells; None if they were not segmented, as in an image that is not good enough.
         field_of_view: the disc of an eyepiece, which is all that the network saw; None where it saw the whole image.
         measurements: of the cells; None without a segmentation.
+        kinds: of the cells; None where they were not segmented, or not reliably.
     """
 
     finding: Finding
@@ -52,6 +54,7 @@ class ClassificationResult:
     segmentation: Segmentation | None
     field_of_view: FieldOfView | None
     measurements: Measurements | None = None
+    kinds: CellKinds | None = None
 
 
 class Classifier:
@@ -138,16 +141,19 @@ class Classifier:
         elif segmentation is None:
             segmentation = segment(image, method, um_per_px)
         measurements = Measurements(segmentation) if segmentation else None
+        kinds = None
+        if segmentation and segmentation.reliable:
+            kinds = classify(image, segmentation, self.kind_model)
         output = running.result()
         probabilities = softmax(output.logits.astype(np.float64))
         view = field_of_view.find(image)
         verdict = self._decide(
-            view.size if view else image.shape, probabilities, output.features, measurements, quality
+            view.size if view else image.shape, probabilities, output.features, measurements, kinds, quality
         )
         by_label = dict(zip(self.labels, map(float, probabilities), strict=True))
         notes = cell_score.scale_notes(segmentation) if segmentation else ()
         finding = Finding.of(by_label, self.model.metadata.positive, verdict, quality, self._signature(), notes)
-        return ClassificationResult(finding, verdict, output, segmentation, view, measurements)
+        return ClassificationResult(finding, verdict, output, segmentation, view, measurements, kinds)
 
     def explain(self, image: np.ndarray, label: str | None = None) -> np.ndarray:
         """Grad-CAM of one image; only the network is run.
@@ -241,6 +247,7 @@ class Classifier:
         probabilities: np.ndarray,
         features: np.ndarray,
         measurements: Measurements | None,
+        kinds: CellKinds | None,
         quality: Quality,
     ) -> Verdict:
         metadata = self.model.metadata
@@ -248,7 +255,7 @@ class Classifier:
         network = score = None
         if metadata.positive:  # without them, neither network nor cells can speak of leukaemia
             network = float(leukaemia_probability(probabilities, self.labels, metadata.positive))
-            score = cell_score.score_field(segmentation, measurements) if segmentation else None
+            score = cell_score.score_field(measurements, kinds) if measurements else None
         reason = ood_reason(
             metadata.ood_detector,
             features,

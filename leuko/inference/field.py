@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leuko.cells.blast_share import BLAST_THRESHOLD
 from leuko.cells.close_up_detection import is_close_up
 from leuko.cells.counting import Counts, count
 from leuko.cells.differential import Differential
 from leuko.cells.features.catalogue import FEATURES
 from leuko.cells.features.morphology import Measurements
 from leuko.cells.kinds import CellKinds, classify
-from leuko.cells.kinds.model import KindModel
 from leuko.cells.kinds.names import KINDS, UNKNOWN
 from leuko.cells.red_cell_indices import RedCellIndices
 from leuko.cells.red_cell_indices import measure as measure_red_cells
@@ -33,8 +33,6 @@ class Field:
     Attributes:
         segmentation: of the image.
         table: all measurements, see `leuko.cells.features.morphology.Measurements.describe`.
-        blast_likeness: float, N, how much each cell looks like a blast by its nucleus; None without a scale. See
-            `leuko.decision.cell_score.blast_likeness`.
         kinds: of the cells, a row each as in the table.
         counts: of all cells; with the share of blasts if the image is a field whose red cells give the scale.
         differential: of such a field; None of other images.
@@ -44,7 +42,6 @@ class Field:
 
     segmentation: Segmentation
     table: dict[str, np.ndarray]
-    blast_likeness: np.ndarray | None
     kinds: CellKinds
     counts: Counts
     differential: Differential | None
@@ -57,7 +54,7 @@ class Field:
         image: np.ndarray,
         segmentation: Segmentation,
         measurements: Measurements | None = None,
-        kind_model: KindModel | None = None,
+        kinds: CellKinds | None = None,
         count_smudges: bool = False,
     ) -> Field:
         """Measure the cells of an image.
@@ -66,19 +63,15 @@ class Field:
             image: uint8, H × W × 3, RGB.
             segmentation: its segmentation.
             measurements: of the same segmentation, if some were made already; none is made twice.
-            kind_model: what tells kinds apart; None: the embedded one.
+            kinds: of the cells, if they are known already.
             count_smudges: whether smudge cells are white cells in the differential count.
         """
         table = (measurements or Measurements(segmentation)).describe(image)
-        kinds = classify(image, segmentation, kind_model)
-        blast_likeness = cell_score.blast_likeness(table) if segmentation.um_per_px else None
-        if blast_likeness is not None:
-            blast_likeness = np.where(table["lobes"] > 0, np.nan_to_num(blast_likeness), 0.0)
+        kinds = kinds or classify(image, segmentation)
         close_up = is_close_up(segmentation)
         is_field = not close_up and not cell_score.lacks_plausible_red_cells(segmentation)
-        has_share = is_field and blast_likeness is not None
-        blasts = (blast_likeness >= 1).astype(float).tolist() if has_share and blast_likeness is not None else None
-        counts = count(segmentation, blasts)
+        has_share = is_field and segmentation.um_per_px is not None
+        counts = count(segmentation, kinds.blast_probabilities.tolist() if has_share else None)
         indices = measure_red_cells(segmentation, counts) if is_field else None
         differential = None
         if has_share:
@@ -86,13 +79,12 @@ class Field:
             types = [kind for kind, counts_here in zip(kinds.types, counted, strict=True) if counts_here]
             smudges = None if counts.smudge_cells is None else counts.smudge_cells.counted
             differential = Differential.of(types, smudges, count_smudges)
-        return cls(segmentation, table, blast_likeness, kinds, counts, differential, close_up, indices)
+        return cls(segmentation, table, kinds, counts, differential, close_up, indices)
 
     @property
     def order(self) -> np.ndarray:
-        """Rows of the table, the most suspicious first; without a scale, the largest share of nucleus first."""
-        key = self.table["nucleus_share"] if self.blast_likeness is None else self.blast_likeness
-        return np.argsort(-np.nan_to_num(key), kind="stable")
+        """Rows of the table, the most suspicious first."""
+        return np.argsort(-self.kinds.blast_probabilities, kind="stable")
 
     def confidence(self, row: int) -> float | None:
         """How sure it is that a row of the table is one white cell, 0 to 1; None where the method gives none."""
@@ -110,10 +102,10 @@ class Field:
         return {label: reason for reason, ids in by_reason.items() for label in ids}
 
     def blast_like(self, row: int) -> bool | None:
-        """Whether a cell looks like a blast by its nucleus; None where it is unknown."""
-        if self.blast_likeness is None or not self.table["lobes"][row]:
+        """Whether a cell is more likely a blast than not; None where scale or nucleus are unknown."""
+        if self.segmentation.um_per_px is None or not self.table["lobes"][row]:
             return None
-        return bool(self.blast_likeness[row] >= 1)
+        return bool(self.kinds.blast_probabilities[row] >= BLAST_THRESHOLD)
 
     def type(self, row: int) -> str:
         """The kind of a cell, of `leuko.cells.kinds.names`; unknown where it has no nucleus, too."""

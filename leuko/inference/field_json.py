@@ -8,6 +8,7 @@ import numpy as np
 
 from leuko.cells.counting import NOT_COUNTED
 from leuko.cells.features import morphology
+from leuko.cells.kinds import classify
 from leuko.cells.kinds.model import KindModel
 from leuko.cells.kinds.names import SMUDGE
 from leuko.cells.segmentation import Segmentation
@@ -68,7 +69,7 @@ def field(
         )
         unknown["cells"] = []
         return {**start, **NOT_COUNTED, "sentences": list(reasons), **unknown}
-    measured = Field.of(image, segmentation, kind_model=kinds, count_smudges=count_smudges)
+    measured = Field.of(image, segmentation, kinds=classify(image, segmentation, kinds), count_smudges=count_smudges)
     counts = measured.counts.as_json()
     if measured.close_up:
         counts["sentences"].append("The image is a close-up and no field, so there is no share of blasts.")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from leuko.cells.kinds.model import KindModel
 from leuko.cells.segmentation import DEFAULT_METHOD
 from leuko.images.decode import ImageError, pictures
 from leuko.inference.classifier import ClassificationResult, Classifier
@@ -25,14 +24,12 @@ class Analysis:
         heat_maps: for every class, float32 at the feature map's resolution, 0 to 1; empty if the model has none.
         first_class: the class whose heat map is shown first: the predicted one if the network's prediction was used,
             else one that means leukaemia.
-        kind_model: what tells kinds of cells apart; None: the embedded one.
     """
 
     result: ClassificationResult
     image: np.ndarray
     heat_maps: dict[str, np.ndarray]
     first_class: str
-    kind_model: KindModel | None = None
 
     @property
     def finding(self) -> Finding:
@@ -61,7 +58,7 @@ def analyse(classifier: Classifier, source: str | Path, method: str = DEFAULT_ME
         first_class = result.finding.label
     else:
         first_class = (*classifier.model.metadata.positive, *classifier.labels)[0]
-    return Analysis(result, picture.pixels, heat_maps, first_class, classifier.kind_model)
+    return Analysis(result, picture.pixels, heat_maps, first_class)
 
 
 def model_name(model: Mapping[str, str]) -> str:

@@ -54,15 +54,16 @@ def test_before_and_after_are_shown_and_stored(adapted):
     assert "'Plasma_cells' is no kind of cell that is told apart; its 1 image is left out." in printed
 
 
-def test_adapted_kinds_are_used(adapted, tmp_path):
+def test_adapted_kinds_are_used_by_field_and_classify(adapted, tmp_path):
     output, _ = adapted
     smear = rendering.render(77, width=400, height=320, um_per_px=0.2, white_cells={"neutrophil": 4, "monocyte": 2})
     Image.fromarray(smear.image).save(tmp_path / "a.png")
     said = {}
     for name, options in (("as shipped", []), ("adapted", ["--kinds", str(output)])):
-        file = tmp_path / f"{name}.json"
-        assert main(["field", str(tmp_path / "a.png"), "--json", str(file), *options]) == 0
-        said[name] = json.loads(file.read_text())
+        for command in ("field", "classify"):
+            file = tmp_path / f"{name} {command}.json"
+            assert main([command, str(tmp_path / "a.png"), "--json", str(file), *options]) == 0
+        said[name] = json.loads((tmp_path / f"{name} field.json").read_text())
     first, second = (
         [cell["type_probabilities"] for cell in said[name]["cells"] if cell["kind"] == "white_cell"] for name in said
     )

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from leuko.cells.close_up_detection import is_close_up
+from leuko.cells.features.morphology import Measurements
+from leuko.cells.kinds import classify
 from leuko.cells.kinds.names import KINDS
 from leuko.cells.segmentation import Segmentation, segment
 from leuko.decision import cell_score
@@ -228,7 +230,7 @@ def test_cells_that_were_not_reliably_found_are_not_shown(embedded, crowded):
     answer, shown = one_image._result(Analysis(embedded.analyse(crowded, segmentation=found), crowded, {}, "Pre"), "a")
     assert "cells not found" in text(answer) and "The cells were not found reliably" in text(shown)
     assert "What was found is too small for cells." in text(shown) and "Counts" not in text(shown)
-    weighed = cell_score.score_field(found)
+    weighed = cell_score.score_field(Measurements(found), None)
     assert weighed.probability is None and Verdict(POINT, 0.05, "", weighed).decision == "uncertain"
 
 
@@ -286,7 +288,8 @@ def test_a_scale_from_the_file_and_a_scale_that_contradicts_the_red_cells_are_to
     found = segment(bare, um_per_px=0.12)
     assert found.scale_source == "file"
     assert any("the file's metadata" in sentence for sentence in field_json.field("a.png", bare, found)["sentences"])
-    assert cell_score.score_field(found).probability is None  # no smear is known by what a file says of its pixels
+    score = cell_score.score_field(Measurements(found), classify(bare, found))
+    assert score.probability is None  # no smear is known by what a file says of its pixels
 
 
 def single_blast(seed: int) -> np.ndarray:
@@ -311,7 +314,7 @@ def test_a_single_blast_is_cleared_nowhere(embedded, seed):
 def test_a_cell_cut_out_on_black_is_a_close_up(embedded):
     smear = rendering.render(3, width=240, height=240, um_per_px=0.1, white_cells={"blast": 1}, red_cover=0)
     found = replace(segment(smear.image), masked_cell=True, um_per_px=None, scale_source=None)
-    assert is_close_up(found) and cell_score.score_field(found).close_up
+    assert is_close_up(found) and cell_score.score_field(Measurements(found), classify(smear.image, found)).close_up
     said = field_json.field("a.png", smear.image, found)
     assert said["close_up"] is True and said["blast_share"] is None
     assert "close-up" in said["sentences"][-1]

@@ -10,7 +10,7 @@ import numpy as np
 from leuko.cells.kinds import crops
 from leuko.cells.kinds.conformal import EVIDENCE, LEVEL, WIDENED_LEVEL
 from leuko.cells.kinds.model import KindModel
-from leuko.cells.kinds.names import BLAST, KINDS, UNKNOWN
+from leuko.cells.kinds.names import BLAST, KINDS, NORMAL_KINDS, NORMAL_SHARES, UNKNOWN
 from leuko.cells.segmentation import Segmentation
 
 UNLIKE = (
@@ -40,10 +40,18 @@ class CellKinds:
         first = self.sets.argmax(axis=1)
         return tuple(KINDS[kind] if sure else UNKNOWN for kind, sure in zip(first, clear, strict=True))
 
-    @property
+    @cached_property
     def blast_probabilities(self) -> np.ndarray:
-        """How likely each cell is a blast: float32, N, 0 to 1."""
-        return self.probabilities[:, KINDS.index(BLAST)]
+        """How likely each cell is a blast: float32, N, 0 to 1.
+
+        `probabilities` take all normal kinds for equally common. Here they are as common as in blood (`NORMAL_SHARES`;
+        Saerens, Latinne & Decaestecker 2002, doi:10.1162/089976602753284446): that a cell looks a little like a
+        basophil says hardly anything against a blast.
+        """
+        blast = self.probabilities[:, KINDS.index(BLAST)]
+        shares = np.array([NORMAL_SHARES[kind] for kind in NORMAL_KINDS], np.float32)
+        normal = self.probabilities[:, [KINDS.index(kind) for kind in NORMAL_KINDS]] @ shares
+        return blast / np.maximum(blast + len(NORMAL_KINDS) * normal, 1e-12)
 
     @cached_property
     def doubt(self) -> np.ndarray:

@@ -17,6 +17,7 @@ from leuko.cells.kinds.names import KINDS
 from leuko.cells.kinds.network import KindNetwork, Look
 
 FILE = "kinds.json"
+LEAST = 0.01  # probability as shipped that a correction starts from: in another laboratory, none is surer than that
 
 
 class KindModelError(ValueError):
@@ -37,7 +38,7 @@ class Correction:
 
     def apply(self, look: Look) -> Look:
         """The corrected probabilities."""
-        logits = np.log(np.maximum(look.probabilities, 1e-6)) + look.features @ self.weight.T + self.bias
+        logits = np.log(np.maximum(look.probabilities, LEAST)) + look.features @ self.weight.T + self.bias
         return Look(softmax(logits, axis=1).astype(np.float32), look.features, look.novelty)
 
 

@@ -9,6 +9,12 @@ BLAST = "blast"
 MATURE_KINDS = "neutrophil", "lymphocyte", "monocyte", "eosinophil", "basophil"
 NORMAL_KINDS = (*MATURE_KINDS, "immature_granulocyte", "erythroblast")
 KINDS = (*NORMAL_KINDS, BLAST)  # the answers of the network, in its order
+# How common normal kinds are in the blood of adults, about (Bain, *Blood Cells*), with a few of the kinds that only
+# marrow or a left shift shows; sum 1.
+NORMAL_SHARES = {
+    "neutrophil": 0.55, "lymphocyte": 0.3, "monocyte": 0.06, "eosinophil": 0.03, "basophil": 0.01,
+    "immature_granulocyte": 0.02, "erythroblast": 0.03,
+}  # fmt: skip
 SMUDGE = "smudge"
 UNKNOWN = "unknown"
 # Other names of kinds, in the spelling of `kind_of`.

@@ -38,7 +38,7 @@ _DECIMALS = {  # the measurements that the page shows, with as many digits as th
 }
 _MEANINGS = {feature.name: feature.meaning for feature in FEATURES}
 _TYPE = "the kind of cell; unknown where several kinds are possible, or none"
-_BLAST = "a large, solid nucleus that nearly fills the cell"
+_BLAST = "how likely the cell is a blast, 0 to 1"
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class CropGroup:
 class CellTable:
     """What the template `cell_table` shows.
 
-    In the table cells most like a blast come first; in the gallery each kind has a group, unknown cells first.
+    In the table the likeliest blasts come first; in the gallery each kind has a group, unknown cells and blasts first.
     """
 
     has_scale: bool
@@ -120,13 +120,13 @@ def cell_table(image: np.ndarray, field: Field) -> CellTable:
     columns = [
         Column("Cell", "number in the picture; cut: by the border of the image"),
         Column("Kind", _TYPE),
-        Column("Looks like a blast", _BLAST),
+        Column("Blast", _BLAST),
     ]
     if field.segmentation.confidence is not None:
         columns.append(Column("Confidence", "how sure it is that this is one white cell, 0 to 1"))
     columns += [Column(title, _MEANINGS[name], field.unit(name)) for name, (title, _) in _DECIMALS.items()]
     return CellTable(
-        has_scale=field.blast_likeness is not None,
+        has_scale=field.segmentation.um_per_px is not None,
         columns=tuple(columns),
         rows=tuple(_row(field, int(index)) for index in field.order),
         groups=tuple(_groups(image, field)),
@@ -148,7 +148,7 @@ def _groups(image: np.ndarray, field: Field) -> Iterator[CropGroup]:
 
 def measurements(field: Field) -> list[Fact]:
     """The measurements of the first cell alone."""
-    facts = [Fact("Kind", _kind(field, 0), hint=_TYPE), Fact("Looks like a blast", _looks(field, 0), hint=_BLAST)]
+    facts = [Fact("Kind", _kind(field, 0), hint=_TYPE), Fact("Blast", _blast(field, 0), hint=_BLAST)]
     for name, (title, _) in _DECIMALS.items():
         facts.append(Fact(title, f"{_text(field, name, 0)} {field.unit(name)}", hint=_MEANINGS[name]))
     return facts
@@ -205,8 +205,7 @@ def _row(field: Field, index: int) -> Row:
         notes = [field.excluded[number], "not counted"]
     if field.doubtful(index):
         notes.append("doubtful")
-    likeness = -1 if field.blast_likeness is None else field.blast_likeness[index]
-    values = [(_kind(field, index),) * 2, (f"{likeness:.4f}", _looks(field, index))]
+    values = [(_kind(field, index),) * 2, (f"{field.kinds.blast_probabilities[index]:.4f}", _blast(field, index))]
     confidence = field.confidence(index)
     if confidence is not None:
         values.append((f"{confidence:.4f}", f"{confidence:.2f}"))
@@ -231,8 +230,5 @@ def _kind(field: Field, index: int) -> str:
     return f"unknown ({KINDS[int(probabilities.argmax())].replace('_', ' ')} {probabilities.max():.2f})"
 
 
-def _looks(field: Field, index: int) -> str:
-    blast_like = field.blast_like(index)
-    if not field.table["lobes"][index]:
-        return "no nucleus found"
-    return "scale unknown" if blast_like is None else "like a blast" if blast_like else "not like a blast"
+def _blast(field: Field, index: int) -> str:
+    return f"{field.kinds.blast_probabilities[index]:.2f}" if field.table["lobes"][index] else "–"

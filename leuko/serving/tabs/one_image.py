@@ -149,7 +149,7 @@ def _result(analysis: Analysis, name: str) -> tuple[str, str]:
         if result.segmentation and why_none:
             parts.append(field_view.without_cells(why_none, result.segmentation))
         elif result.segmentation:
-            field = Field.of(analysis.image, result.segmentation, result.measurements, analysis.kind_model)
+            field = Field.of(analysis.image, result.segmentation, result.measurements, result.kinds)
             parts.append(field_view.view(analysis.image, field, name, finding))
             content = "a single cell" if field.close_up else "a field"
     parts.append(decision_card.finding_json(finding, name))

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, softmax
+from sklearn.linear_model import LogisticRegression
 
 from leuko.cells.kinds.conformal import Calibration
-from leuko.cells.kinds.names import NORMAL_KINDS
+from leuko.cells.kinds.names import BLAST, NORMAL_KINDS
 from leuko.cells.kinds.network import as_input
 from leuko.training.kinds.cells import BENIGN, DRAWN, LABELS, MALIGNANT, Cells
 from leuko.training.kinds.two_views import NOVELTY_DIMENSIONS, WIDTH, TwoViewNetwork
@@ -24,7 +25,8 @@ from leuko.training.kinds.two_views import NOVELTY_DIMENSIONS, WIDTH, TwoViewNet
 BATCH = 64
 SHRINKAGE = 0.05  # of the eigenvalues towards their mean, so that directions without spread do not count most
 FEW = 10  # cells of a kind that say little of a laboratory
-FALSE_FORM = 0.02  # of normal cells, that may have the form of a blast
+FALSE_FORM = 0.02  # share of other cells that may have the form of a blast
+FORM_STRENGTH = 0.03  # of the logistic regression (inverse of the penalty): chosen by one fold
 NOVELTIES = 400  # that are stored: quantiles
 
 
@@ -92,6 +94,29 @@ def set_novelty(network: TwoViewNetwork, cells: Cells, features: np.ndarray) -> 
     network.centres.copy_(torch.from_numpy(centres @ whitening))
 
 
+def refit_form(network: TwoViewNetwork, cells: Cells, features: np.ndarray) -> None:
+    """Fit the layer of the form of blasts again, to the finished features, N × 384, of the cells of the fit.
+
+    Now cells of benign fields are among those that are no blasts; laboratories count alike. Without drawn blasts, or
+    without other cells, it stays as it is.
+    """
+    blasts = (cells.labels == BLAST) & (cells.laboratories == DRAWN)
+    others = np.isin(cells.labels, (*NORMAL_KINDS, BENIGN))
+    if not blasts.any() or not others.any():
+        return
+    rows = blasts | others
+    weights = np.zeros(len(cells))
+    weights[blasts], weights[others] = 1 / blasts.sum(), _equal_laboratories(cells.laboratories[others])
+    near = features[rows, :WIDTH]
+    centre, spread = near.mean(axis=0), near.std(axis=0) + 1e-6
+    model = LogisticRegression(C=FORM_STRENGTH, max_iter=2000)
+    model.fit((near - centre) / spread, blasts[rows], weights[rows] * rows.sum() / 2)
+    weight = model.coef_[0] / spread
+    with torch.no_grad():
+        network.form.weight.copy_(torch.from_numpy(weight[None]))
+        network.form.bias.fill_(float(model.intercept_[0] - weight @ centre))
+
+
 def temperature(cells: Cells, judged: Judged) -> float:
     """The temperature of the normal kinds that makes the labels of cells likeliest; laboratories count alike."""
     named = _named(cells)
@@ -113,11 +138,14 @@ def blast_bias(cells: Cells, judged: Judged) -> float:
 
 
 def form_bias(cells: Cells, judged: Judged) -> float:
-    """The bias of the log-odds by form: in no laboratory do more than `FALSE_FORM` of normal cells exceed 0."""
-    named = _named(cells)
+    """The bias of the log-odds by form: in no laboratory do more than `FALSE_FORM` of the other cells exceed 0.
+
+    Others are cells of normal kinds, and of benign fields.
+    """
+    others = _named(cells) | (cells.labels == BENIGN)
     bounds = [
-        np.quantile(judged.form[named & (cells.laboratories == name)], 1 - FALSE_FORM)
-        for name in np.unique(cells.laboratories[named])
+        np.quantile(judged.form[others & (cells.laboratories == name)], 1 - FALSE_FORM)
+        for name in np.unique(cells.laboratories[others])
     ]
     return -float(max(bounds))
 

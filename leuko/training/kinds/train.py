@@ -81,7 +81,7 @@ def train(settings: Settings, on_message: Callable[[str], None] = print) -> Path
     network = fit(
         _new_network(settings), cells, settings.steps, settings.seed, folder / "state.safetensors", on_message
     )
-    calibrate.set_novelty(network, cells, calibrate.judge(network, cells).features)
+    _finish(network, cells)
     networks = {name: _stored_network(settings, name) for name in unseen}
     for name, one in (networks | {"network": network}).items():
         one.temperature.fill_(degree)
@@ -185,7 +185,7 @@ def judge_unseen(
         known = cells.take(~unseen)
         state = settings.output / f"{name}.safetensors"
         network = fit(_new_network(settings), known, settings.fold_steps, seed, state, on_message)
-        calibrate.set_novelty(network, known, calibrate.judge(network, known).features)
+        _finish(network, known)
         weights = {part: values.contiguous() for part, values in network.state_dict().items()}
         save_file(weights, _network_file(settings, name))
         draft = stored.with_suffix(".draft.npz")
@@ -193,6 +193,13 @@ def judge_unseen(
         draft.replace(stored)
     with np.load(stored) as values:
         return Judged(**values)
+
+
+def _finish(network: TwoViewNetwork, known: Cells) -> None:
+    """Set what depends on the finished features of the cells of the fit."""
+    features = calibrate.judge(network, known).features
+    calibrate.refit_form(network, known, features)
+    calibrate.set_novelty(network, known, features)
 
 
 def _network_file(settings: Settings, name: str) -> Path:

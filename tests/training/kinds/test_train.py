@@ -19,7 +19,7 @@ from leuko.cli.main import main
 from leuko.images.synthetic import rendering
 from leuko.training.kinds import fit, train
 from leuko.training.kinds.augment import change, stain_map
-from leuko.training.kinds.calibrate import FALSE_FORM, Judged, contamination, form_bias, pooled, replaceable
+from leuko.training.kinds.calibrate import FALSE_FORM, Judged, contamination, form_bias, pooled, refit_form, replaceable
 from leuko.training.kinds.cells import Cells, read_cells
 from leuko.training.kinds.export import export
 from leuko.training.kinds.two_views import TwoViewNetwork
@@ -159,6 +159,20 @@ def test_laboratories_count_alike_in_the_scores_of_a_kind():
     assert (both == 0.1).sum() == (both == 0.9).sum() and 0.5 not in both  # two cells say little of a laboratory
     assert 30 < len(both) < 120  # not as sure as 330 cells of one laboratory would be
     assert (pooled(scores[:300], np.array(["a"] * 300)) == scores[:300]).all()
+
+
+def test_the_form_of_drawn_blasts_is_not_that_of_cells_of_benign_fields():
+    rng = np.random.default_rng(0)
+    cells = some_cells({"a": {"neutrophil": 200}, "c": {"benign": 200}, "drawn": {"blast": 200, "lymphocyte": 200}})
+    network = TwoViewNetwork()
+    features = rng.normal(size=(len(cells), 384)).astype(np.float32)
+    benign, blasts = cells.labels == "benign", cells.labels == "blast"
+    features[benign, 0], features[blasts, 1], features[blasts, 0] = 3, 3, 3
+    network.form.weight.data[:] = torch.eye(192)[:1]  # benign cells look like blasts to the layer that was learnt
+    refit_form(network, cells, features)
+    with torch.no_grad():
+        odds = network.form_odds(torch.from_numpy(features[:, :192])).numpy()
+    assert (odds[blasts] > 0).mean() > 0.95 and (odds[~blasts] < 0).mean() > 0.95
 
 
 def test_hardly_any_normal_cell_of_any_laboratory_has_the_form_of_a_blast():
