@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from leuko.cells.features.morphology import Measurements
 from leuko.cells.red_cell_size import RED_CELL_AREA_UM2
 from leuko.cells.segmentation import Segmentation
-from leuko.decision.cell_score import CellScore, counted_rows
+from leuko.decision.cell_score import CellScore, counted_rows, score_bounds
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,20 @@ BLAST_CRITERIA = BlastCriteria()
 
 NUCLEUS_SHARE_RANGE = (0.3, 0.9)  # of the cell's area, that a typical nucleus takes up; beyond lie errors
 EXTRA_RED_CELLS = 20.0  # added to the red cells of a field, so that small fields do not become dense ones
+MAX_SHARE_WITHOUT = 0.6  # of blast-like cells in fields without leukaemia, at most
 WEIGHTS, BIAS = (0.932, 1.201, 1.725), 2.404  # logistic regression on the fields that `benchmarks.elsewhere fit` uses
+
+
+class _Score(CellScore):
+    """A score with the bounds of that rule: the share of blast-like cells without leukaemia was taken for 0.6."""
+
+    @property
+    def probability(self) -> float | None:
+        """As of `CellScore`."""
+        if self.score is None:
+            return None
+        low, _ = score_bounds(self.blast_like, self.nucleated)
+        return float(expit(np.clip(self.score, low, self.blast_like * np.log(1 / MAX_SHARE_WITHOUT))))
 
 
 def by_three_figures(score: CellScore, segmentation: Segmentation) -> CellScore:
@@ -46,10 +59,11 @@ def by_three_figures(score: CellScore, segmentation: Segmentation) -> CellScore:
     if score.score is None:
         return score
     measurements = Measurements(segmentation)
-    table = {name: column[counted_rows(measurements)] for name, column in measurements.shapes.items()}
+    rows = counted_rows(measurements)
+    table = {name: column[rows] for name, column in measurements.shapes.items()}
     blast_like = int((blast_likeness(table) >= 1).sum())
     figures = float(BIAS + np.dot(WEIGHTS, score_features(table, segmentation)))
-    return CellScore(score.white_cells, score.nucleated, blast_like, figures)
+    return _Score(score.white_cells, score.nucleated, blast_like, figures)
 
 
 def blast_likeness(table: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -39,6 +39,8 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="folder of leuko train-kinds")
     parser.add_argument("--model", type=Path, default=model_folder.EMBEDDED)
     given = parser.parse_args()
+    if given.what != "scale" and given.run is None:
+        parser.error("fit and measure need --run, the folder of leuko train-kinds")
     data = Data(given.data, given.run)
     if given.what == "fit":
         fit(data)

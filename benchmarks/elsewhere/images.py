@@ -72,7 +72,7 @@ class Data:
 
 
 def restained(data: Data, fields: Sequence[Field], laboratories: Sequence[str]) -> list[Field]:
-    """The fields in the stains of other laboratories by turns: how full of nucleus a cell seems hangs on the stain."""
+    """The fields in the stains of other laboratories by turns: the kinds of cells depend on the stain."""
     looks = [data.look(name) for name in laboratories]
     return [
         field._replace(image=reinhard_normalise(field.image, looks[i % len(looks)])) for i, field in enumerate(fields)

@@ -52,7 +52,8 @@ def measure(data: Data, model: Path) -> dict[str, dict]:
 
 def _measure(classifier: Classifier, fields: Sequence[Field]) -> dict:
     ill = np.array([field.ill for field in fields])
-    by_kinds = {id(field.kinds): Classifier(classifier.model, field.kinds) for field in fields}
+    models = {id(field.kinds): field.kinds for field in fields}
+    by_kinds = {key: Classifier(classifier.model, kinds) for key, kinds in models.items()}
     readings = [by_kinds[id(field.kinds)].analyse(field.image) for field in fields]
     usable = np.array([reading.finding.quality.usable for reading in readings])
     by = {

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+NAMES = {"bccd": "BCCD", "raabin": "Raabin"}
 RESULTS = Path(__file__).parents[1] / "results" / "kinds.json"
 
 
@@ -29,13 +30,13 @@ def rows(results: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if others := results.get("other laboratories"):
         for name, each in others.items():
             yield (
-                f"{name}, odd-numbered images, {each['cells']} cells: balanced accuracy of five mature kinds",
+                f"{NAMES[name]}, odd-numbered images, {each['cells']} cells: balanced accuracy of five mature kinds",
                 _span(each["among all kinds"]["balanced_accuracy"]),
             )
     if left := results.get("left out"):
         for name, each in left.items():
             yield (
-                f"{name}, a network that has seen no image of it, {each['cells']} cells",
+                f"{NAMES[name]}, a network that has seen no image of it, {each['cells']} cells: five mature kinds",
                 _span(each["among all kinds"]["balanced_accuracy"]),
             )
     if jhu := results.get("jhu"):

@@ -29,7 +29,7 @@ def add_parser(subparsers: Subparsers) -> None:
     add_output(parser, "folder for network.onnx, calibration.json, training.json and all stages of the run")
     for option, default, meaning in (
         ("--steps", 1000, "batches"),
-        ("--fold-steps", 800, "batches of the network of each fold"),
+        ("--fold-steps", 800, "batches of the network of each fold or left-out laboratory"),
         ("--folds", 5, "parts of the groups; each is judged by a network that has not seen it"),
     ):
         parser.add_argument(

@@ -25,8 +25,9 @@ from leuko.decision.cell_pooling import log_bayes_factor
 Decision = Literal["suspicious", "not suspicious", "uncertain"]
 CLEAR_ODDS = 3.0  # a probability between odds of 1:3 and 3:1 is no decision, of the cells as of a network
 
-
 # Logistic regression of leukaemia on the logarithm of the Bayes factor: `python -m benchmarks.elsewhere fit` prints it.
+# Its fields are Aria's training part and the even-numbered BCCD fields, half of them in foreign stains, by networks of
+# kinds that have not seen them.
 SLOPE, BIAS = 3.296, -1.883
 
 # Shares of blast-like cells: at least this with leukaemia (WHO 2022, `leuko.cells.blast_share`),

@@ -66,7 +66,8 @@ class Field:
             kinds: of the cells, if they are known already.
             count_smudges: whether smudge cells are white cells in the differential count.
         """
-        table = (measurements or Measurements(segmentation)).describe(image)
+        measurements = measurements or Measurements(segmentation)
+        table = measurements.describe(image)
         kinds = kinds or classify(image, segmentation)
         close_up = is_close_up(segmentation)
         is_field = not close_up and not cell_score.lacks_plausible_red_cells(segmentation)
@@ -75,7 +76,7 @@ class Field:
         indices = measure_red_cells(segmentation, counts) if is_field else None
         differential = None
         if has_share:
-            counted = (table["lobes"] > 0) & ~np.isin(table["id"], counts.white_cells.left_out)
+            counted = cell_score.counted_rows(measurements)
             types = [kind for kind, counts_here in zip(kinds.types, counted, strict=True) if counts_here]
             smudges = None if counts.smudge_cells is None else counts.smudge_cells.counted
             differential = Differential.of(types, smudges, count_smudges)
@@ -83,8 +84,9 @@ class Field:
 
     @property
     def order(self) -> np.ndarray:
-        """Rows of the table, the most suspicious first."""
-        return np.argsort(-self.kinds.blast_probabilities, kind="stable")
+        """Rows of the table, the likeliest blasts first; cells without a nucleus last."""
+        suspicion = np.where(self.table["lobes"] > 0, self.kinds.blast_probabilities, -1.0)
+        return np.argsort(-suspicion, kind="stable")
 
     def confidence(self, row: int) -> float | None:
         """How sure it is that a row of the table is one white cell, 0 to 1; None where the method gives none."""

@@ -56,18 +56,21 @@ def test_before_and_after_are_shown_and_stored(adapted):
 
 def test_adapted_kinds_are_used_by_field_and_classify(adapted, tmp_path):
     output, _ = adapted
-    smear = rendering.render(77, width=400, height=320, um_per_px=0.2, white_cells={"neutrophil": 4, "monocyte": 2})
+    cells = {"neutrophil": 2, "monocyte": 1, "blast": 6}
+    smear = rendering.render(77, width=480, height=400, um_per_px=0.2, white_cells=cells)
     Image.fromarray(smear.image).save(tmp_path / "a.png")
-    said = {}
+    said, by_cells = {}, []
     for name, options in (("as shipped", []), ("adapted", ["--kinds", str(output)])):
         for command in ("field", "classify"):
             file = tmp_path / f"{name} {command}.json"
             assert main([command, str(tmp_path / "a.png"), "--json", str(file), *options]) == 0
         said[name] = json.loads((tmp_path / f"{name} field.json").read_text())
+        by_cells.append(json.loads((tmp_path / f"{name} classify.json").read_text())["evidence"]["cells"])
     first, second = (
         [cell["type_probabilities"] for cell in said[name]["cells"] if cell["kind"] == "white_cell"] for name in said
     )
     assert first and len(first) == len(second) and first != second
+    assert by_cells[0] is not None and by_cells[0] != by_cells[1]
 
 
 def test_a_second_run_replaces_the_first_and_nothing_else(adapted, tmp_path):

@@ -115,8 +115,16 @@ def test_one_white_cell_is_too_little_to_go_by(embedded, kind, seen):
     assert "too few cells to assess the slide" in finding.headline
 
 
-def test_blasts_always_speak_for_leukaemia():
-    assert cell_score.SLOPE > 0
+def test_a_cell_that_is_likelier_a_blast_never_speaks_against_leukaemia():
+    image = field(1, BLASTS)
+    found = segment(image)
+    measurements, kinds = Measurements(found), classify(image, found)
+    scores = []
+    for share in (0.0, 0.3, 0.6, 0.9):
+        likelier = kinds.probabilities * (1 - share)
+        likelier[:, -1] += share
+        scores.append(cell_score.score_field(measurements, replace(kinds, probabilities=likelier)).score)
+    assert scores == sorted(scores) and scores[0] < scores[-1]
 
 
 ILL, WELL, OPEN = cells(9, 8, 3.0), cells(16, 1, -3.5), cells(2, 1, 0.4)

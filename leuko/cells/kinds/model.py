@@ -17,7 +17,8 @@ from leuko.cells.kinds.names import KINDS
 from leuko.cells.kinds.network import KindNetwork, Look
 
 FILE = "kinds.json"
-LEAST = 0.01  # probability as shipped that a correction starts from: in another laboratory, none is surer than that
+# Least probability that a correction starts from: in another laboratory the network is less sure than it says.
+LEAST = 0.01
 
 
 class KindModelError(ValueError):

@@ -38,7 +38,7 @@ _DECIMALS = {  # the measurements that the page shows, with as many digits as th
 }
 _MEANINGS = {feature.name: feature.meaning for feature in FEATURES}
 _TYPE = "the kind of cell; unknown where several kinds are possible, or none"
-_BLAST = "how likely the cell is a blast, 0 to 1"
+_BLAST = "how likely the cell is a blast, 0 to 1, where normal kinds are as common as in blood"
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,9 @@ def _row(field: Field, index: int) -> Row:
         notes = [field.excluded[number], "not counted"]
     if field.doubtful(index):
         notes.append("doubtful")
-    values = [(_kind(field, index),) * 2, (f"{field.kinds.blast_probabilities[index]:.4f}", _blast(field, index))]
+    has_nucleus = field.table["lobes"][index] > 0
+    sort_by = f"{field.kinds.blast_probabilities[index]:.4f}" if has_nucleus else ""
+    values = [(_kind(field, index),) * 2, (sort_by, _blast(field, index))]
     confidence = field.confidence(index)
     if confidence is not None:
         values.append((f"{confidence:.4f}", f"{confidence:.2f}"))

@@ -201,11 +201,10 @@ def _counts(field: Field, name: str) -> _Counts:
 
 def _differentials(differential: Differential | None, image: str) -> tuple[_Differential, ...]:
     """The count with smudge cells apart and, where there are any, with smudge cells among the white cells."""
-    if differential is None:
+    if differential is None or not replace(differential, count_smudges=False).white_cells:
         return ()
     choices = (False, True) if differential.numbers.get(SMUDGE) else (False,)
-    counts = [replace(differential, count_smudges=choice) for choice in choices]
-    return tuple(_differential(count, image) for count in counts if count.white_cells)
+    return tuple(_differential(replace(differential, count_smudges=choice), image) for choice in choices)
 
 
 def _differential(differential: Differential, image: str) -> _Differential:

@@ -26,6 +26,7 @@ BATCH = 64
 SHRINKAGE = 0.05  # of the eigenvalues towards their mean, so that directions without spread do not count most
 FEW = 10  # cells of a kind that say little of a laboratory
 FALSE_FORM = 0.02  # share of other cells that may have the form of a blast
+NO_FORM = -100.0  # bias with which no cell is a blast by its form
 FORM_STRENGTH = 0.03  # of the logistic regression (inverse of the penalty): chosen by one fold
 NOVELTIES = 400  # that are stored: quantiles
 
@@ -48,7 +49,12 @@ class Judged:
     novelty: np.ndarray
 
     def probabilities(self, temperature: float, bias: float, form_bias: float) -> np.ndarray:
-        """Of all kinds: float, N × 8, sum 1."""
+        """Of all kinds: float, N × 8, sum 1.
+
+        Args:
+            temperature: of the normal kinds, above 0.
+            bias, form_bias: of the log-odds by contrast and by form, see `blast_bias` and `form_bias`.
+        """
         none = expit(-self.odds - bias) * expit(-self.form - form_bias)
         return np.column_stack([softmax(self.logits / temperature, axis=1) * none[:, None], 1 - none])
 
@@ -100,7 +106,7 @@ def refit_form(network: TwoViewNetwork, cells: Cells, features: np.ndarray) -> N
     Now cells of benign fields are among those that are no blasts; laboratories count alike. Without drawn blasts, or
     without other cells, it stays as it is.
     """
-    blasts = (cells.labels == BLAST) & (cells.laboratories == DRAWN)
+    blasts = _drawn_blasts(cells)
     others = np.isin(cells.labels, (*NORMAL_KINDS, BENIGN))
     if not blasts.any() or not others.any():
         return
@@ -140,8 +146,10 @@ def blast_bias(cells: Cells, judged: Judged) -> float:
 def form_bias(cells: Cells, judged: Judged) -> float:
     """The bias of the log-odds by form: in no laboratory do more than `FALSE_FORM` of the other cells exceed 0.
 
-    Others are cells of normal kinds, and of benign fields.
+    Others are cells of normal kinds, and of benign fields. Without drawn blasts no cell is a blast by its form.
     """
+    if not _drawn_blasts(cells).any():
+        return NO_FORM
     others = _named(cells) | (cells.labels == BENIGN)
     bounds = [
         np.quantile(judged.form[others & (cells.laboratories == name)], 1 - FALSE_FORM)
@@ -151,13 +159,15 @@ def form_bias(cells: Cells, judged: Judged) -> float:
 
 
 def replaceable(cells: Cells) -> list[str]:
-    """The laboratories that name kinds of cells, and all of whose kinds occur in another laboratory."""
-    named = _named(cells)
-    kinds = {name: set(cells.labels[named & (cells.laboratories == name)]) for name in np.unique(cells.laboratories)}
+    """The laboratories that name kinds of cells, and all of whose labels occur in another photographed laboratory."""
+    named, photographed = _named(cells), cells.laboratories != DRAWN
+    labels = {
+        name: set(cells.labels[cells.laboratories == name]) for name in np.unique(cells.laboratories[photographed])
+    }
     return [
         name
-        for name, own in kinds.items()
-        if own and own <= set().union(*(others for other, others in kinds.items() if other != name))
+        for name in np.unique(cells.laboratories[named]).tolist()
+        if labels[name] <= set().union(*(others for other, others in labels.items() if other != name))
     ]
 
 
@@ -183,12 +193,18 @@ def calibration(cells: Cells, judged: Judged, probabilities: np.ndarray) -> Cali
 def pooled(scores: np.ndarray, laboratories: np.ndarray) -> np.ndarray:
     """Scores in which laboratories count alike: float, sorted.
 
-    The scores of each laboratory are taken at as many quantiles (Dunn, Wasserman & Ramdas 2023, "Distribution-free
-    prediction sets for two-layer hierarchical models"). There are as many of all as independent scores that would be
-    as sure (Kish 1965). Laboratories with under `FEW` cells are left out, unless none has more.
+    The scores of each laboratory are replaced by equally many of their quantiles (Dunn, Wasserman & Ramdas 2023,
+    "Distribution-free prediction sets for two-layer hierarchical models"). There are as many of all as independent
+    scores that would be as sure (Kish 1965). Laboratories with under `FEW` cells are left out where others have more.
+
+    Args:
+        scores: float, N, 0 to 1, of one kind.
+        laboratories: str, N.
     """
     names, counts = np.unique(laboratories, return_counts=True)
-    names, counts = names[counts >= min(FEW, counts.max(initial=0))], counts[counts >= min(FEW, counts.max(initial=0))]
+    enough = counts >= FEW
+    if enough.any():
+        names, counts = names[enough], counts[enough]
     if len(names) < 2:
         return np.sort(scores[np.isin(laboratories, names)])
     each = round(len(names) / float((1 / counts).sum()))
@@ -205,6 +221,11 @@ def contamination(mixed: np.ndarray, pure: np.ndarray) -> float:
     bounds = np.quantile(pure, np.linspace(0.2, 0.95, 16))
     ratios = [(mixed <= bound).mean() / (pure <= bound).mean() for bound in bounds]
     return float(np.clip(min(ratios), 0, 1))
+
+
+def _drawn_blasts(cells: Cells) -> np.ndarray:
+    """Which cells are drawn blasts."""
+    return (cells.labels == BLAST) & (cells.laboratories == DRAWN)
 
 
 def _named(cells: Cells) -> np.ndarray:

@@ -220,7 +220,7 @@ def fit(
         network: to begin with.
         cells: of all laboratories.
         steps: batches.
-        seed: of everything random.
+        seed: of the batches.
         state: safetensors file of the run, see `leuko.training.fit_state`.
         on_message: receives the lines meant for the user.
         parameters: of the fit.

@@ -15,7 +15,7 @@ class Settings:
         lists: CSV files, see `leuko.training.kinds.cells`.
         output: folder of the run.
         steps: batches.
-        fold_steps: batches of the network of each fold.
+        fold_steps: batches of the network of each fold, and of each laboratory that is left out.
         folds: parts of the groups, from 2; each is judged by a network that has not seen it.
         drawn: number of drawn smears.
         weights: safetensors file of the trunk.

@@ -4,13 +4,13 @@ A network for each fold of the groups judges the cells that it has not seen. Whe
 a laboratory, its cells are judged by a network that has seen none of them. The shipped network is fitted to all cells.
 Every stage is stored, so that a run can be continued:
 
-run.json                                  settings and digests of the lists
-NAME.npz, drawn.npz                       the cells of a list, and of drawn smears
-fold-K.safetensors, without-NAME.…        the fit without a fold, or without a laboratory
-fold-K-network.safetensors, …             its network
-fold-K.npz, without-NAME.npz              what this network says about the cells that it has not seen; written last
-fold-K.onnx, without-NAME.onnx            this network with the calibration of all
-state.safetensors                   the fit to all cells
+run.json                              settings and digests of the lists
+NAME.npz, drawn.npz                   the cells of a list, and of drawn smears
+fold-K.safetensors, without-NAME.…    the fit without a fold, or without a laboratory
+fold-K-network.safetensors, …         its network
+fold-K.npz, without-NAME.npz          what this network says about the cells that it has not seen; written last
+fold-K.onnx, without-NAME.onnx        this network with the calibration of all
+state.safetensors                     the fit to all cells
 network.onnx, calibration.json, training.json, out_of_fold.npz   the result
 """
 
@@ -72,7 +72,7 @@ def train(settings: Settings, on_message: Callable[[str], None] = print) -> Path
     unseen |= {f"without-{name}": cells.laboratories == name for name in calibrate.replaceable(cells)}
     whole = Judged.empty(len(cells))
     for number, (name, rows) in enumerate(unseen.items()):
-        whole.put(rows, judge_unseen(name, rows, cells, settings, settings.seed + number, on_message))
+        whole.put(rows, _judge_unseen(name, rows, cells, settings, settings.seed + number, on_message))
     degree, bias = calibrate.temperature(cells, whole), calibrate.blast_bias(cells, whole)
     form_bias = calibrate.form_bias(cells, whole)
     probabilities = whole.probabilities(degree, bias, form_bias)
@@ -137,7 +137,7 @@ def _open_run(settings: Settings, on_message: Callable[[str], None]) -> Path:
     if settings.resume and earlier.is_file():
         refuse_other_run(json.loads(earlier.read_text(encoding="utf-8")), run, "lists", "other lists")
     else:
-        for file in (*folder.glob("*.npz"), *folder.glob("*.safetensors")):
+        for file in (file for ending in ("npz", "safetensors", "onnx") for file in folder.glob(f"*.{ending}")):
             file.unlink()
     write_json(earlier, run)
     return folder
@@ -166,7 +166,7 @@ def _all_cells(settings: Settings, on_message: Callable[[str], None]) -> Cells:
     return Cells.join(parts)
 
 
-def judge_unseen(
+def _judge_unseen(
     name: str, unseen: np.ndarray, cells: Cells, settings: Settings, seed: int, on_message: Callable[[str], None]
 ) -> Judged:
     """What a network says about cells that it was not fitted to.
@@ -176,7 +176,7 @@ def judge_unseen(
         unseen: bool, N, these cells.
         cells: all of them.
         settings: of the run.
-        seed: of everything random.
+        seed: of the batches.
         on_message: receives the lines meant for the user.
     """
     stored = settings.output / f"{name}.npz"

@@ -29,9 +29,9 @@ NOVELTY_DIMENSIONS = 24  # of the features, in which novelty is measured
 class TwoViewNetwork(nn.Module):
     """See the module.
 
-    Its buffers are set after the fit, on cells that took no part in it: `temperature` of the normal kinds (Guo et al.
-    2017, arXiv:1706.04599), `blast_bias` and `form_bias` of the log-odds of a blast by its contrast and by its form,
-    and what novelty is measured by: `whitening`, 384 × D, and `centres`, labels × D.
+    Its buffers are set after the fit. From cells that took no part in it: `temperature` of the normal kinds (Guo et al.
+    2017, arXiv:1706.04599), `blast_bias` and `form_bias` of the log-odds of a blast by its contrast and by its form.
+    From the cells of the fit: what novelty is measured by, `whitening`, 384 × D, and `centres`, labels × D.
     """
 
     coarse: torch.Tensor
@@ -95,10 +95,9 @@ class TwoViewNetwork(nn.Module):
     def blast_odds(self, near: torch.Tensor, far: torch.Tensor) -> torch.Tensor:
         """Log-odds of a blast by its contrast to benign cells, float32, B, before `blast_bias`.
 
-        Of the features of both views, B × 192 each.
-
-        The coarse view does not show chromatin. The fine view knows mature lymphocytes, and it recognises no kind well
-        where a cell is of none that it has learnt: its energy is high (Liu et al. 2020, arXiv:2010.03759).
+        They are of the features of both views, B × 192 each. The coarse view does not show chromatin. The fine view
+        knows mature lymphocytes, and it recognises no kind well where a cell is of none that it has learnt: its energy
+        is high (Liu et al. 2020, arXiv:2010.03759).
         """
         fine, everything = self.normal(near), self.all(far)
         coarse = everything[:, -1] - everything[:, :-1].logsumexp(dim=1)

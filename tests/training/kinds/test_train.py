@@ -30,12 +30,14 @@ OPTIONS = ("--steps", "2", "--fold-steps", "1", "--folds", "2", "--drawn", "12")
 
 
 def lists(root: Path) -> list[str]:
-    """A laboratory of single cells of every normal kind, and one of fields of leukaemia and benign ones."""
-    rows = {"singles": [["image", "label", "x", "y", "group"]], "fields": [["image", "label", "x", "y", "group"]]}
+    """A laboratory of cells of every normal kind, one of a few of these, and one of malignant and benign fields."""
+    rows = {name: [["image", "label", "x", "y", "group"]] for name in ("singles", "fields", "few")}
     for i, kind in enumerate(NORMAL_KINDS * 2):
         smear = rendering.render(i, width=200, height=200, um_per_px=0.2, white_cells={kind: 1}, cut=False)
         Image.fromarray(smear.image).save(root / f"s{i}.png")
         rows["singles"].append([f"s{i}.png", kind, "", "", f"{kind}-{i // len(NORMAL_KINDS)}"])
+        if kind in ("neutrophil", "monocyte"):
+            rows["few"].append([f"s{i}.png", kind, "", "", f"{i}"])
     for i in range(4):
         cells = {"blast": 4} if i % 2 else {"lymphocyte": 4}
         smear = rendering.render(i, width=320, height=320, um_per_px=0.3, white_cells=cells, cut=False)
@@ -78,7 +80,7 @@ def test_a_run_gives_a_network_its_calibration_and_what_it_was_trained_on(run):
     calibration = Calibration.read(run / "calibration.json")
     assert all(len(scores) for scores in calibration.probabilities)
     report = json.loads((run / "training.json").read_text())
-    assert report["folds"] == 2 and set(report["cells"]) == {"singles", "fields", "drawn"}
+    assert report["folds"] == 2 and set(report["cells"]) == {"singles", "fields", "few", "drawn"}
     assert str(run) not in (run / "training.json").read_text()
 
 
@@ -90,6 +92,15 @@ def test_every_cell_is_judged_by_a_network_that_has_not_seen_its_group(run):
         )
         assert len(pairs) == len({pair[:2] for pair in pairs})
         assert set(stored["folds"]) == {0, 1} and np.isfinite(stored["probabilities"]).all()
+
+
+@pytest.mark.slow
+def test_a_laboratory_whose_kinds_others_show_is_judged_by_a_network_without_it(run):
+    for name in ("without-few", "fold-0", "fold-1"):
+        assert KindNetwork(run / f"{name}.onnx").look(np.full((2, 96, 96, 3), 200, np.uint8)).novelty.shape == (2,)
+    assert not (run / "without-singles.onnx").exists()  # nothing else shows all of its kinds
+    with np.load(run / "without-few.npz") as judged:
+        assert len(judged["form"]) == len(Cells.read(run / "few.npz"))
 
 
 def test_the_exported_network_says_what_the_trained_one_says(tmp_path):
@@ -151,6 +162,15 @@ def test_a_laboratory_is_left_out_where_others_show_all_of_its_kinds():
         {"a": {"neutrophil": 2, "monocyte": 1}, "b": {"neutrophil": 1}, "c": {"malignant": 1}, "drawn": {"blast": 1}}
     )
     assert replaceable(cells) == ["b"]
+    with_fields = some_cells({"a": {"neutrophil": 1}, "b": {"neutrophil": 1, "malignant": 1}})
+    assert replaceable(with_fields) == ["a"]  # the other has the only fields of leukaemia
+
+
+def test_without_drawn_blasts_no_cell_is_a_blast_by_its_form():
+    cells = some_cells({"a": {"neutrophil": 50}, "c": {"benign": 50}})
+    judged = Judged.empty(len(cells))
+    judged.form[:], judged.odds[:], judged.logits[:] = 0, -5, 0
+    assert judged.probabilities(1, 0, form_bias(cells, judged))[:, -1].max() < 0.01
 
 
 def test_laboratories_count_alike_in_the_scores_of_a_kind():
@@ -177,11 +197,11 @@ def test_the_form_of_drawn_blasts_is_not_that_of_cells_of_benign_fields():
 
 def test_hardly_any_normal_cell_of_any_laboratory_has_the_form_of_a_blast():
     rng = np.random.default_rng(0)
-    cells = some_cells({"a": {"neutrophil": 400}, "b": {"lymphocyte": 400}})
+    cells = some_cells({"a": {"neutrophil": 400}, "b": {"lymphocyte": 400}, "drawn": {"blast": 400}})
     judged = Judged.empty(len(cells))
-    judged.form[:] = np.concatenate([rng.normal(-4, 1, 400), rng.normal(-1, 1, 400)])
-    false = judged.form + form_bias(cells, judged) > 0
-    assert false[:400].mean() == 0 and 0 < false[400:].mean() <= FALSE_FORM + 0.005
+    judged.form[:] = np.concatenate([rng.normal(middle, 1, 400) for middle in (-4, -1, 4)])
+    found = judged.form + form_bias(cells, judged) > 0
+    assert found[:400].mean() == 0 and 0 < found[400:800].mean() <= FALSE_FORM + 0.005 and found[800:].mean() > 0.9
 
 
 @pytest.mark.parametrize(
