@@ -38,7 +38,7 @@ wheel: .venv/installed-dev
 embedded: .venv/installed-dev build/efficientnet_lite0.safetensors
 	$(BIN)/python -m scripts.train_embedded_model $(DATA)
 
-# Trains the segmentation network again: about two hours on two cores. Interrupted, it goes on where it was.
+# Trains the segmentation network again: about an hour on two cores. Interrupted, it goes on where it was.
 segmenter: DATA = ../shared/data
 segmenter: .venv/installed-dev
 	$(BIN)/python -m scripts.segmentation_sources $(DATA) build/segmentation

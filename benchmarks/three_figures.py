@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
+from leuko.cells.counting import tally_white_cells
 from leuko.cells.features.morphology import Measurements
 from leuko.cells.red_cell_size import RED_CELL_AREA_UM2
 from leuko.cells.segmentation import Segmentation
@@ -54,15 +55,14 @@ class _Score(CellScore):
         return float(expit(np.clip(self.score, low, self.blast_like * np.log(1 / MAX_SHARE_WITHOUT))))
 
 
-def by_three_figures(score: CellScore, segmentation: Segmentation) -> CellScore:
+def by_three_figures(score: CellScore, measurements: Measurements) -> CellScore:
     """The score that the rule gives a field which has a cell-based score; others stay as they are."""
     if score.score is None:
         return score
-    measurements = Measurements(segmentation)
-    rows = counted_rows(measurements)
+    rows = counted_rows(measurements.shapes, tally_white_cells(measurements.segmentation))
     table = {name: column[rows] for name, column in measurements.shapes.items()}
     blast_like = int((blast_likeness(table) >= 1).sum())
-    figures = float(BIAS + np.dot(WEIGHTS, score_features(table, segmentation)))
+    figures = float(BIAS + np.dot(WEIGHTS, score_features(table, measurements.segmentation)))
     return _Score(score.white_cells, score.nucleated, blast_like, figures)
 
 

@@ -10,6 +10,7 @@ from sklearn.metrics import log_loss
 
 from benchmarks.elsewhere.images import LABORATORIES, Data, Field, restained
 from leuko.cells.blast_share import BLAST_THRESHOLD
+from leuko.cells.counting import tally_white_cells
 from leuko.cells.features.morphology import Measurements
 from leuko.cells.kinds import classify
 from leuko.cells.segmentation import segment
@@ -66,4 +67,4 @@ def _blasts(field: Field) -> np.ndarray | None:
     kinds = classify(field.image, found, field.kinds) if found.reliable else None
     if kinds is None or cell_score.score_field(measurements, kinds).probability is None:
         return None
-    return kinds.blast_probabilities[cell_score.counted_rows(measurements)]
+    return kinds.blast_probabilities[cell_score.counted_rows(measurements.shapes, tally_white_cells(found))]

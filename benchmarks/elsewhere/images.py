@@ -33,9 +33,9 @@ class Field(NamedTuple):
 class Data:
     """The images, by what they are used for."""
 
-    def __init__(self, data: Path, run: Path | None) -> None:
+    def __init__(self, data: Path, run: Path) -> None:
         self.data, self.run = data, run
-        self.folds = folds_of(run, "aria") if run else {}
+        self.folds = folds_of(run, "aria")
         self.rows, self.split = learnt(data)
         self.benign = self.rows.class_names.index(BENIGN)
 
@@ -49,21 +49,16 @@ class Data:
             fold = self.folds.get(Path(self.rows.files[row]).name)
             kinds = KindModel.embedded() if part == "test" else None
             if kinds is None and fold is not None:
-                kinds = self._unseeing(f"fold-{fold}")
+                kinds = unseeing_model(self.run, f"fold-{fold}")
             if kinds:
                 yield Field(self.rows.open_image(row), self.rows.labels[row] != self.benign, kinds)
 
     def bccd(self, odd: bool, left_out: bool) -> Iterator[Field]:
         """Healthy fields of another laboratory; the kinds were trained on even-numbered ones, unless it is left out."""
-        kinds = self._unseeing("without-bccd") if left_out else KindModel.embedded()
+        kinds = unseeing_model(self.run, "without-bccd") if left_out else KindModel.embedded()
         for file in sorted((self.data / "bccd" / "JPEGImages").iterdir()):
             if int(file.stem[-5:]) % 2 == odd:
                 yield Field(decode(file), False, kinds)
-
-    def _unseeing(self, name: str) -> KindModel:
-        if self.run is None:
-            raise SystemExit("Give --run: the networks that have not seen some of these images.")
-        return unseeing_model(self.run, name)
 
     def look(self, laboratory: str) -> StainProfile:
         """How a laboratory's images look."""

@@ -82,7 +82,7 @@ def _without_cells(classifier: Classifier, reading: ClassificationResult) -> tup
 def _by_three_figures(reading: ClassificationResult) -> tuple[float, str]:
     """What the rule says that the kinds of cells replaced."""
     cells = reading.verdict.cells
-    return _cells_alone(cells and reading.segmentation and by_three_figures(cells, reading.segmentation))
+    return _cells_alone(cells and reading.measurements and by_three_figures(cells, reading.measurements))
 
 
 def _cells_alone(cells: CellScore | None) -> tuple[float, str]:

@@ -64,8 +64,9 @@ def aria(data: Path, run: Path) -> Figures:
             segmentation = segment(image)
             model = KindModel.embedded() if file.name in test else unseeing_model(run, f"fold-{folds[file.name]}")
             kinds = classify(image, segmentation, model) if segmentation.reliable else None
-            found = cell_score.score_field(Measurements(segmentation), kinds)
-            scores.append((found, by_three_figures(found, segmentation)))
+            measurements = Measurements(segmentation)
+            found = cell_score.score_field(measurements, kinds)
+            scores.append((found, by_three_figures(found, measurements)))
             ill.append(name != "Benign")
             groups.append(f"{name}-{number * 30 // len(files)}")  # stretches of consecutive files
     by = zip(("blast probabilities", "three figures of nuclei"), zip(*scores, strict=True), strict=True)

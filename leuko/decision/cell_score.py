@@ -7,6 +7,7 @@ person, above all of a child, and the haematogones of a recovering marrow look m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import ceil, log
 from typing import Literal
@@ -16,7 +17,7 @@ from scipy.special import expit, rel_entr
 
 from leuko.cells.blast_share import BLAST_THRESHOLD, REFERENCE_LINES, describe_blast_like
 from leuko.cells.close_up_detection import is_close_up
-from leuko.cells.counting import tally_white_cells
+from leuko.cells.counting import Tally, tally_white_cells
 from leuko.cells.features.morphology import Measurements
 from leuko.cells.kinds import CellKinds
 from leuko.cells.segmentation import Segmentation
@@ -137,7 +138,7 @@ def _score_field(measurements: Measurements, kinds: CellKinds | None) -> CellSco
         nucleated = int(np.count_nonzero(np.bincount(segmentation.nuclei.ravel())[1:]))
         reason = "the image shows a single cell and not a field" if nucleated else NO_NUCLEUS
         return CellScore(white_cells, nucleated, 0, None, reason, close_up=True)
-    blasts = kinds.blast_probabilities[counted_rows(measurements)]
+    blasts = kinds.blast_probabilities[counted_rows(measurements.shapes, tally_white_cells(segmentation))]
     number = len(blasts)
     if not number:
         reason = "no white cell with a nucleus was counted" if white_cells else NO_NUCLEUS
@@ -161,8 +162,11 @@ def scale_notes(segmentation: Segmentation) -> tuple[str, ...]:
     return (segmentation.scale_conflict,) if segmentation.scale_conflict else ()
 
 
-def counted_rows(measurements: Measurements) -> np.ndarray:
-    """Which white cells are counted and have a nucleus: bool, N, in the order of ids."""
-    table = measurements.shapes
-    left_out = tally_white_cells(measurements.segmentation).left_out
-    return np.asarray((table["lobes"] > 0) & ~np.isin(table["id"], left_out))
+def counted_rows(table: Mapping[str, np.ndarray], tally: Tally) -> np.ndarray:
+    """Which white cells are counted and have a nucleus: bool, N, in the order of ids.
+
+    Args:
+        table: of `leuko.cells.features.morphology`.
+        tally: of the white cells.
+    """
+    return np.asarray((table["lobes"] > 0) & ~np.isin(table["id"], tally.left_out))

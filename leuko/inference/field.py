@@ -66,8 +66,7 @@ class Field:
             kinds: of the cells, if they are known already.
             count_smudges: whether smudge cells are white cells in the differential count.
         """
-        measurements = measurements or Measurements(segmentation)
-        table = measurements.describe(image)
+        table = (measurements or Measurements(segmentation)).describe(image)
         kinds = kinds or classify(image, segmentation)
         close_up = is_close_up(segmentation)
         is_field = not close_up and not cell_score.lacks_plausible_red_cells(segmentation)
@@ -76,7 +75,7 @@ class Field:
         indices = measure_red_cells(segmentation, counts) if is_field else None
         differential = None
         if has_share:
-            counted = cell_score.counted_rows(measurements)
+            counted = cell_score.counted_rows(table, counts.white_cells)
             types = [kind for kind, counts_here in zip(kinds.types, counted, strict=True) if counts_here]
             smudges = None if counts.smudge_cells is None else counts.smudge_cells.counted
             differential = Differential.of(types, smudges, count_smudges)

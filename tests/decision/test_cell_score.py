@@ -49,6 +49,7 @@ def field(seed: int, cells: dict[str, int], um_per_px: float = 0.12, stain: str 
 def test_blasts_and_normal_cells_are_told_apart_under_every_objective_and_stain(um_per_px, stain):
     ill, well = weigh(field(1, BLASTS, um_per_px, stain)), weigh(field(1, NORMAL, um_per_px, stain))
     assert ill.decision == "suspicious" and well.decision != "suspicious" and well.score < 0 < ill.score
+    assert um_per_px > 0.12 or well.decision == "not suspicious"
     assert 5 <= ill.blast_like <= 11 and well.blast_like <= NORMAL["monocyte"]  # coarse drawn monocytes look alike
     assert "look like blasts" in ill.sentence and "score is suspicious" in ill.sentence
 

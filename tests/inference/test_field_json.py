@@ -289,7 +289,7 @@ def test_a_scale_from_the_file_and_a_scale_that_contradicts_the_red_cells_are_to
     assert found.scale_source == "file"
     assert any("the file's metadata" in sentence for sentence in field_json.field("a.png", bare, found)["sentences"])
     score = cell_score.score_field(Measurements(found), classify(bare, found))
-    assert score.probability is None  # no smear is known by what a file says of its pixels
+    assert score.probability is None  # a scale in the file does not show that it is a smear
 
 
 def single_blast(seed: int) -> np.ndarray:

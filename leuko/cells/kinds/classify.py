@@ -50,7 +50,7 @@ class CellKinds:
         """
         blast = self.probabilities[:, KINDS.index(BLAST)]
         shares = np.array([NORMAL_SHARES[kind] for kind in NORMAL_KINDS], np.float32)
-        normal = self.probabilities[:, [KINDS.index(kind) for kind in NORMAL_KINDS]] @ shares
+        normal = self.probabilities[:, : len(NORMAL_KINDS)] @ shares
         return blast / np.maximum(blast + len(NORMAL_KINDS) * normal, 1e-12)
 
     @cached_property

@@ -148,7 +148,7 @@ def _groups(image: np.ndarray, field: Field) -> Iterator[CropGroup]:
 
 def measurements(field: Field) -> list[Fact]:
     """The measurements of the first cell alone."""
-    facts = [Fact("Kind", _kind(field, 0), hint=_TYPE), Fact("Blast", _blast(field, 0), hint=_BLAST)]
+    facts = [Fact("Kind", _kind(field, 0), hint=_TYPE), Fact("Blast", _blast(field, 0)[1], hint=_BLAST)]
     for name, (title, _) in _DECIMALS.items():
         facts.append(Fact(title, f"{_text(field, name, 0)} {field.unit(name)}", hint=_MEANINGS[name]))
     return facts
@@ -205,9 +205,7 @@ def _row(field: Field, index: int) -> Row:
         notes = [field.excluded[number], "not counted"]
     if field.doubtful(index):
         notes.append("doubtful")
-    has_nucleus = field.table["lobes"][index] > 0
-    sort_by = f"{field.kinds.blast_probabilities[index]:.4f}" if has_nucleus else ""
-    values = [(_kind(field, index),) * 2, (sort_by, _blast(field, index))]
+    values = [(_kind(field, index),) * 2, _blast(field, index)]
     confidence = field.confidence(index)
     if confidence is not None:
         values.append((f"{confidence:.4f}", f"{confidence:.2f}"))
@@ -232,5 +230,7 @@ def _kind(field: Field, index: int) -> str:
     return f"unknown ({KINDS[int(probabilities.argmax())].replace('_', ' ')} {probabilities.max():.2f})"
 
 
-def _blast(field: Field, index: int) -> str:
-    return f"{field.kinds.blast_probabilities[index]:.2f}" if field.table["lobes"][index] else "–"
+def _blast(field: Field, index: int) -> tuple[str, str]:
+    """How likely a cell is a blast, to sort by and as text; of a cell without a nucleus nothing is said."""
+    probability = field.kinds.blast_probabilities[index]
+    return (f"{probability:.4f}", f"{probability:.2f}") if field.table["lobes"][index] else ("", "–")

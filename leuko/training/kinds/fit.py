@@ -10,15 +10,12 @@ others, so that the laboratory does not tell it.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
@@ -26,10 +23,11 @@ from leuko.cells.kinds.names import BLAST, KINDS
 from leuko.cells.kinds.network import as_input
 from leuko.training import fit_loop, fit_state
 from leuko.training.fit_state import Progress
+from leuko.training.kinds.adversary import Adversary
 from leuko.training.kinds.augment import change
 from leuko.training.kinds.cells import BENIGN, LABELS, MALIGNANT, Cells
 from leuko.training.kinds.sampling import Sampler
-from leuko.training.kinds.two_views import FROZEN, WIDTH, TwoViewNetwork
+from leuko.training.kinds.two_views import FROZEN, TwoViewNetwork
 from leuko.training.kinds.views import SEEN_PX, coarse
 
 
@@ -50,7 +48,7 @@ class FitParameters:
         smoothing: of labels.
         blasts: share of blasts among cells of malignant fields that is believed; for the rest the network is.
         lymphocytes: share of lymphocytes among cells with a kind in the coarse view: they look most like blasts.
-        adversary: how strongly features are kept from naming the laboratory, see `Adversary`.
+        adversary: how strongly features are kept from naming the laboratory, see `leuko.training.kinds.adversary`.
         elsewhere: weight of "no blast" for cells of laboratories that have no leukaemia.
         message_every, checkpoint_every: steps.
     """
@@ -116,45 +114,6 @@ class _Steps(Dataset[tuple[np.ndarray, ...]]):
     def _view(self, row: int, rng: np.random.Generator) -> np.ndarray:
         cells = self.sampler.cells
         return change(cells.pixels[row], cells.parts[row], *self.sampler.stains(row, rng), rng)
-
-
-class _Reversed(torch.autograd.Function):
-    """The identity, whose gradient is turned round and scaled."""
-
-    @staticmethod
-    def forward(context: Any, features: torch.Tensor, strength: float) -> torch.Tensor:
-        """The features."""
-        context.strength = strength
-        return features.view_as(features)
-
-    @staticmethod
-    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        """Minus the gradient."""
-        return -context.strength * gradient, None
-
-
-class Adversary(nn.Module):
-    """Learns to name the laboratory of lymphoid cells that are no blasts, while the features learn to hide it.
-
-    Ganin et al., "Domain-adversarial training of neural networks", 2016, arXiv:1505.07818. Cells that are alike in kind
-    are compared, so that hiding the laboratory hides nothing of the kind.
-    """
-
-    def __init__(self, laboratories: int) -> None:
-        super().__init__()
-        self.number = laboratories
-        self.layers = nn.Sequential(nn.Linear(WIDTH, 64), nn.ReLU(), nn.Linear(64, laboratories))
-
-    def forward(self, features: torch.Tensor, laboratories: torch.Tensor, strength: float) -> torch.Tensor:
-        """The loss: float32, of B × 192 features and the numbers of their laboratories, B; classes count alike.
-
-        Features are not pushed on once the laboratories are told no better than by chance: they would run away.
-        """
-        weights = (1 / torch.bincount(laboratories, minlength=self.number).clamp(min=1)).float()
-        with torch.no_grad():
-            told = functional.cross_entropy(self.layers(features), laboratories, weight=weights) < math.log(self.number)
-        logits = self.layers(_Reversed.apply(features, strength if told else 0.0))
-        return functional.cross_entropy(logits, laboratories, weight=weights)
 
 
 def loss(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,8 +71,8 @@ class Sampler:
 
     @property
     def has_drawn(self) -> bool:
-        """Whether there are drawn cells."""
-        return bool(self._drawn)
+        """Whether there are drawn cells of normal kinds."""
+        return bool(self._drawn_normal)
 
     def named(self, rng: Rng) -> int:
         """A photographed cell of a normal kind."""
@@ -82,17 +83,17 @@ class Sampler:
         """A photographed lymphocyte, laboratories alike; any normal cell where there is none."""
         if not self._lymphocytes:
             return self.named(rng)
-        return int(rng.choice(self._lymphocytes[int(rng.integers(len(self._lymphocytes)))]))
+        return _of_pools(self._lymphocytes, rng)
 
     def drawn(self, rng: Rng) -> int:
         """A drawn cell; kinds alike."""
-        return int(rng.choice(self._drawn[int(rng.integers(len(self._drawn)))]))
+        return _of_pools(self._drawn, rng)
 
     def drawn_for_form(self, rng: Rng) -> int:
         """A drawn blast, or as often a drawn cell of a normal kind, kinds alike."""
         if rng.random() < 0.5 and len(self._drawn_blasts):
             return int(rng.choice(self._drawn_blasts))
-        return int(rng.choice(self._drawn_normal[int(rng.integers(len(self._drawn_normal)))]))
+        return _of_pools(self._drawn_normal, rng)
 
     def of_field(self, rng: Rng, label: str) -> int:
         """A cell of a malignant or benign field."""
@@ -103,3 +104,8 @@ class Sampler:
         others = list(self._stains.values())
         other = others[int(rng.integers(len(others)))]
         return self._typical[self.cells.laboratories[row]], other[int(rng.integers(len(other)))]
+
+
+def _of_pools(pools: Sequence[np.ndarray], rng: Rng) -> int:
+    """A row of one of several pools of rows, none empty; pools alike."""
+    return int(rng.choice(pools[int(rng.integers(len(pools)))]))

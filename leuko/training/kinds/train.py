@@ -65,7 +65,7 @@ def train(settings: Settings, on_message: Callable[[str], None] = print) -> Path
     """
     memory.keep_freed()
     _new_network(settings)  # weights that cannot be used are refused before cells are cut out for minutes
-    folder = _open_run(settings, on_message)
+    folder = _open_run(settings)
     cells = _all_cells(settings, on_message)
     folds = fold_of(cells, settings.folds)
     unseen = {f"fold-{fold}": folds == fold for fold in range(settings.folds)}
@@ -124,7 +124,7 @@ def _new_network(settings: Settings) -> TwoViewNetwork:
     return network
 
 
-def _open_run(settings: Settings, on_message: Callable[[str], None]) -> Path:
+def _open_run(settings: Settings) -> Path:
     """The folder of a new run or of one that is continued; what is left of another run is removed."""
     folder = settings.output
     output_paths.check_free(folder, "training run", lambda output: (output / _RUN).is_file())
