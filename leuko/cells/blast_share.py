@@ -1,4 +1,4 @@
-"""The share of blasts among nucleated cells, with its confidence interval, and in words that are no diagnosis.
+"""The share of blasts among nucleated cells, with its interval, and in words that are no diagnosis.
 
 Sizes of differential counts: ICSH 2008, doi:10.1111/j.1751-553X.2008.01100.x.
 """
@@ -6,14 +6,19 @@ Sizes of differential counts: ICSH 2008, doi:10.1111/j.1751-553X.2008.01100.x.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from leuko.stats.proportions import wilson_interval
+import numpy as np
+from scipy.special import logsumexp
 
 # Blasts among the nucleated cells of the marrow: remission lies below 5 % (ELN 2022, doi:10.1182/blood.2022016867),
 # many acute leukaemias from 20 % on (WHO 2022, doi:10.1038/s41375-022-01613-1).
 REFERENCE_LINES = (0.05, 0.20)
 BLAST_THRESHOLD = 0.5  # probability from which a cell counts as a blast
 MIN_DIFFERENTIAL = 200  # cells in a differential count of blood; 500 in one of marrow
+# Largest likelihood ratio of one cell, and inverse of the least: chosen on drawn fields that are not reported.
+MAX_RATIO = 20.0
+SHARES = (np.arange(500) + 0.5) / 500  # at which the interval is computed
 DIFFERENTIAL_SIZE = "a differential count takes 200 cells in blood and 500 in marrow"  # ICSH 2008
 
 
@@ -22,22 +27,44 @@ class BlastShare:
     """Blasts among the counted nucleated cells.
 
     Attributes:
-        blasts: cells with a blast probability of 0.5 and more.
-        nucleated: counted white cells with a nucleus.
+        probabilities: of a blast, of each counted white cell with a nucleus, 0 to 1.
     """
 
-    blasts: int
-    nucleated: int
+    probabilities: tuple[float, ...]
+
+    @property
+    def nucleated(self) -> int:
+        """Counted white cells with a nucleus."""
+        return len(self.probabilities)
+
+    @property
+    def blasts(self) -> int:
+        """Those with a blast probability of 0.5 and more."""
+        return sum(probability >= BLAST_THRESHOLD for probability in self.probabilities)
 
     @property
     def share(self) -> float | None:
         """0 to 1; None without nucleated cells."""
         return self.blasts / self.nucleated if self.nucleated else None
 
-    @property
+    @cached_property
     def interval(self) -> tuple[float, float]:
-        """95 % Wilson interval of the share."""
-        return wilson_interval(self.blasts, self.nucleated)
+        """95 % interval of the share of blasts in the slide; it holds `share`.
+
+        So few cells vary, and some are taken for what they are not. So it is the credible interval of a mixture: a cell
+        is a blast with the share as its probability, and each cell says by its likelihood ratio which it is. Before any
+        cell, the share has Jeffreys' distribution.
+        """
+        odds = np.array(self.probabilities) / np.maximum(1 - np.array(self.probabilities), 1e-9)
+        ratios = np.clip(odds, 1 / MAX_RATIO, MAX_RATIO)
+        logs = np.log(SHARES[:, None] * ratios + 1 - SHARES[:, None]).sum(axis=1)
+        logs -= (np.log(SHARES) + np.log1p(-SHARES)) / 2
+        below = np.cumsum(np.exp(logs - logsumexp(logs)))
+        low, high = (float(SHARES[np.searchsorted(below, tail)]) for tail in (0.025, 0.975))
+        if self.share is None:
+            return 0.0, 1.0
+        # Nothing says that a share of 0 or 1 is not the true one, if none or all of the cells are blasts.
+        return min(low, self.share), max(high, self.share)
 
     @property
     def sentences(self) -> tuple[str, ...]:

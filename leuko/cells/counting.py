@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leuko.cells.blast_share import BLAST_THRESHOLD, REFERENCE_LINES, BlastShare, with_count
+from leuko.cells.blast_share import REFERENCE_LINES, BlastShare, with_count
 
 if TYPE_CHECKING:
     from leuko.cells.segmentation import Segmentation
@@ -253,4 +253,4 @@ def _blast_share(segmentation: Segmentation, tally: Tally, probabilities: np.nda
         raise ValueError("blast probabilities lie between 0 and 1")
     nuclei = np.bincount(segmentation.nuclei.ravel(), minlength=tally.total + 1)[ids]
     counts = (nuclei > 0) & ~np.isin(ids, tally.left_out)
-    return BlastShare(int((probabilities[counts] >= BLAST_THRESHOLD).sum()), int(counts.sum()))
+    return BlastShare(tuple(probabilities[counts].tolist()))

@@ -8,6 +8,7 @@ import sys
 from leuko.cli import (
     ablate,
     adapt,
+    case,
     classify,
     compare,
     eda,
@@ -25,7 +26,8 @@ from leuko.cli.terminal import run_quietly
 from leuko.system import optional_packages
 
 COMMANDS = (
-    classify, field, eda, evaluate, train, train_segmenter, train_kinds, tune, compare, ablate, adapt, publish, serve,
+    classify, field, case, eda, evaluate, train, train_segmenter, train_kinds, tune, compare, ablate, adapt, publish,
+    serve,
 )  # as --help lists them  # fmt: skip
 
 

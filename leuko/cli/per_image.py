@@ -44,7 +44,9 @@ def run_on_images(
 
     def analyse_file(work: tuple[InputFile, str]) -> list[dict[str, Any]]:
         item, stem = work
-        return per_file.results(item, lambda page, picture: analyse(item.name + page, stem + page, picture), _fault)
+        return per_file.results(
+            item, lambda page, picture: analyse(item.name + page, stem + page, picture), describe_fault
+        )
 
     failed = False
     skipped: list[dict[str, Any]] = []
@@ -65,7 +67,7 @@ def run_on_images(
     return int(failed)
 
 
-def _fault(error: Exception) -> str:
+def describe_fault(error: Exception) -> str:
     """The message for an image on which the analysis failed; an error of the disk concerns all images and is raised."""
     if isinstance(error, ForeignFileError):
         return str(error)

@@ -146,7 +146,12 @@ def _score_field(measurements: Measurements, kinds: CellKinds | None) -> CellSco
     if not segmentation.um_per_px or lacks_plausible_red_cells(segmentation):
         return CellScore(white_cells, number, 0, None, UNKNOWN_CELL_SIZE)
     blast_like = int((blasts >= BLAST_THRESHOLD).sum())
-    return CellScore(white_cells, number, blast_like, SLOPE * log_bayes_factor(blasts) + BIAS)
+    return CellScore(white_cells, number, blast_like, pooled_score(blasts))
+
+
+def pooled_score(blasts: np.ndarray) -> float:
+    """The score of cells by their blast probabilities, float, N: log-odds of leukaemia for a prior of one half."""
+    return SLOPE * log_bayes_factor(blasts) + BIAS
 
 
 def lacks_plausible_red_cells(segmentation: Segmentation) -> bool:

@@ -152,7 +152,7 @@ class Classifier:
         )
         by_label = dict(zip(self.labels, map(float, probabilities), strict=True))
         notes = cell_score.scale_notes(segmentation) if segmentation else ()
-        finding = Finding.of(by_label, self.model.metadata.positive, verdict, quality, self._signature(), notes)
+        finding = Finding.of(by_label, self.model.metadata.positive, verdict, quality, self.signature(), notes)
         return ClassificationResult(finding, verdict, output, segmentation, view, measurements, kinds)
 
     def explain(self, image: np.ndarray, label: str | None = None) -> np.ndarray:
@@ -221,7 +221,7 @@ class Classifier:
         """What the model is, as JSON-ready values, without its out-of-distribution statistics."""
         metadata = self.model.metadata
         return {
-            **self._signature(),
+            **self.signature(),
             "labels": list(self.labels),
             "positive": list(metadata.positive),
             "input_size": list(self.model.preprocessing.size) if self.model.preprocessing else None,
@@ -234,7 +234,8 @@ class Classifier:
     def _run(self, image: np.ndarray) -> Output:
         return self.runtime.run(self.model.prepare(image)[None])[0]
 
-    def _signature(self) -> dict[str, str]:
+    def signature(self) -> dict[str, str]:
+        """Name, version and backbone of the model."""
         return {
             "name": self.model.metadata.name,
             "version": self.model.version,

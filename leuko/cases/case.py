@@ -1,0 +1,227 @@
+"""A case: what all fields of one slide say together.
+
+Cells of all fields are pooled, each counted once. The network's answers are pooled over the fields that it knows. The
+fields of one slide share its stain and patient, so they are no independent witnesses: the mean of their log-odds counts
+as one answer. Cells and network are joined by the rules for a single image (`leuko.decision.fusion`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+from typing import Any, Literal
+
+import numpy as np
+from scipy.special import expit, logit
+
+from leuko.cases.field_record import FieldRecord
+from leuko.cases.pooled_cells import Overlap, PooledCell, find_overlaps, pool
+from leuko.cells.blast_share import REFERENCE_LINES, BlastShare, with_count
+from leuko.cells.differential import Differential
+from leuko.cells.kinds.names import SMUDGE
+from leuko.decision import cell_score
+from leuko.decision.calibration import OperatingPoint
+from leuko.decision.cell_score import CellScore
+from leuko.decision.fusion import Verdict
+from leuko.stats.proportions import clopper_pearson_interval
+
+Specimen = Literal["blood", "marrow"]
+SPECIMENS: tuple[Specimen, ...] = ("blood", "marrow")
+TARGETS = {"blood": 200, "marrow": 500}  # cells in a differential count, ICSH 2008
+SIZES = (100, 200, 500)  # of counts whose limits are shown, as in Rümke's tables
+SURE = 1e-6  # a network's probability is taken for no surer than this
+MIN_KNOWN = 0.5  # least share of the fields that must be in distribution for the network to count
+NO_LOWER_BOUND = (
+    "For B-ALL there is no agreed lower bound of blasts: many protocols take 25 %; below 20 % a diagnosis is avoided."
+)
+_ORDER = {"suspicious": 0, "uncertain": 1, "not suspicious": 2}
+
+
+@dataclass(frozen=True)
+class Case:
+    """The fields of one slide.
+
+    Attributes:
+        fields: in the order in which they were given.
+        specimen: blood or marrow, as the user says.
+        point: the operating point of the network.
+        overlaps: of the fields.
+        count_smudges: whether smudge cells are white cells in the differential count.
+    """
+
+    fields: tuple[FieldRecord, ...]
+    specimen: Specimen
+    point: OperatingPoint
+    overlaps: tuple[Overlap, ...]
+    count_smudges: bool = False
+
+    @classmethod
+    def of(
+        cls, fields: Sequence[FieldRecord], specimen: Specimen, point: OperatingPoint, count_smudges: bool = False
+    ) -> Case:
+        """The case of some fields, whose overlaps are found here."""
+        return cls(tuple(fields), specimen, point, tuple(find_overlaps(fields)), count_smudges)
+
+    @cached_property
+    def cells(self) -> tuple[PooledCell, ...]:
+        """The counted cells of the slide, each once; smudge cells, too."""
+        return tuple(pool(self.fields, self.overlaps))
+
+    @property
+    def repeats(self) -> int:
+        """How many sightings of counted cells are left out, because another field shows the same cell."""
+        return sum(len(each.also_in) for each in self.cells)
+
+    @cached_property
+    def differential(self) -> Differential:
+        """The differential count of all fields."""
+        types = [each.cell.type for each in self.cells if each.cell.type != SMUDGE]
+        smudges = len(self.cells) - len(types) if any(field.looks_for_smudges for field in self.fields) else None
+        return Differential.of(types, smudges, self.count_smudges)
+
+    @cached_property
+    def blast_share(self) -> BlastShare:
+        """The share of blasts among the nucleated cells of all fields."""
+        found = (each.cell.blast_probability for each in self.cells)
+        return BlastShare(tuple(probability for probability in found if probability is not None))
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """The decision about the slide."""
+        fit = [field for field in self.fields if field.fit]
+        issues = () if fit else ("No field is good enough to be judged.",)
+        return Verdict(self.point, self._network(fit), self._ood_reason(fit), self._cell_score(), issues)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the decision is as it is, and what the count can tell, a sentence each."""
+        return (*self.verdict.reasons, *self.outlook)
+
+    @property
+    def outlook(self) -> tuple[str, ...]:
+        """How far the count is, and what it can tell, a sentence each."""
+        share, target = self.blast_share, TARGETS[self.specimen]
+        usable = sum(bool(field.cells) for field in self.fields)
+        lines = [f"{share.nucleated} of {target} cells of a differential count of {self.specimen}."]
+        if 0 < share.nucleated < target:
+            more = ceil((target - share.nucleated) / (share.nucleated / usable))
+            lines[0] = f"{lines[0][:-1]}; about {with_count(more, 'more field')} like these."
+        if share.share is None:
+            return tuple(lines)
+        limits = (
+            f"{100 * limit['low']:.0f} to {100 * limit['high']:.0f} % at {size} cells" for size, limit in self.limits
+        )
+        lines.append(f"A true share like this one reads {', '.join(limits)} (exact binomial limits).")
+        if self.specimen == "marrow":
+            low, high = share.interval
+            below, above = REFERENCE_LINES
+            place = (
+                f"below the line of {100 * below:.0f} %" if high < below
+                else f"above the line of {100 * above:.0f} %" if low > above
+                else f"not clearly on one side of the lines of {100 * below:.0f} and {100 * above:.0f} %"
+            )  # fmt: skip
+            lines.append(f"The share of blasts lies {place}. {NO_LOWER_BOUND}")
+        return tuple(lines)
+
+    @property
+    def limits(self) -> list[tuple[int, dict[str, float]]]:
+        """The exact 95 % limits of the share of blasts for counts of `SIZES`; none without a share."""
+        share = self.blast_share.share
+        return [] if share is None else [(size, clopper_pearson_interval(share, size)) for size in SIZES]
+
+    @property
+    def worklist(self) -> list[int]:
+        """Numbers of the fields, those to be looked at first first: suspicious, uncertain, not suspicious, unfit."""
+        return sorted(range(len(self.fields)), key=lambda i: (not self.fields[i].fit, _ORDER[self.fields[i].decision]))
+
+    @property
+    def left_out(self) -> list[str]:
+        """The fields whose cells are not counted and why, a sentence each."""
+        return [f"{field.name}: {field.why_no_cells}" for field in self.fields if field.why_no_cells]
+
+    def as_json(self) -> dict[str, Any]:
+        """The case as JSON-ready values, see docs/case.md."""
+        verdict, share = self.verdict, self.blast_share
+        counted = Counter(each.field for each in self.cells if each.cell.type != SMUDGE)
+        return {
+            "specimen": self.specimen,
+            "decision": verdict.decision,
+            "headline": f"{verdict.title}. {verdict.cell_summary}".strip(),
+            "reasons": list(self.reasons),
+            "leukaemia_probability": _rounded(verdict.probability),
+            "evidence": {
+                "network": _rounded(verdict.network),
+                "cells": _rounded(verdict.cells.probability if verdict.cells else None),
+            },
+            "in_distribution": not verdict.ood_reason,
+            "blast_share": {
+                "blasts": share.blasts,
+                "nucleated": share.nucleated,
+                "share": share.share,
+                "interval": list(share.interval),
+                "limits": {str(size): [limit["low"], limit["high"]] for size, limit in self.limits},
+            },
+            "differential": self.differential.as_json(),
+            "seen_again": self.repeats,
+            "fields": [
+                {
+                    "image": field.name,
+                    "decision": field.decision,
+                    "headline": field.headline,
+                    "network": _rounded(field.network),
+                    "in_distribution": not field.ood_reason,
+                    "counted": counted[number],
+                    "left_out": field.why_no_cells or None,
+                }
+                for number, field in enumerate(self.fields)
+            ],
+            "overlaps": [
+                {
+                    "images": [self.fields[overlap.first].name, self.fields[overlap.second].name],
+                    "shift": [round(overlap.shift.x, 1), round(overlap.shift.y, 1)],
+                    "share": round(overlap.shift.share, 3),
+                }
+                for overlap in self.overlaps
+            ],
+            "cells": [
+                {
+                    "image": self.fields[each.field].name,
+                    "id": each.cell.id,
+                    "x": round(each.cell.x, 1),
+                    "y": round(each.cell.y, 1),
+                    "type": each.cell.type,
+                    "blast_probability": _rounded(each.cell.blast_probability),
+                    "also_in": [self.fields[number].name for number in each.also_in],
+                }
+                for each in self.cells
+            ],
+        }
+
+    def _network(self, fit: Sequence[FieldRecord]) -> float | None:
+        """The network's pooled probability, of the fields it knows or, where it counts for none, of all."""
+        known = [field for field in fit if not field.ood_reason] or fit
+        found = [field.network for field in known if field.network is not None]
+        return float(expit(np.mean(logit(np.clip(found, SURE, 1 - SURE))))) if found else None
+
+    @staticmethod
+    def _ood_reason(fit: Sequence[FieldRecord]) -> str:
+        reasons = Counter(field.ood_reason for field in fit if field.ood_reason)
+        unknown = sum(reasons.values())
+        if unknown <= (1 - MIN_KNOWN) * len(fit):
+            return ""
+        return f"{unknown} of {with_count(len(fit), 'field')}, mostly: {reasons.most_common(1)[0][0]}"
+
+    def _cell_score(self) -> CellScore:
+        share = self.blast_share
+        white_cells = sum(each.cell.type != SMUDGE for each in self.cells)
+        if not share.nucleated:
+            return CellScore(white_cells, 0, 0, None, "no white cell with a nucleus was counted in any field")
+        score = cell_score.pooled_score(np.array(share.probabilities))
+        return CellScore(white_cells, share.nucleated, share.blasts, score)
+
+
+def _rounded(probability: float | None) -> float | None:
+    return None if probability is None else round(probability, 4)
