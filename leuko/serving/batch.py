@@ -79,7 +79,7 @@ def classify_file(classifier: Classifier, item: InputFile) -> list[dict[str, Any
     def finding(page: str, picture: Picture) -> dict[str, Any]:
         return classifier.classify(picture.pixels, picture.um_per_px).as_json(item.name + page)
 
-    return per_file.results(item, finding, _log_fault)
+    return per_file.results(item, finding, log_fault)
 
 
 def table_row(result: dict[str, Any]) -> tuple[str, ...]:
@@ -136,7 +136,8 @@ def _unpacked(upload: Upload, limit: archive.UnpackBudget) -> list[InputFile]:
     return [replace(item, name=f"{upload.name}/{item.name}") for item in entries]
 
 
-def _log_fault(_: Exception) -> str:
+def log_fault(_: Exception) -> str:
+    """Log an unexpected error; the sentence that the user reads."""
     log.exception("A file of a batch could not be classified")
     return "This image could not be classified because of a program error. Try it alone in the tab One image."
 

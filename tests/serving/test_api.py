@@ -27,6 +27,7 @@ ENDPOINTS = {
     "/explain": ["image", "class_name", "opacity"],
     "/analyse_field": ["image", "method", "count_smudges"],
     "/classify_batch": ["images"],
+    "/analyse_case": ["images", "specimen", "count_smudges"],
     "/model_info": [],
 }
 
@@ -84,6 +85,20 @@ def test_a_zip_is_a_batch_too(client, files, printed, tmp_path):
         with zipfile.ZipFile(tmp_path / "bad.zip", "w") as packed:
             packed.write(files / "rgba.png", "../rgba.png")
         client.predict(images=[handle_file(tmp_path / "bad.zip")], api_name="/classify_batch")
+
+
+def test_a_case_says_what_the_command_line_says(client, files, tmp_path):
+    given = [files / name for name in ("rgba.png", "rotated.jpg", "text.png")]
+    assert main(["case", *map(str, given), "--specimen", "marrow", "--json", str(tmp_path / "case.jsonl")]) == 1
+    served = client.predict(images=list(map(handle_file, given)), specimen="marrow", api_name="/analyse_case")
+    printed = json.loads((tmp_path / "case.jsonl").read_text())
+    assert close(served, printed) and served["specimen"] == "marrow"
+    assert [each["image"] for each in served["fields"]] == ["rgba.png", "rotated.jpg"]
+    assert [each["image"] for each in served["errors"]] == ["text.png"]
+    with pytest.raises(Exception, match="not in the list of choices"):
+        client.predict(images=[handle_file(given[0])], specimen="urine", api_name="/analyse_case")
+    with pytest.raises(Exception, match="No images were given"):
+        client.predict(images=[], api_name="/analyse_case")
 
 
 def test_analyse_field_says_what_the_command_line_says(client, files, tmp_path):

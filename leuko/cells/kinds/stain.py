@@ -15,6 +15,7 @@ import numpy as np
 # Mean optical densities (natural logarithm; red, green, blue) of the nuclei and of the red cells of PBC.
 STANDARD_NUCLEUS = np.array([1.06, 1.74, 0.39])
 STANDARD_RED_CELL = np.array([0.195, 0.287, 0.173])
+TYPICAL_DENSITY = 1.25  # length of the densities of nuclei: between pale laboratories (0.75) and dark ones (2.1)
 RIDGE = 0.02  # how firmly the map keeps what the directions of two colours do not determine
 MIN_PIXELS = 30  # fewer say nothing of a colour
 LEAST_DENSITY = 0.2  # of nuclei: paler ones would be amplified to noise
@@ -47,12 +48,13 @@ class Stain:
     def to_standard(self) -> np.ndarray:
         """The map of optical densities to the standard stain, float, 3 × 3: `density @ map.T`.
 
-        It turns the colours of nuclei and red cells into the standard ones. By one factor it makes nuclei as dark as
-        standard ones; how dark red cells are beside them stays, since that depends on their haemoglobin, too.
+        It turns the hues of nuclei and red cells into the standard ones. One factor halves the difference of the
+        nuclei's darkness from a typical one, on a scale of logarithms: in part it tells the laboratory, in part the
+        kind of cell. How dark red cells are beside nuclei stays, since that depends on their haemoglobin, too.
         """
         if self.nucleus is None:
             return np.eye(3)
-        gain = np.linalg.norm(STANDARD_NUCLEUS) / max(float(np.linalg.norm(self.nucleus)), LEAST_DENSITY)
+        gain = np.sqrt(TYPICAL_DENSITY / max(float(np.linalg.norm(self.nucleus)), LEAST_DENSITY))
         red_cell = STANDARD_RED_CELL if self.red_cell is None else self.red_cell
         source = _directions(self.nucleus, red_cell)
         target = _directions(STANDARD_NUCLEUS, STANDARD_RED_CELL)

@@ -14,6 +14,8 @@ import anyio
 import gradio as gr
 import numpy as np
 
+from leuko.cases import reading
+from leuko.cases.case import SPECIMENS, Specimen
 from leuko.cells import overlay as cell_overlay
 from leuko.cells.segmentation import DEFAULT_METHOD, METHODS, segment
 from leuko.data.sources.archive import ArchiveError
@@ -39,9 +41,11 @@ def add(classifier: Classifier) -> None:
     findings = gr.JSON(visible=False, label="Findings")
     overlay = gr.Image(visible=False, label="Overlay", format="png")
     cells = gr.JSON(visible=False, label="Cells")
+    case = gr.JSON(visible=False, label="Case")
     information = gr.JSON(visible=False, label="Model")
     with_cells = gr.Checkbox(True, visible=False, label="Cells")
     smudges = gr.Checkbox(False, visible=False, label="Count smudge cells")
+    specimens = gr.Radio(list(SPECIMENS), value=SPECIMENS[0], visible=False, label="Specimen")
     class_name = gr.Textbox("", visible=False, label="Class")
     methods = gr.Dropdown(list(METHODS), value=DEFAULT_METHOD, visible=False, label="Method")
     opacity = gr.Slider(0, 1, 0.5, visible=False, label="Opacity")
@@ -125,6 +129,33 @@ def add(classifier: Classifier) -> None:
             raise refusal(error) from error
         return results
 
+    async def analyse_case(
+        images: list[Upload],
+        specimen: Specimen = "blood",
+        count_smudges: bool = False,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> dict[str, Any]:
+        """Read the fields of one slide as one: every cell counted once, one decision, one differential count.
+
+        Args:
+            images: up to 500 fields of one slide, zips of them included; they may overlap
+            specimen: blood or marrow
+            count_smudges: true counts smudge cells as white cells in the differential count
+
+        Returns:
+            The case: decision, headline, reasons, blast_share with its interval, differential, fields (each with its
+            decision), overlaps, cells (each once, with the fields that show it), errors, skipped, model
+        """
+        results: list[dict[str, Any]] = []
+        try:
+            with batch.open_batch(images) as files:
+                for item in progress.tqdm(files.items, desc="Reading fields", unit="images"):
+                    # A cancelled call ends between two images; it would not if this were a plain function.
+                    results += await anyio.to_thread.run_sync(reading.read_file, classifier, item, batch.log_fault)
+        except ArchiveError as error:
+            raise refusal(error) from error
+        return await anyio.to_thread.run_sync(reading.as_json, classifier, results, specimen, count_smudges)
+
     def model_info() -> dict[str, Any]:
         """Describe the model that answers here.
 
@@ -147,7 +178,13 @@ def add(classifier: Classifier) -> None:
             concurrency_id="api",
             concurrency_limit=MAX_PARALLEL,
         )
-    trigger.click(classify_batch, images, findings, api_name="classify_batch", concurrency_limit=1)
+    trigger.click(
+        classify_batch, images, findings, api_name="classify_batch", concurrency_id="batch", concurrency_limit=1
+    )
+    trigger.click(
+        analyse_case, [images, specimens, smudges], case, api_name="analyse_case", concurrency_id="batch",
+        concurrency_limit=1,
+    )  # fmt: skip
     trigger.click(model_info, None, information, api_name="model_info")
 
 

@@ -41,7 +41,7 @@ class AugmentParameters:
     zoom: float = 0.2
     shift_um: float = 1.0
     margin_um: tuple[float, float] = (0.0, 1.2)
-    density: float = 0.35
+    density: float = 0.5
     channel: float = 0.08
     hue: float = 20.0
     saturation: float = 0.4

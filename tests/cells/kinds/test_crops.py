@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from leuko.cells.kinds import crops
-from leuko.cells.kinds.stain import STANDARD_NUCLEUS, STANDARD_RED_CELL, Stain
+from leuko.cells.kinds.stain import STANDARD_NUCLEUS, STANDARD_RED_CELL, TYPICAL_DENSITY, Stain
 from leuko.cells.segmentation import Segmentation
 from leuko.images.synthetic import rendering
 
@@ -66,7 +66,8 @@ def test_without_red_cells_or_nuclei_the_stain_is_changed_less_or_not_at_all():
     with_red, without = (crops.cut_alone(image, each, [1])[0].astype(float) for each in (found, no_red_cells))
     assert np.abs(with_red - without).mean() < 8
     assert np.allclose(Stain(None, None).to_standard(), np.eye(3))
-    assert np.allclose(Stain(STANDARD_NUCLEUS, STANDARD_RED_CELL).to_standard(), np.eye(3), atol=1e-9)
+    standard = STANDARD_NUCLEUS * TYPICAL_DENSITY / np.linalg.norm(STANDARD_NUCLEUS)
+    assert np.allclose(Stain(standard, STANDARD_RED_CELL).to_standard(), np.eye(3), atol=1e-9)
 
 
 def test_a_dimmer_lamp_gives_the_same_crop():
