@@ -1,8 +1,7 @@
-"""Crops of white cells as the network of kinds reads them: one scale, light and stain, nothing around the cell.
+"""Crops of white cells as the network of kinds reads them: one physical scale, white light, nothing around the cell.
 
 The background of the image becomes white, so that lamp and camera cancel out (transmittance of light, as in optical
-density), and the stain becomes the standard one (`leuko.cells.kinds.stain`). What lies outside the cell becomes white
-too: it tells the laboratory, and nothing about the cell.
+density). What lies outside the cell becomes white too: it tells the laboratory, and nothing about the cell.
 """
 
 from __future__ import annotations
@@ -14,8 +13,6 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from leuko.cells.kinds import stain
-from leuko.cells.kinds.stain import Stain
 from leuko.cells.segmentation import Segmentation
 
 UM_PER_PX = 0.25
@@ -31,7 +28,7 @@ class Crops:
     """White cells of one image, N of them, each in the middle of a square.
 
     Attributes:
-        pixels: uint8, N × side × side × 3, RGB, white background, in the standard stain.
+        pixels: uint8, N × side × side × 3, RGB, white background.
         parts: uint8, N × side × side: 2 the nucleus, 1 the rest of the cell, 0 what lies outside.
     """
 
@@ -54,7 +51,6 @@ def cut(image: np.ndarray, segmentation: Segmentation, ids: Sequence[int], side_
         return Crops(pixels, parts)
     side = max(round(side_px * UM_PER_PX / scale(segmentation)), 4)  # px of the image
     light = 255 / background(image, segmentation)
-    to_standard = _stain(image, segmentation).to_standard()
     windows = ndimage.find_objects(segmentation.white_cells)
     for row, label in enumerate(ids):
         rows, columns = windows[label - 1]
@@ -66,7 +62,7 @@ def cut(image: np.ndarray, segmentation: Segmentation, ids: Sequence[int], side_
         masks = np.zeros((side, side, 2), np.uint8)
         masks[..., 0][inside] = 255 * (segmentation.white_cells[place] == label)
         masks[..., 1][inside] = 255 * (segmentation.nuclei[place] == label)
-        pixels[row] = stain.in_standard(_resize(window, side_px), to_standard)
+        pixels[row] = _resize(window, side_px)
         cell, nucleus = _resize(masks, side_px).transpose(2, 0, 1) > 127
         parts[row] = cell
         parts[row][cell & nucleus] = 2
@@ -129,7 +125,8 @@ def scale(segmentation: Segmentation) -> float:
 
 def background(image: np.ndarray, segmentation: Segmentation) -> np.ndarray:
     """Colour of the empty slide: float, 3, above 0; of an image without it, the brightest colours of its cells."""
-    thinned = _thinned(image)
+    step = max(1, round(np.sqrt(image.shape[0] * image.shape[1] / 40_000)))
+    thinned = np.s_[::step, ::step]
     pixels, cells = image[thinned], segmentation.white_cells[thinned] > 0
     if segmentation.masked_cell:
         found = pixels[cells]
@@ -140,18 +137,6 @@ def background(image: np.ndarray, segmentation: Segmentation) -> np.ndarray:
     if np.count_nonzero(empty) < 0.02 * empty.size:
         return np.maximum(np.quantile(pixels.reshape(-1, 3), 0.9, axis=0), 8)
     return np.maximum(np.median(pixels[empty], axis=0), 8)
-
-
-def _stain(image: np.ndarray, segmentation: Segmentation) -> Stain:
-    thinned = _thinned(image)
-    nuclei, red_cells = segmentation.nuclei[thinned] > 0, segmentation.red_cells[thinned] > 0
-    return Stain.of(image[thinned], background(image, segmentation), nuclei, red_cells)
-
-
-def _thinned(image: np.ndarray) -> tuple[slice, slice]:
-    """Enough pixels of an image to measure colours."""
-    step = max(1, round(np.sqrt(image.shape[0] * image.shape[1] / 40_000)))
-    return np.s_[::step, ::step]
 
 
 def _clipped(start: int, side: int, limit: int) -> slice:

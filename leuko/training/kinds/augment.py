@@ -1,7 +1,8 @@
-"""Random changes of a cell: turned, scaled, stained anew, by another camera.
+"""Random changes of a cell: turned, scaled, in the stain of another laboratory, by another camera.
 
-Cells come in the standard stain. What the standard leaves open changes at random, as optical densities, in which dyes
-add up (Ruifrok & Johnston 2001).
+Stains change as optical densities, in which dyes add up (Ruifrok & Johnston 2001). The colours of nuclei and red cells
+of a laboratory are moved towards those of an image of any other laboratory by one linear map, after which the
+differences between kinds of cells are still there.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from leuko.cells.kinds import crops, stain
+from leuko.cells.kinds import crops
 from leuko.training.stain_changes import mixing, noise_and_jpeg
 
 Rng = np.random.Generator
@@ -26,6 +27,7 @@ class AugmentParameters:
         zoom: logarithm of the factor of size.
         shift_um: of the cell from the middle.
         margin_um: by which the mask of the cell is widened, from and to.
+        ridge: how firmly a stain map keeps what two colours do not determine, relative to their squared length.
         density, channel: logarithm of the factor of all densities, and standard deviation of the same for a channel.
         hue: degrees about the grey axis.
         saturation: logarithm of its factor.
@@ -41,15 +43,16 @@ class AugmentParameters:
     zoom: float = 0.2
     shift_um: float = 1.0
     margin_um: tuple[float, float] = (0.0, 1.2)
-    density: float = 0.5
+    ridge: float = 0.05
+    density: float = 0.35
     channel: float = 0.08
     hue: float = 20.0
     saturation: float = 0.4
-    part: float = 0.35
+    part: float = 0.18
     lamp: tuple[float, float] = (-0.15, 0.08)
     tint: float = 0.03
     gamma: float = 0.25
-    blur_um: float = 0.9
+    blur_um: float = 0.35
     coarse: float = 0.3
     noise: float = 8.0
     jpeg: tuple[int, int] = (40, 95)
@@ -58,11 +61,13 @@ class AugmentParameters:
 PARAMETERS = AugmentParameters()
 
 
-def change(pixels: np.ndarray, parts: np.ndarray, rng: Rng) -> np.ndarray:
+def change(pixels: np.ndarray, parts: np.ndarray, source: np.ndarray, target: np.ndarray, rng: Rng) -> np.ndarray:
     """A cell as another laboratory might show it.
 
     Args:
         pixels, parts: of one cell, see `leuko.training.kinds.cells.Cells`.
+        source, target: float, 2 × 3, optical densities of nuclei and red cells of the cell's laboratory, and of another
+            image.
         rng: source of all random choices.
 
     Returns:
@@ -70,9 +75,20 @@ def change(pixels: np.ndarray, parts: np.ndarray, rng: Rng) -> np.ndarray:
     """
     pixels, parts = _turn(pixels, parts, rng)
     if rng.random() >= PARAMETERS.untouched:
-        pixels = _stain(pixels, parts, rng)
+        pixels = _stain(pixels, parts, source, target, rng)
     pixels = _camera(pixels, rng)
     return crops.alone(pixels, parts, rng.uniform(*PARAMETERS.margin_um))
+
+
+def stain_map(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The linear map of optical densities, 3 × 3, that takes nuclei and red cells of a source near to a target's.
+
+    Least squares with a ridge towards the plain ratio of darkness: what two colours leave open stays as it is.
+    """
+    gain = float(np.linalg.norm(target) / np.linalg.norm(source))
+    ridge = PARAMETERS.ridge * float((source**2).sum())
+    left = target.T @ source + ridge * gain * np.eye(3)
+    return np.asarray(left @ np.linalg.inv(source.T @ source + ridge * np.eye(3)))
 
 
 def _turn(pixels: np.ndarray, parts: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
@@ -88,14 +104,16 @@ def _turn(pixels: np.ndarray, parts: np.ndarray, rng: Rng) -> tuple[np.ndarray, 
     return turned, cv2.warpAffine(parts, matrix, (goal, goal), flags=cv2.INTER_NEAREST)
 
 
-def _stain(pixels: np.ndarray, parts: np.ndarray, rng: Rng) -> np.ndarray:
+def _stain(pixels: np.ndarray, parts: np.ndarray, source: np.ndarray, target: np.ndarray, rng: Rng) -> np.ndarray:
     strength = rng.uniform(0, 1)
-    density = stain.optical_density(pixels).astype(np.float32)
+    density = -np.log(np.maximum(pixels, 4) / np.float32(255))
     gains = np.ones((3, 3), np.float32)
     gains[1:] = np.exp(strength * PARAMETERS.part * rng.normal(size=(2, 1)))
     density *= cv2.GaussianBlur(gains[parts], (0, 0), 1.0)
+    share = rng.uniform(0, 1.2)  # beyond 1: stains between and beyond those that were seen
     p = PARAMETERS
     mixed = mixing(strength, p.density, p.channel, p.hue, p.saturation, rng)
+    mixed = mixed @ ((1 - share) * np.eye(3) + share * stain_map(source, target))
     density = density @ mixed.T.astype(np.float32)
     lamp = np.exp(strength * (rng.uniform(*PARAMETERS.lamp) + PARAMETERS.tint * rng.normal(size=3)))
     gamma = np.exp(strength * PARAMETERS.gamma * rng.uniform(-1, 1))

@@ -44,6 +44,8 @@ class Cells:
         groups: str, N.
         images: str, N: names of the files.
         resolutions: float32, N: µm a pixel of the images.
+        nucleus_density, red_density: float32, N × 3: mean optical densities (natural logarithm) of all nuclei and of
+            all red cells in the image; NaN without red cells.
     """
 
     pixels: np.ndarray
@@ -53,6 +55,8 @@ class Cells:
     groups: np.ndarray
     images: np.ndarray
     resolutions: np.ndarray
+    nucleus_density: np.ndarray
+    red_density: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -206,6 +210,14 @@ def _cut(
 ) -> Cells:
     cut = crops.cut(image, segmentation, ids, SIDE_PX)
     count = len(ids)
+    empty = crops.background(image, segmentation)
+
+    def density(labels: np.ndarray) -> np.ndarray:
+        pixels = image[labels > 0]
+        if len(pixels) < 30:
+            return np.full((count, 3), np.nan, np.float32)
+        return np.tile(-np.log(np.maximum(pixels, 4) / empty).mean(axis=0), (count, 1)).astype(np.float32)
+
     return Cells(
         cut.pixels,
         cut.parts,
@@ -214,4 +226,6 @@ def _cut(
         np.array([group] * count),
         np.array([name] * count),
         np.full(count, crops.scale(segmentation), np.float32),
+        density(segmentation.nuclei),
+        density(segmentation.red_cells),
     )

@@ -3,10 +3,8 @@
 The normal kinds are learnt in the fine view, from laboratories that name the kinds of cells, and so is the form of
 drawn blasts against normal cells of any laboratory. In the coarse view blasts are learnt above all by the contrast
 within a laboratory: cells of its malignant fields, most of which are blasts, against cells of its benign fields, which
-are none. Cells of other laboratories are no blasts either.
-
-Laboratories show kinds in different shares. That a cell looks like those of a laboratory must not tell its kind, so the
-logarithm of these shares is added to the answers in the loss (Menon et al. 2021, arXiv:2007.07314).
+are none. Cells of other laboratories are no blasts either; the stain of every laboratory is moved to those of the
+others, so that the laboratory does not tell it.
 """
 
 from __future__ import annotations
@@ -48,7 +46,6 @@ class FitParameters:
         warm_up: steps in which the rate grows.
         average: share that the average of the weights keeps a step; the average is the result.
         smoothing: of labels.
-        rare: is added to the share of a kind in a laboratory, so that a kind it has not shown is not excluded there.
         blasts: share of blasts among cells of malignant fields that is believed; for the rest the network is.
         lymphocytes: share of lymphocytes among cells with a kind in the coarse view: they look most like blasts.
         adversary: how strongly features are kept from naming the laboratory, see `leuko.training.kinds.adversary`.
@@ -70,7 +67,6 @@ class FitParameters:
     warm_up: int = 30
     average: float = 0.985
     smoothing: float = 0.06
-    rare: float = 0.02
     blasts: float = 0.75
     lymphocytes: float = 0.4
     adversary: float = 0.04
@@ -112,13 +108,12 @@ class _Steps(Dataset[tuple[np.ndarray, ...]]):
         laboratories = sampler.laboratories[far_rows]
         return (
             as_input(fine), sampler.codes[fine_rows],
-            np.log(sampler.kind_shares[sampler.laboratories[fine_rows]] + np.float32(p.rare)),
             as_input(far), sampler.codes[far_rows], elsewhere, laboratories,
         )  # fmt: skip
 
     def _view(self, row: int, rng: np.random.Generator) -> np.ndarray:
         cells = self.sampler.cells
-        return change(cells.pixels[row], cells.parts[row], rng)
+        return change(cells.pixels[row], cells.parts[row], *self.sampler.stains(row, rng), rng)
 
 
 def loss(
@@ -128,13 +123,11 @@ def loss(
     parameters: FitParameters = PARAMETERS,
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """The loss of a batch, and its parts."""
-    fine, fine_codes, log_shares, far, far_codes, elsewhere, laboratories = batch
-    near = network.dropout(network.features(fine, mixed=True))
+    fine, fine_codes, far, far_codes, elsewhere, laboratories = batch
+    near = network.dropout(network.features(fine))
     drawn_blast = fine_codes == KINDS.index(BLAST)
     kinds = functional.cross_entropy(
-        (network.normal(near) + log_shares)[~drawn_blast],
-        fine_codes[~drawn_blast],
-        label_smoothing=parameters.smoothing,
+        network.normal(near)[~drawn_blast], fine_codes[~drawn_blast], label_smoothing=parameters.smoothing
     )
     form = functional.binary_cross_entropy_with_logits(
         network.form_odds(near), drawn_blast.float(), pos_weight=torch.tensor(parameters.form_blast)

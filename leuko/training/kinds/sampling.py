@@ -12,6 +12,7 @@ from leuko.training.kinds.cells import BENIGN, DRAWN, LABELS, MALIGNANT, Cells
 
 LYMPHOCYTE = "lymphocyte"
 Rng = np.random.Generator
+Stain = np.ndarray  # float, 2 × 3: optical densities of nuclei and red cells
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,6 @@ class Sampler:
         codes: int, N, the labels as indices into `LABELS`.
         names: of the laboratories.
         laboratories: int, N, as indices into `names`.
-        kind_shares: float32, laboratories × normal kinds: how often the fine view shows each; rows sum to 1 or 0.
     """
 
     def __init__(self, cells: Cells, laboratory_power: float) -> None:
@@ -42,6 +42,12 @@ class Sampler:
         """
         self.cells = cells
         self.codes = np.array([LABELS.index(label) for label in cells.labels])
+        stains = np.stack([cells.nucleus_density, cells.red_density], axis=1)
+        known = np.isfinite(stains).all(axis=(1, 2))
+        self._stains = {
+            name: stains[known & (cells.laboratories == name)] for name in np.unique(cells.laboratories).tolist()
+        }
+        self._typical = {name: values.mean(axis=0) for name, values in self._stains.items()}
         drawn = cells.laboratories == DRAWN
         named = ~drawn & (self.codes < len(NORMAL_KINDS))
         names, counts = np.unique(cells.laboratories[named], return_counts=True)
@@ -52,13 +58,6 @@ class Sampler:
         self._drawn_blasts = pools[KINDS.index(BLAST)]
         self._drawn = [pool for pool in pools if len(pool)]
         self.names, self.laboratories = np.unique(cells.laboratories, return_inverse=True)
-        self.kind_shares = np.zeros((len(self.names), len(NORMAL_KINDS)), np.float32)
-        for name, laboratory in zip(names, self._laboratories, strict=True):
-            kinds = [self.codes[rows[0]] for rows in laboratory.rows]
-            self.kind_shares[self.names == name, kinds] = laboratory.shares
-        if self._drawn_normal:
-            kinds = [self.codes[pool[0]] for pool in self._drawn_normal]
-            self.kind_shares[self.names == DRAWN, kinds] = 1 / len(kinds)
         lymphocytes = [
             np.flatnonzero(named & (cells.laboratories == name) & (cells.labels == LYMPHOCYTE)) for name in names
         ]
@@ -99,6 +98,12 @@ class Sampler:
     def of_field(self, rng: Rng, label: str) -> int:
         """A cell of a malignant or benign field."""
         return int(rng.choice(self._fields[label]))
+
+    def stains(self, row: int, rng: Rng) -> tuple[Stain, Stain]:
+        """The typical stain of a cell's laboratory, and that of an image of any laboratory; laboratories alike."""
+        others = list(self._stains.values())
+        other = others[int(rng.integers(len(others)))]
+        return self._typical[self.cells.laboratories[row]], other[int(rng.integers(len(other)))]
 
 
 def _of_pools(pools: Sequence[np.ndarray], rng: Rng) -> int:

@@ -14,12 +14,10 @@ from torch import nn
 from leuko.cells.kinds.names import KINDS, NORMAL_KINDS
 from leuko.networks.backbones import WeightsError
 from leuko.training.kinds.cells import LABELS
-from leuko.training.kinds.mix_style import mix_styles
 from leuko.training.kinds.views import coarse_matrix
 from leuko.training.segmenter.unet import BACKBONE
 
 STAGES, WIDTH = 6, 192  # the last stage holds a quarter of the weights, and a cell has few pixels at this depth
-MIXED_AFTER = 2, 3, 4  # layers of the trunk: the first three stages, whose channels show colour and texture
 FROZEN = 2  # first stages that stay as they are: edges and colours look alike everywhere
 LYMPHOCYTE = NORMAL_KINDS.index("lymphocyte")
 # What the fine view counts in the log-odds of a blast: chosen by the patients of JHU whose number 4 divides, and by how
@@ -83,14 +81,9 @@ class TwoViewNetwork(nn.Module):
         self.trunk.eval()
         return self
 
-    def features(self, pixels: torch.Tensor, mixed: bool = False) -> torch.Tensor:
-        """Float32, B × 192, of float32, B × 3 × side × side; with the styles of cells mixed, see `mix_styles`."""
-        values = pixels.contiguous(memory_format=torch.channels_last)
-        for number, layer in enumerate(self.trunk):
-            values = layer(values)
-            if mixed and number in MIXED_AFTER:
-                values = mix_styles(values)
-        return values.mean(dim=(2, 3))
+    def features(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Float32, B × 192, of float32, B × 3 × side × side."""
+        return self.trunk(pixels.contiguous(memory_format=torch.channels_last)).mean(dim=(2, 3))
 
     def form_odds(self, near: torch.Tensor) -> torch.Tensor:
         """Log-odds of a blast by its form, float32, B, before `form_bias`, of the features of the fine view, B × 192.

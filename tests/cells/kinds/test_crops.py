@@ -1,4 +1,4 @@
-"""Crops of cells: one scale, light and stain, and nothing that tells of the surroundings."""
+"""Crops of cells: one scale, white light, and nothing that tells of the surroundings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from leuko.cells.kinds import crops
-from leuko.cells.kinds.stain import STANDARD_NUCLEUS, STANDARD_RED_CELL, TYPICAL_DENSITY, Stain
 from leuko.cells.segmentation import Segmentation
 from leuko.images.synthetic import rendering
 
@@ -40,34 +39,11 @@ def test_the_crop_does_not_change_with_what_lies_around_the_cell():
     before = crops.cut_alone(image, found, [1])[0]
     other = image.copy()
     far = cv2.dilate((found.white_cells == 1).astype(np.uint8), np.ones((19, 19))) == 0
-    # The empty slide stays, since it gives the light, and so do the colours of red cells, which give the stain.
-    other[far & (found.white_cells > 0) & (found.nuclei == 0)] = (20, 200, 90)
-    red = far & (found.red_cells > 0)
-    other[red] = np.random.default_rng(0).permutation(image[red])
+    far &= (found.white_cells > 0) | (found.red_cells > 0)  # the empty slide stays: it gives the light
+    other[far] = (20, 200, 90)
     after = crops.cut_alone(other, found, [1])[0]
-    assert np.abs(before.astype(int) - after).mean() < 0.5
+    assert np.abs(before.astype(int) - after).max() <= 2
     assert (before[:6] == 255).all() and (before[:, -6:] == 255).all()
-
-
-def test_another_stain_gives_nearly_the_same_crop():
-    image, found = drawn()
-    density = -np.log(np.maximum(image, 4) / 255)
-    other_dyes = np.array([[0.7, 0.1, 0.05], [0.1, 0.65, 0.0], [0.15, 0.1, 0.8]])
-    other = np.rint(255 * np.exp(-density @ other_dyes.T)).astype(np.uint8)
-    assert np.abs(image.astype(float) - other)[found.nuclei > 0].mean() > 20
-    first, second = (crops.cut_alone(each, found, [1])[0].astype(float) for each in (image, other))
-    inside = first.min(axis=2) < 250
-    assert np.abs(first - second)[inside].mean() < 10
-
-
-def test_without_red_cells_or_nuclei_the_stain_is_changed_less_or_not_at_all():
-    image, found = drawn()
-    no_red_cells = replace(found, red_cells=np.zeros_like(found.red_cells))
-    with_red, without = (crops.cut_alone(image, each, [1])[0].astype(float) for each in (found, no_red_cells))
-    assert np.abs(with_red - without).mean() < 8
-    assert np.allclose(Stain(None, None).to_standard(), np.eye(3))
-    standard = STANDARD_NUCLEUS * TYPICAL_DENSITY / np.linalg.norm(STANDARD_NUCLEUS)
-    assert np.allclose(Stain(standard, STANDARD_RED_CELL).to_standard(), np.eye(3), atol=1e-9)
 
 
 def test_a_dimmer_lamp_gives_the_same_crop():
