@@ -44,7 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
     ):
         items = input_files.gather(arguments.images, Path(temporary))
         read = in_order(lambda item: reading.read_file(classifier, item, describe_fault), items)
-        case = reading.as_json(classifier, list(chain.from_iterable(read)), arguments.specimen, arguments.count_smudges)
-        out.write(case)
-    print_skipped(case["skipped"])
-    return int(bool(case["errors"]))
+        results = list(chain.from_iterable(read))
+        case = reading.case_of(classifier, results, arguments.specimen, arguments.count_smudges)
+        said = reading.as_json(case, classifier, results)
+        out.write(said)
+    print_skipped(said["skipped"])
+    return int(bool(said["errors"]))

@@ -15,7 +15,7 @@ from leuko.serving.api.one_call import OneCall
 from leuko.serving.api.openapi import OpenApiMiddleware
 from leuko.serving.gradio import launch, upload_retention
 from leuko.serving.gradio.upload_only_blocks import UploadOnlyBlocks
-from leuko.serving.tabs import adapt, many_images, one_image
+from leuko.serving.tabs import adapt, many_images, one_image, slide_case
 from leuko.serving.tabs.adapted_models import AdaptedModels
 from leuko.serving.tabs.examples import Example
 from leuko.serving.tabs.rendering import render
@@ -46,6 +46,8 @@ def build(classifier: Classifier, examples: Mapping[str, Example]) -> gr.Blocks:
         )
         with gr.Tab("One image"):
             one_image.add(classifier, adapted_models, examples)
+        with gr.Tab("Case"):
+            slide_case.add(classifier, adapted_models)
         with gr.Tab("Many images"):
             many_images.add(classifier, adapted_models)
         with gr.Tab("Adapt"):

@@ -345,7 +345,7 @@ def test_on_a_phone_nothing_is_wider_than_the_window_and_the_answer_is_in_sight(
             try_example(page, which)
             page.wait_for_function("document.querySelector('.verdict h2').getBoundingClientRect().bottom < innerHeight")
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE[0]
-    for name in ("One image", "Many images", "Adapt"):  # none hides in a menu
+    for name in ("One image", "Case", "Many images", "Adapt"):  # none hides in a menu
         assert page.get_by_role("tab", name=name).locator("visible=true").count() == 1
 
 

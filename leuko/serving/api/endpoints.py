@@ -154,7 +154,8 @@ def add(classifier: Classifier) -> None:
                     results += await anyio.to_thread.run_sync(reading.read_file, classifier, item, batch.log_fault)
         except ArchiveError as error:
             raise refusal(error) from error
-        return await anyio.to_thread.run_sync(reading.as_json, classifier, results, specimen, count_smudges)
+        case = await anyio.to_thread.run_sync(reading.case_of, classifier, results, specimen, count_smudges)
+        return reading.as_json(case, classifier, results)
 
     def model_info() -> dict[str, Any]:
         """Describe the model that answers here.

@@ -23,6 +23,11 @@ def png(image: np.ndarray) -> str:
     return _address("png", image, [])
 
 
+def text(kind: str, content: str) -> str:
+    """The `data:` address of a text; `kind` is its media type."""
+    return f"data:{kind};charset=utf-8;base64,{base64.b64encode(content.encode()).decode()}"
+
+
 def outlines(mask: np.ndarray, scale: float, corner: tuple[int, int] = (0, 0)) -> str:
     """The outlines of a mask as an SVG path, smoothed a little, since enlarged pixels have visible steps.
 

@@ -14,7 +14,7 @@ from leuko.inference.finding import Finding
 from leuko.serving.analysis import model_name
 from leuko.serving.tabs.rendering import Fact, render
 
-_SHAPES = {"suspicious": "▲", "not suspicious": "●", "uncertain": "◆"}  # no decision is told by colour alone
+SHAPES = {"suspicious": "▲", "not suspicious": "●", "uncertain": "◆"}  # no decision is told by colour alone
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,13 @@ def decision(result: ClassificationResult, name: str, content: str) -> str:
     return render(
         "decision_card",
         tone=finding.decision.replace(" ", "-"),
-        shape=_SHAPES[finding.decision],
+        shape=SHAPES[finding.decision],
         above=f"{name} · {content}",
         file=name,
         title=verdict.title,
         summary=verdict.cell_summary,
         advice=advice(finding),
-        scale=_scale(verdict),
+        scale=scale(verdict),
         facts=list(_facts(finding, verdict)),
         checks=list(_checks(finding, verdict)),
         reasons=finding.reasons if finding.quality.usable else (),
@@ -147,7 +147,7 @@ def _facts(finding: Finding, verdict: Verdict) -> Iterator[Fact]:
     else:
         yield Fact("Leukaemia probability", "no decision")
     yield reliability
-    yield Fact("By the network", _network_probability(verdict))
+    yield Fact("By the network", network_probability(verdict))
     cells = finding.evidence["cells"]
     yield Fact("By the cells", "no cell-based score" if cells is None else percent(cells))
     if finding.pattern:
@@ -155,7 +155,8 @@ def _facts(finding: Finding, verdict: Verdict) -> Iterator[Fact]:
     yield model
 
 
-def _network_probability(verdict: Verdict) -> str:
+def network_probability(verdict: Verdict) -> str:
+    """The network's probability in words."""
     if verdict.network is None:
         return "not given: none of its classes is known to mean leukaemia"
     return "not used: out of distribution" if verdict.ood_reason else percent(verdict.network)
@@ -170,7 +171,7 @@ def _checks(finding: Finding, verdict: Verdict) -> Iterator[_Check]:
         yield _Check("Like the training images", finding.in_distribution, similar)
 
 
-def _scale(verdict: Verdict) -> _Scale | None:
+def scale(verdict: Verdict) -> _Scale | None:
     """The probabilities by network and cells that are used; None if there are none."""
     points = []
     if verdict.network is not None and not verdict.ood_reason:

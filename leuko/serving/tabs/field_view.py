@@ -61,7 +61,7 @@ class _CloseUp:
 
 
 @dataclass(frozen=True)
-class _Differential:
+class DifferentialView:
     """The differential count: the number of white cells, each kind, what is reported apart, and all of it as CSV.
 
     `counts_smudges` says whether smudge cells are white cells in it.
@@ -82,7 +82,7 @@ class _Counts:
     share: BlastShare | None
     nucleated: str
     notes: list[str]
-    differentials: tuple[_Differential, ...]
+    differentials: tuple[DifferentialView, ...]
     reference_lines: tuple[float, ...] = REFERENCE_LINES
 
 
@@ -196,10 +196,10 @@ def _counts(field: Field, name: str) -> _Counts:
     notes = [sentence for sentence in counts.sentences if sentence not in shown_above]
     notes += [*field.kinds.notes, *(indices.sentences if indices else ())]
     nucleated = with_count(share.nucleated, "nucleated cell") if share else ""
-    return _Counts(facts, share, nucleated, notes, _differentials(field.differential, name))
+    return _Counts(facts, share, nucleated, notes, differentials(field.differential, name))
 
 
-def _differentials(differential: Differential | None, image: str) -> tuple[_Differential, ...]:
+def differentials(differential: Differential | None, image: str) -> tuple[DifferentialView, ...]:
     """The count with smudge cells apart and, where there are any, with smudge cells among the white cells."""
     if differential is None or not replace(differential, count_smudges=False).white_cells:
         return ()
@@ -207,7 +207,7 @@ def _differentials(differential: Differential | None, image: str) -> tuple[_Diff
     return tuple(_differential(replace(differential, count_smudges=choice), image) for choice in choices)
 
 
-def _differential(differential: Differential, image: str) -> _Differential:
+def _differential(differential: Differential, image: str) -> DifferentialView:
     facts = []
     for kind, share in differential.shares.items():
         if share and (differential.numbers[kind] or kind in MATURE_KINDS):
@@ -224,7 +224,7 @@ def _differential(differential: Differential, image: str) -> _Differential:
         differential.as_csv(image), image, "differential", "the differential count (CSV)"
     )
     white_cells = with_count(differential.white_cells, "white cell")
-    return _Differential(differential.count_smudges, white_cells, tuple(facts), apart, download)
+    return DifferentialView(differential.count_smudges, white_cells, tuple(facts), apart, download)
 
 
 def _close_up(field: Field) -> _CloseUp:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import base64
-import threading
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import gradio as gr
 
@@ -16,30 +13,20 @@ from leuko.inference.classifier import Classifier
 from leuko.serving import batch
 from leuko.serving.gradio.upload_components import SmearFiles, Upload
 from leuko.serving.tabs.adapted_models import AdaptedModels
+from leuko.serving.tabs.file_run import FileRun, Step, add_events, inactive_button, session_of
 from leuko.serving.tabs.rendering import render, status_card
-
-MAX_BATCHES = 8  # that may run or wait
-UPDATE_SECONDS = 1.0  # between two updates of the table, which is sent as a whole each time
 
 _INTRODUCTION = f"""\
 Choose up to {MAX_FILES} smear images, or zips of them (folders inside are fine; {MAX_ZIP_BYTES // 1024**2} MB at
 most). They are analysed one after the other, each page of a TIFF too, and deleted soon after. A file that cannot be
 read gets an error and does not stop the others. The table and its CSV exist on this page only."""
-_CANCELLING = "() => ({__type__: 'update', value: 'Cancelling …', interactive: false})"
 
 Row = tuple[str, ...]  # a text for each of `batch.COLUMNS`
 
 
-@dataclass(frozen=True)
-class _Progress:
-    total: int
-    done: int
-
-
 def add(classifier: Classifier, adapted_models: AdaptedModels) -> None:
     """Add the tab's content to the block that is being built."""
-    turn = threading.Semaphore(1)  # one batch at a time, so that a core stays free for single images
-    cancelled: set[str] = set()  # sessions whose batch is to stop
+    runs = FileRun()
     gr.Markdown(_INTRODUCTION)
     with gr.Row():
         files = SmearFiles(
@@ -54,73 +41,28 @@ def add(classifier: Classifier, adapted_models: AdaptedModels) -> None:
     table = gr.HTML(apply_default_css=False, elem_id="batch-table")
 
     def run(uploads: list[Upload], request: gr.Request) -> Iterator[tuple]:
-        session = request.session_hash or ""
-        cancelled.discard(session)
+        model = adapted_models.classifier_of(request) or classifier
         try:
-            yield from analyse(adapted_models.classifier_of(request) or classifier, uploads, session)
+            for step in runs.steps(uploads, session_of(request), partial(batch.classify_file, model)):
+                yield shown(step)
         except ArchiveError as error:
-            yield None, status_card("Not analysed", str(error)), "", _inactive_button()
-        finally:
-            cancelled.discard(session)
+            yield None, status_card("Not analysed", str(error)), "", inactive_button()
 
-    def analyse(model: Classifier, uploads: list[Upload], session: str) -> Iterator[tuple]:
-        rows: list[Row] = []
-        done = 0
-        with batch.open_batch(uploads) as files:
-            # The table of an earlier batch stays until there is a new one.
+    def shown(step: Step) -> tuple:
+        """What the page shows: the files, the state, the table and the button."""
+        rows = [batch.table_row(result) for result in step.results]
+        if step.state == "queued":  # the table of an earlier batch stays until there is a new one
             waiting = status_card("Waiting", "Your images are next; a table below is still that of the earlier ones.")
-            yield None, waiting, gr.skip(), gr.update(interactive=True)
-            while not turn.acquire(timeout=UPDATE_SECONDS):
-                if session in cancelled:
-                    yield None, status_card("Cancelled", "No image was analysed."), "", _inactive_button()
-                    return
-                yield (gr.skip(),) * 4
-            try:
-                start = last_update = time.monotonic()
-                for item in files.items:
-                    if session in cancelled:
-                        break
-                    rows += map(batch.table_row, batch.classify_file(model, item))
-                    done += 1
-                    if time.monotonic() - last_update >= UPDATE_SECONDS:
-                        last_update = time.monotonic()
-                        progress = _progress(done, len(files.items), last_update - start)
-                        yield gr.skip(), progress, _table(rows), gr.skip()
-            finally:
-                turn.release()
-        yield None, _summary(rows, done, len(files.items)), _table(rows, finished=True), _inactive_button()
+            return None, waiting, gr.skip(), gr.update(interactive=True)
+        if step.state == "waiting":
+            return (gr.skip(),) * 4
+        if step.state == "working":
+            return gr.skip(), step.progress, _table(rows), gr.skip()
+        if not step.done:
+            return None, status_card("Cancelled", "No image was analysed."), "", inactive_button()
+        return None, _summary(rows, step.done, step.total), _table(rows, finished=True), inactive_button()
 
-    def cancel(request: gr.Request) -> None:
-        cancelled.add(request.session_hash or "")
-
-    files.upload(
-        run,
-        files,
-        [files, state, table, stop],
-        api_visibility="private",
-        concurrency_limit=MAX_BATCHES,
-        show_progress="hidden",
-    )
-    # The browser changes the button: an answer of the server could come after the end of the batch and would stay.
-    stop.click(None, None, stop, js=_CANCELLING, api_visibility="private")
-    stop.click(cancel, None, None, api_visibility="private", queue=False, show_progress="hidden")
-
-
-def _inactive_button() -> dict[str, Any]:
-    """The button when there is nothing to cancel; a new object each time, since Gradio empties it."""
-    return gr.update(value="Cancel", interactive=False)
-
-
-def _progress(done: int, total: int, seconds: float) -> str:
-    left = seconds / done * (total - done)
-    words = f"{left / 60:.0f} minutes" if left >= 90 else f"{max(1, round(left))} seconds"
-    return render(
-        "status_card",
-        title=f"{done} of {total} images analysed",
-        text=f"About {words} left.",
-        items=(),
-        progress=_Progress(total, done),
-    )
+    add_events(files, stop, runs, run, [files], [files, state, table, stop])
 
 
 def _summary(rows: Sequence[Row], done: int, total: int) -> str:

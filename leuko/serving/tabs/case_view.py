@@ -1,0 +1,141 @@
+"""A case on the page: the decision about the slide, its counts, and its fields as a worklist."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from leuko.cases.case import Case
+from leuko.cells.blast_share import REFERENCE_LINES, BlastShare, with_count
+from leuko.cells.kinds.names import SMUDGE
+from leuko.decision.fusion import percent
+from leuko.serving.tabs import data_urls, decision_card
+from leuko.serving.tabs.cell_table import Download
+from leuko.serving.tabs.field_view import DifferentialView, differentials
+from leuko.serving.tabs.rendering import Fact, render, sections
+
+THUMBNAIL_SIDE = 160  # px, the longer side
+_ADVICE = {
+    "suspicious": "Refer: have the slide read by an expert.",
+    "not suspicious": "This does not exclude leukaemia or any other disease.",
+    "uncertain": "Do not rely on this answer; add further fields of the slide, or have it read by an expert.",
+}
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """The counts of all fields, as the templates of one field read them."""
+
+    share: BlastShare
+    nucleated: str
+    differentials: tuple[DifferentialView, ...]
+    reference_lines: tuple[float, ...] = REFERENCE_LINES
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A field in the worklist."""
+
+    name: str
+    picture: str
+    decision: str
+    tone: str
+    shape: str
+    counted: str
+    headline: str
+    notes: tuple[str, ...]
+
+
+def thumbnail(image: np.ndarray) -> str:
+    """A small picture of an image, uint8, H × W × 3, RGB, as a `data:` address."""
+    factor = THUMBNAIL_SIDE / max(image.shape)
+    size = [max(1, round(side * factor)) for side in image.shape[1::-1]]
+    return data_urls.jpeg(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+
+
+def view(case: Case, pictures: Mapping[str, str], others: Sequence[tuple[str, str]], model: str, said: Any) -> str:
+    """The case as HTML.
+
+    Args:
+        case: its fields in any order.
+        pictures: of the fields by their names, as `data:` addresses.
+        others: files that are no fields: name and reason.
+        model: name and version.
+        said: the case as JSON-ready values, to be downloaded.
+    """
+    text = json.dumps(said, ensure_ascii=False, indent=1)
+    download = Download("deep-leuko-case.json", data_urls.text("application/json", text), "the case (JSON)")
+    share = case.blast_share
+    content = render(
+        "case",
+        counts=_Counts(share, with_count(share.nucleated, "nucleated cell"), differentials(case.differential, "case")),
+        outlook=case.outlook,
+        rows=list(_rows(case, pictures)),
+        others=others,
+        download=download,
+        model=model,
+    )
+    return sections(_card(case, model), content)
+
+
+def _card(case: Case, model: str) -> str:
+    verdict = case.verdict
+    return render(
+        "decision_card",
+        tone=verdict.decision.replace(" ", "-"),
+        shape=decision_card.SHAPES[verdict.decision],
+        above=f"A case of {with_count(len(case.fields), 'field')} · {case.specimen}",
+        file="case",
+        title=verdict.title,
+        summary=verdict.cell_summary,
+        advice="Add fields that are good enough to be judged." if verdict.issues else _ADVICE[verdict.decision],
+        scale=decision_card.scale(verdict),
+        facts=list(_facts(case, model)),
+        checks=(),
+        reasons=tuple(verdict.reasons),
+    )
+
+
+def _facts(case: Case, model: str) -> Iterator[Fact]:
+    verdict = case.verdict
+    if verdict.decision != "uncertain" and verdict.probability is not None:
+        yield Fact("Leukaemia probability", strong=percent(verdict.probability))
+    else:
+        yield Fact("Leukaemia probability", "no decision")
+    yield Fact("By the network", decision_card.network_probability(verdict))
+    cells = verdict.cells.probability if verdict.cells else None
+    yield Fact("By the cells", "no cell-based score" if cells is None else percent(cells))
+    left_out = len(case.left_out)
+    yield Fact(
+        "Fields", f", of which {left_out} without counted cells" if left_out else "", strong=str(len(case.fields))
+    )
+    if case.overlaps:
+        pairs = with_count(len(case.overlaps), "pair")
+        again = with_count(case.repeats, "sighting")
+        yield Fact("Overlaps", f"{pairs} of fields; {again} of the same cell not counted again")
+    yield Fact("Model", model)
+
+
+def _rows(case: Case, pictures: Mapping[str, str]) -> Iterator[_Row]:
+    """The fields, those to be looked at first first."""
+    counted = Counter(each.field for each in case.cells if each.cell.type != SMUDGE)
+    for number in case.worklist:
+        field = case.fields[number]
+        decision = field.decision if field.fit else "image quality too low"
+        notes = (field.why_no_cells,) if field.why_no_cells else ()
+        yield _Row(
+            field.name,
+            pictures.get(field.name, ""),
+            decision,
+            field.decision.replace(" ", "-"),
+            decision_card.SHAPES[field.decision],
+            str(counted[number]),
+            field.headline,
+            notes,
+        )

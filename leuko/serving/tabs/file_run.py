@@ -1,0 +1,134 @@
+"""The files of an upload, worked through one after the other while the page shows how far they are."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import gradio as gr
+from gradio.components import Component
+
+from leuko.images.file_types import InputFile
+from leuko.serving import batch
+from leuko.serving.gradio.upload_components import Upload
+from leuko.serving.tabs.rendering import render
+
+MAX_RUNS = 8  # that may run or wait
+UPDATE_SECONDS = 1.0  # between two updates of the page, which gets all results each time
+CANCELLING = "() => ({__type__: 'update', value: 'Cancelling …', interactive: false})"
+TURN = threading.Semaphore(1)  # one run at a time, so that a core stays free for single images
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far a run is.
+
+    Attributes:
+        state: `queued` once at the beginning, `waiting` for another run to end, `working`, `cancelled` or `done`.
+        results: of all files that are done.
+        done, total: files.
+        seconds: since work began.
+    """
+
+    state: Literal["queued", "waiting", "working", "cancelled", "done"]
+    results: list[dict[str, Any]]
+    done: int
+    total: int
+    seconds: float
+
+    @property
+    def progress(self) -> str:
+        """The card that says how far it is."""
+        left = self.seconds / self.done * (self.total - self.done)
+        words = f"{left / 60:.0f} minutes" if left >= 90 else f"{max(1, round(left))} seconds"
+        return render(
+            "status_card",
+            title=f"{self.done} of {self.total} images analysed",
+            text=f"About {words} left.",
+            items=(),
+            progress=self,
+        )
+
+
+class FileRun:
+    """The runs of one tab, at most one for each session."""
+
+    def __init__(self) -> None:
+        self._cancelled: set[str] = set()  # sessions whose run is to stop
+
+    def cancel(self, session: str) -> None:
+        """End a session's run before its next file."""
+        self._cancelled.add(session)
+
+    def steps(
+        self, uploads: list[Upload], session: str, read: Callable[[InputFile], list[dict[str, Any]]]
+    ) -> Iterator[Step]:
+        """Work through uploads.
+
+        Args:
+            uploads: images and zips.
+            session: that may cancel the run.
+            read: the results for the pictures of one file.
+
+        Raises:
+            leuko.data.sources.archive.ArchiveError: see `batch.open_batch`.
+        """
+        self._cancelled.discard(session)
+        results: list[dict[str, Any]] = []
+        done, start = 0, time.monotonic()
+        try:
+            with batch.open_batch(uploads) as files:
+                total = len(files.items)
+                yield Step("queued", [], 0, total, 0.0)
+                while not TURN.acquire(timeout=UPDATE_SECONDS):
+                    if session in self._cancelled:
+                        yield Step("cancelled", [], 0, total, 0.0)
+                        return
+                    yield Step("waiting", [], 0, total, 0.0)
+                try:
+                    start = last_update = time.monotonic()
+                    for item in files.items:
+                        if session in self._cancelled:
+                            break
+                        results += read(item)
+                        done += 1
+                        if time.monotonic() - last_update >= UPDATE_SECONDS:
+                            last_update = time.monotonic()
+                            yield Step("working", results, done, total, last_update - start)
+                finally:
+                    TURN.release()
+            yield Step("done" if done == total else "cancelled", results, done, total, time.monotonic() - start)
+        finally:
+            self._cancelled.discard(session)
+
+
+def add_events(
+    files: Component,
+    stop: gr.Button,
+    runs: FileRun,
+    run: Callable[..., Iterator[tuple]],
+    inputs: list[Component],
+    outputs: list[Component],
+) -> None:
+    """Let a run begin when files are chosen, and end when the button is pressed."""
+
+    def cancel(request: gr.Request) -> None:
+        runs.cancel(session_of(request))
+
+    files.upload(run, inputs, outputs, api_visibility="private", concurrency_limit=MAX_RUNS, show_progress="hidden")
+    # The browser changes the button: an answer of the server could come after the end of the run and would stay.
+    stop.click(None, None, stop, js=CANCELLING, api_visibility="private")
+    stop.click(cancel, None, None, api_visibility="private", queue=False, show_progress="hidden")
+
+
+def session_of(request: gr.Request) -> str:
+    """The session that a request belongs to."""
+    return request.session_hash or ""
+
+
+def inactive_button() -> dict[str, Any]:
+    """The button when there is nothing to cancel; a new object each time, since Gradio empties it."""
+    return gr.update(value="Cancel", interactive=False)
