@@ -11,6 +11,8 @@ from functools import cached_property
 import numpy as np
 from scipy.special import logsumexp
 
+from leuko.stats.proportions import TAIL
+
 # Blasts among the nucleated cells of the marrow: remission lies below 5 % (ELN 2022, doi:10.1182/blood.2022016867),
 # many acute leukaemias from 20 % on (WHO 2022, doi:10.1038/s41375-022-01613-1).
 REFERENCE_LINES = (0.05, 0.20)
@@ -18,7 +20,8 @@ BLAST_THRESHOLD = 0.5  # probability from which a cell counts as a blast
 MIN_DIFFERENTIAL = 200  # cells in a differential count of blood; 500 in one of marrow
 # Largest likelihood ratio of one cell, and inverse of the least: chosen on drawn fields that are not reported.
 MAX_RATIO = 20.0
-SHARES = (np.arange(500) + 0.5) / 500  # at which the interval is computed
+SHARES = np.concatenate([[0.0], (np.arange(500) + 0.5) / 500, [1.0]])  # at which the interval is computed
+LIKELY = 1.92  # half the 95 % quantile of chi-squared with one degree of freedom (Wilks 1938)
 DIFFERENTIAL_SIZE = "a differential count takes 200 cells in blood and 500 in marrow"  # ICSH 2008
 
 
@@ -51,20 +54,22 @@ class BlastShare:
     def interval(self) -> tuple[float, float]:
         """95 % interval of the share of blasts in the slide; it holds `share`.
 
-        So few cells vary, and some are taken for what they are not. So it is the credible interval of a mixture: a cell
-        is a blast with the share as its probability, and each cell says by its likelihood ratio which it is. Before any
-        cell, the share has Jeffreys' distribution.
+        So few cells vary, and some are taken for what they are not. So a cell is a blast with the share as its
+        probability, and it says by its likelihood ratio which it is. The interval holds the credible interval with
+        Jeffreys' prior, which covers well between the ends, and the likelihood-ratio interval, which knows that a share
+        of exactly 0 or 1 is possible.
         """
-        odds = np.array(self.probabilities) / np.maximum(1 - np.array(self.probabilities), 1e-9)
-        ratios = np.clip(odds, 1 / MAX_RATIO, MAX_RATIO)
-        logs = np.log(SHARES[:, None] * ratios + 1 - SHARES[:, None]).sum(axis=1)
-        logs -= (np.log(SHARES) + np.log1p(-SHARES)) / 2
-        below = np.cumsum(np.exp(logs - logsumexp(logs)))
-        low, high = (float(SHARES[np.searchsorted(below, tail)]) for tail in (0.025, 0.975))
         if self.share is None:
             return 0.0, 1.0
-        # Nothing says that a share of 0 or 1 is not the true one, if none or all of the cells are blasts.
-        return min(low, self.share), max(high, self.share)
+        probabilities = np.array(self.probabilities)
+        ratios = np.clip(probabilities / np.maximum(1 - probabilities, 1e-9), 1 / MAX_RATIO, MAX_RATIO)
+        logs = np.log(SHARES[:, None] * ratios + 1 - SHARES[:, None]).sum(axis=1)
+        likely = SHARES[logs >= logs.max() - LIKELY]
+        inner = SHARES[1:-1]
+        posterior = logs[1:-1] - (np.log(inner) + np.log1p(-inner)) / 2
+        below = np.cumsum(np.exp(posterior - logsumexp(posterior)))
+        low, high = (inner[np.searchsorted(below, tail)] for tail in (TAIL, 1 - TAIL))
+        return float(min(low, likely[0], self.share)), float(max(high, likely[-1], self.share))
 
     @property
     def sentences(self) -> tuple[str, ...]:

@@ -120,12 +120,15 @@ def test_white_to_red_by_the_rule_and_as_in_the_paper():
     assert nothing.white_to_red is None and nothing.white_to_red_seen is None
 
 
-def test_four_of_eight_is_22_to_78_per_cent():
+def test_four_of_eight_unsure_cells_say_less_than_a_count_of_four_of_eight():
     counts = count(field(white=grid(8)), [0.9, 0.5, 0.7, 0.99, 0.1, 0.2, 0.49, 0.0])
     share = counts.blast_share
     assert (share.blasts, share.nucleated, share.share) == (4, 8, 0.5)
     text = " ".join(counts.sentences)
-    assert "4 of 8 nucleated cells look like blasts: 50 % (95 % interval 22 to 78 %)." in text
+    low, high = share.interval
+    assert 0.05 < low < 0.22 and 0.78 < high < 0.95  # Wilson's interval is 0.22 to 0.78
+    words = f"4 of 8 nucleated cells look like blasts: 50 % (95 % interval {100 * low:.0f} to {100 * high:.0f} %)."
+    assert words in text
     assert "8 cells are too few" in text
     assert "5 %" in text and "20 %" in text and "do not apply to blood" in text and "not a diagnosis" in text
 
