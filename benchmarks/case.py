@@ -21,6 +21,7 @@ import numpy as np
 import leuko
 from leuko.cases.case import Case
 from leuko.cases.field_record import FieldRecord
+from leuko.cases.registration import Structure
 from leuko.images.decode import decode
 from leuko.images.synthetic import rendering
 from leuko.images.synthetic.stains import random_stain
@@ -74,11 +75,12 @@ def drawn_case(classifier: Classifier, seed: int) -> tuple[int, int, int, bool, 
         white_cells={kind: count for kind, count in cells.items() if count},
     )  # fmt: skip
     places = [(step_x * column, step_y * row) for row in range(ROWS) for column in range(COLUMNS)]
-    records = []
+    records, structures = [], []
     for number, (x, y) in enumerate(places):
         image = np.ascontiguousarray(smear.image[y : y + HEIGHT, x : x + WIDTH])
         records.append(FieldRecord.of(str(number), image, classifier.analyse(image)))
-    case = Case.of(records, "marrow", classifier.model.metadata.operating_point)
+        structures.append(Structure.of(image))
+    case = Case.of(records, structures, "marrow", classifier.model.metadata.operating_point)
     ids = []
     for each in case.cells:
         x, y = np.add(places[each.field], (each.cell.x, each.cell.y)).round().astype(int)
@@ -100,11 +102,12 @@ def timed(classifier: Classifier, folder: Path) -> dict[str, float]:
     files = list(islice(sorted(folder.iterdir()), 60))
     start = time.perf_counter()
 
-    def read(file: Path) -> FieldRecord:
+    def read(file: Path) -> tuple[FieldRecord, Structure]:
         image = decode(file)
-        return FieldRecord.of(file.name, image, classifier.analyse(image))
+        return FieldRecord.of(file.name, image, classifier.analyse(image)), Structure.of(image)
 
-    case = Case.of(list(in_order(read, files)), "blood", classifier.model.metadata.operating_point)
+    records, structures = zip(*in_order(read, files), strict=True)
+    case = Case.of(records, structures, "blood", classifier.model.metadata.operating_point)
     case.as_json()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"fields": len(files), "seconds": time.perf_counter() - start, "peak memory of the process, MB": memory}

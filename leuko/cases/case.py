@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from math import ceil
 from typing import Any, Literal
@@ -17,8 +17,11 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import expit, logit
 
+from leuko.cases import review
 from leuko.cases.field_record import FieldRecord
 from leuko.cases.pooled_cells import Overlap, PooledCell, find_overlaps, pool
+from leuko.cases.registration import Structure
+from leuko.cases.review import Change
 from leuko.cells.blast_share import REFERENCE_LINES, BlastShare, with_count
 from leuko.cells.differential import Differential
 from leuko.cells.kinds.names import SMUDGE
@@ -50,6 +53,7 @@ class Case:
         point: the operating point of the network.
         overlaps: of the fields.
         count_smudges: whether smudge cells are white cells in the differential count.
+        changes: the log of the review.
     """
 
     fields: tuple[FieldRecord, ...]
@@ -57,18 +61,43 @@ class Case:
     point: OperatingPoint
     overlaps: tuple[Overlap, ...]
     count_smudges: bool = False
+    changes: tuple[Change, ...] = ()
 
     @classmethod
     def of(
-        cls, fields: Sequence[FieldRecord], specimen: Specimen, point: OperatingPoint, count_smudges: bool = False
+        cls,
+        fields: Sequence[FieldRecord],
+        structures: Sequence[Structure],
+        specimen: Specimen,
+        point: OperatingPoint,
+        count_smudges: bool = False,
     ) -> Case:
-        """The case of some fields, whose overlaps are found here."""
-        return cls(tuple(fields), specimen, point, tuple(find_overlaps(fields)), count_smudges)
+        """The case of some fields, whose overlaps are found here by the structure of each."""
+        return cls(tuple(fields), specimen, point, tuple(find_overlaps(fields, structures)), count_smudges)
+
+    @property
+    def computed(self) -> Case:
+        """The case before any review."""
+        return replace(self, changes=())
+
+    def reviewed(self, *changes: Change) -> Case:
+        """The case after more changes.
+
+        Raises:
+            leuko.cases.review.ReviewError: a change does not fit.
+        """
+        case = self
+        for change in changes:
+            types = {(case.fields[each.field].name, each.cell.id): each.cell.type for each in case.cells}
+            before = types.get((change.image, change.cell if change.cell is not None else -1), "")
+            case = replace(case, changes=(*case.changes, replace(change, before=before)))
+        _ = case.cells  # where a change does not fit, it is refused now
+        return case
 
     @cached_property
     def cells(self) -> tuple[PooledCell, ...]:
-        """The counted cells of the slide, each once; smudge cells, too."""
-        return tuple(pool(self.fields, self.overlaps))
+        """The counted cells of the slide as reviewed, each once; smudge cells, too."""
+        return tuple(review.apply(pool(self.fields, self.overlaps), self.fields, self.changes))
 
     @property
     def repeats(self) -> int:
@@ -165,6 +194,7 @@ class Case:
                 "limits": {str(size): [limit["low"], limit["high"]] for size, limit in self.limits},
             },
             "differential": self.differential.as_json(),
+            "review": self._review_json() if self.changes else None,
             "seen_again": self.repeats,
             "fields": [
                 {
@@ -198,6 +228,15 @@ class Case:
                 }
                 for each in self.cells
             ],
+        }
+
+    def _review_json(self) -> dict[str, Any]:
+        """The log, and the figures before the review."""
+        before = self.computed.as_json()
+        names = "decision", "headline", "leukaemia_probability", "blast_share", "differential"
+        return {
+            "changes": [asdict(change) for change in self.changes],
+            "computed": {name: before[name] for name in names},
         }
 
     def _network(self, fit: Sequence[FieldRecord]) -> float | None:

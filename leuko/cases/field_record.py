@@ -1,4 +1,4 @@
-"""What a case keeps of one field: its finding, its cells, and a reduced structure by which overlaps are found."""
+"""What a case keeps of one field: its finding and its cells, without pixels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from leuko.cases.registration import Structure
 from leuko.cells.kinds.names import SMUDGE
 from leuko.decision.cell_score import Decision
 from leuko.inference.classifier import ClassificationResult
@@ -23,7 +22,7 @@ class FoundCell:
     """A white cell or smudge cell as one field shows it.
 
     Attributes:
-        id: among the white cells, or among the smudge cells, of its field.
+        id: in its field: of white cells that of the segmentation; smudge cells follow.
         x, y: px, the middle.
         diameter: px, of a circle of its area.
         margin: px, how far it lies from the border of the image.
@@ -49,6 +48,7 @@ class FieldRecord:
     Attributes:
         name: of the image.
         size: width and height, px.
+        um_per_px: None where it is unknown.
         digest: SHA-256 of the pixels.
         decision, headline, reasons: of the finding.
         network: probability of leukaemia by the network, 0 to 1; None if no class means leukaemia.
@@ -56,12 +56,12 @@ class FieldRecord:
         why_no_cells: why no cells of this field are counted, in sentences; empty if they are.
         fit: whether the image is good enough to be judged.
         cells: white cells and smudge cells; none where none are counted.
-        structure: by which overlaps are found.
         looks_for_smudges: whether smudge cells were looked for.
     """
 
     name: str
     size: tuple[int, int]
+    um_per_px: float | None
     digest: str
     decision: Decision
     headline: str
@@ -71,7 +71,6 @@ class FieldRecord:
     why_no_cells: str
     fit: bool
     cells: tuple[FoundCell, ...]
-    structure: Structure
     looks_for_smudges: bool
 
     @classmethod
@@ -95,6 +94,7 @@ class FieldRecord:
         return cls(
             name,
             (image.shape[1], image.shape[0]),
+            segmentation.um_per_px if segmentation else None,
             hashlib.sha256(image.tobytes()).hexdigest(),
             finding.decision,
             finding.headline,
@@ -104,7 +104,6 @@ class FieldRecord:
             why,
             finding.quality.usable,
             cells,
-            Structure.of(image),
             segmentation is not None and segmentation.smudges is not None,
         )
 
@@ -142,7 +141,10 @@ def _smudge_cells(field: Field) -> list[FoundCell]:
     if tally is None or labels is None:
         return []
     reasons = {label: reason for reason, ids in tally.excluded.items() for label in ids}
+    first = len(field.table["id"])
     return [
-        FoundCell(label, float(x), float(y), float(diameter), float(margin), SMUDGE, None, reasons.get(label, ""))
+        FoundCell(
+            first + label, float(x), float(y), float(diameter), float(margin), SMUDGE, None, reasons.get(label, "")
+        )
         for label, ((x, y, diameter), margin) in enumerate(zip(*_places(labels), strict=True), start=1)
     ]

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from leuko.cases.field_record import FieldRecord, FoundCell
-from leuko.cases.registration import Shift, find_shift, matches
+from leuko.cases.registration import Shift, Structure, find_shift, matches
 from leuko.cells.kinds.names import SMUDGE
 
 SAME_CELL = 0.5  # how far positions of a cell in two fields may lie apart, in diameters: a border may cut one of them
@@ -39,14 +39,13 @@ class PooledCell:
     also_in: tuple[int, ...]
 
 
-def find_overlaps(fields: Sequence[FieldRecord]) -> list[Overlap]:
-    """All pairs of fields that overlap, or are the same."""
+def find_overlaps(fields: Sequence[FieldRecord], structures: Sequence[Structure]) -> list[Overlap]:
+    """All pairs of fields that overlap, or are the same; with the structure of each field."""
     found = []
     for first, second in combinations(range(len(fields)), 2):
-        a, b = fields[first], fields[second]
-        if a.digest == b.digest:
+        if fields[first].digest == fields[second].digest:
             found.append(Overlap(first, second, Shift(0.0, 0.0, 1.0)))
-        elif shift := find_shift(a.structure, b.structure):
+        elif shift := find_shift(structures[first], structures[second]):
             found.append(Overlap(first, second, shift))
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 import leuko
-from leuko.cases.case import Case
+from leuko.cases.case import Case, Specimen
 from leuko.cases.field_record import FieldRecord, FoundCell
 from leuko.cases.pooled_cells import Overlap, find_overlaps, pool
 from leuko.cases.registration import Shift, Structure
@@ -41,13 +42,17 @@ def fields(slide) -> dict[str, np.ndarray]:
 def case(fields) -> Case:
     classifier = leuko.load()
     records = [FieldRecord.of(name, image, classifier.analyse(image)) for name, image in fields.items()]
-    return Case.of(records, "marrow", POINT)
+    return Case.of(records, [Structure.of(image) for image in fields.values()], "marrow", POINT)
 
 
 def record(name: str, cells: list[FoundCell], **more) -> FieldRecord:
-    structure = Structure(np.zeros((60, 80), np.float32), 8)
-    first = FieldRecord(name, (640, 480), name, "uncertain", "", (), 0.5, "", "", True, tuple(cells), structure, True)
+    first = FieldRecord(name, (640, 480), 0.2, name, "uncertain", "", (), 0.5, "", "", True, tuple(cells), True)
     return replace(first, **more)
+
+
+def case_of(fields: Sequence[FieldRecord], specimen: Specimen = "blood") -> Case:
+    """A case of fields that do not overlap."""
+    return Case(tuple(fields), specimen, POINT, ())
 
 
 def cell(number: int, x: float, y: float, **more) -> FoundCell:
@@ -71,7 +76,7 @@ def test_neighbours_and_the_repeated_field_overlap_and_no_others(case):
 
 
 def test_the_interval_narrows_as_fields_come(case):
-    few = Case.of(case.fields[:2], "marrow", POINT)
+    few = case_of(case.fields[:2], "marrow")
     widths = [high - low for low, high in (each.blast_share.interval for each in (few, case))]
     assert widths[1] < widths[0]
     assert "more field" in " ".join(case.outlook) and f"{case.blast_share.nucleated} of 500" in case.outlook[0]
@@ -93,8 +98,9 @@ def test_smudge_cells_and_white_cells_are_never_the_same_cell():
 
 def test_identical_images_are_one_field_whatever_they_show():
     fields = [record("a", [cell(1, 100, 100)], digest="x"), record("b", [cell(1, 100, 100)], digest="x")]
-    assert len(find_overlaps(fields)) == 1
-    assert Case.of(fields, "blood", POINT).blast_share.nucleated == 1
+    empty = Structure(np.zeros((60, 80), np.float32), 8)
+    assert len(find_overlaps(fields, [empty, empty])) == 1
+    assert Case.of(fields, [empty, empty], "blood", POINT).blast_share.nucleated == 1
 
 
 def test_many_blasts_in_many_fields_are_suspicious_and_none_in_many_cells_is_not():
@@ -104,7 +110,7 @@ def test_many_blasts_in_many_fields_are_suspicious_and_none_in_many_cells_is_not
             for n in range(10)
         ]
 
-    ill, well = (Case.of(fields(blast), "blood", POINT) for blast in (0.97, 0.02))
+    ill, well = (case_of(fields(blast)) for blast in (0.97, 0.02))
     assert (ill.verdict.decision, well.verdict.decision) == ("suspicious", "not suspicious")
     assert ill.verdict.basis == "cells" and "10 of 10 fields" in " ".join(ill.reasons)
     assert "Rümke" not in " ".join(ill.reasons) and ill.blast_share.interval[0] > 0.85
@@ -113,25 +119,25 @@ def test_many_blasts_in_many_fields_are_suspicious_and_none_in_many_cells_is_not
 def test_the_network_counts_where_it_knows_at_least_half_of_the_fields():
     cells = [cell(i, 90 * i, 200, blast_probability=0.95) for i in range(1, 6)]
     fields = [record(f"{n}", cells, network=p) for n, p in enumerate((0.99, 0.9, 0.6))]
-    known = Case.of([*fields, record("other", cells, network=0.01, ood_reason="colours")], "blood", POINT)
+    known = case_of([*fields, record("other", cells, network=0.01, ood_reason="colours")])
     assert known.verdict.basis == "network" and known.verdict.decision == "suspicious"
     assert known.verdict.network == pytest.approx(0.917, abs=0.001)  # the mean of log-odds of 99, 9 and 1.5 to 1
-    unknown = Case.of([replace(each, ood_reason="colours") for each in fields], "blood", POINT)
+    unknown = case_of([replace(each, ood_reason="colours") for each in fields])
     assert unknown.verdict.basis == "cells"
 
 
 def test_a_case_without_a_usable_field_says_so():
     unfit = record("dark.jpg", [], fit=False, why_no_cells="The image is too dark.")
-    case = Case.of([unfit], "blood", POINT)
+    case = case_of([unfit])
     assert case.verdict.decision == "uncertain" and case.reasons[0] == "No field is good enough to be judged."
     assert case.left_out == ["dark.jpg: The image is too dark."]
-    assert Case.of([], "blood", POINT).as_json()["decision"] == "uncertain"
+    assert case_of([]).as_json()["decision"] == "uncertain"
 
 
 def test_the_worklist_begins_with_what_is_suspicious_and_ends_with_what_is_unfit():
     decisions = ("not suspicious", "uncertain", "suspicious", "uncertain")
     fields = [record(f"{i}", [], decision=decision, fit=i != 3) for i, decision in enumerate(decisions)]
-    assert Case.of(fields, "blood", POINT).worklist == [2, 1, 0, 3]
+    assert case_of(fields).worklist == [2, 1, 0, 3]
 
 
 def test_lines_of_marrow_are_not_drawn_for_blood(case):

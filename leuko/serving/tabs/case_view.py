@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,12 +59,12 @@ def thumbnail(image: np.ndarray) -> str:
     return data_urls.jpeg(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
 
 
-def view(case: Case, pictures: Mapping[str, str], others: Sequence[tuple[str, str]], model: str, said: Any) -> str:
+def view(case: Case, pictures: Sequence[str], others: Sequence[tuple[str, str]], model: str, said: Any) -> str:
     """The case as HTML.
 
     Args:
         case: its fields in any order.
-        pictures: of the fields by their names, as `data:` addresses.
+        pictures: of the fields, as `data:` addresses.
         others: files that are no fields: name and reason.
         model: name and version.
         said: the case as JSON-ready values, to be downloaded.
@@ -122,7 +122,7 @@ def _facts(case: Case, model: str) -> Iterator[Fact]:
     yield Fact("Model", model)
 
 
-def _rows(case: Case, pictures: Mapping[str, str]) -> Iterator[_Row]:
+def _rows(case: Case, pictures: Sequence[str]) -> Iterator[_Row]:
     """The fields, those to be looked at first first."""
     counted = Counter(each.field for each in case.cells if each.cell.type != SMUDGE)
     for number in case.worklist:
@@ -131,7 +131,7 @@ def _rows(case: Case, pictures: Mapping[str, str]) -> Iterator[_Row]:
         notes = (field.why_no_cells,) if field.why_no_cells else ()
         yield _Row(
             field.name,
-            pictures.get(field.name, ""),
+            pictures[number],
             decision,
             field.decision.replace(" ", "-"),
             decision_card.SHAPES[field.decision],

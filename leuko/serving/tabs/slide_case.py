@@ -79,7 +79,7 @@ def add(classifier: Classifier, adapted_models: AdaptedModels) -> None:
 
 def _case(results: list[dict[str, Any]], model: Classifier, specimen: Specimen) -> str:
     case = reading.case_of(model, results, specimen)
-    pictures = {result["image"]: result[reading.PICTURE] for result in results if reading.PICTURE in result}
+    pictures = [result[reading.PICTURE] for result in results if reading.PICTURE in result]
     others = [
         (result["image"], result.get("error") or result["skipped"])
         for result in results

@@ -1,0 +1,143 @@
+"""What a person changes in a case: kinds of cells, cells that are missing, and what is no cell.
+
+Changes are kept as a log that only grows: undoing is a change, too. The case as it was computed stays beside the case
+as it was reviewed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+
+from leuko.cases.field_record import FieldRecord, FoundCell
+from leuko.cases.pooled_cells import PooledCell
+from leuko.cells.kinds.names import BLAST, KINDS, SMUDGE, UNKNOWN
+
+Action = Literal["label", "add", "remove", "undo", "redo"]
+ACTIONS = ("label", "add", "remove", "undo", "redo")
+REVIEW_KINDS = (*KINDS, SMUDGE, UNKNOWN)
+TYPICAL_DIAMETER = 12.0  # µm of a white cell; of a cell that a person adds, no outline is known
+FIRST_ADDED = 100_000  # number of the first cell that a person adds to a field
+
+
+class ReviewError(ValueError):
+    """A change that does not fit the case; the message says why."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change.
+
+    Attributes:
+        when: ISO 8601, with the time zone.
+        who: name of the person.
+        action: `label` gives a cell another kind, `add` and `remove` a cell; `undo` takes the last change back, `redo`
+            makes the last one that was taken back again.
+        image: name of the field; empty of `undo` and `redo`.
+        cell: its id in the field; None of `add`, `undo` and `redo`.
+        before, after: kinds of `REVIEW_KINDS`; empty where there is none.
+        x, y: px, of a cell that is added.
+        note: of the person.
+    """
+
+    when: str
+    who: str
+    action: Action
+    image: str = ""
+    cell: int | None = None
+    before: str = ""
+    after: str = ""
+    x: float | None = None
+    y: float | None = None
+    note: str = ""
+
+
+def change_of_row(row: Mapping[str, str | None], place: str, who: str, when: str) -> Change:
+    """A change from a row of a table: `action`, `image`, `cell`, `after`, `x`, `y`, `note`; others are not read.
+
+    Args:
+        row: by the names of the columns.
+        place: where the row stands, in words.
+        who, when: see `Change`.
+
+    Raises:
+        ReviewError: the row names no action, or a number is none.
+    """
+    texts = {name: (row.get(name) or "").strip() for name in ("action", "image", "cell", "after", "x", "y", "note")}
+    if texts["action"] not in ACTIONS:
+        raise ReviewError(f"{place}: the column `action` must be one of {', '.join(ACTIONS)}.")
+    try:
+        cell = int(texts["cell"]) if texts["cell"] else None
+        x, y = (float(texts[name]) if texts[name] else None for name in ("x", "y"))
+    except ValueError as error:
+        raise ReviewError(f"{place}: cell, x and y must be numbers.") from error
+    return Change(
+        when, who, cast(Action, texts["action"]), texts["image"], cell, "", texts["after"], x, y, texts["note"]
+    )
+
+
+def in_force(changes: Sequence[Change]) -> list[Change]:
+    """The changes that hold after all undoing and redoing.
+
+    Raises:
+        ReviewError: there is nothing to undo, or to redo.
+    """
+    held: list[Change] = []
+    taken_back: list[Change] = []
+    for change in changes:
+        source, target = {"undo": (held, taken_back), "redo": (taken_back, held)}.get(change.action, ([change], held))
+        if not source:
+            raise ReviewError(f"There is no change to {change.action}.")
+        target.append(source.pop())
+        if change.action not in ("undo", "redo"):
+            taken_back.clear()
+    return held
+
+
+def apply(cells: Sequence[PooledCell], fields: Sequence[FieldRecord], changes: Sequence[Change]) -> list[PooledCell]:
+    """The counted cells of a case after changes.
+
+    Args:
+        cells: as they were computed.
+        fields: of the case.
+        changes: the whole log.
+
+    Raises:
+        ReviewError: a change names no field, cell or kind of this case.
+    """
+    numbers = {field.name: number for number, field in enumerate(fields)}
+    found = {(fields[each.field].name, each.cell.id): each for each in cells}
+    for change in in_force(changes):
+        if change.image not in numbers:
+            raise ReviewError(f"The case has no field {change.image!r}.")
+        if change.action != "remove" and change.after not in REVIEW_KINDS:
+            raise ReviewError(f"{change.after!r} is no kind; a cell is one of {', '.join(REVIEW_KINDS)}.")
+        if change.action == "add":
+            added = _added(change, fields[numbers[change.image]], found)
+            found[change.image, added.id] = PooledCell(numbers[change.image], added, ())
+            continue
+        key = change.image, change.cell if change.cell is not None else -1
+        if key not in found:
+            raise ReviewError(f"The field {change.image} has no counted cell {change.cell}.")
+        if change.action == "remove":
+            del found[key]
+        else:
+            found[key] = replace(found[key], cell=_labelled(found[key].cell, change.after))
+    return list(found.values())
+
+
+def _labelled(cell: FoundCell, kind: str) -> FoundCell:
+    """A cell of which a person says the kind: that it is a blast, or none, is certain then."""
+    blast = None if kind == SMUDGE else cell.blast_probability if kind == UNKNOWN else float(kind == BLAST)
+    return replace(cell, type=kind, blast_probability=blast)
+
+
+def _added(change: Change, field: FieldRecord, found: dict[tuple[str, int], PooledCell]) -> FoundCell:
+    if change.x is None or change.y is None or not (0 <= change.x < field.size[0] and 0 <= change.y < field.size[1]):
+        raise ReviewError(f"A cell that is added needs a place inside the field {change.image}.")
+    taken = [number for name, number in found if name == change.image and number >= FIRST_ADDED]
+    diameter = TYPICAL_DIAMETER / field.um_per_px if field.um_per_px else 0.0
+    margin = min(change.x, change.y, field.size[0] - change.x, field.size[1] - change.y)
+    cell = FoundCell(max(taken, default=FIRST_ADDED - 1) + 1, change.x, change.y, diameter, margin, "", 0.5, "")
+    return _labelled(cell, change.after)
