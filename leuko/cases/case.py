@@ -88,7 +88,11 @@ class Case:
         """
         case = self
         for change in changes:
-            types = {(case.fields[each.field].name, each.cell.id): each.cell.type for each in case.cells}
+            types = {
+                (case.fields[field].name, number): each.cell.type
+                for each in case.cells
+                for field, number in each.sightings
+            }
             before = types.get((change.image, change.cell if change.cell is not None else -1), "")
             case = replace(case, changes=(*case.changes, replace(change, before=before)))
         _ = case.cells  # where a change does not fit, it is refused now
@@ -97,7 +101,8 @@ class Case:
     @cached_property
     def cells(self) -> tuple[PooledCell, ...]:
         """The counted cells of the slide as reviewed, each once; smudge cells, too."""
-        return tuple(review.apply(pool(self.fields, self.overlaps), self.fields, self.changes))
+        computed = pool(self.fields, self.overlaps)
+        return tuple(review.apply(computed, self.fields, self.overlaps, self.changes))
 
     @property
     def repeats(self) -> int:
@@ -121,8 +126,12 @@ class Case:
     def verdict(self) -> Verdict:
         """The decision about the slide."""
         fit = [field for field in self.fields if field.fit]
-        issues = () if fit else ("No field is good enough to be judged.",)
-        return Verdict(self.point, self._network(fit), self._ood_reason(fit), self._cell_score(), issues)
+        issues = () if fit else ("No field is good enough to be judged." if self.fields else "No field could be read.",)
+        fit = list({field.digest: field for field in fit}.values())  # a field that was given twice counts once
+        network = self._network(fit)
+        # Without a class that means leukaemia, cells cannot speak of it either, as in one image.
+        score = None if network is None and fit else self._cell_score()
+        return Verdict(self.point, network, self._ood_reason(fit), score, issues)
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -133,7 +142,7 @@ class Case:
     def outlook(self) -> tuple[str, ...]:
         """How far the count is, and what it can tell, a sentence each."""
         share, target = self.blast_share, TARGETS[self.specimen]
-        usable = sum(bool(field.cells) for field in self.fields)
+        usable = len({each.field for each in self.cells})
         lines = [f"{share.nucleated} of {target} cells of a differential count of {self.specimen}."]
         if 0 < share.nucleated < target:
             more = ceil((target - share.nucleated) / (share.nucleated / usable))
@@ -141,18 +150,15 @@ class Case:
         if share.share is None:
             return tuple(lines)
         limits = (
-            f"{100 * limit['low']:.0f} to {100 * limit['high']:.0f} % at {size} cells" for size, limit in self.limits
+            f"{100 * limit['low']:.0f} to {100 * limit['high']:.0f} % with {size} cells" for size, limit in self.limits
         )
-        lines.append(f"A true share like this one reads {', '.join(limits)} (exact binomial limits).")
+        lines.append(f"This share, if it were counted, would stand for {', '.join(limits)} (exact 95 % limits).")
         if self.specimen == "marrow":
             low, high = share.interval
-            below, above = REFERENCE_LINES
-            place = (
-                f"below the line of {100 * below:.0f} %" if high < below
-                else f"above the line of {100 * above:.0f} %" if low > above
-                else f"not clearly on one side of the lines of {100 * below:.0f} and {100 * above:.0f} %"
-            )  # fmt: skip
-            lines.append(f"The share of blasts lies {place}. {NO_LOWER_BOUND}")
+            for line in REFERENCE_LINES:
+                place = "below" if high < line else "above" if low > line else "possibly below or above"
+                lines.append(f"The share of blasts is {place} the line of {100 * line:.0f} %.")
+            lines.append(NO_LOWER_BOUND)
         return tuple(lines)
 
     @property
@@ -224,7 +230,7 @@ class Case:
                     "y": round(each.cell.y, 1),
                     "type": each.cell.type,
                     "blast_probability": _rounded(each.cell.blast_probability),
-                    "also_in": [self.fields[number].name for number in each.also_in],
+                    "also_in": [{"image": self.fields[field].name, "id": number} for field, number in each.also_in],
                 }
                 for each in self.cells
             ],
@@ -251,15 +257,15 @@ class Case:
         unknown = sum(reasons.values())
         if unknown <= (1 - MIN_KNOWN) * len(fit):
             return ""
-        return f"{unknown} of {with_count(len(fit), 'field')}, mostly: {reasons.most_common(1)[0][0]}"
+        most = "mostly: " if len(reasons) > 1 else ""
+        return f"{unknown} of {with_count(len(fit), 'field')}, {most}{reasons.most_common(1)[0][0]}"
 
     def _cell_score(self) -> CellScore:
         share = self.blast_share
-        white_cells = sum(each.cell.type != SMUDGE for each in self.cells)
         if not share.nucleated:
-            return CellScore(white_cells, 0, 0, None, "no white cell with a nucleus was counted in any field")
+            return CellScore(0, 0, 0, None, "no white cell with a nucleus was counted in any field")
         score = cell_score.pooled_score(np.array(share.probabilities))
-        return CellScore(white_cells, share.nucleated, share.blasts, score)
+        return CellScore(share.nucleated, share.nucleated, share.blasts, score)
 
 
 def _rounded(probability: float | None) -> float | None:

@@ -9,25 +9,26 @@ A signature says who signed, when, and over which content. It is no proof of ide
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import zipfile
 import zlib
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from math import isfinite
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from leuko.cases.case import Case
-from leuko.cases.review import Change, ReviewError
+from leuko.cases.review import REVIEW_KINDS, Change, ReviewError
 from leuko.system.about import VERSION
 
 SUFFIX = ".leuko"
 FORMAT = 1
 CONTENT, SEAL = "case.json", "seal.json"
 MAX_FILE_BYTES, MAX_CONTENT_BYTES = 50 * 1024**2, 200 * 1024**2
-UNSIGNED = "The case was changed after it had been signed, so it is not signed any more."
 
 
 class CaseFileError(ValueError):
@@ -83,7 +84,8 @@ class CaseFile:
         if self.version == VERSION:
             return ()
         return (
-            f"The fields were read by version {self.version}; this is version {VERSION}, which may read them anew.",
+            f"The fields were read by version {self.version}; version {VERSION}, which opened the case, might read "
+            "them differently.",
         )
 
     def reviewed(self, *changes: Change) -> CaseFile:
@@ -115,22 +117,28 @@ class CaseFile:
             "notes": list(self.notes),
         }
 
+    def to_bytes(self) -> bytes:
+        """The file."""
+        seal = {
+            "format": FORMAT,
+            "sha256": self.digest,
+            "signature": asdict(self.signature) if self.signature else None,
+        }
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as packed:
+            packed.writestr(CONTENT, self._content())
+            packed.writestr(SEAL, json.dumps(seal))
+        return stream.getvalue()
+
     def write(self, file: Path) -> None:
         """Write the file in one step.
 
         Raises:
             OSError: it cannot be written.
         """
-        seal = {
-            "format": FORMAT,
-            "sha256": self.digest,
-            "signature": asdict(self.signature) if self.signature else None,
-        }
         draft = file.with_name(f"{file.name}.draft")
         try:
-            with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as packed:
-                packed.writestr(CONTENT, self._content())
-                packed.writestr(SEAL, json.dumps(seal))
+            draft.write_bytes(self.to_bytes())
             draft.replace(file)
         finally:
             draft.unlink(missing_ok=True)
@@ -146,12 +154,12 @@ class CaseFile:
         if not isinstance(seal, dict) or seal.get("format") != FORMAT:
             raise CaseFileError(f"{file.name} is a case of another version of Deep Leuko; open it with that version.")
         if hashlib.sha256(content).hexdigest() != seal.get("sha256"):
-            raise CaseFileError(f"{file.name} was changed by another program; use a copy that was not.")
+            raise CaseFileError(f"{file.name} was changed after it was written; use a copy that was not.")
         try:
             stored = _FILES.validate_python(_parsed(content))
             signature = _SIGNATURES.validate_python(seal.get("signature"))
             _check(stored.case)
-        except (ValidationError, ReviewError, ValueError, RecursionError) as error:
+        except (ValidationError, ReviewError, ValueError, ArithmeticError, RecursionError) as error:
             raise CaseFileError(f"{file.name} holds no case that can be read; use another copy.") from error
         if signature and signature.sha256 != seal["sha256"]:
             raise CaseFileError(f"{file.name} has the signature of another case; sign it anew.")
@@ -185,6 +193,8 @@ def _unpack(file: Path) -> tuple[bytes, Any]:
             sizes = {entry.filename: entry.file_size for entry in packed.infolist()}
             if sizes.keys() != {CONTENT, SEAL} or len(packed.infolist()) != 2:
                 raise CaseFileError(f"{file.name} is no case of Deep Leuko.")
+            if {entry.compress_type for entry in packed.infolist()} - {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+                raise CaseFileError(f"{file.name} is no case of Deep Leuko.")
             if max(sizes.values()) > MAX_CONTENT_BYTES:
                 raise CaseFileError(f"{file.name} is too large for a case.")
             with packed.open(CONTENT) as content, packed.open(SEAL) as seal:  # never more than is stated
@@ -198,11 +208,14 @@ def _unpack(file: Path) -> tuple[bytes, Any]:
 
 
 def _parsed(text: bytes) -> Any:
-    return json.loads(text, parse_constant=_refuse)
+    return json.loads(text, parse_constant=_finite, parse_float=_finite)
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number")
+def _finite(text: str) -> float:
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(f"{text} is no number of a case")
+    return value
 
 
 def _check(case: Case) -> None:
@@ -219,7 +232,9 @@ def _check(case: Case) -> None:
     for field in case.fields:
         if min(field.size) < 1 or len({cell.id for cell in field.cells}) < len(field.cells):
             raise ValueError("a field has no size, or two cells of one number")
+        if not all(cell.type in REVIEW_KINDS for cell in field.cells):
+            raise ValueError("a kind is none")
         shares = [field.network, *(cell.blast_probability for cell in field.cells)]
         if not all(share is None or 0 <= share <= 1 for share in shares):
             raise ValueError("a probability is none")
-    case.as_json()
+    json.dumps(case.as_json(), allow_nan=False)

@@ -31,12 +31,17 @@ class PooledCell:
     Attributes:
         field: number of the field that shows it best: farthest from the border.
         cell: as that field shows it.
-        also_in: numbers of the other fields that show it.
+        also_in: the other fields that show it: their number, and its id there.
     """
 
     field: int
     cell: FoundCell
-    also_in: tuple[int, ...]
+    also_in: tuple[tuple[int, int], ...]
+
+    @property
+    def sightings(self) -> tuple[tuple[int, int], ...]:
+        """All fields that show it, and its id in each."""
+        return (self.field, self.cell.id), *self.also_in
 
 
 def find_overlaps(fields: Sequence[FieldRecord], structures: Sequence[Structure]) -> list[Overlap]:
@@ -69,9 +74,11 @@ def pool(fields: Sequence[FieldRecord], overlaps: Sequence[Overlap]) -> list[Poo
             ]
             if not all(map(len, rows)):
                 continue
-            radius = SAME_CELL * float(np.median(np.concatenate(places)[:, 2]))
             moved = places[1][:, :2] + (overlap.shift.x, overlap.shift.y)
-            for a, b in matches(places[0][:, :2], moved, radius):
+            for a, b in matches(places[0][:, :2], moved):
+                diameter = max(places[0][a, 2], places[1][b, 2])  # of the whole cell, where a border cuts the other
+                if np.hypot(*(places[0][a, :2] - moved[b])) >= SAME_CELL * diameter:
+                    continue
                 one, other = root(starts[overlap.first] + rows[0][a]), root(starts[overlap.second] + rows[1][b])
                 same_as[max(one, other)] = min(one, other)
     groups: dict[int, list[tuple[int, FoundCell]]] = {}
@@ -83,7 +90,7 @@ def pool(fields: Sequence[FieldRecord], overlaps: Sequence[Overlap]) -> list[Poo
         counted = [sighting for sighting in seen if not sighting[1].not_counted]
         if counted:
             best = max(counted, key=lambda sighting: (sighting[1].margin, -sighting[0]))
-            others = tuple(sorted({number for number, _ in seen} - {best[0]}))
+            others = tuple(sorted((number, cell.id) for number, cell in seen if (number, cell) != best))
             pooled.append(PooledCell(best[0], best[1], others))
     return sorted(pooled, key=lambda each: (each.field, each.cell.type == SMUDGE, each.cell.id))
 

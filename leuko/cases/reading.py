@@ -83,7 +83,13 @@ def as_json(case: Case, classifier: Classifier, results: Sequence[dict[str, Any]
         classifier: the model that read the fields.
         results: of `read_file`.
     """
-    return {**CaseFile.new(case, classifier.signature()).as_json(), **no_fields(results)}
+    return {**CaseFile.new(case, models(classifier)).as_json(), **no_fields(results)}
+
+
+def models(classifier: Classifier) -> dict[str, str]:
+    """What reads a case: the model's name, version and backbone, and the name of what tells kinds of cells."""
+    kinds = classifier.kind_model.name if classifier.kind_model else "embedded"
+    return {**classifier.signature(), "kinds": kinds}
 
 
 def _with_names_of_their_own(records: Sequence[FieldRecord]) -> list[FieldRecord]:

@@ -45,11 +45,13 @@ class Structure:
     Attributes:
         values: float32, h × w, reduced, of mean 0, and equally strong everywhere: two fields in which one dark nucleus
             lies in the same place are not alike.
-        factor: of reduction.
+        factor: of reduction, a power of two.
+        pixel: width and height of a pixel of `values` in pixels of the image: about the factor.
     """
 
     values: np.ndarray
     factor: int
+    pixel: tuple[float, float]
 
     @classmethod
     def of(cls, image: np.ndarray) -> Structure:
@@ -61,7 +63,8 @@ class Structure:
         values = cv2.GaussianBlur(small, (0, 0), FINE) - cv2.GaussianBlur(small, (0, 0), COARSE)
         squares = values * values
         strength = np.sqrt(cv2.GaussianBlur(squares, (0, 0), COARSE) + np.median(squares) + NOISE**2)
-        return cls(values / strength, factor)
+        pixel = image.shape[1] / size[0], image.shape[0] / size[1]
+        return cls(values / strength, factor, pixel)
 
     @cached_property
     def transform(self) -> np.ndarray:
@@ -101,21 +104,16 @@ def find_shift(first: Structure, second: Structure) -> Shift | None:
     if correlations[y, x] < MIN_CORRELATION:
         return None
     share = areas[y, x] / (b[0] * b[1])
-    return Shift(float(xs[x] * first.factor), float(ys[y] * first.factor), float(share))
+    return Shift(float(xs[x] * first.pixel[0]), float(ys[y] * first.pixel[1]), float(share))
 
 
-def matches(first: np.ndarray, second: np.ndarray, radius: float) -> list[tuple[int, int]]:
-    """Positions that are each other's nearest, and nearer than a radius: pairs of rows.
-
-    Args:
-        first, second: float, N × 2 and M × 2, px.
-        radius: px.
-    """
+def matches(first: np.ndarray, second: np.ndarray) -> list[tuple[int, int]]:
+    """Positions that are each other's nearest, float, N × 2 and M × 2: pairs of rows."""
     if not len(first) or not len(second):
         return []
-    away, nearest = cKDTree(second).query(first)
+    nearest = cKDTree(second).query(first)[1]
     back = cKDTree(first).query(second)[1]
-    return [(row, int(other)) for row, other in enumerate(nearest) if away[row] < radius and back[other] == row]
+    return [(row, int(other)) for row, other in enumerate(nearest) if back[other] == row]
 
 
 def _padded(a: Sequence[int], b: Sequence[int]) -> tuple[int, int]:

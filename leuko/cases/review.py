@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
+from math import hypot, isfinite
 from typing import Literal, cast
 
 from leuko.cases.field_record import FieldRecord, FoundCell
-from leuko.cases.pooled_cells import PooledCell
+from leuko.cases.pooled_cells import SAME_CELL, Overlap, PooledCell
 from leuko.cells.kinds.names import BLAST, KINDS, SMUDGE, UNKNOWN
 
 Action = Literal["label", "add", "remove", "undo", "redo"]
@@ -70,6 +72,8 @@ def change_of_row(row: Mapping[str, str | None], place: str, who: str, when: str
     try:
         cell = int(texts["cell"]) if texts["cell"] else None
         x, y = (float(texts[name]) if texts[name] else None for name in ("x", "y"))
+        if not all(value is None or isfinite(value) for value in (x, y)):
+            raise ValueError("a place lies nowhere")
     except ValueError as error:
         raise ReviewError(f"{place}: cell, x and y must be numbers.") from error
     return Change(
@@ -95,49 +99,77 @@ def in_force(changes: Sequence[Change]) -> list[Change]:
     return held
 
 
-def apply(cells: Sequence[PooledCell], fields: Sequence[FieldRecord], changes: Sequence[Change]) -> list[PooledCell]:
-    """The counted cells of a case after changes.
+def apply(
+    cells: Sequence[PooledCell], fields: Sequence[FieldRecord], overlaps: Sequence[Overlap], changes: Sequence[Change]
+) -> list[PooledCell]:
+    """The counted cells of a case after changes. A cell is named by any field that shows it.
 
     Args:
         cells: as they were computed.
-        fields: of the case.
+        fields, overlaps: of the case.
         changes: the whole log.
 
     Raises:
         ReviewError: a change names no field, cell or kind of this case.
     """
     numbers = {field.name: number for number, field in enumerate(fields)}
-    found = {(fields[each.field].name, each.cell.id): each for each in cells}
+    found = dict(enumerate(cells))
+    keys = count(len(found))
+    named = {sighting: key for key, each in found.items() for sighting in each.sightings}
     for change in in_force(changes):
         if change.image not in numbers:
             raise ReviewError(f"The case has no field {change.image!r}.")
         if change.action != "remove" and change.after not in REVIEW_KINDS:
             raise ReviewError(f"{change.after!r} is no kind; a cell is one of {', '.join(REVIEW_KINDS)}.")
+        number = numbers[change.image]
         if change.action == "add":
-            added = _added(change, fields[numbers[change.image]], found)
-            found[change.image, added.id] = PooledCell(numbers[change.image], added, ())
+            taken = [label for field, label in named if field == number and label >= FIRST_ADDED]
+            added = _added(change, fields[number], max(taken, default=FIRST_ADDED - 1) + 1)
+            for each in found.values():
+                if _same_place(number, added, each, overlaps):
+                    there = f"{each.cell.id} of {fields[each.field].name}"
+                    raise ReviewError(f"There is a counted cell already at this place of {change.image}: {there}.")
+            key = next(keys)
+            found[key], named[number, added.id] = PooledCell(number, added, ()), key
             continue
-        key = change.image, change.cell if change.cell is not None else -1
-        if key not in found:
+        place = number, change.cell if change.cell is not None else -1
+        if place not in named or named[place] not in found:
             raise ReviewError(f"The field {change.image} has no counted cell {change.cell}.")
         if change.action == "remove":
-            del found[key]
+            del found[named[place]]
         else:
-            found[key] = replace(found[key], cell=_labelled(found[key].cell, change.after))
+            cell = found[named[place]]
+            found[named[place]] = replace(cell, cell=_labelled(cell.cell, change.after))
     return list(found.values())
 
 
+def _same_place(field: int, cell: FoundCell, other: PooledCell, overlaps: Sequence[Overlap]) -> bool:
+    """Whether a cell of a field lies where another cell lies, maybe as an overlapping field shows it."""
+    shifts = [(0.0, 0.0)] if other.field == field else []
+    for overlap in overlaps:
+        if (overlap.first, overlap.second) == (field, other.field):
+            shifts.append((overlap.shift.x, overlap.shift.y))
+        elif (overlap.second, overlap.first) == (field, other.field):
+            shifts.append((-overlap.shift.x, -overlap.shift.y))
+    reach = SAME_CELL * max(cell.diameter, other.cell.diameter)
+    return any(hypot(other.cell.x + x - cell.x, other.cell.y + y - cell.y) < reach for x, y in shifts)
+
+
 def _labelled(cell: FoundCell, kind: str) -> FoundCell:
-    """A cell of which a person says the kind: that it is a blast, or none, is certain then."""
-    blast = None if kind == SMUDGE else cell.blast_probability if kind == UNKNOWN else float(kind == BLAST)
+    """A cell of which a person says the kind: that it is a blast, or none, is certain then.
+
+    A cell whose kind the person does not know is in no share of blasts.
+    """
+    blast = None if kind in (SMUDGE, UNKNOWN) else float(kind == BLAST)
     return replace(cell, type=kind, blast_probability=blast)
 
 
-def _added(change: Change, field: FieldRecord, found: dict[tuple[str, int], PooledCell]) -> FoundCell:
+def _added(change: Change, field: FieldRecord, number: int) -> FoundCell:
+    if field.why_no_cells:
+        raise ReviewError(f"No cells are counted in {change.image}, so none can be added. {field.why_no_cells}")
     if change.x is None or change.y is None or not (0 <= change.x < field.size[0] and 0 <= change.y < field.size[1]):
         raise ReviewError(f"A cell that is added needs a place inside the field {change.image}.")
-    taken = [number for name, number in found if name == change.image and number >= FIRST_ADDED]
     diameter = TYPICAL_DIAMETER / field.um_per_px if field.um_per_px else 0.0
     margin = min(change.x, change.y, field.size[0] - change.x, field.size[1] - change.y)
-    cell = FoundCell(max(taken, default=FIRST_ADDED - 1) + 1, change.x, change.y, diameter, margin, "", 0.5, "")
+    cell = FoundCell(number, change.x, change.y, diameter, margin, "", 0.5, "")
     return _labelled(cell, change.after)

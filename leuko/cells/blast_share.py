@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import logsumexp, xlog1py, xlogy
 
-from leuko.stats.proportions import TAIL
+from leuko.stats.proportions import TAIL, clopper_pearson_interval
 
 # Blasts among the nucleated cells of the marrow: remission lies below 5 % (ELN 2022, doi:10.1182/blood.2022016867),
 # many acute leukaemias from 20 % on (WHO 2022, doi:10.1038/s41375-022-01613-1).
@@ -54,22 +54,26 @@ class BlastShare:
     def interval(self) -> tuple[float, float]:
         """95 % interval of the share of blasts in the slide; it holds `share`.
 
-        So few cells vary, and some are taken for what they are not. So a cell is a blast with the share as its
-        probability, and it says by its likelihood ratio which it is. The interval holds the credible interval with
-        Jeffreys' prior, which covers well between the ends, and the likelihood-ratio interval, which knows that a share
-        of exactly 0 or 1 is possible.
+        So few cells vary, and some are misclassified. So a cell is a blast with the share as its probability, and it
+        says by its likelihood ratio which it is; where the probability is 0 or 1, a person has said it. The interval
+        holds three: the credible interval with Jeffreys' prior, which covers well between the ends; the
+        likelihood-ratio interval, which knows that a share of exactly 0 or 1 is possible; and the exact one of the
+        count, which holds where no cell is misclassified.
         """
         if self.share is None:
             return 0.0, 1.0
         probabilities = np.array(self.probabilities)
         ratios = np.clip(probabilities / np.maximum(1 - probabilities, 1e-9), 1 / MAX_RATIO, MAX_RATIO)
-        logs = np.log(SHARES[:, None] * ratios + 1 - SHARES[:, None]).sum(axis=1)
+        computed = ratios[(probabilities > 0) & (probabilities < 1)]
+        logs = np.log(SHARES[:, None] * computed + 1 - SHARES[:, None]).sum(axis=1)
+        logs += xlogy((probabilities == 1).sum(), SHARES) + xlog1py((probabilities == 0).sum(), -SHARES)
         likely = SHARES[logs >= logs.max() - LIKELY]
         inner = SHARES[1:-1]
         posterior = logs[1:-1] - (np.log(inner) + np.log1p(-inner)) / 2
         below = np.cumsum(np.exp(posterior - logsumexp(posterior)))
         low, high = (inner[np.searchsorted(below, tail)] for tail in (TAIL, 1 - TAIL))
-        return float(min(low, likely[0], self.share)), float(max(high, likely[-1], self.share))
+        exact = clopper_pearson_interval(self.share, self.nucleated)
+        return float(min(low, likely[0], exact["low"])), float(max(high, likely[-1], exact["high"]))
 
     @property
     def sentences(self) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,38 +43,36 @@ def run(arguments: argparse.Namespace) -> int:
     """Analyse every field and the case; images that cannot be read are listed in `errors`, and the others continue."""
     from leuko.cli.json_lines import JsonLines, print_skipped
 
-    if (arguments.changes or arguments.sign) and not arguments.by:
-        raise UsageError("--changes and --sign need --by NAME.")
+    kept = arguments.images[0].suffix == SUFFIX
+    fixed = arguments.specimen or arguments.model or arguments.kinds or arguments.count_smudges
+    if bool(arguments.changes or arguments.sign) != bool(arguments.by):
+        raise UsageError("--changes and --sign need --by NAME, which is of use with them alone.")
+    if kept and (len(arguments.images) > 1 or fixed):
+        raise UsageError(
+            f"A {SUFFIX} file is opened alone; specimen, models and smudge cells are those it was read with."
+        )
+    if not kept and not arguments.specimen:
+        raise UsageError("--specimen must say what was smeared: blood or marrow.")
     if arguments.save and arguments.save.suffix != SUFFIX:
         raise UsageError(f"--save takes a name that ends with {SUFFIX}.")
     with JsonLines(arguments.json, FIELDS, arguments.overwrite) as out:
-        stored, others = _open(arguments) if arguments.images[0].suffix == SUFFIX else _read(arguments)
+        stored, others = _open(arguments.images[0]) if kept else _read(arguments)
         if arguments.changes:
             stored = stored.reviewed(*_changes(arguments.changes, arguments.by))
         if arguments.sign:
             stored = stored.signed(arguments.by)
         if arguments.save:
-            _save(stored, arguments.save, arguments.overwrite)
+            _save(stored, arguments.save, arguments.overwrite or (kept and _same(arguments.save, arguments.images[0])))
         out.write({**stored.as_json(), **others})
     print_skipped(others["skipped"])
     return int(bool(others["errors"]))
 
 
-def _open(arguments: argparse.Namespace) -> tuple[CaseFile, dict[str, list[dict[str, Any]]]]:
-    """A case that was kept."""
+def _open(file: Path) -> tuple[CaseFile, dict[str, list[dict[str, Any]]]]:
+    """A case that was kept; no file of it is read again."""
     from leuko.cases.case_file import CaseFile
 
-    if len(arguments.images) > 1:
-        raise UsageError(f"A {SUFFIX} file is opened alone, without further files.")
-    stored = CaseFile.read(arguments.images[0])
-    changed = {
-        name: value
-        for name, value in (("specimen", arguments.specimen), ("count_smudges", arguments.count_smudges or None))
-        if value is not None and value != getattr(stored.case, name)
-    }
-    if changed:
-        stored = replace(stored, case=replace(stored.case, **changed), signature=None)
-    return stored, {"errors": [], "skipped": []}
+    return CaseFile.read(file), {"errors": [], "skipped": []}
 
 
 def _read(arguments: argparse.Namespace) -> tuple[CaseFile, dict[str, list[dict[str, Any]]]]:
@@ -87,15 +84,13 @@ def _read(arguments: argparse.Namespace) -> tuple[CaseFile, dict[str, list[dict[
     from leuko.inference.classifier import Classifier
     from leuko.system.threads import in_order
 
-    if not arguments.specimen:
-        raise UsageError("--specimen must say what was smeared: blood or marrow.")
     classifier = Classifier.load(arguments.model, arguments.kinds)
     with TemporaryDirectory(prefix="leuko-") as temporary:
         items = input_files.gather(arguments.images, Path(temporary))
         read = in_order(lambda item: reading.read_file(classifier, item, describe_fault), items)
         results = list(chain.from_iterable(read))
     case = reading.case_of(classifier, results, arguments.specimen, arguments.count_smudges)
-    return CaseFile.new(case, classifier.signature()), reading.no_fields(results)
+    return CaseFile.new(case, reading.models(classifier)), reading.no_fields(results)
 
 
 def _changes(file: Path, who: str) -> list[Change]:
@@ -109,22 +104,23 @@ def _changes(file: Path, who: str) -> list[Change]:
 
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
+            reader = csv.DictReader(stream)
+            rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ReviewError(f"The list {file} cannot be read ({error}); save it as CSV in UTF-8.") from error
     when = now()
-    return [change_of_row(row, f"{file}, line {line}", who, when) for line, row in enumerate(rows, start=2)]
+    return [change_of_row(row, f"{file}, line {line}", who, when) for line, row in rows]
+
+
+def _same(file: Path, other: Path) -> bool:
+    return file.exists() and file.samefile(other)
 
 
 def _save(stored: CaseFile, file: Path, overwrite: bool) -> None:
-    from leuko.cases.case_file import CaseFile, CaseFileError
     from leuko.cli.output_errors import OutputError, not_written
 
     if file.exists() and not overwrite:
-        try:
-            CaseFile.read(file)
-        except CaseFileError as error:
-            raise OutputError(f"{file} exists and is no case; give another name, or --overwrite.") from error
+        raise OutputError(f"{file} exists, maybe with a review; give another name, or --overwrite to replace it.")
     try:
         stored.write(file)
     except OSError as error:

@@ -60,5 +60,5 @@ def test_an_empty_field_overlaps_nothing(slide):
 
 def test_positions_match_if_each_is_the_nearest_of_the_other():
     first, second = np.array([[0.0, 0], [10, 0], [11, 0]]), np.array([[10.4, 0], [0.5, 0], [50, 0]])
-    assert matches(first, second, 2) == [(0, 1), (1, 0)]
-    assert matches(first, np.empty((0, 2)), 2) == []
+    assert matches(first, second) == [(0, 1), (1, 0)]
+    assert matches(first, np.empty((0, 2))) == []

@@ -12,11 +12,13 @@ from PIL import Image
 
 from leuko.cases.case import Case
 from leuko.cases.case_file import CONTENT, SEAL, CaseFile, CaseFileError
+from leuko.cases.pooled_cells import Overlap
+from leuko.cases.registration import Shift
 from leuko.cases.review import Change, ReviewError, change_of_row, in_force
 from leuko.cells.kinds.names import BLAST
 from leuko.cli.main import main
 from leuko.images.synthetic import rendering
-from tests.cases.test_case import case_of, cell, record
+from tests.cases.test_case import POINT, case_of, cell, record
 
 WHEN = "2026-12-01T12:00:00+00:00"
 MODEL = {"name": "a", "version": "1", "backbone": "b"}
@@ -54,6 +56,36 @@ def test_a_cell_is_added_where_it_was_missed_and_removed_where_there_is_none(cas
     assert again.differential.numbers["monocyte"] == 1 and again.changes[-1].before == "lymphocyte"
 
 
+def test_a_cell_is_named_by_any_field_that_shows_it_and_never_added_twice():
+    fields = [record("a", [cell(1, 600, 100), cell(2, 100, 100)]), record("b", [cell(1, 60, 100)])]
+    case = Case(tuple(fields), "marrow", POINT, (Overlap(0, 1, Shift(540.0, 0.0, 0.15)),))
+    changed = case.reviewed(change("label", "b", 1, BLAST))
+    assert changed.blast_share.blasts == 1 and changed.changes[0].before == "neutrophil"
+    assert case.reviewed(change("label", "a", 1, BLAST)).blast_share.blasts == 1
+    for image, x in (("a", 605.0), ("b", 65.0)):
+        with pytest.raises(ReviewError, match="already at this place"):
+            case.reviewed(change("add", image, after=BLAST, x=x, y=100.0))
+    added = case.reviewed(change("add", "a", after=BLAST, x=600.0, y=300.0))
+    with pytest.raises(ReviewError, match="already at this place"):
+        added.reviewed(change("add", "b", after=BLAST, x=60.0, y=300.0))
+
+
+def test_what_a_person_does_not_know_is_in_no_share_of_blasts(case):
+    for kinds in (("unknown",), (BLAST, "unknown"), ("smudge", "unknown")):
+        changed = case.reviewed(*(change("label", "a", 1, kind) for kind in kinds))
+        assert (changed.blast_share.blasts, changed.blast_share.nucleated) == (0, 19), kinds
+        assert "not counted" not in " ".join(changed.reasons)
+    assert case.reviewed(change("label", "a", 1, "smudge"), change("label", "a", 1, BLAST)).blast_share.blasts == 1
+
+
+def test_cells_are_added_to_fields_that_are_counted_and_to_no_others():
+    empty, blurred = record("a", []), record("b", [], fit=False, why_no_cells="The image is blurred.")
+    case = case_of([empty, blurred])
+    assert case.reviewed(change("add", "a", after=BLAST, x=5.0, y=5.0)).as_json()["blast_share"]["nucleated"] == 1
+    with pytest.raises(ReviewError, match=r"none can be added\. The image is blurred\."):
+        case.reviewed(change("add", "b", after=BLAST, x=5.0, y=5.0))
+
+
 def test_undo_and_redo_are_changes_too(case):
     one, two = change("label", "a", 1, BLAST), change("label", "a", 2, BLAST)
     assert in_force([one, two, change("undo")]) == [one]
@@ -88,6 +120,8 @@ def test_rows_of_a_list_are_read_and_bad_ones_named():
     assert (read.action, read.cell, read.x, read.note) == ("add", None, 3.5, "at the edge")
     with pytest.raises(ReviewError, match="line 2: the column `action`"):
         change_of_row({"action": "delete"}, "line 2", "Ada", WHEN)
+    with pytest.raises(ReviewError, match="must be numbers"):
+        change_of_row({"action": "add", "x": "nan", "y": "1"}, "line 2", "Ada", WHEN)
     with pytest.raises(ReviewError, match="must be numbers"):
         change_of_row({"action": "label", "cell": "two"}, "line 2", "Ada", WHEN)
 
@@ -137,13 +171,15 @@ def test_edited_foreign_and_later_files_get_one_sentence_each(case, tmp_path):
     with zipfile.ZipFile(tmp_path / "other.leuko", "w") as other:
         other.writestr("readme.txt", "x")
     cases = {
-        rewritten(file, edited): "changed by another program",
+        rewritten(file, edited): "changed after it was written",
         rewritten(file, format=2): "another version",
         rewritten(file, edited, sha256=hashlib.sha256(edited).hexdigest()): "signature of another case",
         sealed(b"[]"): "no case that can be read",
         sealed(b'{"case": NaN}'): "no case that can be read",
         sealed(content.replace(b'"blast_probability":0.01', b'"blast_probability":7', 1)): "no case that can be read",
         sealed(b"[" * 100_000): "no case that can be read",
+        sealed(content.replace(b'"neutrophil"', b'"dragon"', 1)): "no case that can be read",
+        sealed(content.replace(b'"diameter":60.0', b'"diameter":1e400', 1)): "no case that can be read",
         tmp_path / "text.leuko": "no case of Deep Leuko, or it is damaged",
         tmp_path / "other.leuko": "no case of Deep Leuko",
         tmp_path / "missing.leuko": "cannot be read",
@@ -187,8 +223,16 @@ def test_the_command_keeps_changes_signs_and_opens_a_case(tmp_path, capsys):
     assert changed["blast_share"]["blasts"] == said["blast_share"]["blasts"] + 1
     assert main(["case", str(kept)]) == 0
     assert json.loads(capsys.readouterr().out) == changed
-    assert main(["case", str(kept), "--specimen", "marrow"]) == 0
-    assert json.loads(capsys.readouterr().out)["signature"] is None  # other lines apply: it says something else
-    with pytest.raises(SystemExit):
-        main(["case", str(tmp_path / "field.png")])
-    assert "--specimen" in capsys.readouterr().err
+    refused = {
+        (str(tmp_path / "field.png"),): "--specimen must say",
+        (str(kept), "--specimen", "marrow"): "opened alone",
+        (str(kept), "--sign"): "need --by",
+        (str(kept), "--by", "Ada"): "need --by",
+        (str(kept), "--save", "a.zip"): "ends with .leuko",
+    }
+    for words, why in refused.items():
+        with pytest.raises(SystemExit):
+            main(["case", *words])
+        assert why in capsys.readouterr().err
+    assert main(["case", str(tmp_path / "field.png"), "--specimen", "blood", "--save", str(kept)]) == 1
+    assert "maybe with a review" in capsys.readouterr().err and CaseFile.read(kept).signature

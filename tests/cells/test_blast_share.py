@@ -17,6 +17,18 @@ def test_cells_that_are_sure_give_nearly_the_interval_of_a_count():
         assert low <= blasts / (blasts + others) <= high
 
 
+def test_it_covers_the_share_of_many_cells_that_a_person_has_told():
+    rng = np.random.default_rng(1)
+    for number in (200, 500):
+        for share in (0.02, 0.1, 0.15):
+            for certain in (0.0, 0.001):
+                counts = rng.binomial(number, share, 120)
+                found = [BlastShare((1 - certain,) * n + (certain,) * (number - n)).interval for n in counts]
+                assert np.mean([low <= share <= high for low, high in found]) >= 0.92
+    low, high = BlastShare((1.0,) * 20 + (0.0,) * 480).interval
+    assert low == pytest.approx(0.025, abs=0.003) and high == pytest.approx(0.061, abs=0.003)
+
+
 def test_cells_that_are_unsure_widen_it_and_many_cells_narrow_it():
     widths = [
         high - low

@@ -7,8 +7,9 @@ import json
 
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
+from leuko.cases.case_file import CaseFile
 from leuko.images.synthetic import rendering
 
 WIDE, PHONE = (1280, 900), (375, 740)
@@ -46,13 +47,16 @@ def tab(browser, app_url):
         context.close()
 
 
-def test_overlapping_fields_become_one_case(tab, slide):
+def downloaded(page: Page, link: str) -> bytes:
+    return base64.b64decode(page.get_by_text(link).get_attribute("href").partition("base64,")[2])
+
+
+def test_overlapping_fields_become_one_case(tab, slide, tmp_path):
     page = tab()
     page.get_by_label("marrow").check()
     page.locator("#case-files input[type=file]").set_input_files(slide)
     page.locator("#case").wait_for()
-    address = page.get_by_text("Download the case").get_attribute("href")
-    said = json.loads(base64.b64decode(address.partition("base64,")[2]))
+    said = json.loads(downloaded(page, "Download its figures"))
     assert said["specimen"] == "marrow" and said["blast_share"]["nucleated"] == 13 and said["seen_again"] >= 4
     share = page.locator("#case .two").inner_text()
     assert f"({said['blast_share']['blasts']} of 13)" in share and "13 of 500 cells" in share
@@ -63,6 +67,8 @@ def test_overlapping_fields_become_one_case(tab, slide):
     shown = {row.locator("th").inner_text(): row.locator("td").nth(1).inner_text() for row in rows.all()}
     assert shown == {each["image"]: str(each["counted"]) for each in said["fields"]}
     assert "<b>notes.png: The file is not an image" in page.locator("#case").inner_text()
+    (tmp_path / "case.leuko").write_bytes(downloaded(page, "Download the case"))
+    assert CaseFile.read(tmp_path / "case.leuko").as_json().items() <= said.items()
     expect(page.locator("#case-state")).to_contain_text("4 fields read, 1 file not")
 
 

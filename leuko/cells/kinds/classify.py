@@ -13,6 +13,7 @@ from leuko.cells.kinds.model import KindModel
 from leuko.cells.kinds.names import BLAST, KINDS, NORMAL_KINDS, NORMAL_SHARES, UNKNOWN
 from leuko.cells.segmentation import Segmentation
 
+UNSURE = np.float32(1e-6)  # no network is surer of a blast, or of none: 0 and 1 are what a person says
 UNLIKE = (
     "These cells look unlike those that the kinds were learnt from. Only a cell that is clear beyond that has a kind; "
     "the others are unknown."
@@ -51,7 +52,8 @@ class CellKinds:
         blast = self.probabilities[:, KINDS.index(BLAST)]
         shares = np.array([NORMAL_SHARES[kind] for kind in NORMAL_KINDS], np.float32)
         normal = self.probabilities[:, : len(NORMAL_KINDS)] @ shares
-        return blast / np.maximum(blast + len(NORMAL_KINDS) * normal, 1e-12)
+        found = blast / np.maximum(blast + len(NORMAL_KINDS) * normal, 1e-12)
+        return np.clip(found, UNSURE, 1 - UNSURE)
 
     @cached_property
     def doubt(self) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,11 @@ import cv2
 import numpy as np
 
 from leuko.cases.case import Case
+from leuko.cases.case_file import CaseFile
 from leuko.cells.blast_share import REFERENCE_LINES, BlastShare, with_count
 from leuko.cells.kinds.names import SMUDGE
 from leuko.decision.fusion import percent
+from leuko.serving.analysis import model_name
 from leuko.serving.tabs import data_urls, decision_card
 from leuko.serving.tabs.cell_table import Download
 from leuko.serving.tabs.field_view import DifferentialView, differentials
@@ -35,7 +37,7 @@ class _Counts:
     share: BlastShare
     nucleated: str
     differentials: tuple[DifferentialView, ...]
-    reference_lines: tuple[float, ...] = REFERENCE_LINES
+    reference_lines: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -59,26 +61,35 @@ def thumbnail(image: np.ndarray) -> str:
     return data_urls.jpeg(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
 
 
-def view(case: Case, pictures: Sequence[str], others: Sequence[tuple[str, str]], model: str, said: Any) -> str:
+def view(stored: CaseFile, pictures: Sequence[str], no_fields: Mapping[str, list[dict[str, Any]]]) -> str:
     """The case as HTML.
 
     Args:
-        case: its fields in any order.
+        stored: the case.
         pictures: of the fields, as `data:` addresses.
-        others: files that are no fields: name and reason.
-        model: name and version.
-        said: the case as JSON-ready values, to be downloaded.
+        no_fields: files that are no fields, see `leuko.cases.reading.no_fields`.
     """
-    text = json.dumps(said, ensure_ascii=False, indent=1)
-    download = Download("deep-leuko-case.json", data_urls.text("application/json", text), "the case (JSON)")
-    share = case.blast_share
+    case, share, model = stored.case, stored.case.blast_share, model_name(stored.model)
+    others = [
+        (each["image"], each.get("error") or each["skipped"]) for several in no_fields.values() for each in several
+    ]
+    text = json.dumps({**stored.as_json(), **no_fields}, ensure_ascii=False, indent=1)
+    downloads = (
+        Download("case.leuko", data_urls.file("application/zip", stored.to_bytes()), "the case (.leuko)"),
+        Download("case.json", data_urls.file("application/json", text.encode()), "its figures (JSON)"),
+    )
     content = render(
         "case",
-        counts=_Counts(share, with_count(share.nucleated, "nucleated cell"), differentials(case.differential, "case")),
+        counts=_Counts(
+            share,
+            with_count(share.nucleated, "nucleated cell"),
+            differentials(case.differential, "case"),
+            REFERENCE_LINES if case.specimen == "marrow" else (),
+        ),
         outlook=case.outlook,
         rows=list(_rows(case, pictures)),
         others=others,
-        download=download,
+        downloads=downloads,
         model=model,
     )
     return sections(_card(case, model), content)
@@ -117,8 +128,8 @@ def _facts(case: Case, model: str) -> Iterator[Fact]:
     )
     if case.overlaps:
         pairs = with_count(len(case.overlaps), "pair")
-        again = with_count(case.repeats, "sighting")
-        yield Fact("Overlaps", f"{pairs} of fields; {again} of the same cell not counted again")
+        again = with_count(case.repeats, "repeated sighting")
+        yield Fact("Overlaps", f"{pairs} of fields; {again} of counted cells left out")
     yield Fact("Model", model)
 
 

@@ -23,9 +23,9 @@ def png(image: np.ndarray) -> str:
     return _address("png", image, [])
 
 
-def text(kind: str, content: str) -> str:
-    """The `data:` address of a text; `kind` is its media type."""
-    return f"data:{kind};charset=utf-8;base64,{base64.b64encode(content.encode()).decode()}"
+def file(kind: str, content: bytes) -> str:
+    """The `data:` address of a file; `kind` is its media type."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def outlines(mask: np.ndarray, scale: float, corner: tuple[int, int] = (0, 0)) -> str:
@@ -52,4 +52,4 @@ def outlines(mask: np.ndarray, scale: float, corner: tuple[int, int] = (0, 0)) -
 def _address(kind: str, image: np.ndarray, options: Sequence[int]) -> str:
     done, data = cv2.imencode(f".{kind}", np.ascontiguousarray(image[..., ::-1]), options)
     assert done, kind
-    return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode()}"
+    return file(f"image/{kind}", data.tobytes())

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import gradio as gr
-from gradio.components import Component
 
+from leuko.cells.blast_share import with_count
 from leuko.images.file_types import InputFile
 from leuko.serving import batch
 from leuko.serving.gradio.upload_components import Upload
@@ -43,7 +43,7 @@ class Step:
     def progress(self) -> str:
         """The card that says how far it is."""
         left = self.seconds / self.done * (self.total - self.done)
-        words = f"{left / 60:.0f} minutes" if left >= 90 else f"{max(1, round(left))} seconds"
+        words = f"{left / 60:.0f} minutes" if left >= 90 else with_count(max(1, round(left)), "second")
         return render(
             "status_card",
             title=f"{self.done} of {self.total} images analysed",
@@ -106,12 +106,12 @@ class FileRun:
 
 
 def add_events(
-    files: Component,
+    files: gr.components.Component,
     stop: gr.Button,
     runs: FileRun,
     run: Callable[..., Iterator[tuple]],
-    inputs: list[Component],
-    outputs: list[Component],
+    inputs: list[gr.components.Component],
+    outputs: list[gr.components.Component],
 ) -> None:
     """Let a run begin when files are chosen, and end when the button is pressed."""
 

@@ -9,12 +9,12 @@ import gradio as gr
 
 from leuko.cases import reading
 from leuko.cases.case import SPECIMENS, Specimen
+from leuko.cases.case_file import CaseFile
 from leuko.cells.blast_share import with_count
 from leuko.data.sources.archive import MAX_FILES, ArchiveError
 from leuko.images.file_types import InputFile
 from leuko.inference.classifier import Classifier
 from leuko.serving import batch
-from leuko.serving.analysis import model_name
 from leuko.serving.gradio.upload_components import SmearFiles, Upload
 from leuko.serving.tabs import case_view
 from leuko.serving.tabs.adapted_models import AdaptedModels
@@ -58,9 +58,8 @@ def add(classifier: Classifier, adapted_models: AdaptedModels) -> None:
 
     def shown(step: Step, model: Classifier, specimen: Specimen) -> tuple:
         """What the page shows: the files, the state, the case and the button."""
-        if step.state == "queued":  # an earlier case stays until there is a new one
-            waiting = status_card("Waiting", "Your fields are next; a case below is still the earlier one.")
-            return None, waiting, gr.skip(), gr.update(interactive=True)
+        if step.state == "queued":  # an earlier case must not be taken for that of these fields
+            return None, status_card("Waiting", "Your fields are next."), "", gr.update(interactive=True)
         if step.state == "waiting":
             return (gr.skip(),) * 4
         if step.state == "working":
@@ -78,12 +77,6 @@ def add(classifier: Classifier, adapted_models: AdaptedModels) -> None:
 
 
 def _case(results: list[dict[str, Any]], model: Classifier, specimen: Specimen) -> str:
-    case = reading.case_of(model, results, specimen)
+    stored = CaseFile.new(reading.case_of(model, results, specimen), reading.models(model))
     pictures = [result[reading.PICTURE] for result in results if reading.PICTURE in result]
-    others = [
-        (result["image"], result.get("error") or result["skipped"])
-        for result in results
-        if reading.RECORD not in result
-    ]
-    said = reading.as_json(case, model, results)
-    return case_view.view(case, pictures, others, model_name(model.signature()), said)
+    return case_view.view(stored, pictures, reading.no_fields(results))
