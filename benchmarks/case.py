@@ -44,11 +44,13 @@ def main() -> None:
     arguments = parser.parse_args()
     classifier = leuko.load()
     found = [drawn_case(classifier, seed) for seed in range(arguments.cases)]
-    true, counted, twice, inside, wrong = map(np.array, zip(*found, strict=True))
+    read = [case for case in found if case[1]]
+    true, counted, twice, inside, wrong = map(np.array, zip(*read, strict=True))
     report = {
         "cases": len(found),
+        "cases of which no field could be counted": len(found) - len(read),
         "cells of the slides, counted": [int(true.sum()), int(counted.sum())],
-        "error of the pooled count, all cases together": float(counted.sum() / true.sum() - 1),
+        "error of the pooled count, all other cases together": float(counted.sum() / true.sum() - 1),
         "mean error of a case": float(np.abs(counted / true - 1).mean()),
         "cells counted twice": clopper_pearson_interval(float(twice.sum() / true.sum()), int(true.sum())),
         "pairs of fields with a wrong overlap": int(wrong.sum()),
