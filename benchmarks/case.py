@@ -3,15 +3,14 @@
     python -m benchmarks.case [--cases 200] [--fields FOLDER]
 
 Every case is a drawn slide in a stain of its own, of which 20 fields are cut out in a grid; neighbours overlap by 10 to
-40 %. The slide's share of blasts is random; each cell is a blast with that probability. With `--fields`, the time and
-memory of a case of the first 60 images of a folder are measured, too.
+40 %. The slide's share of blasts is random; each cell is a blast with that probability. With `--fields`, the time of a
+case of the first 60 images of a folder is measured, too.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
 import time
 from itertools import islice
 from pathlib import Path
@@ -100,7 +99,7 @@ def drawn_case(classifier: Classifier, seed: int) -> tuple[int, int, int, bool, 
 
 
 def timed(classifier: Classifier, folder: Path) -> dict[str, float]:
-    """Seconds and peak memory of a case of 60 images."""
+    """Seconds of a case of 60 images."""
     files = list(islice(sorted(folder.iterdir()), 60))
     start = time.perf_counter()
 
@@ -111,8 +110,7 @@ def timed(classifier: Classifier, folder: Path) -> dict[str, float]:
     records, structures = zip(*in_order(read, files), strict=True)
     case = Case.of(records, structures, "blood", classifier.model.metadata.operating_point)
     case.as_json()
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"fields": len(files), "seconds": time.perf_counter() - start, "peak memory of the process, MB": memory}
+    return {"fields": len(files), "seconds": time.perf_counter() - start}
 
 
 if __name__ == "__main__":
