@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from math import ceil
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from scipy.special import expit, logit
@@ -29,10 +29,11 @@ from leuko.decision import cell_score
 from leuko.decision.calibration import OperatingPoint
 from leuko.decision.cell_score import CellScore
 from leuko.decision.fusion import Verdict
+from leuko.inference.finding import rounded
 from leuko.stats.proportions import clopper_pearson_interval
 
 Specimen = Literal["blood", "marrow"]
-SPECIMENS: tuple[Specimen, ...] = ("blood", "marrow")
+SPECIMENS: tuple[Specimen, ...] = get_args(Specimen)
 TARGETS = {"blood": 200, "marrow": 500}  # cells in a differential count, ICSH 2008
 SIZES = (100, 200, 500)  # of counts whose limits are shown, as in Rümke's tables
 SURE = 1e-6  # a network's probability is taken for no surer than this
@@ -86,23 +87,26 @@ class Case:
         Raises:
             leuko.cases.review.ReviewError: a change does not fit.
         """
-        case = self
+        pooled, cells, log = pool(self.fields, self.overlaps), self.cells, self.changes
         for change in changes:
             types = {
-                (case.fields[field].name, number): each.cell.type
-                for each in case.cells
-                for field, number in each.sightings
+                (self.fields[field].name, number): each.cell.type for each in cells for field, number in each.sightings
             }
             before = types.get((change.image, change.cell if change.cell is not None else -1), "")
-            case = replace(case, changes=(*case.changes, replace(change, before=before)))
-        _ = case.cells  # where a change does not fit, it is refused now
-        return case
+            log = (*log, replace(change, before=before))
+            cells = tuple(review.apply(pooled, self.fields, self.overlaps, log))
+        return replace(self, changes=log)
 
     @cached_property
     def cells(self) -> tuple[PooledCell, ...]:
         """The counted cells of the slide as reviewed, each once; smudge cells, too."""
         computed = pool(self.fields, self.overlaps)
         return tuple(review.apply(computed, self.fields, self.overlaps, self.changes))
+
+    @cached_property
+    def counted(self) -> Counter[int]:
+        """How many white cells and erythroblasts each field contributes, by its number."""
+        return Counter(each.field for each in self.cells if each.cell.type != SMUDGE)
 
     @property
     def repeats(self) -> int:
@@ -179,27 +183,16 @@ class Case:
 
     def as_json(self) -> dict[str, Any]:
         """The case as JSON-ready values, see docs/case.md."""
-        verdict, share = self.verdict, self.blast_share
-        counted = Counter(each.field for each in self.cells if each.cell.type != SMUDGE)
+        verdict = self.verdict
         return {
             "specimen": self.specimen,
-            "decision": verdict.decision,
-            "headline": f"{verdict.title}. {verdict.cell_summary}".strip(),
+            **self._figures_json(),
             "reasons": list(self.reasons),
-            "leukaemia_probability": _rounded(verdict.probability),
             "evidence": {
-                "network": _rounded(verdict.network),
-                "cells": _rounded(verdict.cells.probability if verdict.cells else None),
+                "network": rounded(verdict.network),
+                "cells": rounded(verdict.cells.probability if verdict.cells else None),
             },
             "in_distribution": not verdict.ood_reason,
-            "blast_share": {
-                "blasts": share.blasts,
-                "nucleated": share.nucleated,
-                "share": share.share,
-                "interval": list(share.interval),
-                "limits": {str(size): [limit["low"], limit["high"]] for size, limit in self.limits},
-            },
-            "differential": self.differential.as_json(),
             "review": self._review_json() if self.changes else None,
             "seen_again": self.repeats,
             "fields": [
@@ -207,9 +200,9 @@ class Case:
                     "image": field.name,
                     "decision": field.decision,
                     "headline": field.headline,
-                    "network": _rounded(field.network),
+                    "network": rounded(field.network),
                     "in_distribution": not field.ood_reason,
-                    "counted": counted[number],
+                    "counted": self.counted[number],
                     "left_out": field.why_no_cells or None,
                 }
                 for number, field in enumerate(self.fields)
@@ -229,21 +222,33 @@ class Case:
                     "x": round(each.cell.x, 1),
                     "y": round(each.cell.y, 1),
                     "type": each.cell.type,
-                    "blast_probability": _rounded(each.cell.blast_probability),
+                    "blast_probability": rounded(each.cell.blast_probability),
                     "also_in": [{"image": self.fields[field].name, "id": number} for field, number in each.also_in],
                 }
                 for each in self.cells
             ],
         }
 
+    def _figures_json(self) -> dict[str, Any]:
+        """What a review changes."""
+        verdict, share = self.verdict, self.blast_share
+        return {
+            "decision": verdict.decision,
+            "headline": verdict.headline,
+            "leukaemia_probability": rounded(verdict.probability),
+            "blast_share": {
+                "blasts": share.blasts,
+                "nucleated": share.nucleated,
+                "share": share.share,
+                "interval": list(share.interval),
+                "limits": {str(size): [limit["low"], limit["high"]] for size, limit in self.limits},
+            },
+            "differential": self.differential.as_json(),
+        }
+
     def _review_json(self) -> dict[str, Any]:
         """The log, and the figures before the review."""
-        before = self.computed.as_json()
-        names = "decision", "headline", "leukaemia_probability", "blast_share", "differential"
-        return {
-            "changes": [asdict(change) for change in self.changes],
-            "computed": {name: before[name] for name in names},
-        }
+        return {"changes": [asdict(change) for change in self.changes], "computed": self.computed._figures_json()}
 
     def _network(self, fit: Sequence[FieldRecord]) -> float | None:
         """The network's pooled probability, of the fields it knows or, where it counts for none, of all."""
@@ -266,7 +271,3 @@ class Case:
             return CellScore(0, 0, 0, None, "no white cell with a nucleus was counted in any field")
         score = cell_score.pooled_score(np.array(share.probabilities))
         return CellScore(share.nucleated, share.nucleated, share.blasts, score)
-
-
-def _rounded(probability: float | None) -> float | None:
-    return None if probability is None else round(probability, 4)

@@ -76,7 +76,7 @@ class CaseFile:
     @property
     def digest(self) -> str:
         """SHA-256 of the content."""
-        return hashlib.sha256(self._content()).hexdigest()
+        return _sha256(self._content())
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -113,20 +113,17 @@ class CaseFile:
             "model": self.model,
             "version": self.version,
             "created": self.created,
-            "signature": asdict(self.signature) if self.signature else None,
+            "signature": self._signature_json(),
             "notes": list(self.notes),
         }
 
     def to_bytes(self) -> bytes:
         """The file."""
-        seal = {
-            "format": FORMAT,
-            "sha256": self.digest,
-            "signature": asdict(self.signature) if self.signature else None,
-        }
+        content = self._content()
+        seal = {"format": FORMAT, "sha256": _sha256(content), "signature": self._signature_json()}
         stream = io.BytesIO()
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as packed:
-            packed.writestr(CONTENT, self._content())
+            packed.writestr(CONTENT, content)
             packed.writestr(SEAL, json.dumps(seal))
         return stream.getvalue()
 
@@ -148,12 +145,12 @@ class CaseFile:
         """Read a file that `write` wrote.
 
         Raises:
-            CaseFileError: it is no case, damaged, changed by another program, or from a later version.
+            CaseFileError: it is no case, damaged, changed after it was written, or from another version.
         """
         content, seal = _unpack(file)
         if not isinstance(seal, dict) or seal.get("format") != FORMAT:
             raise CaseFileError(f"{file.name} is a case of another version of Deep Leuko; open it with that version.")
-        if hashlib.sha256(content).hexdigest() != seal.get("sha256"):
+        if _sha256(content) != seal.get("sha256"):
             raise CaseFileError(f"{file.name} was changed after it was written; use a copy that was not.")
         try:
             stored = _FILES.validate_python(_parsed(content))
@@ -165,6 +162,9 @@ class CaseFile:
             raise CaseFileError(f"{file.name} has the signature of another case; sign it anew.")
         return replace(stored, signature=signature)
 
+    def _signature_json(self) -> dict[str, str] | None:
+        return asdict(self.signature) if self.signature else None
+
     def _content(self) -> bytes:
         same_types = _FILES.validate_python(asdict(self))  # as after reading: 3 and 3.0 have one digest
         values = {name: value for name, value in asdict(same_types).items() if name != "signature"}
@@ -173,6 +173,10 @@ class CaseFile:
 
 _FILES = TypeAdapter(CaseFile)
 _SIGNATURES: TypeAdapter[Signature | None] = TypeAdapter(Signature | None)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def now() -> str:

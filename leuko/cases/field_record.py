@@ -14,7 +14,7 @@ from leuko.inference.classifier import ClassificationResult
 from leuko.inference.field import Field
 from leuko.inference.field_json import why_no_cells
 
-NOT_COUNTED_FIELD = "no cells are counted in a close-up, and none where too few red cells give the size of the cells"
+NOT_COUNTED_FIELD = "No cells are counted in a close-up, and none where too few red cells give the size of the cells."
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class FieldRecord:
         if segmentation and not why:
             field = Field.of(image, segmentation, result.measurements, result.kinds)
             if field.differential is None:
-                why = f"{NOT_COUNTED_FIELD[0].upper()}{NOT_COUNTED_FIELD[1:]}."
+                why = NOT_COUNTED_FIELD
             else:
                 cells = (*_white_cells(field), *_smudge_cells(field))
         return cls(

@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from math import hypot, isfinite
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from leuko.cases.field_record import FieldRecord, FoundCell
 from leuko.cases.pooled_cells import SAME_CELL, Overlap, PooledCell
 from leuko.cells.kinds.names import BLAST, KINDS, SMUDGE, UNKNOWN
 
 Action = Literal["label", "add", "remove", "undo", "redo"]
-ACTIONS = ("label", "add", "remove", "undo", "redo")
+ACTIONS = get_args(Action)
 REVIEW_KINDS = (*KINDS, SMUDGE, UNKNOWN)
 TYPICAL_DIAMETER = 12.0  # µm of a white cell; of a cell that a person adds, no outline is known
 FIRST_ADDED = 100_000  # number of the first cell that a person adds to a field

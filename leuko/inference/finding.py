@@ -89,8 +89,8 @@ class Finding:
             "label": self.label,
             "pattern": self.pattern,
             "probabilities": {name: round(value, 4) for name, value in self.probabilities.items()},
-            "leukaemia_probability": _rounded(self.leukaemia_probability),
-            "evidence": {source: _rounded(value) for source, value in self.evidence.items()},
+            "leukaemia_probability": rounded(self.leukaemia_probability),
+            "evidence": {source: rounded(value) for source, value in self.evidence.items()},
             "decision": self.decision,
             "headline": self.headline,
             "reasons": list(self.reasons),
@@ -100,7 +100,8 @@ class Finding:
         }
 
 
-def _rounded(probability: float | None) -> float | None:
+def rounded(probability: float | None) -> float | None:
+    """A probability with the digits of the JSON contract."""
     return None if probability is None else round(probability, 4)
 
 

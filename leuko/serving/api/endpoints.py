@@ -20,6 +20,7 @@ from leuko.cells import overlay as cell_overlay
 from leuko.cells.segmentation import DEFAULT_METHOD, METHODS, segment
 from leuko.data.sources.archive import ArchiveError
 from leuko.images.decode import ImageError, Picture, pictures
+from leuko.images.file_types import InputFile
 from leuko.images.quality import assessment
 from leuko.inference import field_json
 from leuko.inference.classifier import Classifier
@@ -119,15 +120,7 @@ def add(classifier: Classifier) -> None:
             An object for every file, in order: the finding of classify (one for each page, as a.tif#2), or image and
             error, or image and skipped: why a file of a zip is no image (hidden, a table, a text, …)
         """
-        results: list[dict[str, Any]] = []
-        try:
-            with batch.open_batch(images) as files:
-                for item in progress.tqdm(files.items, desc="Classifying", unit="images"):
-                    # A cancelled call ends between two images; it would not if this were a plain function.
-                    results += await anyio.to_thread.run_sync(batch.classify_file, classifier, item)
-        except ArchiveError as error:
-            raise refusal(error) from error
-        return results
+        return await _each(images, progress, "Classifying", functools.partial(batch.classify_file, classifier))
 
     async def analyse_case(
         images: list[Upload],
@@ -146,14 +139,8 @@ def add(classifier: Classifier) -> None:
             The case: decision, headline, reasons, blast_share with its interval, differential, fields (each with its
             decision), overlaps, cells (each once, with the fields that show it), errors, skipped, model
         """
-        results: list[dict[str, Any]] = []
-        try:
-            with batch.open_batch(images) as files:
-                for item in progress.tqdm(files.items, desc="Reading fields", unit="images"):
-                    # A cancelled call ends between two images; it would not if this were a plain function.
-                    results += await anyio.to_thread.run_sync(reading.read_file, classifier, item, batch.log_fault)
-        except ArchiveError as error:
-            raise refusal(error) from error
+        read = functools.partial(reading.read_file, classifier, describe_error=batch.log_fault)
+        results = await _each(images, progress, "Reading fields", read)
         case = await anyio.to_thread.run_sync(reading.case_of, classifier, results, specimen, count_smudges)
         return reading.as_json(case, classifier, results)
 
@@ -187,6 +174,26 @@ def add(classifier: Classifier) -> None:
         concurrency_limit=1,
     )  # fmt: skip
     trigger.click(model_info, None, information, api_name="model_info")
+
+
+async def _each(
+    images: list[Upload], progress: gr.Progress, doing: str, read: Callable[[InputFile], list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """The results of all files of an upload, one after the other.
+
+    A cancelled call ends between two images; it would not if this were a plain function.
+
+    Raises:
+        gr.Error: there are no files, too many, or the only one is a zip that cannot be unpacked.
+    """
+    results: list[dict[str, Any]] = []
+    try:
+        with batch.open_batch(images) as files:
+            for item in progress.tqdm(files.items, desc=doing, unit="images"):
+                results += await anyio.to_thread.run_sync(read, item)
+    except ArchiveError as error:
+        raise refusal(error) from error
+    return results
 
 
 def _with_slot(function: Callable) -> Callable:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +13,8 @@ import numpy as np
 from leuko.cases.case import Case
 from leuko.cases.case_file import CaseFile
 from leuko.cells.blast_share import REFERENCE_LINES, BlastShare, with_count
-from leuko.cells.kinds.names import SMUDGE
-from leuko.decision.fusion import percent
 from leuko.serving.analysis import model_name
+from leuko.serving.batch import LOW_QUALITY
 from leuko.serving.tabs import data_urls, decision_card
 from leuko.serving.tabs.cell_table import Download
 from leuko.serving.tabs.field_view import DifferentialView, differentials
@@ -114,14 +112,8 @@ def _card(case: Case, model: str) -> str:
 
 
 def _facts(case: Case, model: str) -> Iterator[Fact]:
-    verdict = case.verdict
-    if verdict.decision != "uncertain" and verdict.probability is not None:
-        yield Fact("Leukaemia probability", strong=percent(verdict.probability))
-    else:
-        yield Fact("Leukaemia probability", "no decision")
-    yield Fact("By the network", decision_card.network_probability(verdict))
-    cells = verdict.cells.probability if verdict.cells else None
-    yield Fact("By the cells", "no cell-based score" if cells is None else percent(cells))
+    yield decision_card.probability_fact(case.verdict)
+    yield from decision_card.evidence_facts(case.verdict)
     left_out = len(case.left_out)
     yield Fact(
         "Fields", f", of which {left_out} without counted cells" if left_out else "", strong=str(len(case.fields))
@@ -135,10 +127,9 @@ def _facts(case: Case, model: str) -> Iterator[Fact]:
 
 def _rows(case: Case, pictures: Sequence[str]) -> Iterator[_Row]:
     """The fields, those to be looked at first first."""
-    counted = Counter(each.field for each in case.cells if each.cell.type != SMUDGE)
     for number in case.worklist:
         field = case.fields[number]
-        decision = field.decision if field.fit else "image quality too low"
+        decision = field.decision if field.fit else LOW_QUALITY
         notes = (field.why_no_cells,) if field.why_no_cells else ()
         yield _Row(
             field.name,
@@ -146,7 +137,7 @@ def _rows(case: Case, pictures: Sequence[str]) -> Iterator[_Row]:
             decision,
             field.decision.replace(" ", "-"),
             decision_card.SHAPES[field.decision],
-            str(counted[number]),
+            str(case.counted[number]),
             field.headline,
             notes,
         )

@@ -142,21 +142,29 @@ def _facts(finding: Finding, verdict: Verdict) -> Iterator[Fact]:
     if not finding.quality.usable:
         yield from (Fact("Leukaemia probability", "not given"), reliability, model)
         return
-    if finding.decision != "uncertain" and finding.leukaemia_probability is not None:
-        yield Fact("Leukaemia probability", strong=percent(finding.leukaemia_probability))
-    else:
-        yield Fact("Leukaemia probability", "no decision")
+    yield probability_fact(verdict)
     yield reliability
-    yield Fact("By the network", network_probability(verdict))
-    cells = finding.evidence["cells"]
-    yield Fact("By the cells", "no cell-based score" if cells is None else percent(cells))
+    yield from evidence_facts(verdict)
     if finding.pattern:
         yield Fact("Pattern", f"{finding.pattern} ({percent(finding.probabilities[finding.pattern])}, by the network)")
     yield model
 
 
-def network_probability(verdict: Verdict) -> str:
-    """The network's probability in words."""
+def probability_fact(verdict: Verdict) -> Fact:
+    """The probability of leukaemia, given only with a decision."""
+    if verdict.decision == "uncertain" or verdict.probability is None:
+        return Fact("Leukaemia probability", "no decision")
+    return Fact("Leukaemia probability", strong=percent(verdict.probability))
+
+
+def evidence_facts(verdict: Verdict) -> Iterator[Fact]:
+    """The probabilities by network and by cells."""
+    yield Fact("By the network", _network_probability(verdict))
+    cells = verdict.cells.probability if verdict.cells else None
+    yield Fact("By the cells", "no cell-based score" if cells is None else percent(cells))
+
+
+def _network_probability(verdict: Verdict) -> str:
     if verdict.network is None:
         return "not given: none of its classes is known to mean leukaemia"
     return "not used: out of distribution" if verdict.ood_reason else percent(verdict.network)

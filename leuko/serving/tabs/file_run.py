@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,8 +13,8 @@ import gradio as gr
 from leuko.cells.blast_share import with_count
 from leuko.images.file_types import InputFile
 from leuko.serving import batch
-from leuko.serving.gradio.upload_components import Upload
-from leuko.serving.tabs.rendering import render
+from leuko.serving.gradio.upload_components import SmearFiles, Upload
+from leuko.serving.tabs.rendering import render, status_card
 
 MAX_RUNS = 8  # that may run or wait
 UPDATE_SECONDS = 1.0  # between two updates of the page, which gets all results each time
@@ -105,15 +105,46 @@ class FileRun:
             self._cancelled.discard(session)
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What both tabs of many files show: the files, the button, how far a run is, and its result."""
+
+    files: SmearFiles
+    stop: gr.Button
+    state: gr.HTML
+    content: gr.HTML
+
+
+def add_parts(name: str, content: str, label: str, start: str) -> Parts:
+    """Add these parts to the block that is being built.
+
+    Args:
+        name: what their ids begin with.
+        content: what the id of the result ends with.
+        label: of the files.
+        start: what happens when files are chosen, a sentence.
+    """
+    with gr.Row():
+        files = SmearFiles(label=label, file_count="multiple", height=160, elem_id=f"{name}-files", scale=3)
+        stop = gr.Button("Cancel", interactive=False, scale=1, elem_id=f"{name}-stop")
+    nothing = status_card("Nothing chosen yet", start)
+    state = gr.HTML(nothing, apply_default_css=False, elem_id=f"{name}-state")
+    return Parts(files, stop, state, gr.HTML(apply_default_css=False, elem_id=f"{name}-{content}"))
+
+
 def add_events(
-    files: gr.components.Component,
-    stop: gr.Button,
-    runs: FileRun,
-    run: Callable[..., Iterator[tuple]],
-    inputs: list[gr.components.Component],
-    outputs: list[gr.components.Component],
+    parts: Parts, runs: FileRun, run: Callable[..., Iterator[tuple]], choices: Sequence[gr.components.Component] = ()
 ) -> None:
-    """Let a run begin when files are chosen, and end when the button is pressed."""
+    """Let a run begin when files are chosen, and end when the button is pressed.
+
+    Args:
+        parts: of the tab.
+        runs: of the tab.
+        run: takes the uploads, the values of `choices` and the request; yields values for the four parts.
+        choices: of the user.
+    """
+    files, stop = parts.files, parts.stop
+    inputs, outputs = [files, *choices], [files, parts.state, parts.content, stop]
 
     def cancel(request: gr.Request) -> None:
         runs.cancel(session_of(request))

@@ -11,9 +11,9 @@ import gradio as gr
 from leuko.data.sources.archive import MAX_FILES, MAX_ZIP_BYTES, ArchiveError
 from leuko.inference.classifier import Classifier
 from leuko.serving import batch
-from leuko.serving.gradio.upload_components import SmearFiles, Upload
+from leuko.serving.gradio.upload_components import Upload
 from leuko.serving.tabs.adapted_models import AdaptedModels
-from leuko.serving.tabs.file_run import FileRun, Step, add_events, inactive_button, session_of
+from leuko.serving.tabs.file_run import FileRun, Step, add_events, add_parts, inactive_button, session_of
 from leuko.serving.tabs.rendering import render, status_card
 
 _INTRODUCTION = f"""\
@@ -28,17 +28,8 @@ def add(classifier: Classifier, adapted_models: AdaptedModels) -> None:
     """Add the tab's content to the block that is being built."""
     runs = FileRun()
     gr.Markdown(_INTRODUCTION)
-    with gr.Row():
-        files = SmearFiles(
-            label="Smear images, or a zip", file_count="multiple", height=160, elem_id="batch-files", scale=3
-        )
-        stop = gr.Button("Cancel", interactive=False, scale=1, elem_id="batch-stop")
-    state = gr.HTML(
-        status_card("Nothing chosen yet", "The analysis begins as soon as files are chosen."),
-        apply_default_css=False,
-        elem_id="batch-state",
-    )
-    table = gr.HTML(apply_default_css=False, elem_id="batch-table")
+    start = "The analysis begins as soon as files are chosen."
+    parts = add_parts("batch", "table", "Smear images, or a zip", start)
 
     def run(uploads: list[Upload], request: gr.Request) -> Iterator[tuple]:
         model = adapted_models.classifier_of(request) or classifier
@@ -62,7 +53,7 @@ def add(classifier: Classifier, adapted_models: AdaptedModels) -> None:
             return None, status_card("Cancelled", "No image was analysed."), "", inactive_button()
         return None, _summary(rows, step.done, step.total), _table(rows, finished=True), inactive_button()
 
-    add_events(files, stop, runs, run, [files], [files, state, table, stop])
+    add_events(parts, runs, run)
 
 
 def _summary(rows: Sequence[Row], done: int, total: int) -> str:

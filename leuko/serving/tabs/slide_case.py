@@ -15,10 +15,10 @@ from leuko.data.sources.archive import MAX_FILES, ArchiveError
 from leuko.images.file_types import InputFile
 from leuko.inference.classifier import Classifier
 from leuko.serving import batch
-from leuko.serving.gradio.upload_components import SmearFiles, Upload
+from leuko.serving.gradio.upload_components import Upload
 from leuko.serving.tabs import case_view
 from leuko.serving.tabs.adapted_models import AdaptedModels
-from leuko.serving.tabs.file_run import FileRun, Step, add_events, inactive_button, session_of
+from leuko.serving.tabs.file_run import FileRun, Step, add_events, add_parts, inactive_button, session_of
 from leuko.serving.tabs.rendering import status_card
 
 _INTRODUCTION = f"""\
@@ -32,17 +32,8 @@ def add(classifier: Classifier, adapted_models: AdaptedModels) -> None:
     runs = FileRun()
     gr.Markdown(_INTRODUCTION)
     specimen = gr.Radio(list(SPECIMENS), value=SPECIMENS[0], label="Specimen", elem_id="case-specimen")
-    with gr.Row():
-        files = SmearFiles(
-            label="Fields of one slide, or a zip", file_count="multiple", height=160, elem_id="case-files", scale=3
-        )
-        stop = gr.Button("Cancel", interactive=False, scale=1, elem_id="case-stop")
-    state = gr.HTML(
-        status_card("Nothing chosen yet", "The fields are read as soon as they are chosen."),
-        apply_default_css=False,
-        elem_id="case-state",
-    )
-    content = gr.HTML(apply_default_css=False, elem_id="case-content")
+    start = "The fields are read as soon as they are chosen."
+    parts = add_parts("case", "content", "Fields of one slide, or a zip", start)
 
     def run(uploads: list[Upload], specimen: Specimen, request: gr.Request) -> Iterator[tuple]:
         model = adapted_models.classifier_of(request) or classifier
@@ -73,7 +64,7 @@ def add(classifier: Classifier, adapted_models: AdaptedModels) -> None:
         title = "Done" if step.state == "done" else f"Cancelled after {step.done} of {step.total} files"
         return None, status_card(title, f"{read}."), _case(step.results, model, specimen), inactive_button()
 
-    add_events(files, stop, runs, run, [files, specimen], [files, state, content, stop])
+    add_events(parts, runs, run, [specimen])
 
 
 def _case(results: list[dict[str, Any]], model: Classifier, specimen: Specimen) -> str:
